@@ -1,0 +1,39 @@
+"""What commands print: JSON or text on stdout, notes and progress on stderr, tables that line up."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from qdip_struct.files import json_text
+
+
+def emit(document: Any, *, as_json: bool, text: str) -> None:
+    """Print ``document`` as JSON when asked for, else the readable ``text``."""
+    sys.stdout.write(json_text(document) if as_json else text.rstrip("\n") + "\n")
+
+
+def note(message: str) -> None:
+    """Print one line on stderr: a warning, a reason, progress."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Lay out rows in columns; numbers to the right, text to the left. ``None`` shows as a dash."""
+    body = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    lines = [list(header), *body]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    right = [all(_is_number(line[column]) for line in body) for column in range(len(header))]
+
+    def lay(line: Sequence[str]) -> str:
+        cells = [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)]
+        return "  ".join(cells).rstrip()
+
+    return "\n".join([lay(lines[0]), "  ".join("-" * width for width in widths), *map(lay, body)])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.rstrip("%"))
+    except ValueError:
+        return cell == "-"
+    return True

@@ -1,0 +1,176 @@
+"""``qdip``: finds the command, reads its options and configuration file, turns errors into one line and an exit code.
+
+A command is a module of this folder with ``HELP``, ``add_arguments(parser)`` and ``run(args) -> int``. Only the
+module of the chosen command is imported, so that ``qdip --help`` starts fast.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+from qdip_struct import __version__
+from qdip_struct.errors import QdipError, UsageError
+
+COMMANDS: dict[str, str] = {
+    "materials": "crystals: lattice, phase, temperature, source",
+    "screen": "misfit of a dot in a mixed-halide matrix against composition",
+    "build interface": "film on substrate: film, substrate, interface and bulk cells that belong together",
+    "build embed": "a quantum dot in a matrix supercell",
+    "inputs": "CP2K run folders from structures, checked before they are written",
+    "run": "run or continue run folders on this machine",
+    "collect": "read finished CP2K runs: status, energies, forces",
+    "energies": "surface, adsorption and interface energies from finished runs",
+    "report": "one static HTML page of a study",
+    "doctor": "what is installed, what is missing, how to get it",
+    "demo": "the whole path on this machine, from misfit to interface energy, in minutes",
+}
+"""Every command and its one line of help, in the order in which a study uses them."""
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see '{self.prog} --help')")
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+    return (
+        f"qdip {__version__}: quantum dots in perovskites, from lattice misfit to CP2K interface energies\n\n"
+        f"usage: qdip COMMAND [options]      qdip COMMAND --help explains one command\n\ncommands:\n{rows}\n\n"
+        "every command: --json (one document on stdout), -o/--out, --force, --config FILE.yaml, --debug\n"
+        "exit codes: 0 done, 1 failed, 2 wrong usage, 3 finished but some items failed or are unfinished\n"
+    )
+
+
+def _command_of(words: Sequence[str]) -> tuple[str, list[str]]:
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if len(words) >= length and name in COMMANDS:
+            return name, list(words[length:])
+    first = words[0]
+    family = [name for name in COMMANDS if name.startswith(f"{first} ")]
+    if family:
+        raise UsageError(f"'qdip {first}' needs one of: {', '.join(name.split()[1] for name in family)}")
+    raise UsageError(f"unknown command '{first}'; 'qdip --help' lists the commands")
+
+
+def _module_of(command: str) -> ModuleType:
+    return importlib.import_module(f"qdip_struct.cli.{command.replace(' ', '_').replace('-', '_')}")
+
+
+def _parser_of(command: str, module: ModuleType) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=f"qdip {command}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    common = parser.add_argument_group("common options")
+    common.add_argument("--json", action="store_true", help="print one JSON document on stdout and nothing else there")
+    common.add_argument("-o", "--out", type=Path, metavar="PATH", help="where to write (a file or a folder)")
+    common.add_argument("--force", action="store_true", help="replace existing results")
+    common.add_argument("--config", type=Path, metavar="FILE", help="YAML file whose keys are the long option names")
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def _words_from_config(path: Path, parser: argparse.ArgumentParser) -> list[str]:
+    """Turn a YAML mapping into command-line words, so that a file and flags pass through the same checks."""
+    import yaml
+
+    from qdip_struct.files import read_text
+
+    try:
+        content = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: expected a mapping of option names to values")
+    actions = {option.lstrip("-"): action for action in parser._actions for option in action.option_strings}
+    positionals = {action.dest: action for action in parser._actions if not action.option_strings}
+    words: list[str] = []
+    places: list[str] = []
+    for key, value in content.items():
+        values = [str(item) for item in (value if isinstance(value, list) else [value])]
+        if key in positionals:
+            places += values
+            continue
+        action = actions.get(str(key))
+        if action is None or key in ("config", "help"):
+            known = ", ".join(sorted({*actions, *positionals} - {"config", "help", "h"}))
+            raise UsageError(f"{path}: unknown key '{key}'; known: {known}")
+        if action.nargs == 0:
+            if not isinstance(value, bool):
+                raise UsageError(f"{path}: '{key}' is true or false, not '{value}'")
+            words += [f"--{key}"] if value else []
+        elif action.nargs is None and isinstance(action, argparse._AppendAction):
+            words += [f"--{key}={item}" for item in values]
+        elif action.nargs is None:
+            if len(values) != 1:
+                raise UsageError(f"{path}: '{key}' takes one value, not {len(values)}")
+            words.append(f"--{key}={values[0]}")
+        else:
+            words += [f"--{key}", *values]
+    return words + places
+
+
+def _parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+    finder = _Parser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--config", type=Path)
+    found, rest = finder.parse_known_args(words)
+    if found.config is not None:
+        words = _words_from_config(found.config, parser) + rest
+    return parser.parse_args(words)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one ``qdip`` command and return its exit code."""
+    words: list[Any] = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview(), end="")
+        return 0
+    if words[0] == "--version":
+        print(f"qdip {__version__}")
+        return 0
+    debug = "--debug" in words
+    try:
+        command, rest = _command_of(words)
+        module = _module_of(command)
+        args = _parse(_parser_of(command, module), rest)
+        code: int = module.run(args)
+        sys.stdout.flush()
+        return code
+    except QdipError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except Exception as error:
+        if debug:
+            raise
+        print(
+            f"error: internal fault, {type(error).__name__}: {error}; run again with --debug and report it",
+            file=sys.stderr,
+        )
+        return EXIT_FAILED
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
