@@ -1,0 +1,105 @@
+"""Who is near whom in a periodic cell: nearest distances and pairs from k-d trees, linear in the number of atoms.
+
+Cells are row vectors in Å, shape (3, 3). Periodic images are explicit ghost points near the cell's faces, so that
+thin and skewed cells are as right as large rectangular ones.
+"""
+
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def wrap(positions: Array, *, cell: Array, pbc: Array) -> Array:
+    """Positions (n, 3) moved into the cell along periodic directions; coordinates within 1e-9 of 1 become 0."""
+    fractional = np.linalg.solve(cell.T, positions.T).T
+    fractional = np.where(pbc, fractional - np.floor(fractional + 1e-9), fractional)
+    return fractional @ cell
+
+
+def with_images(positions: Array, *, cell: Array, pbc: Array, cutoff: float) -> tuple[Array, Array]:
+    """Wrapped points and those periodic images that lie within ``cutoff`` (Å) of the cell.
+
+    Returns
+    -------
+    points, index
+        (m, 3) Å and (m,) the original number of each point; the first n are the wrapped points themselves.
+    """
+    if not np.any(pbc):
+        return positions, np.arange(len(positions))
+    fractional = np.linalg.solve(cell.T, positions.T).T
+    fractional = np.where(pbc, fractional - np.floor(fractional + 1e-9), fractional)
+    index = np.arange(len(positions))
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+    for axis in np.flatnonzero(pbc):
+        reach = cutoff / heights[axis] + 1e-9
+        layers, indices = [fractional], [index]
+        for shift in range(1, int(np.ceil(reach)) + 1):
+            for sign in (1, -1):
+                moved = fractional[:, axis] + sign * shift
+                near = (moved > -reach) & (moved < 1 + reach)
+                image = fractional[near].copy()
+                image[:, axis] = moved[near]
+                layers.append(image)
+                indices.append(index[near])
+        fractional, index = np.concatenate(layers), np.concatenate(indices)
+    return fractional @ cell, index
+
+
+def nearest(points: Array, *, targets: Array, cell: Array, pbc: Array, cutoff: float) -> tuple[Array, Array]:
+    """Distance (Å) to, and number of, the nearest of ``targets`` for each of ``points``; ∞ and −1 beyond ``cutoff``."""
+    from scipy.spatial import cKDTree
+
+    if len(points) == 0 or len(targets) == 0:
+        return np.full(len(points), np.inf), np.full(len(points), -1)
+    images, index = with_images(targets, cell=cell, pbc=pbc, cutoff=cutoff)
+    wrapped = wrap(points, cell=cell, pbc=pbc)
+    distance, found = cKDTree(images, balanced_tree=False).query(wrapped, distance_upper_bound=cutoff)
+    return distance, np.where(np.isfinite(distance), np.append(index, -1)[np.minimum(found, len(index))], -1)
+
+
+def neighbour_pairs(
+    points: Array, *, targets: Array, cell: Array, pbc: Array, cutoff: float
+) -> tuple[Array, Array, Array]:
+    """Every pair (point, target, distance in Å) closer than ``cutoff``, images included, sorted by point then target."""
+    from scipy.spatial import cKDTree
+
+    if len(points) == 0 or len(targets) == 0:
+        empty = np.zeros(0, dtype=int)
+        return empty, empty, np.zeros(0)
+    images, index = with_images(targets, cell=cell, pbc=pbc, cutoff=cutoff)
+    wrapped = wrap(points, cell=cell, pbc=pbc)
+    tree = cKDTree(images, balanced_tree=False)
+    pairs = cKDTree(wrapped, balanced_tree=False).sparse_distance_matrix(tree, cutoff, output_type="ndarray")
+    order = np.lexsort((index[pairs["j"]], pairs["i"]))
+    return pairs["i"][order], index[pairs["j"][order]], pairs["v"][order]
+
+
+def minimum_distance(atoms: Atoms, *, start: float = 3.0) -> float | None:
+    """Smallest distance in Å between two atoms that are not of one molecular ion; None for fewer than two such atoms.
+
+    The search radius grows from ``start`` until a pair is found, so that the cost stays linear.
+    """
+    from scipy.spatial import cKDTree
+
+    molecule = atoms.get_array("molecule") if atoms.has("molecule") else np.full(len(atoms), -1)
+    if len(atoms) == 0:
+        return None
+    reach = float(np.abs(atoms.cell.array).sum() + np.ptp(atoms.positions, axis=0).sum()) + start
+    radius = start
+    while True:
+        points, index = with_images(atoms.positions, cell=atoms.cell.array, pbc=atoms.pbc, cutoff=radius)
+        pairs = cKDTree(points, balanced_tree=False).query_pairs(radius, output_type="ndarray")
+        pairs = pairs[pairs[:, 0] < len(atoms)] if len(pairs) else pairs
+        apart = points[pairs[:, 0]] - points[pairs[:, 1]]
+        one, two = index[pairs[:, 0]], index[pairs[:, 1]]
+        distance = np.sqrt(np.einsum("ij,ij->i", apart, apart))
+        distance = distance[(molecule[one] < 0) | (molecule[one] != molecule[two])]
+        if len(distance):
+            return float(distance.min())
+        if radius > reach:
+            return None
+        radius *= 1.5
