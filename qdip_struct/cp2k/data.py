@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from qdip_struct.cp2k.program import find_data_directory
@@ -77,7 +78,7 @@ def read_basis_sets(path: Path) -> Mapping[str, tuple[BasisSet, ...]]:
 def _read_potentials(path: Path, stamp: int) -> Mapping[str, tuple[Potential, ...]]:
     found: dict[str, tuple[Potential, ...]] = {}
     lines = read_text(path).splitlines()
-    for header, electrons in zip(lines, lines[1:], strict=False):
+    for header, electrons in pairwise(lines):
         match = _HEADER.match(header)
         if match and _INTEGERS.match(electrons):
             element, names = match.group(1), tuple(match.group(2).split())

@@ -88,6 +88,9 @@ def find_data_directory() -> Path | None:
             folder.parent.parent / "data",
         ]
     if os.environ.get("CONDA_PREFIX"):
-        places += [Path(os.environ["CONDA_PREFIX"], "share", "cp2k", "data"), Path(os.environ["CONDA_PREFIX"], "share", "cp2k")]
+        places += [
+            Path(os.environ["CONDA_PREFIX"], "share", "cp2k", "data"),
+            Path(os.environ["CONDA_PREFIX"], "share", "cp2k"),
+        ]
     places += [Path("/usr/share/cp2k"), Path("/usr/share/cp2k/data"), Path("/usr/local/share/cp2k/data")]
     return next((place for place in places if (place / "GTH_POTENTIALS").is_file()), None)

@@ -4,6 +4,7 @@ The 28 MB that CP2K 2023.1 writes are boiled down once to a small JSON file in t
 (``$XDG_CACHE_HOME/qdip``), one file per version.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -68,19 +69,15 @@ def _load(program: Program, path: Path) -> Schema:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     tree = _ask(program)
-    try:
+    with contextlib.suppress(DataError):
         write_text(path, json.dumps({"format": _FORMAT, "tree": tree}, sort_keys=True), force=True)
-    except DataError:
-        pass
     return Schema(program.version, tree)
 
 
 def _ask(program: Program) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         try:
-            subprocess.run(
-                [str(program.path), "--xml"], cwd=folder, capture_output=True, timeout=300, check=True
-            )
+            subprocess.run([str(program.path), "--xml"], cwd=folder, capture_output=True, timeout=300, check=True)
             text = Path(folder, "cp2k_input.xml").read_bytes()
         except (OSError, subprocess.SubprocessError) as error:
             raise ToolError(f"{program.path} --xml did not write its input description: {error}") from error

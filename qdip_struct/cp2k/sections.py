@@ -1,0 +1,165 @@
+"""The input sections that depend on the structure: SCF, k-points, motion, dispersion, cell, coordinates, kinds.
+
+Each filler leaves alone what the template already says.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qdip_struct.cp2k.data import KindDefault, kind_defaults
+from qdip_struct.cp2k.decisions import Decision, decide_optimizer
+from qdip_struct.cp2k.inputfile import Keyword, Section, Verbatim, find_section, get_values, set_value
+from qdip_struct.cp2k.presets import Preset
+from qdip_struct.errors import UsageError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+GHOST_SUFFIX = "_gh"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An atomic kind of the input: its name, the element's defaults, how many atoms, whether they are ghosts."""
+
+    name: str
+    default: KindDefault
+    n_atoms: int
+    ghost: bool
+
+
+def fill(tree: Section, path: str, value: str) -> None:
+    """Set a keyword unless the template has it."""
+    if not get_values(tree, path):
+        set_value(tree, path, value)
+
+
+def kind_names(atoms: "Atoms") -> list[str]:
+    """Kind name of every atom: its element, or ``Pb_gh`` where the boolean array ``ghost`` is set."""
+    symbols: list[str] = atoms.get_chemical_symbols()
+    if "ghost" not in atoms.arrays:
+        return symbols
+    return [f"{s}{GHOST_SUFFIX}" if ghost else s for s, ghost in zip(symbols, atoms.arrays["ghost"], strict=True)]
+
+
+def kinds_of(atoms: "Atoms") -> tuple[Kind, ...]:
+    """The kinds of a structure in alphabetical order.
+
+    Raises
+    ------
+    UsageError
+        For an element that ``cp2k_templates/kinds.yaml`` does not know.
+    """
+    defaults = kind_defaults()
+    counts: dict[str, int] = {}
+    for name in kind_names(atoms):
+        counts[name] = counts.get(name, 0) + 1
+    kinds = []
+    for name in sorted(counts):
+        element = name.removesuffix(GHOST_SUFFIX)
+        if element not in defaults:
+            raise UsageError(
+                f"no basis set and potential are set down for {element}; known elements: {', '.join(defaults)}"
+            )
+        kinds.append(Kind(name, defaults[element], counts[name], name.endswith(GHOST_SUFFIX)))
+    return tuple(kinds)
+
+
+def count_electrons(kinds: Sequence[Kind]) -> int:
+    """Valence electrons of the neutral structure; ghosts have none."""
+    return sum(kind.default.n_valence * kind.n_atoms for kind in kinds if not kind.ghost)
+
+
+def fill_scf(tree: Section, mesh: tuple[int, int, int], *, eps_scf: str) -> Decision:
+    """k-points with diagonalisation and Broyden mixing, or OT at Γ: OT cannot work with k-points."""
+    dft = "FORCE_EVAL/DFT"
+    if find_section(tree, f"{dft}/KPOINTS") or find_section(tree, f"{dft}/SCF/OT"):
+        fill(tree, f"{dft}/SCF/EPS_SCF", eps_scf)
+        return Decision("SCF", "as the template says", "the template has its own &KPOINTS or &OT")
+    fill(tree, f"{dft}/SCF/SCF_GUESS", "ATOMIC")
+    fill(tree, f"{dft}/SCF/EPS_SCF", eps_scf)
+    if mesh == (1, 1, 1):
+        fill(tree, f"{dft}/SCF/MAX_SCF", "25")
+        fill(tree, f"{dft}/SCF/OT/MINIMIZER", "DIIS")
+        fill(tree, f"{dft}/SCF/OT/PRECONDITIONER", "FULL_SINGLE_INVERSE")
+        fill(tree, f"{dft}/SCF/OUTER_SCF/EPS_SCF", eps_scf)
+        fill(tree, f"{dft}/SCF/OUTER_SCF/MAX_SCF", "10")
+        return Decision("SCF", "OT", "Gamma only and a gap is expected: orbital transformation is fastest")
+    fill(tree, f"{dft}/KPOINTS/SCHEME", f"MONKHORST-PACK {mesh[0]} {mesh[1]} {mesh[2]}")
+    fill(tree, f"{dft}/KPOINTS/FULL_GRID", "OFF")
+    fill(tree, f"{dft}/SCF/MAX_SCF", "100")
+    fill(tree, f"{dft}/SCF/DIAGONALIZATION/ALGORITHM", "STANDARD")
+    fill(tree, f"{dft}/SCF/MIXING/METHOD", "BROYDEN_MIXING")
+    fill(tree, f"{dft}/SCF/MIXING/ALPHA", "0.4")
+    fill(tree, f"{dft}/SCF/MIXING/NBROYDEN", "8")
+    return Decision("SCF", "diagonalisation, Broyden mixing", "CP2K has no OT with k-points")
+
+
+def fill_dispersion(tree: Section) -> None:
+    """D3 with Becke-Johnson damping for PBE (Grimme et al. 2011, doi:10.1002/jcc.21759)."""
+    place = "FORCE_EVAL/DFT/XC/VDW_POTENTIAL"
+    fill(tree, f"{place}/POTENTIAL_TYPE", "PAIR_POTENTIAL")
+    fill(tree, f"{place}/PAIR_POTENTIAL/TYPE", "DFTD3(BJ)")
+    fill(tree, f"{place}/PAIR_POTENTIAL/PARAMETER_FILE_NAME", "dftd3.dat")
+    fill(tree, f"{place}/PAIR_POTENTIAL/REFERENCE_FUNCTIONAL", "PBE")
+    fill(tree, f"{place}/PAIR_POTENTIAL/R_CUTOFF", "[angstrom] 16.0")
+
+
+def fill_motion(tree: Section, task: str, *, n_atoms: int, preset: Preset, fixed: Sequence[int]) -> Decision:
+    """Optimiser, step limit, force criterion; atoms held fixed (0-based indices)."""
+    decision = decide_optimizer(n_atoms)
+    place = f"MOTION/{task.upper()}"
+    fill(tree, f"{place}/OPTIMIZER", decision.choice)
+    fill(tree, f"{place}/MAX_ITER", str(preset.values["max_iterations"]))
+    fill(tree, f"{place}/MAX_FORCE", f"{float(preset.values['force_tolerance']):.1E}")
+    if fixed:
+        fill(tree, "MOTION/CONSTRAINT/FIXED_ATOMS/COMPONENTS_TO_FIX", "XYZ")
+        fill(tree, "MOTION/CONSTRAINT/FIXED_ATOMS/LIST", _ranges(fixed))
+    return decision
+
+
+def _ranges(indices: Sequence[int]) -> str:
+    """0-based indices as CP2K's 1-based list: 0, 1, 2, 5 → ``1..3 6``."""
+    runs: list[list[int]] = []
+    for index in sorted(set(indices)):
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    return " ".join(f"{a + 1}" if a == b else f"{a + 1}..{b + 1}" for a, b in runs)
+
+
+def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[Kind]) -> None:
+    """Cell, coordinates and kinds; a ``&KIND`` that the template holds stays and is completed."""
+    place = "FORCE_EVAL/SUBSYS"
+    for letter, vector in zip("ABC", atoms.cell[:], strict=True):
+        fill(tree, f"{place}/CELL/{letter}", " ".join(f"{x + 0.0:.10f}" for x in vector))
+    fill(tree, f"{place}/CELL/PERIODIC", "XYZ")
+    subsys = find_section(tree, place, create=True)
+    assert subsys is not None
+    coordinates = Section("COORD")
+    names = kind_names(atoms)
+    coordinates.entries = [
+        Verbatim(f"{name} {x + 0.0:.10f} {y + 0.0:.10f} {z + 0.0:.10f}")
+        for name, (x, y, z) in zip(names, atoms.positions.tolist(), strict=True)
+    ]
+    subsys.entries[:] = [e for e in subsys.entries if not (isinstance(e, Section) and e.name.upper() == "COORD")]
+    subsys.entries.append(coordinates)
+    for kind in kinds:
+        _fill_kind(subsys, kind)
+
+
+def _fill_kind(subsys: Section, kind: Kind) -> None:
+    found = subsys.sections("KIND", parameter=kind.name) or subsys.sections("KIND", parameter="DEFAULT")
+    if found and found[0].parameter.upper() == "DEFAULT":
+        return
+    section = found[0] if found else Section("KIND", kind.name)
+    if not found:
+        subsys.entries.append(section)
+    wanted: Mapping[str, str] = {"BASIS_SET": kind.default.basis, "POTENTIAL": kind.default.potential}
+    if kind.ghost:
+        wanted = {"ELEMENT": kind.default.element, "BASIS_SET": kind.default.basis, "GHOST": "T"}
+    for name, value in wanted.items():
+        if not section.keywords(name):
+            section.entries.append(Keyword(name, value))
