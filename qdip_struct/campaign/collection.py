@@ -1,0 +1,206 @@
+"""Collecting finished runs: which paths hold runs, reading them in parallel, and not reading an unchanged one again.
+
+Beside each run lies its ``result.json`` (``NAME.result.json`` for a lone ``NAME.out``). It carries the size and
+SHA-256 of every output file it was read from and is believed only while they agree; it holds no time, so the same
+outputs give the same bytes.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qdip_struct import __version__
+from qdip_struct.cp2k.output import is_run_folder, output_files, read_run
+from qdip_struct.cp2k.run import Failure
+from qdip_struct.errors import DataError, QdipError
+from qdip_struct.files import json_text, write_text
+
+READER = 1
+"""Raised whenever the reader's answers change, so that older ``result.json`` files are read anew."""
+
+_FEW_BYTES = 4_000_000
+_SKIPPED_FOLDERS = frozenset({".git", "__pycache__", "node_modules"})
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What was found: one JSON-ready record per run, the paths that failed, and files passed over while searching."""
+
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    skipped: list[Failure] = field(default_factory=list)
+
+    @property
+    def unfinished(self) -> list[dict[str, Any]]:
+        """The runs whose status is not ``done``."""
+        return [run for run in self.runs if run["status"] != "done"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document of ``qdip collect``."""
+        return {
+            "runs": self.runs,
+            "failed": [{"path": str(item.path), "reason": item.reason} for item in self.failed],
+            "skipped": [{"path": str(item.path), "reason": item.reason} for item in self.skipped],
+        }
+
+
+def find_runs(path: Path) -> list[Path]:
+    """Run folders and lone ``*.out`` files at or below ``path``, sorted; a file stands for itself.
+
+    Raises
+    ------
+    DataError
+        If ``path`` does not exist or nothing below it looks like a run.
+    """
+    if not path.exists():
+        raise DataError(f"cannot read {path}: no such file or folder")
+    if not path.is_dir():
+        return [path]
+    found: list[Path] = []
+    for folder, names, files in os.walk(path):
+        here = Path(folder)
+        names[:] = sorted(name for name in names if name not in _SKIPPED_FOLDERS)
+        if is_run_folder(here):
+            found.append(here)
+            names[:] = []
+        else:
+            found += [here / name for name in sorted(files) if name.endswith(".out")]
+    if not found:
+        raise DataError(f"{path} holds no CP2K run: expected folders with run.out, or *.out files")
+    return found
+
+
+def result_path(path: Path) -> Path:
+    """Where the record of a run lies."""
+    return path / "result.json" if path.is_dir() else path.with_name(f"{path.stem}.result.json")
+
+
+def _fingerprint(files: Iterable[Path]) -> list[dict[str, Any]]:
+    prints = []
+    for file in files:
+        try:
+            with file.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                prints.append({"name": file.name, "bytes": stream.tell(), "sha256": digest})
+        except OSError as error:
+            raise DataError(f"cannot read {file}: {error.strerror or error}") from error
+    return prints
+
+
+def _stored(place: Path, fingerprint: list[dict[str, Any]]) -> dict[str, Any] | None:
+    try:
+        document = json.loads(place.read_bytes())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(document, dict) or not isinstance(document.get("run"), dict):
+        return None
+    known = (document.get("reader"), document.get("qdip_version"), document.get("outputs"))
+    return document["run"] if known == (READER, __version__, fingerprint) else None
+
+
+def _ours(place: Path) -> bool:
+    try:
+        document = json.loads(place.read_bytes())
+    except OSError:
+        return True
+    except ValueError:
+        return False
+    return isinstance(document, dict) and "reader" in document and "outputs" in document
+
+
+def collect_one(path: Path, *, reread: bool = False) -> dict[str, Any]:
+    """The record of one run, from its ``result.json`` when the outputs have not changed, else read and stored.
+
+    A ``result.json`` that this package did not write stays as it is, and so does a folder that cannot be written.
+    """
+    files = output_files(path)
+    fingerprint = _fingerprint(files)
+    place = result_path(path)
+    stored = None if reread else _stored(place, fingerprint)
+    if stored is not None:
+        return {**stored, "path": str(path)}
+    record = read_run(path).to_dict()
+    document = {"qdip_version": __version__, "reader": READER, "outputs": fingerprint, "run": {**record, "path": "."}}
+    text = json_text(document)
+    if _ours(place) and os.access(place.parent, os.W_OK):
+        write_text(place, text, force=True)
+    return {**json.loads(text)["run"], "path": str(path)}
+
+
+def _attempt(task: tuple[Path, bool]) -> dict[str, Any] | Failure:
+    path, reread = task
+    try:
+        return collect_one(path, reread=reread)
+    except QdipError as error:
+        return Failure(path, str(error))
+
+
+def collect(
+    paths: Sequence[Path],
+    *,
+    processes: int | None = None,
+    reread: bool = False,
+    progress: Callable[[Iterable[Any], int], Iterable[Any]] | None = None,
+) -> Collected:
+    """Collect every run at or below ``paths``; nothing that fails stops the rest.
+
+    Parameters
+    ----------
+    paths
+        Run folders, output files, or folders to search.
+    processes
+        How many runs to read at once; by default one per core, and one alone when there is little to read.
+    reread
+        Read every output even if its ``result.json`` is up to date.
+    progress
+        Wraps the stream of results, with their number, to show a bar.
+    """
+    result = Collected()
+    tasks: dict[Path, bool] = {}
+    for path in paths:
+        try:
+            for found in find_runs(path):
+                tasks.setdefault(found, found == path)
+        except DataError as error:
+            result.failed.append(Failure(path, str(error)))
+    work = [(path, reread) for path in tasks]
+    workers = min(processes or len(os.sched_getaffinity(0)), len(work))
+    if workers > 1 and processes is None and _bytes(tasks) < _FEW_BYTES:
+        workers = 1
+    if workers <= 1:
+        _sort_in(result, tasks, map(_attempt, work), progress)
+    else:
+        with ProcessPoolExecutor(workers) as pool:
+            chunk = max(1, min(8, len(work) // (4 * workers)))
+            _sort_in(result, tasks, pool.map(_attempt, work, chunksize=chunk), progress)
+    return result
+
+
+def _bytes(paths: Iterable[Path]) -> int:
+    total = 0
+    for path in paths:
+        try:
+            total += sum(file.stat().st_size for file in output_files(path))
+        except (DataError, OSError):
+            continue
+    return total
+
+
+def _sort_in(
+    result: Collected,
+    tasks: dict[Path, bool],
+    answers: Iterable[dict[str, Any] | Failure],
+    progress: Callable[[Iterable[Any], int], Iterable[Any]] | None,
+) -> None:
+    for answer in progress(answers, len(tasks)) if progress else answers:
+        if isinstance(answer, dict):
+            result.runs.append(answer)
+        elif tasks[answer.path] or answer.path.is_dir() or "is not a CP2K output" not in answer.reason:
+            result.failed.append(answer)
+        else:
+            result.skipped.append(answer)

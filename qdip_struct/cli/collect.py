@@ -1,0 +1,140 @@
+"""Read finished CP2K runs: status, converged energies (eV), forces (eV/Å), gaps (eV), warnings.
+
+PATH is a run folder (run.out, run.out.2, ...), an output file, or a folder to search. A run is `done` only when its
+SCF converged and, for an optimisation, the geometry did; otherwise it is `scf_unconverged`, `max_steps`, `walltime`,
+`aborted` (with CP2K's own message) or `truncated`. energy_ev is the last converged energy, never a half-converged one.
+Beside each run a result.json is kept; a run whose output has not changed is not read again.
+
+  qdip collect runs/                         table of every run below runs/
+  qdip collect runs/ --json > results.json   everything, for scripts
+  qdip collect a.out b.out -o results.csv    CSV (or .json) file
+
+Exit code 0: all done; 3: some are unfinished or failed (each listed with its reason); 1: nothing could be read.
+"""
+
+import argparse
+import csv
+import io
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from qdip_struct.campaign.collection import Collected, collect
+from qdip_struct.cli.console import emit, note, table
+from qdip_struct.errors import DataError, UsageError
+from qdip_struct.files import json_text, refuse_existing, write_text
+
+EXIT_SOME_UNFINISHED = 3
+COLUMNS = [
+    "path",
+    "status",
+    "reason",
+    "cp2k_version",
+    "run_type",
+    "project",
+    "energy_ev",
+    "last_printed_energy_ev",
+    "n_atoms",
+    "scf_converged",
+    "geo_converged",
+    "n_geo_steps",
+    "max_force_ev_per_angstrom",
+    "max_force_measure",
+    "gap_ev",
+    "wall_time_s",
+    "peak_memory_mib",
+    "n_segments",
+    "warnings",
+]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``qdip collect``."""
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="run folder, output file, or folder to search"
+    )
+    parser.add_argument("--nproc", type=int, metavar="N", help="runs read at once (default: one per core)")
+    parser.add_argument("--reread", action="store_true", help="read every output, even one that has not changed")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Collect, print the table or JSON, write the file asked for."""
+    if args.nproc is not None and args.nproc < 1:
+        raise UsageError(f"--nproc {args.nproc}: expected a whole number of at least 1")
+    if args.out is not None:
+        if args.out.suffix not in (".json", ".csv"):
+            raise UsageError(f"--out {args.out}: expected a name that ends in .json or .csv")
+        refuse_existing(args.out, force=args.force)
+    found = collect(args.paths, processes=args.nproc, reread=args.reread, progress=_bar)
+    if not found.runs:
+        first = (found.failed + found.skipped)[0]
+        more = len(found.failed) + len(found.skipped) - 1
+        raise DataError(first.reason + (f" (and {more} more paths that cannot be read)" if more else ""))
+    document = found.to_dict()
+    if args.out is not None:
+        write_text(args.out, _csv(found) if args.out.suffix == ".csv" else json_text(document), force=args.force)
+    emit(document, as_json=args.json, text=_text(found))
+    for item in found.skipped:
+        note(f"passed over: {item.reason}")
+    if args.json:
+        for record in found.unfinished:
+            note(f"{record['status']}: {record['path']}: {record['reason']}")
+        for item in found.failed:
+            note(f"failed: {item.reason}")
+    return EXIT_SOME_UNFINISHED if found.unfinished or found.failed else 0
+
+
+def _bar(answers: Iterable[Any], total: int) -> Iterable[Any]:
+    if not sys.stderr.isatty():
+        return answers
+    from tqdm import tqdm
+
+    bar: Iterable[Any] = tqdm(answers, total=total, unit="run", file=sys.stderr, leave=False)
+    return bar
+
+
+def _rounded(value: float | None, digits: int) -> str | None:
+    return None if value is None else f"{value:.{digits}f}"
+
+
+def _text(found: Collected) -> str:
+    header = ("run", "status", "type", "energy eV", "atoms", "steps", "max force eV/Å", "gap eV", "time s")
+    rows = [
+        (
+            run["path"],
+            run["status"],
+            run["run_type"],
+            _rounded(run["energy_ev"], 6),
+            run["n_atoms"],
+            run["n_geo_steps"],
+            _rounded(run["max_force_ev_per_angstrom"], 4),
+            _rounded(run["gap_ev"], 3),
+            _rounded(run["wall_time_s"], 1),
+        )
+        for run in found.runs
+    ]
+    lines = [table(header, rows)]
+    if found.unfinished:
+        lines += ["", "not done:", *(f"  {run['path']}: {run['status']}: {run['reason']}" for run in found.unfinished)]
+    if found.failed:
+        lines += ["", "not read:", *(f"  {item.reason}" for item in found.failed)]
+    counts = Counter(run["status"] for run in found.runs)
+    parts = [f"{counts[status]} {status}" for status in sorted(counts, key=lambda s: (s != "done", s))]
+    if found.failed:
+        parts.append(f"{len(found.failed)} not read")
+    lines += ["", f"{len(found.runs) + len(found.failed)} runs: {', '.join(parts)}"]
+    return "\n".join(lines)
+
+
+def _csv(found: Collected) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for run in found.runs:
+        cells = {**run, "warnings": " | ".join(run["warnings"])}
+        writer.writerow(["" if cells[name] is None else cells[name] for name in COLUMNS])
+    for item in found.failed:
+        writer.writerow([item.path, "failed", item.reason, *[""] * (len(COLUMNS) - 3)])
+    return buffer.getvalue()

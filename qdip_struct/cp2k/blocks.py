@@ -1,0 +1,104 @@
+"""The many-line blocks of a CP2K output, read where the one pass found them: forces, stress, charges, messages.
+
+Every reader takes the file and the offset of the block's first line and returns ``None`` unless the block is whole.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+
+from qdip_struct import units
+from qdip_struct.cp2k.patterns import NUMBER
+
+_MESSAGE_BYTES = 4096
+_ATOM_FORCE = re.compile(rb" *(?:FORCES\|)? *\d+(?: +\d+ +[A-Za-z]\S*)?((?: +" + NUMBER + rb"){3,4}) *\r?\n")
+_STRESS_ROW = re.compile(rb" *(?:STRESS\|)? *[xyzXYZ]((?: +" + NUMBER + rb"){3}) *\r?\n")
+_CHARGE_ROW = re.compile(rb" *\d+ +[A-Za-z]\S* +\d+((?: +" + NUMBER + rb")+) *\r?\n")
+_FORCE_UNITS = {
+    "a.u.": units.EV_PER_ANGSTROM_PER_ATOMIC_FORCE,
+    "hartree/bohr": units.EV_PER_ANGSTROM_PER_ATOMIC_FORCE,
+    "hartree*bohr^-1": units.EV_PER_ANGSTROM_PER_ATOMIC_FORCE,
+    "ev/angstrom": 1.0,
+    "ev*angstrom^-1": 1.0,
+}
+_STRESS_UNITS = {"gpa": 1.0, "bar": units.GPA_PER_BAR, "kbar": 0.1, "mbar": 100.0, "pa": 1e-9, "atm": 1.01325e-4}
+
+
+def _lines(stream: BinaryIO, offset: int) -> Iterator[bytes]:
+    stream.seek(offset)
+    while line := stream.readline(1 << 16):
+        yield line
+
+
+def _unit(header: bytes, known: dict[str, float]) -> float | None:
+    found = re.search(rb"\[([^\]]*)\]", header)
+    return known.get(found.group(1).decode("ascii", "replace").strip().lower()) if found else None
+
+
+def _rows(stream: BinaryIO, offset: int, row: re.Pattern[bytes], head: int) -> tuple[bytes, list[list[float]], bytes]:
+    """Header line, the numbers of the consecutive rows that fit, and the line that ended them."""
+    lines = _lines(stream, offset)
+    header = next(lines, b"")
+    table: list[list[float]] = []
+    for count, line in enumerate(lines):
+        if found := row.fullmatch(line):
+            table.append([float(word.lower().replace(b"d", b"e")) for word in found.group(1).split()])
+        elif table:
+            return header, table, line
+        elif count > head:
+            break
+    return header, table, b""
+
+
+def read_forces(stream: BinaryIO, *, offset: int, n_atoms: int | None) -> np.ndarray | None:
+    """Atomic forces (n, 3) in eV/Å, or ``None`` when rows are missing, damaged or in an unknown unit."""
+    header, table, after = _rows(stream, offset, _ATOM_FORCE, 6)
+    factor = _unit(header, _FORCE_UNITS)
+    whole = (
+        b"SUM OF ATOMIC FORCES" in after
+        or b"FORCES|" in after
+        or (n_atoms is not None and bool(after.strip()) is False and after.endswith(b"\n"))
+    )
+    if factor is None or not table or not whole or (n_atoms is not None and len(table) != n_atoms):
+        return None
+    forces = np.array([line[:3] for line in table]) * factor
+    return forces if np.isfinite(forces).all() else None
+
+
+def read_stress(stream: BinaryIO, *, offset: int) -> np.ndarray | None:
+    """Stress tensor (3, 3) in GPa with CP2K's sign, or ``None``."""
+    header, table, _ = _rows(stream, offset, _STRESS_ROW, 4)
+    factor = _unit(header, _STRESS_UNITS)
+    if factor is None or len(table) != 3:
+        return None
+    return np.array(table) * factor
+
+
+def read_charges(stream: BinaryIO, *, offset: int, n_atoms: int | None) -> np.ndarray | None:
+    """Net atomic charges (n,) in e, the last column of a Mulliken or Hirshfeld table, or ``None``."""
+    _, table, after = _rows(stream, offset, _CHARGE_ROW, 6)
+    if not table or not after.endswith(b"\n") or (n_atoms is not None and len(table) != n_atoms):
+        return None
+    widths = {len(line) for line in table}
+    return None if len(widths) != 1 else np.array([line[-1] for line in table])
+
+
+def read_message(stream: BinaryIO, *, offset: int) -> str:
+    """The text of a warning or of an error box that starts at ``offset``: CP2K's words without its ornaments."""
+    stream.seek(offset)
+    words: list[str] = []
+    for line in stream.read(_MESSAGE_BYTES).split(b"\n"):
+        text = line.decode("utf-8", "replace").strip()
+        if not text or (not text.startswith("*") and words):
+            break
+        if set(text) == {"*"}:
+            if words:
+                break
+            continue
+        text = re.sub(r"^\*+|\*+$", "", text).strip()
+        text = re.sub(r"^(?:/?\s*___|/ *\\|\[ABORT\]|\\___/|O/\||/\| \||/ \\|\|)(?:\s+|$)", "", text).strip()
+        if text:
+            words.append(text)
+    return " ".join(" ".join(words).split())

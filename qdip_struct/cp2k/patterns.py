@@ -1,0 +1,79 @@
+"""The one table of what CP2K 2.5 … 2026 print: line openings, grouped by meaning, compiled into one scanner.
+
+A line is known by what follows its indentation. Wordings that differ between versions are alternatives of one entry,
+so that a new version means a new alternative here and nothing elsewhere. Numbers inside a line are taken by the small
+expressions further down, which match whole, undamaged numbers only.
+"""
+
+import re
+
+LINES: dict[str, bytes] = {
+    "started": rb"\*[* ]*+PROGRAM STARTED AT",
+    "ended": rb"\*[* ]*+PROGRAM ENDED AT",
+    "version": rb"CP2K\| version string:",
+    "project": rb"GLOBAL\| Project name",
+    "run_type": rb"GLOBAL\| Run type",
+    "n_atoms": rb"- Atoms:",
+    "cell": rb"CELL\| Vector [abc] \[",
+    "kpoint_grid": rb"BRILLOUIN\| K-[Pp]oint grid",
+    "kpoint_scheme": rb"BRILLOUIN\| K-[Pp]oint scheme",
+    "spin": rb"DFT\| Spin (?:un)?restricted",
+    "multiplicity": rb"DFT\| Multiplicity",
+    "charge": rb"DFT\| Charge",
+    "functional": rb"FUNCTIONAL\|",
+    "dispersion": rb"(?:vdW|VDW) (?:POTENTIAL|potential)\|",
+    "surface_dipole": rb"Total dipole moment perpendicular to",
+    "method": rb"QS\| Method:",
+    "cutoff": rb"QS\| Density cutoff \[a\.u\.\]:",
+    "rel_cutoff": rb"QS\| Relative density cutoff \[a\.u\.\]:",
+    "kind": rb"\d++\. Atomic kind:",
+    "basis": rb"Orbital Basis Set ",
+    "potential": rb"(?:[A-Za-z-]+ )?Potential information for ",
+    "scf_start": rb"SCF WAVEFUNCTION OPTIMIZATION|Linear scaling SCF",
+    "scf_converged": rb"\*\*\* SCF run converged in|outer SCF loop converged in|CDFT SCF loop converged",
+    "scf_failed": (
+        rb"Leaving inner SCF loop|outer SCF loop FAILED|CDFT SCF loop FAILED|\*\*\* SCF run (?:NOT|not) converged"
+    ),
+    "walltime": rb"\*\*\* .*?run terminated - exceeded requested execution time",
+    "exit_request": rb"\*\*\* .*?run terminated (?:by|because)",
+    "energy": rb"ENERGY\| Total FORCE_EVAL",
+    "forces": rb"ATOMIC FORCES in|FORCES\| Atomic forces",
+    "stress": rb"STRESS TENSOR \[|STRESS\| (?:Analytical|Numerical) stress tensor",
+    "gap": rb"HOMO - LUMO gap|MO\|.*?(?:[Bb]and|HOMO-LUMO|HOMO - LUMO) gap",
+    "mulliken": rb"Mulliken Population Analysis",
+    "hirshfeld": rb"Hirshfeld Charges",
+    "dipole": rb"Dipole moment \[Debye\]",
+    "opt_step": rb"--------  Informations? at step =|OPT\| Step number",
+    "opt_criterion": (
+        rb"Max\. (?:step size|gradient) |RMS (?:step size|gradient) "
+        rb"|OPT\| (?:Maximum|RMS) (?:step size|gradient) +[-+0-9]"
+    ),
+    "opt_done": rb"\*\*\* +GEOMETRY OPTIMIZATION COMPLETED",
+    "opt_exhausted": rb"\*\*\* +MAXIMUM NUMBER OF OPTIMIZATION STEPS REACHED",
+    "warning": rb"\*\*\* (?:[0-9:]+ )?WARNING|WARNING :",
+    "error": rb"\*\*\* (?:[0-9:]+ )?ERROR|\* \[ABORT\]|CP2K\| (?:Abnormal program termination|condition FAILED)",
+    "crash": rb"forrtl: |Fortran runtime error|Program received signal|At line \d+ of file",
+    "killed": rb"slurmstepd: error:|=>> PBS: job killed",
+    "memory": rb"MEMORY\| Estimated peak process memory",
+    "timing": rb"CP2K  +1 ",
+    "marker": rb"DBCSR\||CP2K\| |GLOBAL\| Run|SCF PARAMETERS|MODULE QUICKSTEP",
+}
+"""Meaning → how such a line opens after its indentation."""
+
+SCANNER = re.compile(b"\\n *+(?:" + b"|".join(b"(?P<%s>%s)" % (k.encode(), v) for k, v in LINES.items()) + b")")
+"""One pass over the text: every match is a line that says something."""
+
+CP2K_ONLY = frozenset(LINES) - {"warning", "crash", "killed", "timing", "opt_criterion", "n_atoms", "error"}
+"""Meanings whose wording no other program prints: one of them makes a file CP2K's."""
+
+NUMBER = rb"[-+]?\d+(?:\.\d*)?(?:[EeDd][-+]?\d+)?"
+
+ENERGY = re.compile(rb"FORCE_EVAL \( *(\w+) *\) energy *[\[(]([^\])]*)[\])]:? +([-+]?\d+\.\d+(?:[EeDd][-+]?\d+)?)\s*$")
+"""Method, unit and value of an ``ENERGY|`` line."""
+
+CELL_VECTOR = re.compile(
+    rb"Vector ([abc]) \[(\w+)\]:? +(-?\d+\.\d+) +(-?\d+\.\d+) +(-?\d+\.\d+) +\|[abc]\| *= *(\d+\.\d+)\s*$"
+)
+
+STAMP = re.compile(rb"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d(?:\.\d+)?)\s*$")
+"""Date and time of the header and the footer."""

@@ -1,0 +1,125 @@
+"""What a finished CP2K run is: the frozen records that the readers return and every later floor takes.
+
+Units: eV, Å, eV/Å, GPa, s. Row vectors. A quantity that CP2K did not print, or printed damaged, is ``None``.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+Status = Literal["done", "scf_unconverged", "max_steps", "walltime", "aborted", "truncated"]
+Spin = Literal["RKS", "UKS"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides whether two energies may be combined, as CP2K printed it (not as the input asked).
+
+    ``basis`` and ``potential`` map atomic kinds to names. ``kpoints`` is the Monkhorst–Pack grid, ``None`` for Γ only.
+    ``surface_dipole`` tells whether the dipole correction was at work.
+    """
+
+    functional: str | None = None
+    basis: dict[str, str] = field(default_factory=dict)
+    potential: dict[str, str] = field(default_factory=dict)
+    cutoff_rydberg: float | None = None
+    rel_cutoff_rydberg: float | None = None
+    kpoints: tuple[int, int, int] | None = None
+    spin: Spin | None = None
+    multiplicity: int | None = None
+    charge: int | None = None
+    dispersion: str | None = None
+    surface_dipole: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, keys in the order of the fields."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One energy of a run: ``index`` is CP2K's own step counter; ``scf_converged`` is ``None`` without an SCF."""
+
+    index: int | None
+    energy_ev: float | None
+    scf_converged: bool | None
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A CP2K run as its output tells it, all segments joined.
+
+    ``energy_ev`` is the last energy whose SCF converged; ``last_printed_energy_ev`` is the last one in the text.
+    ``forces`` (n, 3) eV/Å, ``stress_gpa`` (3, 3) with CP2K's sign, ``cell`` (3, 3) Å, ``gap_ev`` and the charges
+    belong to the step of ``energy_ev``. ``max_force_ev_per_angstrom`` is the largest norm of an atom's force; without
+    printed forces it is CP2K's own maximum gradient (largest component), and ``max_force_measure`` says which.
+    ``gap_ev`` is the smallest of the gaps of the spin channels.
+    """
+
+    path: Path
+    status: Status
+    reason: str
+    cp2k_version: str | None = None
+    run_type: str | None = None
+    project: str | None = None
+    energy_ev: float | None = None
+    last_printed_energy_ev: float | None = None
+    n_atoms: int | None = None
+    scf_converged: bool | None = None
+    geo_converged: bool | None = None
+    n_geo_steps: int | None = None
+    max_force_ev_per_angstrom: float | None = None
+    max_force_measure: Literal["norm", "component"] | None = None
+    gap_ev: float | None = None
+    warnings: tuple[str, ...] = ()
+    wall_time_s: float | None = None
+    peak_memory_mib: float | None = None
+    n_segments: int = 1
+    cell: np.ndarray | None = None
+    forces: np.ndarray | None = None
+    stress_gpa: np.ndarray | None = None
+    steps: tuple[Step, ...] = ()
+    mulliken_charges: np.ndarray | None = None
+    hirshfeld_charges: np.ndarray | None = None
+    settings: Settings = field(default_factory=Settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form: scalars, cell, stress and settings; per-atom and per-step arrays stay in the record."""
+        names = [
+            "path",
+            "status",
+            "reason",
+            "cp2k_version",
+            "run_type",
+            "project",
+            "energy_ev",
+            "last_printed_energy_ev",
+            "n_atoms",
+            "scf_converged",
+            "geo_converged",
+            "n_geo_steps",
+            "max_force_ev_per_angstrom",
+            "max_force_measure",
+            "gap_ev",
+            "warnings",
+            "wall_time_s",
+            "peak_memory_mib",
+            "n_segments",
+        ]
+        document = {name: getattr(self, name) for name in names}
+        document["path"] = str(self.path)
+        document["warnings"] = list(self.warnings)
+        document["cell_angstrom"] = self.cell
+        document["stress_gpa"] = self.stress_gpa
+        document["settings"] = self.settings.to_dict()
+        return document
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A path that could not be read as a run, and why."""
+
+    path: Path
+    reason: str
