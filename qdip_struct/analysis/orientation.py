@@ -1,0 +1,125 @@
+"""How the lattice of a phase is turned in the structure, found from the neighbour vectors alone.
+
+Strain by matching needs the lattice turned by less than about 15° from where the ideal vectors point; so the mean
+rotation is found first. Up to 30° the result still refers to the crystal's own axes along x, y, z; beyond that the
+reference crystal itself is turned, and its orientation is reported.
+"""
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdip_struct.analysis.neighbours import Images, nearest
+from qdip_struct.analysis.sublattice import Sublattice
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
+
+Floats = NDArray[np.float64]
+LARGEST_ROTATION_DEGREE = 30.0
+_SAMPLE = 400
+_ENOUGH = 0.6
+_CLEAR = 0.9
+
+
+def find_orientation(images: Images, tree: "cKDTree", ideal: Sublattice, *, workers: int) -> tuple[Floats, Floats]:
+    """Orientation of a phase as two rotations: of the axes that strain refers to, and of the lattice itself.
+
+    The first is the identity while the lattice is turned by at most 30°, else equal to the second. The second is the
+    proper rotation that brings the ideal vectors closest to the sampled neighbour vectors (Kabsch), among those
+    equivalent by the crystal's symmetry the one with the smallest angle.
+    """
+    sample = _central_sample(images)
+    index, valid = nearest(
+        images,
+        tree,
+        sample,
+        count=max(len(vectors) for vectors in ideal.variants),
+        cutoff=ideal.cutoff_angstrom,
+        workers=workers,
+    )
+    vectors = images.positions[index] - images.positions[sample][:, None, :]
+    one = np.eye(3)
+    turned, share = _refined(vectors, valid, ideal, one)
+    if share < _CLEAR:
+        for start in _candidates(vectors, valid, ideal):
+            rotation, found = _refined(vectors, valid, ideal, start)
+            better = found > share + 1e-9 or (found > share - 1e-9 and _angle(rotation) < _angle(turned) - 1e-6)
+            if better:
+                turned, share = rotation, found
+    if share < _ENOUGH:
+        return one, one
+    return (one if _angle(turned) <= LARGEST_ROTATION_DEGREE else turned), turned
+
+
+def _central_sample(images: Images) -> NDArray[np.int64]:
+    if images.n <= _SAMPLE:
+        return np.arange(images.n)
+    return np.unique(np.linspace(0, images.n - 1, _SAMPLE).astype(np.int64))
+
+
+def _refined(vectors: Floats, valid: NDArray[np.bool_], ideal: Sublattice, rotation: Floats) -> tuple[Floats, float]:
+    """Improve a rotation by matching and fitting in turn; return it with the share of vectors that match."""
+    share = 0.0
+    for _ in range(12):
+        best = None
+        for rows in ideal.rotated(rotation).arrays:
+            slot = (vectors @ rows.T - 0.5 * np.einsum("ki,ki->k", rows, rows)).argmax(axis=2)
+            away = np.linalg.norm(vectors - rows[slot], axis=2)
+            close = valid & (away <= ideal.match_radius_angstrom)
+            if best is None:
+                best = (slot, close, np.zeros(len(slot), dtype=int))
+            else:
+                more = close.sum(axis=1) > best[1].sum(axis=1)
+                best = (
+                    np.where(more[:, None], slot, best[0]),
+                    np.where(more[:, None], close, best[1]),
+                    np.where(more, 1, best[2]),
+                )
+        assert best is not None
+        slot, close, variant = best
+        share = float(close.sum() / max(int(valid.sum()), 1))
+        sets = np.stack(ideal.arrays)
+        start = sets[variant[:, None], slot]
+        following = _kabsch(start[close], vectors[close])
+        if np.abs(following - rotation).max() < 1e-6:
+            break
+        rotation = following
+    return rotation, share
+
+
+def _kabsch(start: Floats, end: Floats, *, minimum: int = 3) -> Floats:
+    """Proper rotation R with R·start closest to end; the identity when the vectors do not fix one."""
+    if len(start) < minimum:
+        return np.eye(3)
+    left, values, right = np.linalg.svd(end.T @ start)
+    if values[1] <= 1e-9 * max(float(values[0]), 1e-300):
+        return np.eye(3)
+    flip = np.diag((1.0, 1.0, np.sign(np.linalg.det(left @ right))))
+    rotation: Floats = left @ flip @ right
+    return rotation
+
+
+def _angle(rotation: Floats) -> float:
+    return float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1.0) / 2.0, -1.0, 1.0))))
+
+
+def _candidates(vectors: Floats, valid: NDArray[np.bool_], ideal: Sublattice) -> list[Floats]:
+    """Rotations that bring two ideal vectors onto two actual ones, from the site with the most neighbours."""
+    site = int(np.argmax(valid.sum(axis=1)))
+    actual = vectors[site][valid[site]]
+    found: list[Floats] = []
+    for rows in ideal.arrays:
+        first = rows[0]
+        second = next(row for row in rows if abs(row @ first) < 0.9 * np.linalg.norm(row) * np.linalg.norm(first))
+        angle = _between(first, second)
+        for one, two in itertools.permutations(actual, 2):
+            if abs(_between(one, two) - angle) < 20.0:
+                found.append(_kabsch(np.stack((first, second)), np.stack((one, two)), minimum=2))
+    return found
+
+
+def _between(a: Floats, b: Floats) -> float:
+    return float(np.degrees(np.arccos(np.clip(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)), -1.0, 1.0))))
