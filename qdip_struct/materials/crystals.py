@@ -1,4 +1,4 @@
-"""Crystal records and their data sets, read from ``structures/crystals.yaml`` and from a user's file of the same format.
+"""Crystal records and their data sets, from ``structures/crystals.yaml`` and a user's files of the same format.
 
 A *data set* is one source of lattice constants that belong together (one paper, one method, one temperature). A
 record always belongs to exactly one; :func:`get_crystal` never takes a crystal from another data set than the one

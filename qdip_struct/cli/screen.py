@@ -1,0 +1,156 @@
+"""Misfit of a dot in a mixed matrix against composition: zero-misfit composition, tolerance window, every point.
+
+Lattice constants in Å, temperatures in K, misfit and strain as fractions. In A(B,C)3 the fraction is that of the
+first species on the mixed site. f = (a_matrix - a_dot) / denominator; f > 0 stretches the dot. Both sides come from
+one data set.
+
+examples:
+  qdip screen --dot PbS --matrix 'CsPb(Br,I)3' --dataset liu2019
+  qdip screen --dot PbS --matrix 'CsPb(Br,I)3' --dataset liu2019 --dot-lattice 5.97 --json
+  qdip screen --dot PbS --matrix 'CsPb(Br,I)3' --dataset xrd_298K --temperature 298
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from qdip_struct.cli.console import emit, note, table
+from qdip_struct.matching.misfit import DENOMINATORS
+from qdip_struct.matching.screening import Screen, Side, screen
+from qdip_struct.materials.crystals import DEFAULT_DATASET
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``qdip screen``."""
+    parser.add_argument("--dot", action="append", required=True, metavar="FORMULA", help="PbS, 'Pb(S,Se)'; repeatable")
+    parser.add_argument(
+        "--matrix", action="append", required=True, metavar="FORMULA", help="'CsPb(Br,I)3', MAPbI3; repeatable"
+    )
+    parser.add_argument("--points", type=int, default=101, metavar="N", help="points on the composition axis (101)")
+    parser.add_argument("--dataset", default=DEFAULT_DATASET, metavar="NAME", help=f"data set ({DEFAULT_DATASET})")
+    parser.add_argument("--temperature", type=float, metavar="K", help="bring both lattices to K kelvin")
+    parser.add_argument("--dot-lattice", type=float, metavar="A", help="lattice constant of the dot, Å")
+    parser.add_argument("--denominator", choices=DENOMINATORS, default="dot", help="what f is divided by (dot)")
+    parser.add_argument("--window", type=float, default=0.002, metavar="F", help="|f| of the window, fraction (0.002)")
+    parser.add_argument(
+        "--crystals", action="append", type=Path, default=[], metavar="FILE", help="YAML file that adds crystals"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Screen every dot in every matrix."""
+    documents, texts = [], []
+    for dot in args.dot:
+        for matrix in args.matrix:
+            result = screen(
+                dot,
+                matrix=matrix,
+                dataset=args.dataset,
+                temperature=args.temperature,
+                dot_lattice=args.dot_lattice,
+                denominator=args.denominator,
+                tolerance=args.window,
+                points=args.points,
+                files=tuple(args.crystals),
+            )
+            documents.append(_document(result))
+            texts.append(_text(result))
+    for line in dict.fromkeys(remark for document in documents for remark in document["remarks"]):
+        note(line)
+    emit(documents[0] if len(documents) == 1 else {"pairs": documents}, as_json=args.json, text="\n\n".join(texts))
+    return 0
+
+
+def _remarks(result: Screen) -> list[str]:
+    temperature = "" if result.temperature_kelvin is None else f" at {result.temperature_kelvin:g} K"
+    lines = [f"lattice constant of the dot: {_lattice(result.dot)}, {result.dot.source}{temperature}"]
+    if result.dot.formula.text == "PbS" and result.matrix.formula.text in ("CsPb(Br,I)3", "CsPb(I,Br)3"):
+        lines.append(
+            "Liu et al. 2019 state the match of PbS near 66 % Br with |f| < 0.2 %: that needs a(PbS) = 5.97 Å, the "
+            "value of Ning et al. 2015; with the 5.94 Å of Liu et al. their own end points 5.85 and 6.21 Å match at 75 %"
+        )
+    return lines
+
+
+def _lattice(side: Side) -> str:
+    return "mixed" if side.a_angstrom is None else f"{side.a_angstrom:.4f} Å"
+
+
+def _side(side: Side, result: Screen) -> dict[str, Any]:
+    return {
+        "name": side.formula.text,
+        "a_angstrom": side.a_angstrom,
+        "source": side.source,
+        "ends": [{"formula": text, "a_angstrom": a, "uncertainty_angstrom": u} for text, a, u in side.ends],
+        "temperature_kelvin": result.temperature_kelvin if side.given_lattice is None else None,
+    }
+
+
+def _document(result: Screen) -> dict[str, Any]:
+    main = result.fractions[:, -1] if result.axes else None
+    points = []
+    for index in range(len(result.a_matrix)):
+        points.append(
+            {
+                "fraction": None if main is None else float(main[index]),
+                "fractions": {a.name: float(x) for a, x in zip(result.axes, result.fractions[index], strict=True)},
+                "formula": result.formula_at(index, "matrix"),
+                "dot_formula": result.formula_at(index, "dot"),
+                "a_dot_angstrom": float(result.a_dot[index]),
+                "a_matrix_angstrom": float(result.a_matrix[index]),
+                "mismatch": float(result.mismatch[index]),
+                "mismatch_uncertainty": float(result.mismatch_uncertainty[index]),
+                "imposed_strain": float(result.imposed_strain[index]),
+                "dot_strain": None,
+                "match_area_angstrom2": None,
+                "match_strain": None,
+            }
+        )
+    return {
+        "dot": _side(result.dot, result),
+        "matrix": _side(result.matrix, result),
+        "dataset": result.dataset,
+        "temperature_kelvin": result.temperature_kelvin,
+        "denominator": result.denominator,
+        "tolerance": result.tolerance,
+        "axes": [
+            {"name": axis.name, "side": axis.side, "site": axis.site, "species": axis.species} for axis in result.axes
+        ],
+        "zero_mismatch": [
+            {"fraction": m.fraction, "formula": m.formula, "a_angstrom": m.a_angstrom, "others": dict(m.others)}
+            for m in result.zero_mismatch
+        ],
+        "window": [{"from": w.start, "to": w.end, "others": dict(w.others)} for w in result.window],
+        "points": points,
+        "remarks": _remarks(result),
+    }
+
+
+def _text(result: Screen) -> str:
+    lines = [
+        f"{result.dot.formula.text} in {result.matrix.formula.text}, data set {result.dataset}, "
+        f"f = (a_matrix - a_dot)/a_{result.denominator}",
+        f"dot:    {result.dot.source}",
+        f"matrix: {result.matrix.source}",
+    ]
+    for match in result.zero_mismatch:
+        others = "".join(f", {name} {x:.2f}" for name, x in match.others.items())
+        lines.append(f"zero misfit at fraction {match.fraction:.3f}: {match.formula}, {match.a_angstrom:.4f} Å{others}")
+    if result.axes and not result.zero_mismatch:
+        lines.append("no composition has zero misfit")
+    for window in result.window:
+        others = "".join(f", {name} {x:.2f}" for name, x in window.others.items())
+        lines.append(f"|f| <= {result.tolerance:g} from {window.start:.3f} to {window.end:.3f}{others}")
+    step = max(1, (len(result.a_matrix) - 1) // 10)
+    rows = [
+        (
+            result.formula_at(i, "matrix"),
+            result.formula_at(i, "dot"),
+            f"{result.a_matrix[i]:.4f}",
+            f"{result.a_dot[i]:.4f}",
+            f"{100 * result.mismatch[i]:+.2f}%",
+            f"{100 * result.mismatch_uncertainty[i]:.2f}%",
+        )
+        for i in range(0, len(result.a_matrix), step)
+    ]
+    return "\n".join(lines) + "\n\n" + table(("matrix", "dot", "a matrix Å", "a dot Å", "f", "u(f)"), rows)
