@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "build interface": "film on substrate: film, substrate, interface and bulk cells that belong together",
     "build embed": "a quantum dot in a matrix supercell",
     "inputs": "CP2K run folders from structures, checked before they are written",
+    "check": "check CP2K inputs before they wait in a queue",
     "run": "run or continue run folders on this machine",
     "collect": "read finished CP2K runs: status, energies, forces",
     "energies": "surface, adsorption and interface energies from finished runs",

@@ -1,0 +1,146 @@
+"""Write CP2K run folders from structures, one folder per structure, checked before they are written.
+
+A sidecar (the .json beside a built structure) gives the role and the group of the run; other files are 'single'.
+Energies that are to be combined (qdip energies) need one group, one preset and one lateral cell.
+
+example:
+  qdip inputs slabs/*.extxyz --preset quick --task energy -o runs
+  qdip inputs dot.extxyz --preset ning2015 --task geo_opt --set FORCE_EVAL/DFT/MGRID/CUTOFF=400 -o runs
+
+units: cutoffs in Ry, walltime in seconds, charges in e. Presets and templates: cp2k_templates/ in the installation.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from qdip_struct.cli.console import emit, note, table
+from qdip_struct.errors import DataError, UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``qdip inputs``."""
+    parser.add_argument("structure", nargs="+", type=Path, metavar="STRUCTURE", help="extxyz, CIF, POSCAR, xyz, ...")
+    parser.add_argument("--preset", default="production", help="ning2015, production (default) or quick")
+    parser.add_argument("--task", default="energy", choices=("energy", "geo_opt", "cell_opt"), help="default: energy")
+    parser.add_argument("--template", type=Path, metavar="FILE", help="own CP2K template; what it says stays")
+    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="set any CP2K keyword; repeat")
+    parser.add_argument("--kpoints", metavar="N,N,N", help="Monkhorst-Pack mesh instead of the preset's")
+    parser.add_argument("--multiplicity", type=int, help="spin multiplicity 2S+1 (default: from the electron count)")
+    parser.add_argument("--charge", type=int, default=0, help="total charge in e (default: 0)")
+    parser.add_argument("--dispersion", choices=("none", "d3bj"), default="none", help="van der Waals correction")
+    parser.add_argument("--dipole-correction", choices=("on", "off"), help="default: the preset's; slabs only")
+    parser.add_argument("--walltime", type=int, metavar="SECONDS", help="CP2K stops by itself after this time, in s")
+    parser.add_argument("--role", help="role of the runs (default: from the sidecar, else single)")
+    parser.add_argument("--group", help="group of the runs (default: from the sidecar, else the structure's name)")
+    parser.add_argument("--cp2k-version", metavar="VERSION", help="version the inputs are for (default: the installed)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the decks, check every one, then write all run folders."""
+    from qdip_struct.build.store import read_sidecar, read_structure
+    from qdip_struct.campaign.rundir import create_run_folder
+    from qdip_struct.cli.check import refuse_errors, schema_for
+    from qdip_struct.cp2k.deck import make_deck
+    from qdip_struct.cp2k.inputfile import parse_input
+    from qdip_struct.cp2k.preflight import check_input
+    from qdip_struct.cp2k.presets import get_preset, template_text
+    from qdip_struct.files import provenance
+
+    preset = get_preset(args.preset)
+    template = template_text(args.task, own=args.template)
+    wishes = _wishes(args)
+    schema, version = schema_for(args.cp2k_version)
+    out = args.out if args.out is not None else Path("runs")
+    names = [path.stem for path in args.structure]
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise UsageError(f"two structures are named {double[0]}; run folders are named after them: rename one")
+    for name in names:
+        if (out / name).exists() and not args.force:
+            raise UsageError(f"{out / name} exists; give another -o or --force to replace it with its outputs")
+    prepared = []
+    for path in args.structure:
+        atoms = read_structure(path)
+        sidecar = read_sidecar(path) or {}
+        role = args.role or str(sidecar.get("role") or "single")
+        group = args.group or str(sidecar.get("group") or path.stem)
+        try:
+            deck = make_deck(atoms, task=args.task, preset=preset, template=template, role=role, wishes=wishes)
+        except (UsageError, DataError) as error:
+            raise type(error)(f"{path}: {error}") from error
+        findings = check_input(parse_input(deck.text, source=str(path)), schema=schema)
+        refuse_errors(findings, source=f"the input for {path}")
+        for finding in findings:
+            note(f"warning: {path.name}: {finding.message}; {finding.remedy}")
+        prepared.append((path, atoms, sidecar, role, group, deck))
+    written = []
+    parameters = {"preset": args.preset, "task": args.task, "set": args.set, "template": args.template}
+    for path, atoms, sidecar, role, group, deck in prepared:
+        folder = create_run_folder(
+            out / path.stem,
+            atoms=atoms,
+            deck=deck,
+            role=role,
+            group=group,
+            provenance=provenance("inputs", {**parameters, "structure": path.name}, cp2k_version=version),
+            structure_report=sidecar,
+            force=args.force,
+        )
+        written.append(folder)
+    document = {
+        "preset": preset.name,
+        "about": preset.about,
+        "cost": preset.cost,
+        "cp2k_version": version,
+        "keywords_checked": schema is not None,
+        "runs": [
+            {"path": str(f.path), **{k: f.record[k] for k in ("role", "group", "n_atoms", "n_electrons", "decisions")}}
+            for f in written
+        ],
+    }
+    if schema is None:
+        note("note: no CP2K is installed here, so keywords were not checked against its own list (qdip doctor)")
+    emit(document, as_json=args.json, text=_text(document))
+    return 0
+
+
+def _wishes(args: argparse.Namespace) -> Any:
+    from qdip_struct.cp2k.deck import Wishes
+
+    mesh = None
+    if args.kpoints:
+        words = args.kpoints.replace("x", ",").split(",")
+        if len(words) != 3 or not all(word.strip().isdigit() and int(word) > 0 for word in words):
+            raise UsageError(f"--kpoints takes three positive whole numbers such as 4,4,1, not '{args.kpoints}'")
+        mesh = (int(words[0]), int(words[1]), int(words[2]))
+    if args.walltime is not None and args.walltime <= 0:
+        raise UsageError(f"--walltime is a positive number of seconds, not {args.walltime}")
+    return Wishes(
+        kpoints=mesh,
+        multiplicity=args.multiplicity,
+        charge=args.charge,
+        dispersion=args.dispersion,
+        dipole_correction=None if args.dipole_correction is None else args.dipole_correction == "on",
+        walltime_s=args.walltime,
+        settings=tuple(args.set),
+    )
+
+
+def _text(document: dict[str, Any]) -> str:
+    rows = [(r["path"], r["role"], r["group"], r["n_atoms"], r["n_electrons"]) for r in document["runs"]]
+    lines = [
+        f"preset {document['preset']}: {document['about']}",
+        f"cost: {document['cost']}",
+        "",
+        table(("run folder", "role", "group", "atoms", "electrons"), rows),
+    ]
+    seen: dict[str, list[str]] = {}
+    for item in document["runs"]:
+        for decision in item["decisions"]:
+            line = f"{decision['topic']}: {decision['choice']} ({decision['reason']})"
+            seen.setdefault(line, []).append(Path(item["path"]).name)
+    everywhere = len(document["runs"])
+    lines += ["", "decided for you (change with --set, --kpoints, ...):"]
+    lines += [f"  {line}{'' if len(who) == everywhere else ': ' + ', '.join(who)}" for line, who in seen.items()]
+    return "\n".join(lines)

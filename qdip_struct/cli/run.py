@@ -1,0 +1,56 @@
+"""Run or continue run folders on this machine; finished ones are left alone.
+
+As many runs as cores work side by side, the longest first; fewer runs get more threads each. Ctrl-C ends CP2K and
+keeps what is finished; the same command goes on from there.
+
+example:
+  qdip run runs --nproc 2
+  qdip run runs/interface --nproc 8 --launcher "mpirun -n 8"
+"""
+
+import argparse
+import os
+import shlex
+from pathlib import Path
+
+from qdip_struct.cli.console import emit, table
+from qdip_struct.errors import UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``qdip run``."""
+    parser.add_argument("folder", nargs="+", type=Path, metavar="DIR", help="run folders, or folders that hold them")
+    parser.add_argument("--nproc", type=int, metavar="N", help="cores to use in all (default: those of this machine)")
+    parser.add_argument("--launcher", metavar="WORDS", help="words before the executable, such as 'mpirun -n 8'")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out all runs, show how they go, and say how each ended."""
+    from qdip_struct.campaign.engines import run_locally
+    from qdip_struct.campaign.rundir import find_run_folders
+    from qdip_struct.cli.live import LiveView
+    from qdip_struct.cp2k.program import require_program
+
+    cores = len(os.sched_getaffinity(0)) if args.nproc is None else args.nproc
+    if cores < 1:
+        raise UsageError(f"--nproc is a positive number of cores, not {cores}")
+    folders = find_run_folders(args.folder)
+    program = require_program()
+    with LiveView(title=f"CP2K {program.version}") as view:
+        watches = run_locally(
+            folders,
+            program=program,
+            cores=cores,
+            launcher=tuple(shlex.split(args.launcher or "")),
+            show=view.show,
+        )
+    rows = [(str(w.folder.path), w.folder.role, w.state, w.reason, f"{w.seconds:.0f}") for w in watches]
+    document = {
+        "cp2k_version": program.version,
+        "runs": [
+            {"path": r[0], "role": r[1], "outcome": r[2], "reason": r[3], "seconds": round(w.seconds, 1)}
+            for r, w in zip(rows, watches, strict=True)
+        ],
+    }
+    emit(document, as_json=args.json, text=table(("run", "role", "outcome", "reason", "s"), rows))
+    return 0 if all(w.state == "done" for w in watches) else 3
