@@ -1,0 +1,263 @@
+"""Surface, adsorption, interface and strain energies from finished runs that belong together.
+
+Signs and definitions (A is the lateral area, N counts formula units):
+
+- surface: γ = (E_slab − N·E_bulk − m·E_reservoir) / (2A); m = 0 for a stoichiometric slab. For AX- or BX2-terminated
+  perovskite slabs m ≠ 0 and γ holds at the limit where the crystal is in equilibrium with the reservoir crystal.
+- mean of two complementary terminations: γ̄ = (E_1 + E_2 − N·E_bulk) / (4A), free of any chemical potential.
+- adsorption (work of adhesion): E_ad = (E_film + E_substrate − E_interface) / A, positive when they bind.
+- interface: γ_int = γ_film + γ_substrate − E_ad (Ning et al. 2015, doi:10.1038/nature14563).
+- strain: N·(E_strained bulk − E_free bulk) / A.
+
+Energies in eV, lengths in Å, results in meV/Å². Runs that do not belong together are refused, never averaged over.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from qdip_struct.analysis.comparability import EnergyRun, difference
+from qdip_struct.analysis.stoichiometry import Composition, added, cells_of, formula, units_per_cell
+from qdip_struct.errors import MismatchError
+from qdip_struct.units import MEV_PER_EV
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Runs that may not be combined, and why."""
+
+    paths: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class SurfaceEnergy:
+    """γ in meV/Å² and the chemical potential it refers to: ``stoichiometric``, ``CsBr-rich``, ..."""
+
+    value: float
+    reference: str
+
+
+@dataclass(frozen=True)
+class GroupEnergies:
+    """What one group of runs gives. A quantity whose runs are missing or refused is ``None``; all in meV/Å²."""
+
+    group: str
+    area_angstrom2: float
+    film: SurfaceEnergy | None
+    substrate: tuple[SurfaceEnergy, ...]
+    substrate_mean: float | None
+    adsorption: float | None
+    interface: tuple[SurfaceEnergy, ...]
+    strain_film: float | None
+    strain_substrate: float | None
+    terms: dict[str, dict[str, Any]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form; where γ depends on the chemical potential the first limit stands in the plain key."""
+        substrate = self.substrate[0] if self.substrate else None
+        interface = self.interface[0] if self.interface else None
+        return {
+            "group": self.group,
+            "area_angstrom2": self.area_angstrom2,
+            "surface_energy_film_mev_per_angstrom2": self.film.value if self.film else None,
+            "surface_energy_substrate_mev_per_angstrom2": substrate.value if substrate else None,
+            "surface_energy_substrate_reference": substrate.reference if substrate else None,
+            "surface_energy_substrate_limits": [_limit(item) for item in self.substrate],
+            "surface_energy_substrate_mean_of_terminations_mev_per_angstrom2": self.substrate_mean,
+            "adsorption_energy_mev_per_angstrom2": self.adsorption,
+            "interface_energy_mev_per_angstrom2": interface.value if interface else None,
+            "interface_energy_reference": interface.reference if interface else None,
+            "interface_energy_limits": [_limit(item) for item in self.interface],
+            "strain_energy_film_mev_per_angstrom2": self.strain_film,
+            "strain_energy_substrate_mev_per_angstrom2": self.strain_substrate,
+            "terms": self.terms,
+        }
+
+
+def _limit(item: SurfaceEnergy) -> dict[str, Any]:
+    return {"reference": item.reference, "value_mev_per_angstrom2": item.value}
+
+
+def surface_energy(slab: EnergyRun, bulk: EnergyRun, reservoir: EnergyRun | None = None) -> SurfaceEnergy:
+    """γ of a slab with two equal faces, meV/Å².
+
+    Raises
+    ------
+    MismatchError
+        If the runs do not belong together, one is not done, or the composition cannot be balanced.
+    """
+    runs = [slab, bulk] + ([reservoir] if reservoir else [])
+    _require(runs)
+    parts = [run.composition for run in runs[1:]]
+    counts = cells_of(slab.composition, parts)
+    if counts is None:
+        raise MismatchError(
+            f"{slab.path} ({formula(slab.composition)}) is not a whole number of {formula(bulk.composition)} units"
+            + (f" and {formula(reservoir.composition)}" if reservoir else "; it needs a reservoir run")
+        )
+    energy = _energy(slab) - sum(n * _energy(run) for n, run in zip(counts, runs[1:], strict=True))
+    reference = f"{formula(reservoir.composition)}-rich" if reservoir else "stoichiometric"
+    return SurfaceEnergy(MEV_PER_EV * energy / (2 * slab.area), reference)
+
+
+def mean_surface_energy(slab: EnergyRun, other: EnergyRun, bulk: EnergyRun) -> float:
+    """γ̄ of two complementary terminations, meV/Å²; see the module's formula."""
+    _require([slab, other, bulk])
+    together = added(slab.composition, other.composition)
+    counts = cells_of(together, [bulk.composition])
+    if counts is None:
+        raise MismatchError(
+            f"{slab.path} and {other.path} are not complementary: together they are {formula(together)}"
+        )
+    energy = _energy(slab) + _energy(other) - counts[0] * _energy(bulk)
+    return MEV_PER_EV * energy / (4 * slab.area)
+
+
+def adsorption_energy(film: EnergyRun, substrate: EnergyRun, interface: EnergyRun) -> float:
+    """E_ad = (E_film + E_substrate − E_interface)/A, meV/Å²; positive when the two bind."""
+    _require([film, substrate, interface])
+    together = added(film.composition, substrate.composition)
+    if together != dict(interface.composition):
+        raise MismatchError(
+            f"{interface.path} does not hold the atoms of {film.path} and {substrate.path}: "
+            f"{_counts(interface.composition)} against {_counts(together)}"
+        )
+    return MEV_PER_EV * (_energy(film) + _energy(substrate) - _energy(interface)) / interface.area
+
+
+def strain_energy(slab: EnergyRun, strained: EnergyRun, free: EnergyRun) -> float:
+    """Elastic energy of a slab's coherent strain per area, N·(E_strained − E_free)/A, meV/Å², from bulk cells."""
+    _require([strained, free])
+    units = cells_of(strained.composition, [free.composition])
+    counts = cells_of(slab.composition, [strained.composition])
+    if units is None:
+        raise MismatchError(f"{strained.path} and {free.path} are not the same crystal")
+    n_units = counts[0] if counts else _bulk_share(slab, strained)
+    return MEV_PER_EV * n_units * (_energy(strained) - units[0] * _energy(free)) / slab.area
+
+
+def _bulk_share(slab: EnergyRun, bulk: EnergyRun) -> float:
+    """Formula units of a non-stoichiometric slab, by the mean over its elements."""
+    return float(np.mean([slab.composition.get(e, 0) / n for e, n in bulk.composition.items()]))
+
+
+def combine_group(group: str, runs: Iterable[EnergyRun]) -> tuple[GroupEnergies | None, list[Refusal]]:
+    """All energies that the runs of one group give, and what had to be refused.
+
+    ``None`` when nothing could be combined.
+    """
+    refused: list[Refusal] = []
+    usable: dict[str, EnergyRun] = {}
+    reservoirs: list[EnergyRun] = []
+    members = sorted(runs, key=lambda run: run.path)
+    for run in members:
+        same = [other for other in members if other.role == run.role]
+        if run.status != "done" or run.energy_ev is None:
+            refused.append(Refusal((run.path,), f"not finished: {run.status}"))
+        elif run.role == "reservoir":
+            reservoirs.append(run)
+        elif len(same) > 1:
+            if run is same[0]:
+                reason = (
+                    f"{len(same)} runs play the role '{run.role}' in group '{group}'; give each study its own group"
+                )
+                refused.append(Refusal(tuple(other.path for other in same), reason))
+        else:
+            usable[run.role] = run
+
+    def attempt(function: Any, *roles_or_runs: str | EnergyRun) -> Any:
+        chosen = [usable.get(item) if isinstance(item, str) else item for item in roles_or_runs]
+        if any(item is None for item in chosen):
+            return None
+        try:
+            return function(*chosen)
+        except MismatchError as error:
+            refusal = Refusal(tuple(item.path for item in chosen if item is not None), str(error))
+            if refusal not in refused:
+                refused.append(refusal)
+            return None
+
+    film = attempt(surface_energy, "film", "film_bulk")
+    substrate = _substrate_limits(usable, reservoirs, attempt)
+    mean = attempt(mean_surface_energy, "substrate", "substrate_other", "substrate_bulk")
+    adsorption = attempt(adsorption_energy, "film", "substrate", "interface")
+    interface: tuple[SurfaceEnergy, ...] = ()
+    if film is not None and adsorption is not None:
+        interface = tuple(SurfaceEnergy(film.value + s.value - adsorption, s.reference) for s in substrate)
+    slabs = [usable[role] for role in ("interface", "film", "substrate") if role in usable]
+    if not slabs or (film is None and not substrate and mean is None and adsorption is None):
+        return None, refused
+    result = GroupEnergies(
+        group=group,
+        area_angstrom2=slabs[0].area,
+        film=film,
+        substrate=substrate,
+        substrate_mean=mean,
+        adsorption=adsorption,
+        interface=interface,
+        strain_film=attempt(strain_energy, "film", "film_bulk", "film_bulk_free"),
+        strain_substrate=attempt(strain_energy, "substrate", "substrate_bulk", "substrate_bulk_free"),
+        terms=_terms(usable, reservoirs),
+    )
+    return result, refused
+
+
+def _substrate_limits(
+    usable: Mapping[str, EnergyRun], reservoirs: Sequence[EnergyRun], attempt: Any
+) -> tuple[SurfaceEnergy, ...]:
+    slab, bulk = usable.get("substrate"), usable.get("substrate_bulk")
+    if slab is None or bulk is None:
+        return ()
+    if cells_of(slab.composition, [bulk.composition]) is not None:
+        found = [attempt(surface_energy, "substrate", "substrate_bulk")]
+    else:
+        found = [attempt(surface_energy, "substrate", "substrate_bulk", run) for run in reservoirs]
+    return tuple(item for item in found if item is not None)
+
+
+def _terms(usable: Mapping[str, EnergyRun], reservoirs: Sequence[EnergyRun]) -> dict[str, dict[str, Any]]:
+    bulk_of = {
+        "film": "film_bulk",
+        "film_bulk": "film_bulk",
+        "film_bulk_free": "film_bulk",
+        "substrate": "substrate_bulk",
+        "substrate_other": "substrate_bulk",
+        "substrate_bulk": "substrate_bulk",
+        "substrate_bulk_free": "substrate_bulk",
+    }
+    terms: dict[str, dict[str, Any]] = {}
+    for role in sorted(usable):
+        run, bulk = usable[role], usable.get(bulk_of.get(role, ""))
+        units = None
+        if bulk is not None:
+            cells = cells_of(run.composition, [bulk.composition])
+            units = cells[0] * units_per_cell(bulk.composition) if cells else None
+        terms[role] = {"path": run.path, "energy_ev": run.energy_ev, "n_formula_units": units}
+    for run in reservoirs:
+        name = "reservoir" if len(reservoirs) == 1 else f"reservoir {formula(run.composition)}"
+        terms[name] = {"path": run.path, "energy_ev": run.energy_ev, "n_formula_units": units_per_cell(run.composition)}
+    return terms
+
+
+def _require(runs: Sequence[EnergyRun]) -> None:
+    for run in runs:
+        if run.status != "done" or run.energy_ev is None:
+            raise MismatchError(f"{run.path} is not finished: {run.status}")
+    for first, second in combinations(runs, 2):
+        reason = difference(first, second)
+        if reason is not None:
+            raise MismatchError(f"{first.path} and {second.path} differ in {reason}")
+
+
+def _energy(run: EnergyRun) -> float:
+    if run.energy_ev is None:
+        raise MismatchError(f"{run.path} has no converged energy")
+    return run.energy_ev
+
+
+def _counts(composition: Composition) -> str:
+    return " ".join(f"{element}{count}" for element, count in sorted(composition.items()))

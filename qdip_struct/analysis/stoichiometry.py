@@ -1,0 +1,41 @@
+"""Compositions as formulas, and how many formula units of which crystals a slab is made of."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+_ORDER = ["Cs", "Rb", "K", "Na", "C", "N", "H", "Pb", "Sn", "Cd", "Zn", "S", "Se", "Te", "F", "Cl", "Br", "I"]
+
+Composition = Mapping[str, int]
+"""Atoms per element."""
+
+
+def formula(composition: Composition) -> str:
+    """A composition as a reduced formula in the field's order (cations, then anions): CsBr, PbBr2, CsPbBr3."""
+    unit = units_per_cell(composition)
+    ranked = sorted(composition, key=lambda e: (_ORDER.index(e) if e in _ORDER else len(_ORDER), e))
+    return "".join(e + (str(composition[e] // unit) if composition[e] > unit else "") for e in ranked)
+
+
+def units_per_cell(composition: Composition) -> int:
+    """Formula units in a cell: the greatest common divisor of its atom counts."""
+    return int(np.gcd.reduce(list(composition.values())))
+
+
+def added(first: Composition, second: Composition) -> dict[str, int]:
+    """The atoms of two structures together."""
+    return {e: first.get(e, 0) + second.get(e, 0) for e in sorted({*first, *second})}
+
+
+def cells_of(composition: Composition, parts: Sequence[Composition]) -> tuple[float, ...] | None:
+    """Solve composition = Σ n_i · parts_i for the n_i; ``None`` when there is no unique exact solution.
+
+    The n_i count whole ``parts`` cells; they may be fractions (half of a four-formula cell) or negative (AX missing).
+    """
+    elements = sorted({*composition, *(e for part in parts for e in part)})
+    matrix = np.array([[part.get(e, 0) for part in parts] for e in elements], dtype=float)
+    wanted = np.array([composition.get(e, 0) for e in elements], dtype=float)
+    solution, _, rank, _ = np.linalg.lstsq(matrix, wanted, rcond=None)
+    if rank < len(parts) or not np.allclose(matrix @ solution, wanted, atol=1e-6):
+        return None
+    return tuple(round(float(x), 9) + 0.0 for x in solution)

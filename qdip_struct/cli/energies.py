@@ -1,0 +1,131 @@
+"""Surface, adsorption, interface and strain energies from finished run folders, with every term.
+
+Runs of one group (run.json) are combined when they belong together: same functional, basis set, potential, cutoff,
+lateral cell and k-points, every one converged. What does not is refused, with the difference named.
+
+  surface     γ     = (E_slab - N E_bulk - m E_reservoir) / 2A
+  adsorption  E_ad  = (E_film + E_substrate - E_interface) / A      positive: they bind
+  interface   γ_int = γ_film + γ_substrate - E_ad
+
+units: meV/Å² (1 meV/Å² = 0.0160218 J/m²); energies of runs in eV.
+
+example:
+  qdip energies runs
+  qdip energies runs --json -o energies.json
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qdip_struct.cli.console import emit, note, table
+from qdip_struct.errors import DataError
+
+if TYPE_CHECKING:
+    from qdip_struct.analysis.comparability import EnergyRun
+    from qdip_struct.campaign.rundir import RunFolder
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``qdip energies``."""
+    parser.add_argument("path", nargs="+", type=Path, metavar="PATH", help="run folders, or folders that hold them")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Combine the runs group by group; exit 3 when something was refused, 1 when nothing could be combined."""
+    from qdip_struct.campaign.rundir import find_run_folders
+    from qdip_struct.files import json_text, refuse_existing, write_text
+
+    if args.out is not None:
+        refuse_existing(args.out, force=args.force)
+    document = energies_of(find_run_folders(args.path))
+    if args.out is not None:
+        write_text(args.out, json_text(document), force=args.force)
+    for item in document["refused"]:
+        note(f"refused: {', '.join(item['paths'])}: {item['reason']}")
+    emit(document, as_json=args.json, text=energies_text(document))
+    if not document["groups"]:
+        return 1
+    return 3 if document["refused"] else 0
+
+
+def energies_of(folders: "list[RunFolder]") -> dict[str, Any]:
+    """Read the runs of the folders and combine them: the document of ``qdip energies --json``."""
+    from qdip_struct.analysis.energies import combine_group
+
+    groups: dict[str, list[EnergyRun]] = {}
+    refused = []
+    for folder in folders:
+        try:
+            item = _energy_run(folder)
+        except DataError as error:
+            refused.append({"paths": [str(folder.path)], "reason": str(error)})
+            continue
+        groups.setdefault(item.group, []).append(item)
+    found = []
+    for group in sorted(groups):
+        result, refusals = combine_group(group, groups[group])
+        refused += [{"paths": list(r.paths), "reason": r.reason} for r in refusals]
+        if result is not None:
+            found.append(result.to_dict())
+    return {"groups": found, "refused": refused}
+
+
+def _energy_run(folder: "RunFolder") -> "EnergyRun":
+    import numpy as np
+
+    from qdip_struct.analysis.comparability import EnergyRun
+    from qdip_struct.cp2k.output import read_run
+
+    run = read_run(folder.path)
+    record = folder.record
+    if run.n_atoms is not None and run.n_atoms != record["n_atoms"]:
+        raise DataError(f"{folder.path}: the output has {run.n_atoms} atoms, run.json says {record['n_atoms']}")
+    return EnergyRun(
+        path=str(folder.path),
+        role=folder.role,
+        group=folder.group,
+        status=run.status,
+        energy_ev=run.energy_ev,
+        composition=record["composition"],
+        cell=np.array(record["cell_angstrom"], dtype=float),
+        settings=run.settings.to_dict(),
+        run_type=run.run_type,
+    )
+
+
+def energies_text(document: dict[str, Any]) -> str:
+    """The readable form: one block a group, the terms below."""
+    lines: list[str] = []
+    for group in document["groups"]:
+        rows = [("surface energy, film", group["surface_energy_film_mev_per_angstrom2"], "")]
+        rows += [
+            ("surface energy, substrate", item["value_mev_per_angstrom2"], item["reference"])
+            for item in group["surface_energy_substrate_limits"]
+        ]
+        mean = group["surface_energy_substrate_mean_of_terminations_mev_per_angstrom2"]
+        rows += [("surface energy, substrate", mean, "mean of both terminations")]
+        rows += [("adsorption energy (work of adhesion)", group["adsorption_energy_mev_per_angstrom2"], "")]
+        rows += [
+            ("interface energy", item["value_mev_per_angstrom2"], item["reference"])
+            for item in group["interface_energy_limits"]
+        ]
+        rows += [("strain energy, film", group["strain_energy_film_mev_per_angstrom2"], "")]
+        rows += [("strain energy, substrate", group["strain_energy_substrate_mev_per_angstrom2"], "")]
+        body = [(name, f"{value:.2f}", reference) for name, value, reference in rows if value is not None]
+        terms = [
+            (role, term["path"], f"{term['energy_ev']:.6f}", _units(term["n_formula_units"]))
+            for role, term in group["terms"].items()
+        ]
+        lines += [
+            f"{group['group']}: area {group['area_angstrom2']:.3f} Å²",
+            table(("meV/Å²", "value", "reference"), body),
+            "",
+            table(("term", "run", "energy (eV)", "formula units"), terms),
+            "",
+        ]
+    return "\n".join(lines) if lines else "no group of runs could be combined"
+
+
+def _units(value: float | None) -> str | None:
+    return None if value is None else f"{value:g}"
