@@ -64,7 +64,7 @@ def nearest(points: Array, *, targets: Array, cell: Array, pbc: Array, cutoff: f
 def neighbour_pairs(
     points: Array, *, targets: Array, cell: Array, pbc: Array, cutoff: float
 ) -> tuple[Array, Array, Array]:
-    """Every pair (point, target, distance in Å) closer than ``cutoff``, images included, sorted by point then target."""
+    """Every pair (point, target, distance in Å) closer than ``cutoff``, images included, sorted by point."""
     from scipy.spatial import cKDTree
 
     if len(points) == 0 or len(targets) == 0:

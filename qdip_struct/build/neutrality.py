@@ -1,0 +1,264 @@
+"""Making a dot in its matrix neutral by changing as few border sites as possible, one reported change per site.
+
+The rule ``swap``: a negative structure turns that many anions of the dot's border into the matrix's anion (the halide
+passivation of a ligand exchange), those with the fewest metal neighbours first (Pauling's electrostatic valence rule,
+J. Am. Chem. Soc. 51, 1010 (1929), doi:10.1021/ja01379a006); a positive one turns anions of the matrix's border into
+the dot's anion, those with the most metal neighbours of the dot first. The rule ``vacancy`` removes the matrix's
+anions (negative) or A cations, whole molecules (positive) at the border instead. Equal sites are taken so that the
+facets share them evenly and they lie far from each other; what is still equal is decided by the seed.
+"""
+
+from collections import Counter
+from typing import Any, Literal
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from qdip_struct.build.neighbours import nearest, neighbour_pairs
+from qdip_struct.build.regions import FORMAL_CHARGES, formal_charge_of
+from qdip_struct.errors import UsageError
+
+Array = NDArray[Any]
+Neutral = Literal["strict", "report", "off"]
+Rule = Literal["swap", "vacancy"]
+BORDER = 5.3
+"""Atoms with an atom of the other side within this distance (Å) are border sites."""
+BOND = 1.3
+"""Metal neighbours of an anion are those within this factor of the border's shortest metal–anion distance."""
+
+
+def spread(points: Array, *, facets: Array, count: int, order: Array) -> Array:
+    """Choose ``count`` of ``points`` so that facets share them evenly and they are far apart.
+
+    Parameters
+    ----------
+    points
+        (n, 3) Å relative to the centre of the dot.
+    facets
+        Outward unit normals (m, 3).
+    count
+        How many.
+    order
+        (n,) permutation that decides between equals.
+
+    Returns
+    -------
+    numpy.ndarray
+        Numbers of the chosen points (count,), in the order of choice.
+    """
+    if count >= len(points):
+        return np.arange(len(points))
+    rank = np.empty(len(points), dtype=int)
+    rank[order] = np.arange(len(points))
+    height = points @ facets.T
+    member = (height >= height.max(axis=0) - 0.5) | (height >= height.max(axis=1, keepdims=True) - 1e-3)
+    weight = member / member.sum(axis=1, keepdims=True)
+    load = np.zeros(len(facets))
+    apart = np.full(len(points), np.inf)
+    total = np.zeros(3)
+    taken = np.zeros(len(points), dtype=bool)
+    chosen = np.zeros(count, dtype=int)
+    for step in range(count):
+        peak = np.round((member * (load + weight)).max(axis=1), 6)
+        mean = np.round((weight * load).sum(axis=1), 6)
+        dipole = np.round(np.linalg.norm(points + total, axis=1), 3)
+        free = np.flatnonzero(~taken)
+        keys = (rank[free], dipole[free], -np.round(apart[free], 3), mean[free], peak[free])
+        best = _first_of(free, keys)
+        chosen[step], taken[best] = best, True
+        load += weight[best]
+        total += points[best]
+        apart = np.minimum(apart, np.linalg.norm(points - points[best], axis=1))
+    return chosen
+
+
+def _first_of(free: Array, keys: tuple[Array, ...]) -> int:
+    """The entry of ``free`` that is smallest by the last key, then by the one before, and so on."""
+    left = np.arange(len(free))
+    for key in reversed(keys):
+        values = key[left]
+        left = left[values == values.min()]
+        if len(left) == 1:
+            break
+    return int(free[left[0]])
+
+
+def _pick(centred: Array, *, ranks: Array, facets: Array, count: int, rng: np.random.Generator) -> Array:
+    """Take whole classes of ``ranks`` in ascending order, and spread the rest over the last class."""
+    order = np.lexsort(np.round(centred, 3).T)
+    chosen: list[Array] = []
+    left = count
+    for rank in np.unique(ranks):
+        members = order[ranks[order] == rank]
+        picked = spread(
+            centred[members], facets=facets, count=min(left, len(members)), order=rng.permutation(len(members))
+        )
+        chosen.append(members[picked])
+        left -= len(picked)
+        if left == 0:
+            break
+    return np.concatenate(chosen) if chosen else np.zeros(0, dtype=int)
+
+
+def _majority(atoms: Atoms, *, among: Array, what: str) -> str:
+    names = Counter(np.array(atoms.get_chemical_symbols())[among].tolist())
+    if not names:
+        raise UsageError(f"the structure is charged and has no {what} to correct it with; use --neutral report or off")
+    return min(names, key=lambda name: (-names[name], name))
+
+
+def neutralise(
+    atoms: Atoms, *, centres: Array, facets: Array, neutral: Neutral = "strict", rule: Rule = "swap", seed: int = 0
+) -> tuple[Atoms, list[dict[str, Any]]]:
+    """Change border sites until the formal charge is zero.
+
+    Parameters
+    ----------
+    atoms
+        Structure with the arrays of :mod:`qdip_struct.build.regions`, ``dot`` included; it is not changed.
+    centres
+        Centre of each dot, (k, 3) Å.
+    facets
+        Outward unit normals (m, 3) over which the changes are spread.
+    neutral
+        ``strict``: neutral or refused. ``report`` and ``off``: nothing is changed.
+    rule
+        ``swap`` or ``vacancy``, see the module.
+    seed
+        Decides between equal sites.
+
+    Returns
+    -------
+    atoms, changes
+        The neutral structure and one mapping per changed site: ``action`` (swap, remove), ``from``, ``to``,
+        ``charge`` (change in e), ``position_angstrom``, ``dot``, ``reason``.
+
+    Raises
+    ------
+    UsageError
+        If the border has too few sites of the kind the rule needs.
+    """
+    excess = formal_charge_of(atoms)["total"]
+    if neutral != "strict" or excess == 0:
+        return atoms, []
+    atoms = atoms.copy()
+    rng = np.random.default_rng(seed)
+    changes: list[dict[str, Any]] = []
+    doomed: list[int] = []
+    share, more = divmod(abs(excess), len(centres))
+    for number in range(len(centres)):
+        needed = share + (1 if number < more else 0)
+        if needed:
+            found, removed = _correct(atoms, sign=-int(np.sign(excess)), needed=needed, number=number,
+                                      centre=centres[number], facets=facets, rule=rule, rng=rng)  # fmt: skip
+            changes += found
+            doomed += removed
+    if doomed:
+        keep = np.ones(len(atoms), dtype=bool)
+        keep[doomed] = False
+        atoms = atoms[keep]
+    return atoms, changes
+
+
+def _correct(
+    atoms: Atoms, *, sign: int, needed: int, number: int, centre: Array, facets: Array, rule: Rule,
+    rng: np.random.Generator,
+) -> tuple[list[dict[str, Any]], list[int]]:  # fmt: skip
+    """Add ``sign·needed`` e at the border of dot ``number``: swaps are made in place, removals are returned."""
+    cell, pbc = atoms.cell.array, atoms.pbc
+    charge, owner = atoms.get_array("formal_charge"), atoms.get_array("dot")
+    molecule, positions = atoms.get_array("molecule"), atoms.positions
+    mine = owner == number
+    here, there = np.flatnonzero(mine), np.flatnonzero(owner < 0)
+
+    def at_border(candidates: Array, others: Array) -> Array:
+        near, _ = nearest(positions[candidates], targets=positions[others], cell=cell, pbc=pbc, cutoff=BORDER)
+        return candidates[np.isfinite(near)]
+
+    metals = np.flatnonzero((charge >= 2) & (molecule < 0))
+    dot_metals = metals[mine[metals]]
+    anions = here[(charge[here] < 0) & (molecule[here] < 0)]
+    halides = there[(charge[there] < 0) & (molecule[there] < 0)]
+    host = _majority(atoms, among=halides, what="anion in the matrix")
+    guest = _majority(atoms, among=anions, what="anion in the dot")
+    step = FORMAL_CHARGES[host] - FORMAL_CHARGES[guest]
+    swaps, rest = divmod(needed, step) if rule == "swap" and step > 0 else (0, needed)
+    if sign > 0:
+        reason = f"anion of the dot with the fewest metal neighbours becomes {host}"
+        candidates = at_border(anions[charge[anions] == FORMAL_CHARGES[guest]], there) if swaps else anions[:0]
+        ranks = _neighbour_count(positions, candidates=candidates, targets=metals, cell=cell, pbc=pbc)
+        name = host
+    else:
+        reason = f"anion of the matrix with the most metal neighbours in the dot becomes {guest}"
+        candidates = at_border(halides[charge[halides] == FORMAL_CHARGES[host]], here) if swaps else halides[:0]
+        ranks = -_neighbour_count(positions, candidates=candidates, targets=dot_metals, cell=cell, pbc=pbc)
+        name = guest
+    if len(candidates) < swaps:
+        raise UsageError(
+            f"the structure has a formal charge of {-sign * needed:+d} e and only {len(candidates)} border anions to "
+            "swap; another size, centre or termination, or --neutral report, will do"
+        )
+    centred = _relative(positions, centre=centre, cell=cell, pbc=pbc)
+    picked = candidates[_pick(centred[candidates], ranks=ranks, facets=facets, count=swaps, rng=rng)] if swaps else []
+    changes = []
+    for index in picked:
+        changes.append(_change("swap", atoms, index=index, to=name, charge=sign * step, number=number, reason=reason))
+    symbols = np.array(atoms.get_chemical_symbols(), dtype="U2")
+    symbols[picked] = name
+    atoms.set_chemical_symbols(symbols.tolist())
+    charge[picked] += sign * step
+    atoms.set_array("formal_charge", charge)
+    if not rest:
+        return changes, []
+    untouched = np.setdiff1d(there, picked)
+    pool = untouched[charge[untouched] == -sign]
+    if sign < 0:
+        pool = pool[(pool >= 0)]
+    pool = at_border(pool, here)
+    if len(pool) < rest:
+        kind = "anions" if sign > 0 else "A cations"
+        raise UsageError(
+            f"the structure has a formal charge of {-sign * needed:+d} e and only {len(pool)} single-charged {kind} at "
+            "the border to remove; another size, centre or termination, or --neutral report, will do"
+        )
+    distance, _ = nearest(positions[pool], targets=positions[here], cell=cell, pbc=pbc, cutoff=BORDER)
+    gone = pool[_pick(centred[pool], ranks=np.round(distance, 2), facets=facets, count=rest, rng=rng)]
+    removed: list[int] = []
+    for index in gone:
+        whole = [int(index)] if molecule[index] < 0 else np.flatnonzero(molecule == molecule[index]).tolist()
+        removed += whole
+        changes.append(_change("remove", atoms, index=index, to=None, charge=sign, number=number,
+                               reason="border ion nearest to the dot leaves"))  # fmt: skip
+    return changes, removed
+
+
+def _relative(positions: Array, *, centre: Array, cell: Array, pbc: Array) -> Array:
+    """Positions relative to ``centre``, each by its image nearest in fractional coordinates."""
+    fractional = np.linalg.solve(cell.T, (positions - centre).T).T if np.any(pbc) else np.zeros_like(positions)
+    return positions - centre - np.where(pbc, np.round(fractional - 1e-9), 0.0) @ cell
+
+
+def _neighbour_count(positions: Array, *, candidates: Array, targets: Array, cell: Array, pbc: Array) -> Array:
+    reach = 4.5
+    who, _, distance = neighbour_pairs(
+        positions[candidates], targets=positions[targets], cell=cell, pbc=pbc, cutoff=reach
+    )
+    if not len(distance):
+        return np.zeros(len(candidates), dtype=int)
+    bonded = distance <= BOND * distance.min()
+    return np.bincount(who[bonded], minlength=len(candidates))
+
+
+def _change(
+    action: str, atoms: Atoms, *, index: int, to: str | None, charge: int, number: int, reason: str
+) -> dict[str, Any]:
+    return {
+        "action": action,
+        "from": "molecular ion" if atoms.get_array("molecule")[index] >= 0 else atoms.symbols[index],
+        "to": to,
+        "charge": int(charge),
+        "position_angstrom": np.round(atoms.positions[index], 4).tolist(),
+        "dot": number,
+        "reason": reason,
+    }
