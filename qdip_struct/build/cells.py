@@ -14,7 +14,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from qdip_struct.build.molecules import Molecule, Orientation, find_molecules, library, orientations
-from qdip_struct.build.regions import FORMAL_CHARGES, formal_charges, label
+from qdip_struct.build.regions import FORMAL_CHARGES, formal_charges
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.materials.crystals import Crystal, scaled
 
@@ -109,7 +109,9 @@ def sites_of_atoms(atoms: Atoms, *, name: str | None = None) -> SiteCell:
     if not (np.isfinite(cell).all() and np.isfinite(atoms.positions).all()):
         raise DataError("the structure holds positions or cell vectors that are not finite numbers")
     symbols = np.array(atoms.get_chemical_symbols())
-    molecule, positions = find_molecules(symbols, positions=atoms.positions, cell=cell, pbc=np.ones(3, dtype=bool))
+    molecule, positions = find_molecules(
+        list(symbols), positions=atoms.positions, cell=cell, pbc=np.ones(3, dtype=bool)
+    )
     ions = np.flatnonzero(molecule < 0)
     points, species, template, templates = list(positions[ions]), list(symbols[ions]), [-1] * len(ions), []
     for number in range(molecule.max(initial=-1) + 1):
@@ -205,9 +207,11 @@ def to_atoms(
         owner, molecule = np.arange(n), np.full(n, -1)
     else:
         free = molecular[sites.template[molecular] < 0]
-        rotation = dict(zip(free, orientations(sites.positions[free], rule=orientation, seed=seed), strict=True))
+        rotation = dict(
+            zip(free.tolist(), orientations(sites.positions[free], rule=orientation, seed=seed), strict=True)
+        )
         rotation.update(turns or {})
-        number = {site: k for k, site in enumerate(molecular)}
+        number = {int(site): k for k, site in enumerate(molecular)}
         symbols: list[str] = []
         points: list[Array] = []
         owners: list[int] = []
@@ -231,7 +235,6 @@ def to_atoms(
         owner, molecule = np.array(owners), np.array(ids)
     atoms.set_array("molecule", molecule)
     atoms.set_array("formal_charge", formal_charges(atoms.get_chemical_symbols(), molecule=molecule))
-    label(atoms, region="matrix", phase="")
     atoms.set_array("region", regions[owner].astype("U9"))
     atoms.set_array("phase", phases[owner])
     return atoms

@@ -20,7 +20,6 @@ Orientation = Literal["antiparallel", "parallel", "random"]
 ORIENTATIONS: tuple[str, ...] = get_args(Orientation)
 
 _CN, _CH, _NH, _CN_AMIDINE = 1.49, 1.09, 1.03, 1.32
-_BOND = {("C", "C"): 1.75, ("C", "N"): 1.75, ("N", "N"): 1.75, ("C", "H"): 1.35, ("H", "N"): 1.35}
 
 
 @dataclass(frozen=True)
@@ -173,8 +172,9 @@ def find_molecules(symbols: Sequence[str], *, positions: Array, cell: Array, pbc
         return molecule, positions
     points = positions[organic]
     one, two, distance = neighbour_pairs(points, targets=points, cell=cell, pbc=pbc, cutoff=1.75)
-    limits = np.array([_BOND.get(tuple(sorted((str(names[organic[i]]), str(names[organic[j]])))), 0.0)  # type: ignore[call-overload]
-                       for i, j in zip(one, two, strict=True)])  # fmt: skip
+    limits = np.array(
+        [_bond_limit(str(names[organic[i]]), str(names[organic[j]])) for i, j in zip(one, two, strict=True)]
+    )
     keep = (one != two) & (distance < limits)
     graph = coo_matrix((np.ones(keep.sum()), (one[keep], two[keep])), shape=(len(organic), len(organic))).tocsr()
     count, group = connected_components(graph, directed=False)
@@ -196,3 +196,9 @@ def find_molecules(symbols: Sequence[str], *, positions: Array, cell: Array, pbc
         molecule[organic[members]] = number
     positions[organic] = points
     return molecule, positions
+
+
+def _bond_limit(one: str, two: str) -> float:
+    """Longest bond of two elements, Å; two hydrogens never bond."""
+    hydrogens = (one == "H") + (two == "H")
+    return (1.75, 1.35, 0.0)[hydrogens]

@@ -143,7 +143,9 @@ def _extxyz(atoms: Atoms) -> str:
             wide = max((len(text) for text in texts), default=0)
             columns.append([text.ljust(wide) if letter == "S" else text.rjust(wide) for text in texts])
     pbc = " ".join("T" if x else "F" for x in atoms.pbc)
-    info = "".join(f" {key}={_info(value)}" for key, value in atoms.info.items() if isinstance(value, (str, int, float)))
+    info = "".join(
+        f" {key}={_info(value)}" for key, value in atoms.info.items() if isinstance(value, (str, int, float))
+    )
     lines = [str(len(atoms)), f'Lattice="{_lattice(atoms)}" Properties={":".join(header)}{info} pbc="{pbc}"']
     for i, (symbol, position) in enumerate(zip(atoms.get_chemical_symbols(), atoms.positions, strict=True)):
         lines.append(" ".join([f"{symbol:<2}", _numbers(position), *(column[i] for column in columns)]).rstrip())
