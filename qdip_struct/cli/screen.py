@@ -67,7 +67,7 @@ def _remarks(result: Screen) -> list[str]:
     if result.dot.formula.text == "PbS" and result.matrix.formula.text in ("CsPb(Br,I)3", "CsPb(I,Br)3"):
         lines.append(
             "Liu et al. 2019 state the match of PbS near 66 % Br with |f| < 0.2 %: that needs a(PbS) = 5.97 Å, the "
-            "value of Ning et al. 2015; with the 5.94 Å of Liu et al. their own end points 5.85 and 6.21 Å match at 75 %"
+            "value of Ning et al. 2015; with the 5.94 Å of Liu et al. their end points 5.85 and 6.21 Å match at 75 %"
         )
     return lines
 
