@@ -23,31 +23,11 @@ from typing import Any
 
 from qdip_struct.campaign.collection import Collected, collect
 from qdip_struct.cli.console import emit, note, table
+from qdip_struct.cp2k.run import SUMMARY
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.files import json_text, refuse_existing, write_text
 
 EXIT_SOME_UNFINISHED = 3
-COLUMNS = [
-    "path",
-    "status",
-    "reason",
-    "cp2k_version",
-    "run_type",
-    "project",
-    "energy_ev",
-    "last_printed_energy_ev",
-    "n_atoms",
-    "scf_converged",
-    "geo_converged",
-    "n_geo_steps",
-    "max_force_ev_per_angstrom",
-    "max_force_measure",
-    "gap_ev",
-    "wall_time_s",
-    "peak_memory_mib",
-    "n_segments",
-    "warnings",
-]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -131,10 +111,10 @@ def _text(found: Collected) -> str:
 def _csv(found: Collected) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(SUMMARY)
     for run in found.runs:
         cells = {**run, "warnings": " | ".join(run["warnings"])}
-        writer.writerow(["" if cells[name] is None else cells[name] for name in COLUMNS])
+        writer.writerow(["" if cells[name] is None else cells[name] for name in SUMMARY])
     for item in found.failed:
-        writer.writerow([item.path, "failed", item.reason, *[""] * (len(COLUMNS) - 3)])
+        writer.writerow([item.path, "failed", item.reason, *[""] * (len(SUMMARY) - 3)])
     return buffer.getvalue()

@@ -16,6 +16,13 @@ _MESSAGE_BYTES = 4096
 _ATOM_FORCE = re.compile(rb" *(?:FORCES\|)? *\d+(?: +\d+ +[A-Za-z]\S*)?((?: +" + NUMBER + rb"){3,4}) *\r?\n")
 _STRESS_ROW = re.compile(rb" *(?:STRESS\|)? *[xyzXYZ]((?: +" + NUMBER + rb"){3}) *\r?\n")
 _CHARGE_ROW = re.compile(rb" *\d+ +[A-Za-z]\S* +\d+((?: +" + NUMBER + rb")+) *\r?\n")
+_COORDINATE_ROW = re.compile(rb" *\d+ +\d+ +[A-Za-z]\S*(?: +\d+)?((?: +" + NUMBER + rb"){3,5}) *\r?\n")
+_KIND = re.compile(rb" *\d+\. Atomic kind: +(\S+)")
+_BASIS = re.compile(rb" *Orbital Basis Set +(\S+)\s*$")
+_POTENTIAL = re.compile(rb" *(?:[A-Za-z-]+ )?[Pp]otential information for +(?:.* )?(\S+)\s*$")
+_KINDS_END = re.compile(rb" *(?:MOLECULE KIND INFORMATION|TOTAL NUMBERS AND MAXIMUM NUMBERS)")
+_KIND_LINES = 200_000
+_DIPOLE = re.compile(rb" *X= *(%s) +Y= *(%s) +Z= *(%s) +Total= *[-+.0-9]+ *\r?\n" % (NUMBER, NUMBER, NUMBER))
 _FORCE_UNITS = {
     "a.u.": units.EV_PER_ANGSTROM_PER_ATOMIC_FORCE,
     "hartree/bohr": units.EV_PER_ANGSTROM_PER_ATOMIC_FORCE,
@@ -76,13 +83,52 @@ def read_stress(stream: BinaryIO, *, offset: int) -> np.ndarray | None:
     return np.array(table) * factor
 
 
-def read_charges(stream: BinaryIO, *, offset: int, n_atoms: int | None) -> np.ndarray | None:
-    """Net atomic charges (n,) in e, the last column of a Mulliken or Hirshfeld table, or ``None``."""
-    _, table, after = _rows(stream, offset, _CHARGE_ROW, 6)
-    if not table or not after.endswith(b"\n") or (n_atoms is not None and len(table) != n_atoms):
-        return None
-    widths = {len(line) for line in table}
-    return None if len(widths) != 1 else np.array([line[-1] for line in table])
+def read_charges(stream: BinaryIO, *, offset: int, n_atoms: int | None) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Net charges (n,) in e and, for two spin channels, spin moments (n,) in μB of a Mulliken or Hirshfeld table."""
+    head = b"".join(line for line, _ in zip(_lines(stream, offset), range(4), strict=False))
+    columns = re.search(rb"Net charge[ \t]+Spin moment|Spin moment[ \t]+Net charge|Net charge", head)
+    _, table, after = _rows(stream, offset, _CHARGE_ROW, 4)
+    if columns is None or not after.endswith(b"\n") or len({len(line) for line in table}) != 1:
+        return None, None
+    if n_atoms is not None and len(table) != n_atoms:
+        return None, None
+    values = np.array(table)
+    if columns.group().startswith(b"Spin"):
+        return values[:, -1], values[:, -2]
+    if columns.group().endswith(b"moment"):
+        return values[:, -2], values[:, -1]
+    return values[:, -1], None
+
+
+def read_dipole(stream: BinaryIO, *, offset: int) -> np.ndarray | None:
+    """Dipole moment (3,) in debye from the line after its header."""
+    lines = _lines(stream, offset)
+    next(lines, b"")
+    found = _DIPOLE.match(next(lines, b""))
+    return np.array([float(word) for word in found.groups()]) if found else None
+
+
+def read_kinds(stream: BinaryIO, *, offset: int) -> tuple[dict[str, str], dict[str, str]]:
+    """Orbital basis set and potential of every atomic kind, as the block ``ATOMIC KIND INFORMATION`` names them."""
+    basis: dict[str, str] = {}
+    potential: dict[str, str] = {}
+    kind = None
+    for count, line in enumerate(_lines(stream, offset)):
+        if count > _KIND_LINES or _KINDS_END.match(line):
+            break
+        if found := _KIND.match(line):
+            kind = found.group(1).decode("utf-8", "replace")
+        elif kind is not None and (found := _BASIS.match(line)):
+            basis[kind] = found.group(1).decode("utf-8", "replace")
+        elif kind is not None and (found := _POTENTIAL.match(line)):
+            potential[kind] = found.group(1).decode("utf-8", "replace")
+    return basis, potential
+
+
+def count_atoms(stream: BinaryIO, *, offset: int) -> int | None:
+    """Number of rows of the table of atomic coordinates at ``offset``; ``None`` when it does not end."""
+    _, table, after = _rows(stream, offset, _COORDINATE_ROW, 6)
+    return len(table) if table and after.endswith(b"\n") else None
 
 
 def read_message(stream: BinaryIO, *, offset: int) -> str:

@@ -1,16 +1,17 @@
 """Finished runs: one pass over an output or a run folder, then one verdict and the numbers that deserve it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 
 from qdip_struct import units
 from qdip_struct.cp2k import blocks
-from qdip_struct.cp2k.run import Failure, Run, Settings, Status, Step
-from qdip_struct.cp2k.segments import Evaluation, Segment, read_segments
+from qdip_struct.cp2k.reader import read_segments
+from qdip_struct.cp2k.run import Failure, Run, Settings, Status, Steps
+from qdip_struct.cp2k.segments import Evaluation, Segment
 from qdip_struct.errors import DataError
 
 _OPTIMISATIONS = frozenset({"GEO_OPT", "GEOMETRY_OPTIMIZATION", "CELL_OPT"})
@@ -34,26 +35,27 @@ def output_files(path: Path) -> list[Path]:
         raise DataError(f"cannot read {path}: no such file or folder")
     if not path.is_dir():
         return [path]
-    first = path / _OUTPUT
-    numbered = sorted(
-        (int(found.group(1)), item)
-        for item in path.iterdir()
-        if (found := re.fullmatch(r"run\.out\.(\d+)", item.name)) is not None
-    )
-    files = ([first] if first.exists() else []) + [item for _, item in numbered]
-    if not files:
-        files = sorted(item for item in path.iterdir() if item.suffix == ".out" and item.is_file())
+    try:
+        names = sorted(item.name for item in path.iterdir() if item.is_file())
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    numbered = sorted((int(name[8:]), name) for name in names if re.fullmatch(r"run\.out\.\d{1,9}", name))
+    files = [name for name in names if name == _OUTPUT] + [name for _, name in numbered]
+    if not files and not is_run_folder(path):
+        files = [name for name in names if name.endswith(".out")]
         if len(files) > 1:
             raise DataError(f"{path} holds {len(files)} outputs and no {_OUTPUT}: name the files one by one")
     if not files:
         raise DataError(f"{path} holds no CP2K output: expected {_OUTPUT} (the run has not started?)")
-    return files
+    return [path / name for name in files]
 
 
 def read_run(path: Path) -> Run:
     """Read a run folder or an output file of CP2K 2.5 … 2026.
 
-    ``energy_ev`` is the last energy whose SCF converged; the status is never guessed from an exit code.
+    ``energy_ev`` is the last energy whose SCF converged; the status is never guessed from an exit code. Segments
+    (``run.out``, ``run.out.2``, …, or one file with several program headers) are joined into one history; the last
+    one decides the status. A last segment that CP2K left empty counts as truncated.
 
     Raises
     ------
@@ -61,7 +63,13 @@ def read_run(path: Path) -> Run:
         If there is nothing to read or it is not CP2K's.
     """
     path = Path(path)
-    segments = [segment for file in output_files(path) for segment in read_segments(file)]
+    files = output_files(path)
+    segments: list[Segment] = []
+    for file in files:
+        if file.stat().st_size == 0 and len(files) > 1:
+            segments.append(Segment(file))
+        else:
+            segments += read_segments(file)
     return _join(path, segments)
 
 
@@ -76,82 +84,54 @@ def read_runs(paths: Iterable[Path]) -> list[Run | Failure]:
     return results
 
 
-def _join(path: Path, segments: list[Segment]) -> Run:
+def _join(path: Path, segments: Sequence[Segment]) -> Run:
     last = segments[-1]
-    same = [s for s in segments if _belongs(s, last)]
-    status, reason = _verdict(last)
-    chosen = next(((s, e) for s in reversed(same) for e in reversed(s.evaluations) if _trusted(s, e)), None)
-    printed = [e.energy_hartree for s in same for e in s.evaluations if e.energy_hartree is not None]
-    energy = chosen[1].energy_hartree if chosen else None
-    optimises = last.facts.get("run_type") in _OPTIMISATIONS
-    n_atoms = next((s.n_atoms for s in reversed(same) if s.n_atoms), None)
-    arrays = _arrays(*chosen, n_atoms=n_atoms) if chosen else {}
-    forces = arrays.get("forces")
-    max_force = float(np.linalg.norm(forces, axis=1).max()) if forces is not None else None
-    gradient = _gradient(*chosen) if chosen else None
-    from_gradient = max_force is None and gradient is not None
+    same = [segment for segment in segments if _belongs(segment, last)]
+    header = next((s for s in reversed(same) if s.facts), last)
+    status, reason = _verdict(last, run_type=header.facts.get("run_type"))
+    chosen = next(((s, e) for s in reversed(same) if (e := s.trusted()) is not None), None)
+    steps = _steps(same)
+    printed = steps.energy_ev[np.isfinite(steps.energy_ev)]
     walls = [s.wall_time_s if s.wall_time_s is not None else _elapsed(s) for s in same]
     memories = [s.memory_mib for s in same if s.memory_mib is not None]
-    evaluations = [e for s in same for e in s.evaluations]
+    optimises = header.facts.get("run_type") in _OPTIMISATIONS
     return Run(
         path=path,
         status=status,
         reason=reason,
-        cp2k_version=last.facts.get("version"),
-        run_type=last.facts.get("run_type"),
-        project=last.facts.get("project"),
-        energy_ev=None if energy is None else energy * units.EV_PER_HARTREE,
-        last_printed_energy_ev=printed[-1] * units.EV_PER_HARTREE if printed else None,
-        n_atoms=n_atoms if n_atoms or forces is None else len(forces),
-        scf_converged=last.scf if last.scf is not None else (evaluations[-1].converged if evaluations else None),
-        geo_converged=(last.opt_done and status == "done") if optimises else None,
+        cp2k_version=header.facts.get("version"),
+        run_type=header.facts.get("run_type"),
+        project=header.facts.get("project"),
+        last_printed_energy_ev=float(printed[-1]) if len(printed) else None,
+        n_atoms=_n_atoms(same),
+        scf_converged=_scf_converged(same),
+        n_scf_unconverged=int((steps.verdict == 0).sum()),
+        geo_converged=(bool(last.optimised) and _scf_converged([last]) is not False) if optimises else None,
         n_geo_steps=next((s.last_step for s in reversed(same) if s.last_step is not None), None),
-        max_force_ev_per_angstrom=gradient * units.EV_PER_ANGSTROM_PER_ATOMIC_FORCE
-        if from_gradient and gradient is not None
-        else max_force,
-        max_force_measure="component" if from_gradient else ("norm" if max_force is not None else None),
-        gap_ev=min(chosen[1].gaps) if chosen and chosen[1].gaps else None,
-        warnings=tuple(_warnings(same)),
-        wall_time_s=sum(w for w in walls if w is not None) if None not in walls else None,
+        warnings=tuple(_warnings(same) + _strangers(segments, same)),
+        wall_time_s=round(sum(w for w in walls if w is not None), 3) if None not in walls else None,
         peak_memory_mib=max(memories) if memories else None,
         n_segments=len(same),
-        cell=_cell(chosen[1].cell if chosen and chosen[1].cell else last.cell),
-        forces=forces,
-        stress_gpa=arrays.get("stress"),
-        steps=tuple(
-            Step(e.index, None if e.energy_hartree is None else e.energy_hartree * units.EV_PER_HARTREE, e.converged)
-            for e in evaluations
-        ),
-        mulliken_charges=arrays.get("mulliken"),
-        hirshfeld_charges=arrays.get("hirshfeld"),
-        settings=_settings(last),
+        steps=steps,
+        settings=_settings(header),
+        **_results(*chosen, n_atoms=_n_atoms(same)) if chosen else {"cell": _cell(header.cell)},
     )
 
 
 def _belongs(segment: Segment, last: Segment) -> bool:
-    """Whether an earlier segment is an earlier part of the same run: nothing both of them say differs."""
+    """Whether an earlier segment is an earlier part of the same run: nothing that both of them say differs."""
     if segment.n_atoms and last.n_atoms and segment.n_atoms != last.n_atoms:
         return False
     names = ("project", "run_type", "spin", "charge", "multiplicity", "cutoff")
-    both = [(segment.facts[n], last.facts[n]) for n in names if n in segment.facts and n in last.facts]
-    return all(a == b for a, b in both)
+    return all(segment.facts[n] == last.facts[n] for n in names if n in segment.facts and n in last.facts)
 
 
-def _trusted(segment: Segment, evaluation: Evaluation) -> bool:
-    if evaluation.converged is not None:
-        return evaluation.converged
-    return segment.started and segment.ended and not any(e.converged is False for e in segment.evaluations)
+def _strangers(segments: Sequence[Segment], same: Sequence[Segment]) -> list[str]:
+    others = len(segments) - len(same)
+    return [f"the output also holds {others} segment(s) of other runs, which are not counted"] if others else []
 
 
-def _gradient(segment: Segment, evaluation: Evaluation) -> float | None:
-    """CP2K's maximum gradient; a completed optimisation evaluates its last geometry once more and prints none."""
-    if evaluation.max_gradient is None and segment.opt_done and len(segment.evaluations) > 1:
-        final, before = segment.evaluations[-1], segment.evaluations[-2]
-        return before.max_gradient if evaluation is final and before.converged else None
-    return evaluation.max_gradient
-
-
-def _verdict(last: Segment) -> tuple[Status, str]:
+def _verdict(last: Segment, *, run_type: str | None) -> tuple[Status, str]:
     if last.errors:
         with last.path.open("rb") as stream:
             messages = [blocks.read_message(stream, offset=offset) for offset in last.errors]
@@ -160,17 +140,33 @@ def _verdict(last: Segment) -> tuple[Status, str]:
         return "aborted", last.crash
     if not last.ended:
         return "truncated", last.killed or "the output stops before PROGRAM ENDED: killed, still running, or disk full"
-    if last.walltime:
-        return "walltime", last.walltime
-    if last.exit_request:
-        return "walltime", last.exit_request
-    if last.scf is False or (last.evaluations and last.evaluations[-1].converged is False):
+    if last.walltime or last.exit_request:
+        return "walltime", last.walltime or last.exit_request or ""
+    if _scf_converged([last]) is False:
         return "scf_unconverged", "the SCF of the last step did not converge"
-    if last.facts.get("run_type") in _OPTIMISATIONS and not last.opt_done:
-        if last.opt_exhausted:
+    if run_type in _OPTIMISATIONS and not last.optimised:
+        if last.optimised is False:
             return "max_steps", "the optimisation used up its steps before it converged"
         return "max_steps", "the optimisation ended without GEOMETRY OPTIMIZATION COMPLETED"
     return "done", ""
+
+
+def _scf_converged(segments: Sequence[Segment]) -> bool | None:
+    """The verdict on the last SCF of these segments; ``None`` when the text says nothing of one."""
+    for segment in reversed(segments):
+        if segment.scf is not None:
+            return segment.scf
+        if segment.last is not None:
+            return segment.last.converged if segment.scf_seen else None
+    return None
+
+
+def _steps(segments: Sequence[Segment]) -> Steps:
+    return Steps(
+        energy_ev=np.concatenate([np.array(s.energies) for s in segments]) * units.EV_PER_HARTREE,
+        counter=np.concatenate([np.array(s.indices, dtype=np.int64) for s in segments]),
+        verdict=np.concatenate([np.array(s.verdicts, dtype=np.int8) for s in segments]),
+    )
 
 
 def _elapsed(segment: Segment) -> float | None:
@@ -179,25 +175,63 @@ def _elapsed(segment: Segment) -> float | None:
     return round((segment.end - segment.start).total_seconds(), 3)
 
 
-def _arrays(segment: Segment, evaluation: Evaluation, *, n_atoms: int | None) -> dict[str, np.ndarray | None]:
-    def read(stream: BinaryIO, name: str, offset: int) -> np.ndarray | None:
-        if name == "forces":
-            return blocks.read_forces(stream, offset=offset, n_atoms=n_atoms)
-        if name == "stress":
-            return blocks.read_stress(stream, offset=offset)
-        return blocks.read_charges(stream, offset=offset, n_atoms=n_atoms)
+def _n_atoms(segments: Sequence[Segment]) -> int | None:
+    for segment in reversed(segments):
+        if segment.n_atoms:
+            return segment.n_atoms
+        if segment.coordinates_offset is not None:
+            with segment.path.open("rb") as stream:
+                return blocks.count_atoms(stream, offset=segment.coordinates_offset)
+    return None
 
+
+def _results(segment: Segment, evaluation: Evaluation, *, n_atoms: int | None) -> dict[str, Any]:
+    """The fields of a run that belong to its one trusted evaluation."""
+    energy = evaluation.energy_hartree
+    where = evaluation.offsets
+    arrays: dict[str, Any] = {}
     with segment.path.open("rb") as stream:
-        return {name: read(stream, name, offset) for name, offset in evaluation.offsets.items()}
+        if "forces" in where:
+            arrays["forces"] = blocks.read_forces(stream, offset=where["forces"], n_atoms=n_atoms)
+        if "stress" in where:
+            arrays["stress_gpa"] = blocks.read_stress(stream, offset=where["stress"])
+        if "dipole" in where:
+            arrays["dipole_debye"] = blocks.read_dipole(stream, offset=where["dipole"])
+        if "mulliken" in where:
+            charges, moments = blocks.read_charges(stream, offset=where["mulliken"], n_atoms=n_atoms)
+            arrays |= {"mulliken_charges": charges, "spin_moments": moments}
+        if "hirshfeld" in where:
+            arrays["hirshfeld_charges"], _ = blocks.read_charges(stream, offset=where["hirshfeld"], n_atoms=n_atoms)
+    forces = arrays.get("forces")
+    gradient = evaluation.max_gradient
+    if gradient is None and segment.optimised:
+        gradient = evaluation.gradient_before
+    if forces is not None:
+        arrays |= {
+            "max_force_ev_per_angstrom": float(np.linalg.norm(forces, axis=1).max()),
+            "max_force_measure": "norm",
+        }
+    elif gradient is not None:
+        arrays |= {
+            "max_force_ev_per_angstrom": gradient * units.EV_PER_ANGSTROM_PER_ATOMIC_FORCE,
+            "max_force_measure": "component",
+        }
+    return {
+        **arrays,
+        "energy_ev": None if energy is None else energy * units.EV_PER_HARTREE,
+        "gap_ev": min(evaluation.gaps) if evaluation.gaps else None,
+        "cell": _cell(evaluation.cell),
+    }
 
 
-def _warnings(segments: list[Segment]) -> list[str]:
+def _warnings(segments: Sequence[Segment]) -> list[str]:
     texts: list[str] = []
     for segment in segments:
-        with segment.path.open("rb") as stream:
-            for offset, count in segment.warnings.values():
-                text = blocks.read_message(stream, offset=offset)
-                texts.append(text if count == 1 else f"{text} ({count} times)")
+        if segment.warnings:
+            with segment.path.open("rb") as stream:
+                for offset, count in segment.warnings.values():
+                    text = blocks.read_message(stream, offset=offset)
+                    texts.append(text if count == 1 else f"{text} ({count} times)")
     return texts
 
 
@@ -212,17 +246,38 @@ def _settings(segment: Segment) -> Settings:
         except (KeyError, ValueError):
             return None
 
-    multiplicity, charge, spin = number("multiplicity"), number("charge"), segment.facts.get("spin")
+    def whole(name: str) -> int | None:
+        value = number(name)
+        return int(value) if value is not None and value.is_integer() else None
+
+    basis: dict[str, str] = {}
+    potential: dict[str, str] = {}
+    if segment.kind_offsets:
+        with segment.path.open("rb") as stream:
+            for offset in segment.kind_offsets:
+                names, potentials = blocks.read_kinds(stream, offset=offset)
+                basis |= names
+                potential |= potentials
+    spin = segment.facts.get("spin")
     return Settings(
         functional="+".join(segment.functionals) or None,
-        basis=dict(segment.basis),
-        potential=dict(segment.potential),
+        basis=basis,
+        potential=potential,
         cutoff_rydberg=number("cutoff", 2.0),
         rel_cutoff_rydberg=number("rel_cutoff", 2.0),
         kpoints=segment.kpoints,
         spin=None if spin is None else ("UKS" if spin == "UKS" else "RKS"),
-        multiplicity=None if multiplicity is None else int(multiplicity),
-        charge=None if charge is None else int(charge),
-        dispersion=segment.facts.get("dispersion"),
+        multiplicity=whole("multiplicity"),
+        charge=whole("charge"),
+        dispersion=_dispersion(segment.dispersion),
         surface_dipole="surface_dipole" in segment.facts,
     )
+
+
+def _dispersion(lines: Sequence[str]) -> str | None:
+    """The name of the van der Waals correction: its method and its damping, without literature and parameters."""
+    if not lines:
+        return None
+    method = next((line for line in lines if line.startswith(("DFT-D", "DFTD", "rVV10", "LMKLL", "DRSLL"))), lines[0])
+    damping = next((line.split(":")[0] for line in lines if "Damping" in line and "Factor" not in line), None)
+    return f"{method}, {damping}" if damping else method

@@ -3,9 +3,10 @@
 Units: eV, Å, eV/Å, GPa, s. Row vectors. A quantity that CP2K did not print, or printed damaged, is ``None``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Settings:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Step:
     """One energy of a run: ``index`` is CP2K's own step counter; ``scf_converged`` is ``None`` without an SCF."""
 
@@ -48,14 +49,70 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
+class Steps(Sequence[Step]):
+    """Every energy of a run in order, three compact arrays that read like a sequence of :class:`Step`.
+
+    ``energy_ev`` (n,) eV with NaN for a damaged line; ``counter`` (n,) with −1 where CP2K counted no step;
+    ``verdict`` (n,) 1 converged, 0 not converged, −1 no SCF.
+    """
+
+    energy_ev: np.ndarray = field(default_factory=lambda: np.empty(0))
+    counter: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    verdict: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int8))
+
+    def __len__(self) -> int:
+        return len(self.energy_ev)
+
+    @overload
+    def __getitem__(self, position: int) -> Step: ...
+    @overload
+    def __getitem__(self, position: slice) -> "Steps": ...
+    def __getitem__(self, position: int | slice) -> "Step | Steps":
+        if isinstance(position, slice):
+            return Steps(self.energy_ev[position], self.counter[position], self.verdict[position])
+        energy, index, verdict = self.energy_ev[position], self.counter[position], self.verdict[position]
+        return Step(
+            index=None if index < 0 else int(index),
+            energy_ev=None if np.isnan(energy) else float(energy),
+            scf_converged=None if verdict < 0 else bool(verdict),
+        )
+
+
+SUMMARY = (
+    "path",
+    "status",
+    "reason",
+    "cp2k_version",
+    "run_type",
+    "project",
+    "energy_ev",
+    "last_printed_energy_ev",
+    "n_atoms",
+    "scf_converged",
+    "n_scf_unconverged",
+    "geo_converged",
+    "n_geo_steps",
+    "max_force_ev_per_angstrom",
+    "max_force_measure",
+    "gap_ev",
+    "warnings",
+    "wall_time_s",
+    "peak_memory_mib",
+    "n_segments",
+)
+"""The fields of a run that fit one row of a table, in the order of the JSON."""
+
+
+@dataclass(frozen=True, eq=False)
 class Run:
     """A CP2K run as its output tells it, all segments joined.
 
     ``energy_ev`` is the last energy whose SCF converged; ``last_printed_energy_ev`` is the last one in the text.
-    ``forces`` (n, 3) eV/Å, ``stress_gpa`` (3, 3) with CP2K's sign, ``cell`` (3, 3) Å, ``gap_ev`` and the charges
+    ``forces`` (n, 3) eV/Å, ``stress_gpa`` (3, 3) with CP2K's sign, ``cell`` (3, 3) Å, ``gap_ev`` (the smallest of the
+    spin channels), the net charges (n,) in e, the Mulliken ``spin_moments`` (n,) in μB and ``dipole_debye`` (3,)
     belong to the step of ``energy_ev``. ``max_force_ev_per_angstrom`` is the largest norm of an atom's force; without
     printed forces it is CP2K's own maximum gradient (largest component), and ``max_force_measure`` says which.
-    ``gap_ev`` is the smallest of the gaps of the spin channels.
+    ``scf_converged`` speaks of the last SCF, ``n_scf_unconverged`` counts the energies whose SCF failed.
     """
 
     path: Path
@@ -68,6 +125,7 @@ class Run:
     last_printed_energy_ev: float | None = None
     n_atoms: int | None = None
     scf_converged: bool | None = None
+    n_scf_unconverged: int = 0
     geo_converged: bool | None = None
     n_geo_steps: int | None = None
     max_force_ev_per_angstrom: float | None = None
@@ -80,39 +138,21 @@ class Run:
     cell: np.ndarray | None = None
     forces: np.ndarray | None = None
     stress_gpa: np.ndarray | None = None
-    steps: tuple[Step, ...] = ()
+    steps: Steps = field(default_factory=Steps)
     mulliken_charges: np.ndarray | None = None
     hirshfeld_charges: np.ndarray | None = None
+    spin_moments: np.ndarray | None = None
+    dipole_debye: np.ndarray | None = None
     settings: Settings = field(default_factory=Settings)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: scalars, cell, stress and settings; per-atom and per-step arrays stay in the record."""
-        names = [
-            "path",
-            "status",
-            "reason",
-            "cp2k_version",
-            "run_type",
-            "project",
-            "energy_ev",
-            "last_printed_energy_ev",
-            "n_atoms",
-            "scf_converged",
-            "geo_converged",
-            "n_geo_steps",
-            "max_force_ev_per_angstrom",
-            "max_force_measure",
-            "gap_ev",
-            "warnings",
-            "wall_time_s",
-            "peak_memory_mib",
-            "n_segments",
-        ]
-        document = {name: getattr(self, name) for name in names}
+        document = {name: getattr(self, name) for name in SUMMARY}
         document["path"] = str(self.path)
         document["warnings"] = list(self.warnings)
         document["cell_angstrom"] = self.cell
         document["stress_gpa"] = self.stress_gpa
+        document["dipole_debye"] = self.dipole_debye
         document["settings"] = self.settings.to_dict()
         return document
 

@@ -1,0 +1,83 @@
+"""The one pass over an output file: it reads pieces, finds the lines that say something, hands them to segments.
+
+Memory does not grow with the file. Numbers are taken from whole lines alone: a last line without its newline may be
+cut in the middle of a number, so only the end mark and error messages are accepted from it.
+"""
+
+from pathlib import Path
+
+from qdip_struct.cp2k.patterns import CP2K_ONLY, MEANING, SCANNER
+from qdip_struct.cp2k.segments import Segment
+from qdip_struct.errors import DataError
+
+_PIECE_BYTES = 1 << 20
+_LONGEST_LINE = 1 << 16
+_LONGEST_MEMORY = 4096
+_WITHOUT_NUMBERS = frozenset({"ended", "error", "walltime", "exit_request", "crash", "killed"})
+
+
+class _Pass:
+    """The segments seen so far, and whether any line was one that only CP2K prints."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.segments = [Segment(path)]
+        self.known = False
+        self._meanings: dict[bytes, str] = {}
+
+    def meaning(self, text: bytes, start: int, opening: bytes) -> str:
+        """The entry of the table that ``opening`` belongs to; the same wording is looked up once."""
+        meaning = self._meanings.get(opening)
+        if meaning is None:
+            found = MEANING.match(text, start)
+            meaning = (found.lastgroup if found else None) or ""
+            if len(self._meanings) < _LONGEST_MEMORY:
+                self._meanings[opening] = meaning
+        return meaning
+
+    def scan(self, text: bytes, stop: int, offset: int) -> None:
+        """Take the lines of ``text`` that begin before ``stop``; ``text`` starts at ``offset`` in the file."""
+        for found in SCANNER.finditer(text, 0, stop):
+            meaning = self.meaning(text, found.start(), found.group())
+            begin, end = found.start() + 1, text.find(b"\n", found.end())
+            if end < 0 and meaning not in _WITHOUT_NUMBERS:
+                continue
+            self.known = self.known or meaning in CP2K_ONLY
+            if meaning == "started" and (self.segments[-1].started or self.segments[-1].last is not None):
+                self.segments.append(Segment(self.path))
+            self.segments[-1].take(meaning, text[begin : end if end >= 0 else len(text)], offset + begin)
+
+
+def read_segments(path: Path) -> list[Segment]:
+    """Read ``path`` once and return its segments in the order of the text.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, is empty, or holds no line that only CP2K prints.
+    """
+    if path.exists() and not path.is_file():
+        raise DataError(f"cannot read {path}: it is not a file")
+    passing = _Pass(path)
+    size = 0
+    try:
+        with path.open("rb", buffering=0) as stream:
+            text, offset = b"\n", -1
+            while piece := stream.read(_PIECE_BYTES):
+                size += len(piece)
+                text += piece
+                stop = text.rfind(b"\n")
+                if stop <= 0 and len(text) < _LONGEST_LINE:
+                    continue
+                if stop <= 0:
+                    stop = len(text)
+                passing.scan(text, stop, offset)
+                text, offset = text[stop:], offset + stop
+            passing.scan(text, len(text), offset)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if size == 0:
+        raise DataError(f"{path} is empty: CP2K wrote nothing, or has not started")
+    if not passing.known:
+        raise DataError(f"{path} is not a CP2K output: none of its lines is one that CP2K prints")
+    return passing.segments
