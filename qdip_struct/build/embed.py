@@ -189,6 +189,9 @@ def _joined(guest: Atoms, host: Atoms, *, cell: Array) -> Atoms:
     molecule = host.get_array("molecule")
     offset = guest.get_array("molecule").max(initial=-1) + 1
     host.set_array("molecule", np.where(molecule >= 0, molecule + offset, -1))
+    # ASE keeps the text width of the first part, which would cut a longer phase name of the second.
+    phases = guest.arrays["phase"], host.arrays["phase"]
+    guest.arrays["phase"] = phases[0].astype(np.result_type(*phases))
     merged = guest + host
     merged.set_cell(cell)
     merged.pbc = True
