@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import warnings
 from typing import Any, Literal
 
 from qdip_struct.errors import ToolError, UsageError
@@ -40,6 +41,7 @@ def load_model(name: str, *, threads: int = 1) -> Any:
             f"model '{name}' needs the package {error.name}; install it with: pip install 'qdip-struct[mlip]'"
         ) from error
     torch.set_num_threads(threads)
+    warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad", category=UserWarning)
 
     class EnergyAndForces(CHGNetCalculator):  # type: ignore[misc]
         """CHGNet without the stress and the magnetic moments, which a relaxation in a fixed cell does not use."""

@@ -91,6 +91,34 @@ class Relaxation:
         }
 
 
+def with_dot_lattice(atoms: "Atoms", *, own: float, built: float) -> "Atoms":
+    """Scale each embedded dot about its own centre from the lattice it was built on to its own.
+
+    Parameters
+    ----------
+    atoms
+        Structure with the array ``dot`` (number of the dot, −1 in the matrix); it is not changed.
+    own, built
+        Lattice constants in Å; every dot is scaled by own/built.
+
+    Raises
+    ------
+    UsageError
+        If there is no dot or a lattice constant is not positive.
+    """
+    if not all(np.isfinite(length) and length > 0 for length in (own, built)):
+        raise UsageError(f"dot-lattice takes two positive lengths in Å, not {own},{built}")
+    if not atoms.has("dot") or not (atoms.arrays["dot"] >= 0).any():
+        raise UsageError("dot-lattice needs a structure with the array 'dot', as 'qdip build embed' writes it")
+    scaled = atoms.copy()
+    for number in np.unique(atoms.arrays["dot"]):
+        if number >= 0:
+            own_atoms = atoms.arrays["dot"] == number
+            centre = atoms.positions[own_atoms].mean(axis=0)
+            scaled.positions[own_atoms] = centre + (atoms.positions[own_atoms] - centre) * (own / built)
+    return scaled
+
+
 def relax(
     atoms: "Atoms",
     *,
@@ -157,7 +185,7 @@ def relax(
             saved = time.monotonic()
         if stop:
             break
-        optimiser.step(forces)
+        optimiser.step()
         optimiser.nsteps += 1
     steps = int(optimiser.nsteps)
     moving.calc = None

@@ -3,7 +3,7 @@
 The result is OUT (extxyz with all labels) and a sidecar OUT.json that names model, start, fmax (eV/Å), steps and
 whether fmax was reached. Run the same command again after an interruption and it goes on from OUT.checkpoint.npz.
 
-  qdip relax embedded.extxyz --model chgnet --fmax 0.03 --rattle 0.03 --seed 0 -o relaxed.extxyz
+  qdip relax embedded.extxyz --model chgnet --fmax 0.03 --rattle 0.03 --dot-lattice 6.016,6.410 -o relaxed.extxyz
 """
 
 import argparse
@@ -26,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rattle", type=float, default=0.03, help="random displacement of the start, Å (default: 0.03)"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the random displacement (default: 0)")
+    parser.add_argument(
+        "--dot-lattice",
+        metavar="OWN,BUILT",
+        help="start with the dot at its own lattice constant: scale it about its centre by OWN/BUILT, both in Å",
+    )
     parser.add_argument("--max-steps", type=int, default=3000, help="stop after this many steps (default: 3000)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
 
@@ -34,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Relax one structure and write it with its sidecar."""
     from qdip_struct.build.store import read_structure, sidecar_of, write_structure
     from qdip_struct.campaign.models import MODELS, load_model, model_version
-    from qdip_struct.campaign.relax import RelaxSettings, relax
+    from qdip_struct.campaign.relax import RelaxSettings, relax, with_dot_lattice
 
     settings = RelaxSettings(args.model, args.fmax, args.rattle, args.seed, args.max_steps)
     if args.model not in MODELS:
@@ -43,6 +48,9 @@ def run(args: argparse.Namespace) -> int:
     refuse_existing(out, force=args.force)
     refuse_existing(sidecar_of(out), force=args.force)
     atoms = read_structure(args.structure)
+    if args.dot_lattice is not None:
+        own, built = _two_lengths(args.dot_lattice)
+        atoms = with_dot_lattice(atoms, own=own, built=built)
     calculator = load_model(args.model, threads=args.threads)
     checkpoint = out.with_name(f"{out.name}.checkpoint.npz")
     if checkpoint.exists():
@@ -56,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
         "model_version": model_version(calculator),
         "n_atoms": len(done.atoms),
         "start": args.structure.name,
+        "dot_start": "as built" if args.dot_lattice is None else f"scaled by {args.dot_lattice.replace(',', '/')}",
         "start_file_sha256": sha256(args.structure.read_bytes()),
     }
     parameters = {
@@ -63,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         "model": args.model,
         "fmax": args.fmax,
         "rattle": args.rattle,
+        "dot_lattice": args.dot_lattice,
         "max_steps": args.max_steps,
     }
     written = provenance("qdip relax", parameters, seed=args.seed)
@@ -78,6 +88,14 @@ def run(args: argparse.Namespace) -> int:
     if not done.converged:
         note(f"not finished: run again with more --max-steps and --force to go on from {checkpoint}")
     return 0 if done.converged else UNFINISHED
+
+
+def _two_lengths(text: str) -> tuple[float, float]:
+    try:
+        own, built = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"--dot-lattice takes two lengths in Å, for example 6.016,6.410, not '{text}'") from error
+    return own, built
 
 
 class _Progress:
