@@ -1,6 +1,8 @@
 """Machine-learned interatomic potentials by name, as ASE calculators (extra ``mlip``; torch is imported only here)."""
 
 import contextlib
+import functools
+import importlib
 import io
 import warnings
 from typing import Any, Literal
@@ -34,25 +36,19 @@ def load_model(name: str, *, threads: int = 1) -> Any:
     if threads < 1:
         raise UsageError(f"threads must be at least 1, not {threads}")
     try:
-        import torch
-        from chgnet.model.dynamics import CHGNetCalculator
+        torch = importlib.import_module("torch")
+        dynamics = importlib.import_module("chgnet.model.dynamics")
     except ImportError as error:
         raise ToolError(
             f"model '{name}' needs the package {error.name}; install it with: pip install 'qdip-struct[mlip]'"
         ) from error
     torch.set_num_threads(threads)
     warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad", category=UserWarning)
-
-    class EnergyAndForces(CHGNetCalculator):  # type: ignore[misc]
-        """CHGNet without the stress and the magnetic moments, which a relaxation in a fixed cell does not use."""
-
-        implemented_properties = ("energy", "forces")
-
-        def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = None) -> None:
-            super().calculate(atoms, properties, system_changes, task="ef")
-
     with contextlib.redirect_stdout(io.StringIO()):
-        return EnergyAndForces(use_device="cpu", on_isolated_atoms="ignore")
+        calculator = dynamics.CHGNetCalculator(use_device="cpu", on_isolated_atoms="ignore")
+    # Stress and magnetic moments, which a relaxation in a fixed cell does not use, double the cost.
+    calculator.calculate = functools.partial(calculator.calculate, task="ef")
+    return calculator
 
 
 def model_version(calculator: Any) -> str | None:
