@@ -147,4 +147,4 @@ def read_message(stream: BinaryIO, *, offset: int) -> str:
         text = re.sub(r"^(?:/?\s*___|/ *\\|\[ABORT\]|\\___/|O/\||/\| \||/ \\|\|)(?:\s+|$)", "", text).strip()
         if text:
             words.append(text)
-    return " ".join(" ".join(words).split())
+    return re.sub(r" (\S+\.F:\d+)$", r" (\1)", " ".join(" ".join(words).split()))

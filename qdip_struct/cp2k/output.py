@@ -186,9 +186,17 @@ def _n_atoms(segments: Sequence[Segment]) -> int | None:
 
 
 def _results(segment: Segment, evaluation: Evaluation, *, n_atoms: int | None) -> dict[str, Any]:
-    """The fields of a run that belong to its one trusted evaluation."""
+    """The fields of a run that belong to its one trusted evaluation.
+
+    A completed optimisation evaluates its last geometry once more and prints neither forces nor gradients then: they
+    are those of the step before, at the same geometry.
+    """
     energy = evaluation.energy_hartree
-    where = evaluation.offsets
+    where, gradient = evaluation.offsets, evaluation.max_gradient
+    before = evaluation.before
+    if segment.optimised and evaluation is segment.last and before is not None and before.converged:
+        where = {**{name: before.offsets[name] for name in ("forces", "stress") if name in before.offsets}, **where}
+        gradient = before.max_gradient if gradient is None else gradient
     arrays: dict[str, Any] = {}
     with segment.path.open("rb") as stream:
         if "forces" in where:
@@ -203,9 +211,6 @@ def _results(segment: Segment, evaluation: Evaluation, *, n_atoms: int | None) -
         if "hirshfeld" in where:
             arrays["hirshfeld_charges"], _ = blocks.read_charges(stream, offset=where["hirshfeld"], n_atoms=n_atoms)
     forces = arrays.get("forces")
-    gradient = evaluation.max_gradient
-    if gradient is None and segment.optimised:
-        gradient = evaluation.gradient_before
     if forces is not None:
         arrays |= {
             "max_force_ev_per_angstrom": float(np.linalg.norm(forces, axis=1).max()),

@@ -48,7 +48,11 @@ LINES: dict[str, bytes] = {
     "opt_done": rb"(?:\*\*\* +)?GEOMETRY OPTIMIZATION COMPLETED",
     "opt_exhausted": rb"(?:\*\*\* +)?MAXIMUM NUMBER OF OPTIMIZATION STEPS REACHED",
     "warning": rb"\*\*\* (?:[0-9:]+ )?WARNING|WARNING :",
-    "error": rb"\*\*\* (?:[0-9:]+ )?ERROR|\* \[ABORT\]|CP2K\| (?:Abnormal program termination|condition FAILED)",
+    "abort": (
+        rb"\* \[ABORT\]|===== Routine Calling Stack ====="
+        rb"|CP2K\| (?:Abnormal program termination|condition FAILED)"
+    ),
+    "error": rb"\*\*\* (?:[0-9:]+ )?ERROR",
     "crash": rb"forrtl: |Fortran runtime error|Program received signal|At line \d+ of file",
     "killed": rb"slurmstepd: error:|=>> PBS: job killed",
     "memory": rb"MEMORY\| Estimated peak process memory",

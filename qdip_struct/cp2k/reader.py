@@ -13,7 +13,7 @@ from qdip_struct.errors import DataError
 _PIECE_BYTES = 1 << 20
 _LONGEST_LINE = 1 << 16
 _LONGEST_MEMORY = 4096
-_WITHOUT_NUMBERS = frozenset({"ended", "error", "walltime", "exit_request", "crash", "killed"})
+_WITHOUT_NUMBERS = frozenset({"ended", "abort", "error", "walltime", "exit_request", "crash", "killed"})
 
 
 class _Pass:

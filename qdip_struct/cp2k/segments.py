@@ -17,10 +17,10 @@ from qdip_struct.cp2k.patterns import CELL_VECTOR, ENERGY, FUNCTIONAL, NUMBER, S
 
 _MAX_WARNINGS = 200
 _MAX_BLOCKS = 20
-_WITHOUT_SCF = frozenset({"FIST", "EIP", "NNP", "IPI"})
-_COMPOSITE = frozenset({"MIXED", "EMBED", "QMMM"})
+_WITHOUT_SCF = frozenset({b"FIST", b"EIP", b"NNP", b"IPI"})
+_COMPOSITE = frozenset({b"MIXED", b"EMBED", b"QMMM"})
 _PROPAGATIONS = frozenset({"RT_PROPAGATION", "EHRENFEST_DYN", "REAL_TIME_PROPAGATION"})
-_HARTREE = frozenset({"a.u.", "hartree"})
+_HARTREE = frozenset({b"a.u.", b"hartree"})
 _LAST_NUMBER = re.compile(rb"(?:^|[\s=:])(" + NUMBER + rb")\s*$")
 _LAST_WORD_FACTS = ("project", "run_type", "multiplicity", "charge", "cutoff", "rel_cutoff")
 
@@ -36,7 +36,7 @@ class Evaluation:
     gaps: list[float]
     offsets: dict[str, int]
     max_gradient: float | None = None
-    gradient_before: float | None = None
+    before: "Evaluation | None" = None
 
 
 @dataclass(slots=True)
@@ -179,16 +179,17 @@ class Segment:
 
     def _on_energy(self, line: bytes, offset: int) -> None:
         found = ENERGY.search(line)
-        energy, method = None, ""
+        energy, method = None, b""
         if found:
-            method = _text(found.group(1))
-            if _text(found.group(2)).lower() in _HARTREE:
+            method = found.group(1)
+            if found.group(2) in _HARTREE:
                 energy = float(found.group(3).lower().replace(b"d", b"e"))
                 energy = energy if math.isfinite(energy) else None
         verdict = self._judge(method)
-        before = self.last.max_gradient if self.last is not None and self.last.converged else None
+        if self.last is not None:
+            self.last.before = None
         evaluation = Evaluation(
-            len(self.energies), energy, verdict, self.cell, self._gaps, self._offsets, gradient_before=before
+            len(self.energies), energy, verdict, self.cell, self._gaps, self._offsets, before=self.last
         )
         self.energies.append(math.nan if energy is None else energy)
         self.verdicts.append(-1 if verdict is None else int(verdict))
@@ -200,7 +201,7 @@ class Segment:
             self.unknown = evaluation
         self.scf, self._gaps, self._offsets = None, [], {}
 
-    def _judge(self, method: str) -> bool | None:
+    def _judge(self, method: bytes) -> bool | None:
         """Whether the energy just printed is converged; ``None`` when the text says nothing about it."""
         if method in _COMPOSITE:
             verdict, self._part = _both(self._part, self.scf), None
@@ -260,6 +261,9 @@ class Segment:
             self.warnings[line][1] += 1
         elif len(self.warnings) < _MAX_WARNINGS:
             self.warnings[line] = [offset, 1]
+
+    def _on_abort(self, line: bytes, offset: int) -> None:
+        self._on_error(line, offset)
 
     def _on_error(self, line: bytes, offset: int) -> None:
         if len(self.errors) < _MAX_WARNINGS:
