@@ -9,18 +9,20 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from qdip_struct.build.cells import SiteCell, sites_of_crystal, to_atoms, with_a_site
-from qdip_struct.build.molecules import library
+from qdip_struct.build.dot import CENTER_NAMES, Center, DotSites, Shell, cut, dot_atoms
+from qdip_struct.build.host import Host, centre_in, check_cells, host_of
+from qdip_struct.build.insert import cavity_by_hull, cavity_on_parent, continues_parent, crowded
+from qdip_struct.build.material import Material
 from qdip_struct.build.neighbours import nearest
 from qdip_struct.build.neutrality import Neutral, Rule, neutralise
-from qdip_struct.build.parent import CENTERS, TERMINATIONS, Termination, check_room, inside, on_parent_lattice
-from qdip_struct.build.regions import report
+from qdip_struct.build.parent import TERMINATIONS, Termination, on_parent_lattice
+from qdip_struct.build.regions import formal_charges, report
 from qdip_struct.build.shapes import Shape, make_shape
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.crystals import Crystal, scaled
+from qdip_struct.materials.crystals import Crystal
 
 Array = NDArray[Any]
-Center = Literal["metal", "anion", "bond", "void"]
+Mode = Literal["auto", "coherent", "insert"]
 INTERFACE_DEPTH = 3.5
 """Atoms with an atom of the other side within this distance (Å) are labelled ``interface``."""
 
@@ -32,7 +34,7 @@ class Embedded:
     Parameters
     ----------
     atoms
-        Periodic structure with the arrays of :mod:`qdip_struct.build.regions`; the dot's atoms come first.
+        Periodic structure with the arrays of :mod:`qdip_struct.build.regions`; the dots' atoms come first.
     report
         What was built: the keys of :func:`qdip_struct.build.regions.report` and how it was made.
     """
@@ -41,83 +43,87 @@ class Embedded:
     report: dict[str, Any]
 
 
-def check_cells(cells: Sequence[int]) -> tuple[int, int, int]:
-    """Three whole numbers of cells above zero, else :class:`UsageError`."""
-    if len(cells) != 3 or any(isinstance(n, bool) or int(n) != n or n < 1 for n in cells):
-        raise UsageError(f"cells is {tuple(cells)}; expected three whole numbers above zero, for example 8,8,8")
-    x, y, z = (int(n) for n in cells)
-    return x, y, z
-
-
-def supercell(sites: SiteCell, *, cells: tuple[int, int, int]) -> SiteCell:
-    """``cells`` repeats of a cell along its vectors, cell by cell."""
-    steps = np.stack(np.meshgrid(*(np.arange(n) for n in cells), indexing="ij"), axis=-1).reshape(-1, 3)
-    n = len(sites)
-    positions = (sites.positions[None] + (steps @ sites.cell)[:, None]).reshape(-1, 3)
-    index = np.tile(np.arange(n), len(steps))
-    return sites.take(index, positions=positions, cell=sites.cell * np.array(cells)[:, None])
-
-
-def atoms_per_site(sites: SiteCell) -> Array:
-    """Number of atoms on each site: 1 for an ion, that of the molecule for a molecular ion, (n,)."""
-    counts = np.ones(len(sites), dtype=int)
-    for name in ("MA", "FA"):
-        counts[sites.species == name] = len(library(name).symbols)
-    for number, unit in enumerate(sites.templates):
-        counts[sites.template == number] = len(unit.symbols)
-    return counts
-
-
 def mark_interface(atoms: Atoms, *, depth: float = INTERFACE_DEPTH) -> Atoms:
     """Label ``interface`` all atoms of dot or matrix with an atom of the other side within ``depth`` Å; in place.
 
     A molecule belongs to the interface when one of its atoms does.
+
+    Raises
+    ------
+    UsageError
+        If the depth is not a finite length of 0 or more.
     """
-    owner, region = atoms.get_array("dot"), atoms.get_array("region")
-    molecule = atoms.get_array("molecule")
-    cell, pbc = atoms.cell.array, atoms.pbc
+    if not (math.isfinite(depth) and depth >= 0):
+        raise UsageError(f"the interface depth is {depth:g} Å; expected a finite length of 0 or more")
+    owner, region, molecule = (atoms.get_array(name) for name in ("dot", "region", "molecule"))
     here, there = np.flatnonzero(owner >= 0), np.flatnonzero(owner < 0)
-    for mine, others in ((here, there), (there, here)):
-        distance, _ = nearest(atoms.positions[mine], targets=atoms.positions[others], cell=cell, pbc=pbc, cutoff=depth)
-        region[mine[np.isfinite(distance)]] = "interface"
+    cell, pbc, points = atoms.cell.array, atoms.pbc, atoms.positions
+    near, _ = nearest(points[there], targets=points[here], cell=cell, pbc=pbc, cutoff=depth)
+    outer = there[np.isfinite(near)]
+    near, _ = nearest(points[here], targets=points[outer], cell=cell, pbc=pbc, cutoff=depth)
+    region[outer] = "interface"
+    region[here[np.isfinite(near)]] = "interface"
     touched = np.unique(molecule[(region == "interface") & (molecule >= 0)])
-    region[np.isin(molecule, touched)] = "interface"
+    if len(touched):
+        region[np.isin(molecule, touched)] = "interface"
     atoms.set_array("region", region)
     return atoms
 
 
 def embed_dot(
-    dot: Crystal,
-    matrix: Crystal,
+    dot: Crystal | Material | Atoms,
+    matrix: Crystal | Material | Atoms,
     *,
     shape: str | Shape = "sphere",
     diameter: float = 30.0,
     cells: Sequence[int] = (8, 8, 8),
     lattice: float | None = None,
-    center: Center = "metal",
-    termination: Termination = "BX2",
+    dot_lattice: float | None = None,
+    rotate: Array | None = None,
+    absolute: bool = False,
+    mode: Mode = "auto",
+    center: Center = "auto",
+    positions: Sequence[Sequence[float]] = ((0.5, 0.5, 0.5),),
+    termination: Termination | None = None,
+    shell: Shell | None = None,
     neutral: Neutral = "strict",
     rule: Rule = "swap",
     a_site: str = "Cs",
     seed: int = 0,
     interface_depth: float = INTERFACE_DEPTH,
 ) -> Embedded:
-    """Put one dot into the middle of a matrix supercell.
+    """Put one or more equal dots into a matrix supercell.
 
     Parameters
     ----------
-    dot, matrix
-        Crystals on the common parent lattice: rock salt in rock salt or in a cubic perovskite.
+    dot
+        Crystal or material to cut the dot from, or a finished dot (for example relaxed in vacuum) as ``ase.Atoms``.
+    matrix
+        Crystal, material, or a periodic structure to repeat.
     shape, diameter
         Shape, or the name of one and its diameter in Å (see :func:`qdip_struct.build.shapes.make_shape`).
     cells
-        Parent cells of the box along x, y, z.
+        Conventional cells of the matrix along its vectors.
     lattice
-        Lattice constant in Å of the parent lattice, taken by both; default that of the matrix.
+        (Pseudo-)cubic lattice constant of the matrix in Å; default its own.
+    dot_lattice
+        Lattice constant of the dot in Å; default that of the matrix when coherent, else the dot's own.
+    rotate
+        Rotation (3, 3) of the dot, from the orientation in which its axes lie along the matrix's parent lattice;
+        with ``absolute`` from the box axes.
+    mode
+        ``coherent``: one parent lattice. ``insert``: the dot keeps its own lattice and orientation, and the cavity
+        grows until no pair is too close (:mod:`qdip_struct.build.contacts`). ``auto``: coherent where possible and no
+        rotation or dot lattice is asked for.
     center, termination
-        See :data:`qdip_struct.build.parent.CENTERS` and :data:`~qdip_struct.build.parent.TERMINATIONS`.
+        See :data:`qdip_struct.build.parent.CENTERS` and :data:`~qdip_struct.build.parent.TERMINATIONS`; default
+        ``BX2`` for rock salt on a matrix of metal corners, ``site`` for other crystals.
+    positions
+        Centre of each dot in fractions of the box; each moves to the nearest point of the kind ``center``.
+    shell
+        Shell around the core.
     neutral, rule, seed
-        See :func:`qdip_struct.build.neutrality.neutralise`.
+        See :func:`qdip_struct.build.neutrality.neutralise`; the seed also places the species of mixed sites.
     a_site
         One-atom ion in the place of molecular ions, or ``molecule`` to keep them whole.
     interface_depth
@@ -126,73 +132,154 @@ def embed_dot(
     Raises
     ------
     UsageError
-        If a parameter is not possible, the dot does not fit, or the structure cannot be made neutral.
+        If a parameter is not possible, a dot does not fit, or the structure cannot be made neutral.
     """
     counts = check_cells(cells)
-    if center not in CENTERS:
-        raise UsageError(f"unknown center '{center}'; known: {', '.join(CENTERS)}")
-    if termination not in TERMINATIONS:
-        raise UsageError(f"unknown termination '{termination}'; known: {', '.join(TERMINATIONS)}")
-    for crystal in (dot, matrix):
-        if not on_parent_lattice(crystal):
-            raise UsageError(f"{crystal.name} ({crystal.phase}) is neither rock salt nor a cubic perovskite")
+    if center not in CENTER_NAMES:
+        raise UsageError(f"unknown center '{center}'; known: {', '.join(CENTER_NAMES)}")
+    if lattice is not None and isinstance(matrix, Atoms):
+        raise UsageError("a matrix given as a structure keeps its cell; leave the lattice constant out")
     body = make_shape(shape, diameter=diameter) if isinstance(shape, str) else shape
-    constant = float(matrix.a_angstrom if lattice is None else lattice)
-    parent = scaled(matrix, lattice=constant)
-    lengths = constant * np.array(counts)
-    check_room(body, lengths=lengths, margin=constant)
-    centre = 2 * (np.array(counts) // 2) + np.array(CENTERS[center])
-    mask = inside(body, cells=counts, lattice=constant, centre=centre, termination=termination)
+    held = _material(matrix)
+    if lattice is not None and isinstance(held, Material):
+        held = held.at(lattice=lattice)
+    host = host_of(held, cells=counts, a_site=a_site, seed=seed)
+    coherent = _is_coherent(dot, host=host, mode=mode, asked=rotate is not None or dot_lattice is not None)
+    turn = np.eye(3) if rotate is None else np.asarray(rotate, dtype=float)
+    turn = turn if absolute else host.axes @ turn
+    sites = None
+    if isinstance(dot, Atoms):
+        guest = _finished(dot)
+        kind: Center = "metal" if center == "auto" else center
+    else:
+        core = _material(dot)
+        assert isinstance(core, Material)
+        if coherent or dot_lattice is not None:
+            core = core.at(lattice=host.lattice if dot_lattice is None else dot_lattice)
+        natural: Termination = "BX2" if _takes_bx2(core, host=host) else "site"
+        sites = cut(core, shape=body, center=center, termination=termination or natural, shell=shell, seed=seed)
+        guest, kind = dot_atoms(sites), sites.center
+    _check_room(guest, cell=host.cell, turn=turn, margin=0.0 if len(positions) > 1 else host.lattice)
+    centres = np.array([centre_in(host, center=kind, fraction=point) for point in positions])
 
-    host = supercell(with_a_site(sites_of_crystal(parent), a_site=a_site), cells=counts)
-    guest = supercell(sites_of_crystal(scaled(dot, lattice=constant)), cells=counts)
-    taken = _of_grid(mask, positions=guest.positions, lattice=constant)
-    kept = ~_of_grid(mask, positions=host.positions, lattice=constant)
-    if not taken.any():
-        raise UsageError(f"a {body.name} of this size holds no site of {dot.name}; give a larger one")
-    atoms = _joined(to_atoms(guest.take(np.flatnonzero(taken)), region="dot", phase=dot.name),
-                    to_atoms(host, region="matrix", phase=matrix.name)[np.repeat(kept, atoms_per_site(host))],
-                    cell=host.cell)  # fmt: skip
-    middle = centre * constant / 2
-    n_units = int(taken.sum()) / 2
-    atoms, changes = neutralise(atoms, centres=middle[None], facets=body.facets, neutral=neutral, rule=rule, seed=seed)
+    gone = np.zeros(len(host.sites), dtype=bool)
+    guests: list[Atoms] = []
+    for number, centre in enumerate(centres):
+        placed = guest.copy()
+        placed.positions = guest.positions @ turn.T + centre
+        placed.set_array("dot", np.full(len(placed), number))
+        if sites is not None and continues_parent(sites, host=host, rotation=turn):
+            gone |= cavity_on_parent(sites, host=host, centre=centre, rotation=turn)
+        else:
+            gone |= cavity_by_hull(placed, host=host, centre=centre)
+        if not coherent:
+            gone |= crowded(placed, host=host, centre=centre, among=~gone)
+        guests.append(placed)
+    atoms = _joined(guests, host.atoms[~gone[host.site_of_atom]], cell=host.cell)
+    atoms, changes = neutralise(
+        atoms, centres=centres, facets=body.facets @ turn.T, neutral=neutral, rule=rule, seed=seed
+    )
     mark_interface(atoms, depth=interface_depth)
+    volume = _volume(guest, sites=sites) * len(centres)
+    box = abs(float(np.linalg.det(host.cell)))
     content = report(
         atoms,
-        volume_fraction=n_units * (constant**3 / 4) / math.prod(lengths.tolist()),
+        volume_fraction=volume / box,
         changes=changes,
         seed=seed,
-        mode="coherent",
-        shape=body.name,
-        center=center,
-        termination={"name": termination, "meaning": TERMINATIONS[termination]},
+        mode="coherent" if coherent else "insert",
+        shape=body.name if sites is not None else "given",
+        center=kind,
+        termination=None if sites is None else {"name": sites.termination, "meaning": TERMINATIONS[sites.termination]},
         neutral=neutral,
         rule=rule,
-        lattice_angstrom={"dot": constant, "matrix": constant},
-        n_formula_units_dot=n_units,
-        equivalent_diameter_angstrom=(6.0 / math.pi * n_units * constant**3 / 4) ** (1.0 / 3.0),
+        rotation=turn.tolist(),
+        lattice_angstrom={"dot": None if sites is None else sites.crystal.a_angstrom, "matrix": host.lattice},
+        n_dots=len(centres),
+        dot_centers_angstrom=np.round(centres, 6).tolist(),
+        n_formula_units_dot=_units(guest),
+        equivalent_diameter_angstrom=(6.0 / math.pi * volume / len(centres)) ** (1.0 / 3.0),
+        extent_angstrom=np.ptp(guest.positions, axis=0).tolist(),
         interface_depth_angstrom=interface_depth,
     )
     return Embedded(atoms, content)
 
 
-def _of_grid(mask: Array, *, positions: Array, lattice: float) -> Array:
-    """The value of ``mask`` at each of ``positions`` (n, 3) Å."""
-    index = np.rint(positions * 2.0 / lattice).astype(int) % np.array(mask.shape)
-    return mask[tuple(index.T)]
+def _material(what: Crystal | Material | Atoms) -> Material | Atoms:
+    return Material(what.name, what) if isinstance(what, Crystal) else what
 
 
-def _joined(guest: Atoms, host: Atoms, *, cell: Array) -> Atoms:
-    """Dot, then matrix, in the matrix's cell, with the array ``dot``; molecules keep different numbers."""
-    guest.set_array("dot", np.zeros(len(guest), dtype=int))
-    host.set_array("dot", np.full(len(host), -1))
-    molecule = host.get_array("molecule")
-    offset = guest.get_array("molecule").max(initial=-1) + 1
-    host.set_array("molecule", np.where(molecule >= 0, molecule + offset, -1))
-    # ASE keeps the text width of the first part, which would cut a longer phase name of the second.
-    phases = guest.arrays["phase"], host.arrays["phase"]
-    guest.arrays["phase"] = phases[0].astype(np.result_type(*phases))
-    merged = guest + host
-    merged.set_cell(cell)
-    merged.pbc = True
+def _takes_bx2(core: Material, *, host: Host) -> bool:
+    return (
+        on_parent_lattice(core.crystal) and core.crystal.structure_type == "rocksalt" and "A" in host.sites.sublattice
+    )
+
+
+def _is_coherent(dot: Crystal | Material | Atoms, *, host: Host, mode: Mode, asked: bool) -> bool:
+    """Decide between coherent and insert, and refuse a coherent build that is not possible."""
+    if mode not in ("auto", "coherent", "insert"):
+        raise UsageError(f"unknown mode '{mode}'; known: auto, coherent, insert")
+    shared = not isinstance(dot, Atoms) and host.on_parent
+    if shared:
+        crystal = dot.crystal if isinstance(dot, Material) else dot
+        shared = isinstance(crystal, Crystal) and on_parent_lattice(crystal) and crystal.structure_type == "rocksalt"
+    if mode == "coherent" and not shared:
+        raise UsageError("a coherent build needs a rock salt dot in rock salt or a cubic perovskite; use mode insert")
+    if mode == "coherent" and asked:
+        raise UsageError("a coherent dot has the lattice and orientation of the matrix; a rotation needs mode insert")
+    return shared and not asked and mode != "insert"
+
+
+def _finished(dot: Atoms) -> Atoms:
+    """A copy of a finished dot around its centre of mass points, with all arrays."""
+    guest = Atoms(numbers=dot.numbers, positions=dot.positions - dot.positions.mean(axis=0))
+    names = guest.get_chemical_symbols()
+    for name, default in (("molecule", -1), ("region", "dot"), ("phase", str(dot.symbols.formula.reduce()[0]))):
+        given = dot.get_array(name) if dot.has(name) else np.full(len(dot), default)
+        guest.set_array(name, given.astype("U9") if name == "region" else given)
+    guest.set_array("formal_charge", formal_charges(names, molecule=guest.get_array("molecule")))
+    return guest
+
+
+def _check_room(guest: Atoms, *, cell: Array, turn: Array, margin: float) -> None:
+    """Refuse a dot that does not leave ``margin`` Å of matrix on each side."""
+    points = guest.positions @ turn.T
+    normals = np.linalg.inv(cell)
+    normals = normals / np.linalg.norm(normals, axis=0)
+    for axis in range(3):
+        width = float(np.ptp(points @ normals[:, axis]))
+        height = abs(float(cell[axis] @ normals[:, axis]))
+        if width + margin > height:
+            raise UsageError(
+                f"the dot is {width:.2f} Å wide across box face {'abc'[axis]} but the box has {height:.2f} Å, of which "
+                f"{margin:.2f} Å must stay matrix; make the dot smaller or give more cells"
+            )
+
+
+def _units(guest: Atoms) -> float:
+    """Formula units of a dot of a binary compound: half the number of its ions."""
+    outside = np.count_nonzero(guest.get_array("region") == "ligand")
+    return (len(guest) - outside) / 2
+
+
+def _volume(guest: Atoms, *, sites: DotSites | None) -> float:
+    """Volume in Å³: of the formula units, or for a finished dot of the hull of its atoms."""
+    if sites is not None:
+        return sites.volume
+    from scipy.spatial import ConvexHull
+
+    return float(ConvexHull(guest.positions).volume)
+
+
+def _joined(guests: list[Atoms], host: Atoms, *, cell: Array) -> Atoms:
+    """Dots, then matrix, in the matrix's cell; molecules keep different numbers."""
+    parts, offset = [*guests, host], 0
+    for part in parts:
+        molecule = part.get_array("molecule")
+        part.set_array("molecule", np.where(molecule >= 0, molecule + offset, -1))
+        offset = max(offset, part.get_array("molecule").max(initial=-1) + 1)
+    numbers, positions = (np.concatenate([part.arrays[name] for part in parts]) for name in ("numbers", "positions"))
+    merged = Atoms(numbers=numbers, positions=positions, cell=cell, pbc=True)
+    for name in ("region", "phase", "formal_charge", "molecule", "dot"):
+        merged.set_array(name, np.concatenate([part.get_array(name) for part in parts]))
     return merged

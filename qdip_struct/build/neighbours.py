@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 def wrap(positions: Array, *, cell: Array, pbc: Array) -> Array:
     """Positions (n, 3) moved into the cell along periodic directions; coordinates within 1e-9 of 1 become 0."""
-    fractional = np.linalg.solve(cell.T, positions.T).T
+    fractional = positions @ np.linalg.inv(cell)
     fractional = np.where(pbc, fractional - np.floor(fractional + 1e-9), fractional)
     return fractional @ cell
 
@@ -30,7 +30,7 @@ def with_images(positions: Array, *, cell: Array, pbc: Array, cutoff: float) -> 
     """
     if not np.any(pbc):
         return positions, np.arange(len(positions))
-    fractional = np.linalg.solve(cell.T, positions.T).T
+    fractional = positions @ np.linalg.inv(cell)
     fractional = np.where(pbc, fractional - np.floor(fractional + 1e-9), fractional)
     index = np.arange(len(positions))
     heights = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
@@ -78,28 +78,40 @@ def neighbour_pairs(
     return pairs["i"][order], index[pairs["j"][order]], pairs["v"][order]
 
 
-def minimum_distance(atoms: Atoms, *, start: float = 3.0) -> float | None:
+def minimum_distance(atoms: Atoms) -> float | None:
     """Smallest distance in Å between two atoms that are not of one molecular ion; None for fewer than two such atoms.
 
-    The search radius grows from ``start`` until a pair is found, so that the cost stays linear.
+    A sample of the atoms bounds the answer from above, then all pairs closer than that are looked at.
     """
     from scipy.spatial import cKDTree
 
-    molecule = atoms.get_array("molecule") if atoms.has("molecule") else np.full(len(atoms), -1)
-    if len(atoms) == 0:
+    n = len(atoms)
+    molecule = atoms.get_array("molecule") if atoms.has("molecule") else np.full(n, -1)
+    cell, pbc = atoms.cell.array, atoms.pbc
+    if n == 0:
         return None
-    reach = float(np.abs(atoms.cell.array).sum() + np.ptp(atoms.positions, axis=0).sum()) + start
-    radius = start
-    while True:
-        points, index = with_images(atoms.positions, cell=atoms.cell.array, pbc=atoms.pbc, cutoff=radius)
-        pairs = cKDTree(points, balanced_tree=False).query_pairs(radius, output_type="ndarray")
-        pairs = pairs[pairs[:, 0] < len(atoms)] if len(pairs) else pairs
-        apart = points[pairs[:, 0]] - points[pairs[:, 1]]
-        one, two = index[pairs[:, 0]], index[pairs[:, 1]]
-        distance = np.sqrt(np.einsum("ij,ij->i", apart, apart))
-        distance = distance[(molecule[one] < 0) | (molecule[one] != molecule[two])]
-        if len(distance):
-            return float(distance.min())
+    sample = np.arange(0, n, max(1, n // 200))
+    reach = float(np.abs(cell).sum() + np.ptp(atoms.positions, axis=0).sum()) + 3.0
+    radius, bound = 4.0, np.inf
+    while not np.isfinite(bound):
         if radius > reach:
             return None
+        bound = _closest(atoms.positions, molecule=molecule, who=sample, cell=cell, pbc=pbc, radius=radius)
+        if len(sample) < n and radius > 6.0 and not np.isfinite(bound):
+            sample = np.arange(n)
         radius *= 1.5
+    radius = bound - 1e-6
+    points, index = with_images(atoms.positions, cell=cell, pbc=pbc, cutoff=radius)
+    pairs = cKDTree(points, balanced_tree=False, compact_nodes=False).query_pairs(radius, output_type="ndarray")
+    one, two = index[pairs[:, 0]], index[pairs[:, 1]]
+    apart = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
+    apart = apart[(molecule[one] < 0) | (molecule[one] != molecule[two])]
+    return float(min(bound, apart.min(initial=np.inf)))
+
+
+def _closest(positions: Array, *, molecule: Array, who: Array, cell: Array, pbc: Array, radius: float) -> float:
+    """Shortest distance (Å) below ``radius`` from the atoms ``who`` to any other atom of another molecule, else ∞."""
+    one, two, apart = neighbour_pairs(positions[who], targets=positions, cell=cell, pbc=pbc, cutoff=radius)
+    one = who[one]
+    other = ((one != two) | (apart > 1e-9)) & ((molecule[one] < 0) | (molecule[one] != molecule[two]))
+    return float(apart[other].min(initial=np.inf))

@@ -4,17 +4,19 @@ The rule ``swap``: a negative structure turns that many anions of the dot's bord
 passivation of a ligand exchange), those with the fewest metal neighbours first (Pauling's electrostatic valence rule,
 J. Am. Chem. Soc. 51, 1010 (1929), doi:10.1021/ja01379a006); a positive one turns anions of the matrix's border into
 the dot's anion, those with the most metal neighbours of the dot first. The rule ``vacancy`` removes the matrix's
-anions (negative) or A cations, whole molecules (positive) at the border instead. Equal sites are taken so that the
+anions (negative) or A cations, whole molecules (positive) at the border instead; it also corrects what is left when
+there are too few anions to swap. Equal sites are taken so that the
 facets share them evenly and they lie far from each other; what is still equal is decided by the seed.
 """
 
-from collections import Counter
 from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 
+from qdip_struct.build.contacts import too_close
 from qdip_struct.build.neighbours import nearest, neighbour_pairs
 from qdip_struct.build.regions import FORMAL_CHARGES, formal_charge_of
 from qdip_struct.errors import UsageError
@@ -102,10 +104,10 @@ def _pick(centred: Array, *, ranks: Array, facets: Array, count: int, rng: np.ra
 
 
 def _majority(atoms: Atoms, *, among: Array, what: str) -> str:
-    names = Counter(np.array(atoms.get_chemical_symbols())[among].tolist())
-    if not names:
+    counts = np.bincount(atoms.numbers[among])
+    if not counts.any():
         raise UsageError(f"the structure is charged and has no {what} to correct it with; use --neutral report or off")
-    return min(names, key=lambda name: (-names[name], name))
+    return min(chemical_symbols[z] for z in np.flatnonzero(counts == counts.max()))
 
 
 def neutralise(
@@ -170,13 +172,17 @@ def _correct(
     charge, owner = atoms.get_array("formal_charge"), atoms.get_array("dot")
     molecule, positions = atoms.get_array("molecule"), atoms.positions
     mine = owner == number
-    here, there = np.flatnonzero(mine), np.flatnonzero(owner < 0)
+    centred = _relative(positions, centre=centre, cell=cell, pbc=pbc)
+    distance = np.linalg.norm(centred, axis=1)
+    here = np.flatnonzero(mine)
+    there = np.flatnonzero((owner < 0) & (distance <= distance[here].max(initial=0.0) + 2 * BORDER))
 
     def at_border(candidates: Array, others: Array) -> Array:
         near, _ = nearest(positions[candidates], targets=positions[others], cell=cell, pbc=pbc, cutoff=BORDER)
         return candidates[np.isfinite(near)]
 
-    metals = np.flatnonzero((charge >= 2) & (molecule < 0))
+    local = np.concatenate([here, there])
+    metals = local[(charge[local] >= 2) & (molecule[local] < 0)]
     dot_metals = metals[mine[metals]]
     anions = here[(charge[here] < 0) & (molecule[here] < 0)]
     halides = there[(charge[there] < 0) & (molecule[there] < 0)]
@@ -194,28 +200,24 @@ def _correct(
         candidates = at_border(halides[charge[halides] == FORMAL_CHARGES[host]], here) if swaps else halides[:0]
         ranks = -_neighbour_count(positions, candidates=candidates, targets=dot_metals, cell=cell, pbc=pbc)
         name = guest
+    if sign > 0 and len(candidates):
+        candidates_ok = ~_crowds(atoms, candidates=candidates, name=host, among=there)
+        candidates, ranks = candidates[candidates_ok], ranks[candidates_ok]
     if len(candidates) < swaps:
-        raise UsageError(
-            f"the structure has a formal charge of {-sign * needed:+d} e and only {len(candidates)} border anions to "
-            "swap; another size, centre or termination, or --neutral report, will do"
-        )
-    centred = _relative(positions, centre=centre, cell=cell, pbc=pbc)
+        rest += (swaps - len(candidates)) * step
+        swaps = len(candidates)
     picked = candidates[_pick(centred[candidates], ranks=ranks, facets=facets, count=swaps, rng=rng)] if swaps else []
     changes = []
     for index in picked:
         changes.append(_change("swap", atoms, index=index, to=name, charge=sign * step, number=number, reason=reason))
-    symbols = np.array(atoms.get_chemical_symbols(), dtype="U2")
-    symbols[picked] = name
-    atoms.set_chemical_symbols(symbols.tolist())
+    if len(picked):
+        atoms.numbers[picked] = atomic_numbers[name]
     charge[picked] += sign * step
     atoms.set_array("formal_charge", charge)
     if not rest:
         return changes, []
     untouched = np.setdiff1d(there, picked)
-    pool = untouched[charge[untouched] == -sign]
-    if sign < 0:
-        pool = pool[(pool >= 0)]
-    pool = at_border(pool, here)
+    pool = at_border(untouched[charge[untouched] == -sign], here)
     if len(pool) < rest:
         kind = "anions" if sign > 0 else "A cations"
         raise UsageError(
@@ -235,7 +237,7 @@ def _correct(
 
 def _relative(positions: Array, *, centre: Array, cell: Array, pbc: Array) -> Array:
     """Positions relative to ``centre``, each by its image nearest in fractional coordinates."""
-    fractional = np.linalg.solve(cell.T, (positions - centre).T).T if np.any(pbc) else np.zeros_like(positions)
+    fractional = (positions - centre) @ np.linalg.inv(cell) if np.any(pbc) else np.zeros_like(positions)
     return positions - centre - np.where(pbc, np.round(fractional - 1e-9), 0.0) @ cell
 
 
@@ -248,6 +250,18 @@ def _neighbour_count(positions: Array, *, candidates: Array, targets: Array, cel
         return np.zeros(len(candidates), dtype=int)
     bonded = distance <= BOND * distance.min()
     return np.bincount(who[bonded], minlength=len(candidates))
+
+
+def _crowds(atoms: Atoms, *, candidates: Array, name: str, among: Array) -> Array:
+    """Whether an ion ``name`` in the place of a candidate would come too close to one of the atoms ``among``, bool (n,)."""
+    return too_close(
+        atoms.positions[candidates],
+        numbers=np.full(len(candidates), atomic_numbers[name]),
+        targets=atoms.positions[among],
+        target_numbers=atoms.numbers[among],
+        cell=atoms.cell.array,
+        pbc=atoms.pbc,
+    )
 
 
 def _change(

@@ -25,14 +25,15 @@ TERMINATIONS: dict[str, str] = {
 }
 """Which phase takes the sites at the border, by name."""
 
-CENTERS: dict[str, tuple[int, int, int]] = {
-    "metal": (0, 0, 0),
-    "anion": (1, 0, 0),
-    "bond": (1, 1, 0),
-    "void": (1, 1, 1),
+CENTERS: dict[str, tuple[float, float, float]] = {
+    "metal": (0.0, 0.0, 0.0),
+    "anion": (1.0, 0.0, 0.0),
+    "a-site": (1.0, 1.0, 1.0),
+    "bond": (0.5, 0.0, 0.0),
+    "void": (0.5, 0.5, 0.5),
 }
-"""Centre of the dot as a point of the parent lattice: on a metal atom, on an anion between two metals, on a face
-centre (a metal of the dot, a hole of the matrix), on a body centre (an anion of the dot, the A site of the matrix)."""
+"""Centre of the dot in half cells of the parent lattice: on a metal atom; on an anion that both crystals share; on an
+anion of the dot in the place of an A cation; midway between metal and anion; in the tetrahedral hole of rock salt."""
 
 BODY_MARGIN = 0.25
 """Body centres count as inside up to this many lattice constants beyond the shape, for BX2 and AX: the border then
@@ -57,7 +58,13 @@ def species_on_parent(crystal: Crystal) -> dict[tuple[int, int, int], str]:
 
 
 def inside(
-    shape: Shape, *, cells: tuple[int, int, int], lattice: float, centre: Array, termination: Termination
+    shape: Shape,
+    *,
+    cells: tuple[int, int, int],
+    lattice: float,
+    centre: Array,
+    termination: Termination,
+    rotation: Array | None = None,
 ) -> Array:
     """Which points of the parent lattice belong to the dot, bool (2·cells[0], 2·cells[1], 2·cells[2]).
 
@@ -73,6 +80,8 @@ def inside(
         Centre of the dot in half cells, (3,).
     termination
         One of :data:`TERMINATIONS`.
+    rotation
+        Turns the shape, r = rotation·r_shape; default not at all.
     """
     counts = 2 * np.array(cells)
     axes = []
@@ -82,7 +91,8 @@ def inside(
 
     def points(*, bodies: bool) -> Array:
         chosen = [values[1::2] if bodies else values for values in axes]
-        return np.stack(np.meshgrid(*chosen, indexing="ij"), axis=-1)
+        found = np.stack(np.meshgrid(*chosen, indexing="ij"), axis=-1)
+        return found if rotation is None else found @ rotation
 
     if termination == "site":
         return shape.contains(points(bodies=False))

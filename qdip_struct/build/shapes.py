@@ -1,7 +1,6 @@
 """Convex bodies in the frame of a crystal, centred on the origin: ellipsoids and polyhedra; lengths in Å."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -47,6 +46,12 @@ class Ellipsoid:
             return np.zeros(points.shape[:-1], dtype=bool)
         scaled = points / axes
         return np.einsum("...i,...i->...", scaled, scaled) <= 1.0
+
+    def height(self, points: Array) -> Array:
+        """How far (Å) ``points`` (..., 3) lie beyond the surface along their own direction; negative inside."""
+        radius = np.linalg.norm(points, axis=-1)
+        reach = np.linalg.norm(points / np.array(self.semiaxes), axis=-1)
+        return np.where(radius > 0, radius - radius / np.where(reach > 0, reach, 1.0), -min(self.semiaxes))
 
     def scaled(self, factor: float) -> "Ellipsoid":
         """The same shape, ``factor`` times larger."""
@@ -109,6 +114,10 @@ class Polyhedron:
             inside &= points @ np.array(normal) <= distance + grown + SURFACE
         return inside
 
+    def height(self, points: Array) -> Array:
+        """How far (Å) ``points`` (..., 3) lie beyond the nearest-to-break facet: max(n·r − d); negative inside."""
+        return np.max(points @ np.array(self.normals).T - np.array(self.distances), axis=-1)
+
     def scaled(self, factor: float) -> "Polyhedron":
         """The same shape, ``factor`` times larger."""
         return Polyhedron(self.name, self.normals, tuple(d * factor for d in self.distances))
@@ -128,23 +137,6 @@ def family(hkl: Sequence[int]) -> Array:
     }
     normals = np.array(sorted(members), dtype=float)
     return normals / np.linalg.norm(normals, axis=1, keepdims=True)
-
-
-def parse_plane(text: str) -> tuple[int, int, int]:
-    """Miller indices from ``111``, ``1-10`` or ``"1 -1 0"``.
-
-    Raises
-    ------
-    UsageError
-        If the text is not three integers that are not all zero.
-    """
-    digits = re.fullmatch(r"\s*(-?\d+)[\s,]+(-?\d+)[\s,]+(-?\d+)\s*|\s*(-?\d)(-?\d)(-?\d)\s*", text)
-    if digits is None:
-        raise UsageError(f"'{text}' is not a plane; write 111, 1-10 or '1 -1 0'")
-    h, k, m = (int(value) for value in digits.groups() if value is not None)
-    if (h, k, m) == (0, 0, 0):
-        raise UsageError("(0 0 0) is not a plane")
-    return h, k, m
 
 
 def positive_length(value: float, *, what: str) -> float:

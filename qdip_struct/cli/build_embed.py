@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cells", default="8,8,8", metavar="N,N,N", help="parent cells of the box (default 8,8,8)")
     parser.add_argument("--lattice", type=float, metavar="Å", help="lattice constant of the parent lattice, Å")
     parser.add_argument("--a-site", default="molecule", metavar="ION", help="'molecule', or one ion for MA and FA: Cs")
-    parser.add_argument("--center", default="metal", choices=("metal", "anion", "bond", "void"))
-    parser.add_argument("--termination", default="BX2", choices=("BX2", "AX", "cells", "site"))
+    parser.add_argument("--center", default="auto", choices=("auto", "metal", "anion", "a-site", "bond", "void"))
+    parser.add_argument("--termination", choices=("BX2", "AX", "cells", "site"))
     parser.add_argument("--neutral", default="strict", choices=("strict", "report", "off"))
     parser.add_argument("--rule", default="swap", choices=("swap", "vacancy"), help="what neutrality changes")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides between equal sites (default 0)")
@@ -48,13 +48,13 @@ def whole_numbers(text: str, *, what: str) -> tuple[int, ...]:
 def run(args: argparse.Namespace) -> int:
     """Build, write, print."""
     from qdip_struct.build.embed import embed_dot
+    from qdip_struct.build.material import material
     from qdip_struct.build.store import write_structure
     from qdip_struct.files import provenance
-    from qdip_struct.materials.crystals import get_crystal
 
     built = embed_dot(
-        get_crystal(args.dot, dataset=args.dataset),
-        get_crystal(args.matrix, dataset=args.dataset),
+        material(args.dot, dataset=args.dataset),
+        material(args.matrix, dataset=args.dataset),
         shape=args.shape,
         diameter=args.diameter,
         cells=whole_numbers(args.cells, what="--cells"),

@@ -1,0 +1,290 @@
+"""A dot on its own: cut from its crystal, with a shell, stoichiometric, metal-rich or with ligands.
+
+Positions are in the frame of the dot's crystal with the centre of the dot at the origin, in Å.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from qdip_struct.build.cells import SiteCell, sites_of_crystal, to_atoms
+from qdip_struct.build.material import Material, occupy
+from qdip_struct.build.parent import CENTERS, TERMINATIONS, Termination, inside, on_parent_lattice
+from qdip_struct.build.regions import report
+from qdip_struct.build.shapes import Ellipsoid, Shape
+from qdip_struct.errors import UsageError
+from qdip_struct.materials.crystals import Crystal
+
+Array = NDArray[Any]
+Center = Literal["auto", "metal", "anion", "a-site", "bond", "void"]
+CENTER_NAMES = ("auto", *CENTERS)
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A shell on the lattice of the core.
+
+    Parameters
+    ----------
+    material
+        Its crystal; only its species are used, the lattice is that of the core.
+    thickness
+        Å.
+    graded
+        Two species of one sublattice: the share of the first falls linearly from 1 at the core to 0 outside.
+    """
+
+    material: Material
+    thickness: float
+    graded: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class DotSites:
+    """Sites of a dot around the origin.
+
+    Parameters
+    ----------
+    sites
+        Points, relative to the centre.
+    region
+        ``dot`` or ``shell``, (n,).
+    shape
+        Outer shape.
+    crystal
+        Crystal of the core at the lattice constant used.
+    center
+        Name of the centre.
+    termination
+        Rule at the border.
+    outer
+        The shape with its shell.
+    """
+
+    sites: SiteCell
+    region: Array
+    shape: Shape
+    crystal: Crystal
+    center: Center
+    termination: Termination
+    outer: Shape
+
+    @property
+    def on_parent(self) -> bool:
+        """Whether its sites lie on the parent lattice of rock salt and perovskite."""
+        return on_parent_lattice(self.crystal)
+
+    @property
+    def volume(self) -> float:
+        """Volume of the formula units, Å³: half the number of ions of a binary times the volume per formula unit."""
+        return len(self.sites) / len(self.crystal.sites) * self.crystal.volume
+
+
+def centre_point(crystal: Crystal, *, center: str) -> Array:
+    """Cartesian position (3,) Å of the point of the conventional cell that is named ``center``.
+
+    Raises
+    ------
+    UsageError
+        If the crystal has no such point.
+    """
+    if center not in CENTERS:
+        raise UsageError(f"unknown center '{center}'; known: {', '.join(CENTER_NAMES)}")
+    if on_parent_lattice(crystal):
+        return np.array(CENTERS[center]) * crystal.lengths[0] / 2.0
+    sites = sites_of_crystal(crystal)
+    metal = sites.positions[np.isin(sites.sublattice, ("cation", "B"))][0]
+    steps = np.stack(np.meshgrid(*[(-1, 0, 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) @ crystal.cell
+    anions = (sites.positions[np.isin(sites.sublattice, ("anion", "X"))][None] + steps[:, None]).reshape(-1, 3)
+    away = anions - metal
+    order = np.lexsort((*np.round(away, 4).T, np.round(np.linalg.norm(away, axis=1), 4)))
+    bond = away[order[0]]
+    if center == "a-site":
+        cages = sites.positions[sites.sublattice == "A"]
+        if not len(cages):
+            raise UsageError(f"{crystal.name} has no A site; known centres: metal, anion, bond, void")
+        return cages[0]
+    return metal + {"metal": 0.0, "anion": 1.0, "bond": 0.5, "void": -1.0}[center] * bond
+
+
+def cut(
+    core: Material,
+    *,
+    shape: Shape,
+    center: Center = "auto",
+    termination: Termination = "site",
+    shell: Shell | None = None,
+    seed: int = 0,
+) -> DotSites:
+    """Cut a dot from its crystal.
+
+    Parameters
+    ----------
+    core
+        Material at the lattice constant wanted.
+    shape
+        Outer shape of the core; a shell comes on top of it.
+    center
+        Which point of the crystal lies in the centre; ``auto`` is the metal or the A site, whichever gives the volume
+        asked for more closely.
+    termination
+        Border rule of :mod:`qdip_struct.build.parent`; crystals other than rock salt know ``site`` only.
+    seed
+        Seed of mixed sites.
+
+    Raises
+    ------
+    UsageError
+        If no site lies inside the shape or the rule does not apply to the crystal.
+    """
+    crystal = core.crystal
+    if center == "auto":
+        choices: tuple[Center, ...] = ("metal", "a-site") if on_parent_lattice(crystal) else ("metal",)
+        tried = [cut(core, shape=shape, center=c, termination=termination, shell=shell, seed=seed) for c in choices]
+        per_site = crystal.volume / len(crystal.sites)
+        return min(tried, key=lambda dot: round(abs(int((dot.region == "dot").sum()) * per_site - shape.volume), 6))
+    if termination not in TERMINATIONS:
+        raise UsageError(f"unknown termination '{termination}'; known: {', '.join(TERMINATIONS)}")
+    if termination != "site" and not (on_parent_lattice(crystal) and crystal.structure_type == "rocksalt"):
+        raise UsageError(f"termination '{termination}' is defined for rock salt dots; {crystal.name} takes 'site'")
+    thickness = 0.0 if shell is None else shell.thickness
+    if not (math.isfinite(thickness) and thickness >= 0):
+        raise UsageError(f"the shell is {thickness:g} Å thick; expected a finite thickness of 0 or more")
+    origin = centre_point(crystal, center=center)
+    sites = _block(crystal, radius=_reach(shape) + thickness + max(crystal.lengths), origin=origin)
+    rule = termination
+
+    def taken(grown: float) -> Array:
+        if rule == "site":
+            return shape.contains(sites.positions, grown=grown)
+        return _by_grid(shape, crystal=crystal, origin=origin, points=sites.positions, termination=rule, grown=grown)
+
+    within_core = taken(0.0)
+    within = taken(thickness) if thickness else within_core
+    if not within.any():
+        raise UsageError(f"a {shape.name} of this size holds no site of {crystal.name}; give a larger one")
+    chosen = np.flatnonzero(within)
+    chosen = chosen[np.lexsort(np.round(sites.positions[chosen], 4).T)]
+    picked = occupy(sites.take(chosen), fractions=core.fractions, seed=seed)
+    region = np.where(within_core[chosen], "dot", "shell").astype("U9")
+    if shell is not None:
+        picked = _fill_shell(picked, region=region, shape=shape, shell=shell, seed=seed)
+    return DotSites(picked, region, shape, crystal, center, termination, _grown(shape, by=thickness))
+
+
+def _reach(shape: Shape) -> float:
+    """Distance in Å from the centre to the farthest point of the shape."""
+    if isinstance(shape, Ellipsoid):
+        return float(max(shape.semiaxes))
+    return float(np.linalg.norm(shape.corners, axis=1).max())
+
+
+def _block(crystal: Crystal, *, radius: float, origin: Array) -> SiteCell:
+    """All sites of the crystal within ``radius`` of ``origin``, relative to it."""
+    unit = sites_of_crystal(crystal)
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(unit.cell), axis=0)
+    repeats = np.ceil(radius / heights).astype(int) + 1
+    steps = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in repeats), indexing="ij"), axis=-1).reshape(-1, 3)
+    positions = (unit.positions[None] + (steps @ unit.cell)[:, None]).reshape(-1, 3) - origin
+    index = np.tile(np.arange(len(unit)), len(steps))
+    near = np.einsum("ij,ij->i", positions, positions) <= radius * radius
+    return unit.take(index[near], positions=positions[near])
+
+
+def _by_grid(
+    shape: Shape, *, crystal: Crystal, origin: Array, points: Array, termination: Termination, grown: float
+) -> Array:
+    """Border rule of the parent lattice for ``points`` relative to the centre, bool (n,)."""
+    a = crystal.lengths[0]
+    size = 2 * int(np.ceil((float(np.max(shape.extent)) + grown) / a)) + 6
+    middle = np.rint(np.full(3, size / 2.0)) * 2
+    centre = middle + origin * 2.0 / a
+    outer = _grown(shape, by=grown)
+    mask = inside(outer, cells=(size, size, size), lattice=a, centre=centre, termination=termination)
+    index = np.rint((points + origin) * 2.0 / a).astype(int) + middle.astype(int)
+    valid = np.all((index >= 0) & (index < 2 * size), axis=1)
+    result = np.zeros(len(points), dtype=bool)
+    result[valid] = mask[tuple(index[valid].T)]
+    return result
+
+
+def _grown(shape: Shape, *, by: float) -> Shape:
+    if by == 0.0:
+        return shape
+    if isinstance(shape, Ellipsoid):
+        x, y, z = shape.semiaxes
+        return replace(shape, semiaxes=(x + by, y + by, z + by))
+    return replace(shape, distances=tuple(d + by for d in shape.distances))
+
+
+def _fill_shell(sites: SiteCell, *, region: Array, shape: Shape, shell: Shell, seed: int) -> SiteCell:
+    """Give the shell's sites the shell's species, graded or mixed at random."""
+    species = sites.species.astype("U2")
+    outer = region == "shell"
+    template = sites_of_crystal(shell.material.crystal)
+    for name in ("cation", "anion"):
+        own = template.species[template.sublattice == name]
+        if not len(own):
+            raise UsageError(f"{shell.material.name} is no binary compound and cannot be a shell")
+        species[outer & (sites.sublattice == name)] = own[0]
+    members = np.flatnonzero(outer)
+    filled = replace(sites, species=species)
+    mixed = occupy(filled.take(members), fractions=shell.material.fractions, seed=seed)
+    species[members] = mixed.species
+    if shell.graded is not None:
+        first, second = shell.graded
+        rng = np.random.default_rng(seed)
+        slots = members[np.isin(species[members], (first, second))]
+        depth = np.clip(shape.height(sites.positions[slots]) / shell.thickness, 0.0, 1.0)
+        species[slots] = np.where(rng.random(len(slots)) < 1.0 - depth, first, second)
+    return replace(filled, species=species)
+
+
+def dot_atoms(dot: DotSites) -> Atoms:
+    """The dot's atoms around the origin, without a cell, with arrays ``region``, ``phase``, ``dot`` and the others."""
+    atoms = to_atoms(dot.sites, region=dot.region, phase=dot.crystal.name)
+    atoms.set_array("dot", np.zeros(len(atoms), dtype=int))
+    atoms.set_cell(None)
+    atoms.pbc = False
+    return atoms
+
+
+def in_vacuum(atoms: Atoms, *, vacuum: float) -> Atoms:
+    """A copy in a rectangular periodic box with at least ``vacuum`` Å between the dot and its images.
+
+    Raises
+    ------
+    UsageError
+        If the vacuum is not a finite length above zero.
+    """
+    if not (math.isfinite(vacuum) and vacuum > 0):
+        raise UsageError(f"the vacuum is {vacuum:g} Å; expected a finite length above zero")
+    boxed = atoms.copy()
+    low, high = boxed.positions.min(axis=0), boxed.positions.max(axis=0)
+    lengths = high - low + vacuum
+    boxed.set_cell(np.diag(lengths))
+    boxed.positions += lengths / 2 - (low + high) / 2
+    boxed.pbc = True
+    return boxed
+
+
+def dot_report(atoms: Atoms, *, dot: DotSites, changes: list[Mapping[str, Any]], seed: int) -> dict[str, Any]:
+    """The report of a free dot: :func:`qdip_struct.build.regions.report` and the realised size."""
+    return report(
+        atoms,
+        volume_fraction=dot.volume / abs(np.linalg.det(atoms.cell.array)),
+        changes=changes,
+        seed=seed,
+        shape=dot.shape.name,
+        center=dot.center,
+        termination={"name": dot.termination, "meaning": TERMINATIONS[dot.termination]},
+        lattice_angstrom={"dot": dot.crystal.a_angstrom},
+        n_formula_units_dot=len(dot.sites) / 2,
+        equivalent_diameter_angstrom=(6.0 / math.pi * dot.volume) ** (1.0 / 3.0),
+        extent_angstrom=np.ptp(atoms.positions, axis=0).tolist(),
+    )
