@@ -16,14 +16,9 @@ example:
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qdip_struct.cli.console import emit, note, table
-from qdip_struct.errors import DataError
-
-if TYPE_CHECKING:
-    from qdip_struct.analysis.comparability import EnergyRun
-    from qdip_struct.campaign.rundir import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Combine the runs group by group; exit 3 when something was refused, 1 when nothing could be combined."""
+    from qdip_struct.campaign.answers import energies_of
     from qdip_struct.campaign.rundir import find_run_folders
     from qdip_struct.files import json_text, refuse_existing, write_text
 
@@ -47,51 +43,6 @@ def run(args: argparse.Namespace) -> int:
     if not document["groups"]:
         return 1
     return 3 if document["refused"] else 0
-
-
-def energies_of(folders: "list[RunFolder]") -> dict[str, Any]:
-    """Read the runs of the folders and combine them: the document of ``qdip energies --json``."""
-    from qdip_struct.analysis.energies import combine_group
-
-    groups: dict[str, list[EnergyRun]] = {}
-    refused = []
-    for folder in folders:
-        try:
-            item = _energy_run(folder)
-        except DataError as error:
-            refused.append({"paths": [str(folder.path)], "reason": str(error)})
-            continue
-        groups.setdefault(item.group, []).append(item)
-    found = []
-    for group in sorted(groups):
-        result, refusals = combine_group(group, groups[group])
-        refused += [{"paths": list(r.paths), "reason": r.reason} for r in refusals]
-        if result is not None:
-            found.append(result.to_dict())
-    return {"groups": found, "refused": refused}
-
-
-def _energy_run(folder: "RunFolder") -> "EnergyRun":
-    import numpy as np
-
-    from qdip_struct.analysis.comparability import EnergyRun
-    from qdip_struct.cp2k.output import read_run
-
-    run = read_run(folder.path)
-    record = folder.record
-    if run.n_atoms is not None and run.n_atoms != record["n_atoms"]:
-        raise DataError(f"{folder.path}: the output has {run.n_atoms} atoms, run.json says {record['n_atoms']}")
-    return EnergyRun(
-        path=str(folder.path),
-        role=folder.role,
-        group=folder.group,
-        status=run.status,
-        energy_ev=run.energy_ev,
-        composition=record["composition"],
-        cell=np.array(record["cell_angstrom"], dtype=float),
-        settings=run.settings.to_dict(),
-        run_type=run.run_type,
-    )
 
 
 def energies_text(document: dict[str, Any]) -> str:

@@ -127,7 +127,7 @@ def make_deck(
         fill(tree, "FORCE_EVAL/DFT/SURF_DIP_DIR", dipole)
     for path, value in preset.values["set"].items():
         fill(tree, path, str(value))
-    decisions.append(fill_scf(tree, mesh, eps_scf=preset.values["eps_scf"]))
+    decisions.append(fill_scf(tree, mesh, preset=preset))
     if wishes.dispersion == "d3bj":
         fill_dispersion(tree)
         decisions.append(Decision("dispersion", "D3(BJ)", "asked for (Grimme et al. 2011, doi:10.1002/jcc.21759)"))

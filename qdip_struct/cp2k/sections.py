@@ -71,9 +71,11 @@ def count_electrons(kinds: Sequence[Kind]) -> int:
     return sum(kind.default.n_valence * kind.n_atoms for kind in kinds if not kind.ghost)
 
 
-def fill_scf(tree: Section, mesh: tuple[int, int, int], *, eps_scf: str) -> Decision:
+def fill_scf(tree: Section, mesh: tuple[int, int, int], *, preset: Preset) -> Decision:
     """k-points with diagonalisation and Broyden mixing, or OT at Γ: OT cannot work with k-points."""
     dft = "FORCE_EVAL/DFT"
+    eps_scf = str(preset.values["eps_scf"])
+    _fill_restart(tree, save=bool(preset.values["save_wavefunction"]))
     if find_section(tree, f"{dft}/KPOINTS") or find_section(tree, f"{dft}/SCF/OT"):
         fill(tree, f"{dft}/SCF/EPS_SCF", eps_scf)
         return Decision("SCF", "as the template says", "the template has its own &KPOINTS or &OT")
@@ -94,6 +96,15 @@ def fill_scf(tree: Section, mesh: tuple[int, int, int], *, eps_scf: str) -> Deci
     fill(tree, f"{dft}/SCF/MIXING/ALPHA", "0.4")
     fill(tree, f"{dft}/SCF/MIXING/NBROYDEN", "8")
     return Decision("SCF", "diagonalisation, Broyden mixing", "CP2K has no OT with k-points")
+
+
+def _fill_restart(tree: Section, *, save: bool) -> None:
+    printing = find_section(tree, "FORCE_EVAL/DFT/SCF/PRINT", create=True)
+    assert printing is not None
+    if printing.sections("RESTART"):
+        return
+    backups = [Keyword("BACKUP_COPIES", "0")] if save else []
+    printing.entries.append(Section("RESTART", "ON" if save else "OFF", list(backups)))
 
 
 def fill_dispersion(tree: Section) -> None:
