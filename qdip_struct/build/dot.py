@@ -13,6 +13,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from qdip_struct.build.cells import SiteCell, sites_of_crystal, to_atoms
+from qdip_struct.build.host import atoms_per_site
 from qdip_struct.build.material import Material, occupy
 from qdip_struct.build.parent import CENTERS, TERMINATIONS, Termination, inside, on_parent_lattice
 from qdip_struct.build.regions import report
@@ -247,7 +248,8 @@ def _fill_shell(sites: SiteCell, *, region: Array, shape: Shape, shell: Shell, s
 
 def dot_atoms(dot: DotSites) -> Atoms:
     """The dot's atoms around the origin, without a cell, with arrays ``region``, ``phase``, ``dot`` and the others."""
-    atoms = to_atoms(dot.sites, region=dot.region, phase=dot.crystal.name)
+    atoms = to_atoms(replace(dot.sites, name=dot.crystal.name))
+    atoms.set_array("region", np.repeat(dot.region, atoms_per_site(dot.sites)))
     atoms.set_array("dot", np.zeros(len(atoms), dtype=int))
     atoms.set_cell(None)
     atoms.pbc = False

@@ -13,6 +13,7 @@ from qdip_struct.build.dot import CENTER_NAMES, Center, DotSites, Shell, cut, do
 from qdip_struct.build.host import Host, centre_in, check_cells, host_of
 from qdip_struct.build.insert import cavity_by_hull, cavity_on_parent, continues_parent, crowded
 from qdip_struct.build.material import Material
+from qdip_struct.build.molecules import Orientation
 from qdip_struct.build.neighbours import nearest
 from qdip_struct.build.neutrality import Neutral, Rule, neutralise
 from qdip_struct.build.parent import TERMINATIONS, Termination, on_parent_lattice
@@ -89,6 +90,7 @@ def embed_dot(
     neutral: Neutral = "strict",
     rule: Rule = "swap",
     a_site: str = "Cs",
+    orientation: Orientation = "antiparallel",
     seed: int = 0,
     interface_depth: float = INTERFACE_DEPTH,
 ) -> Embedded:
@@ -124,8 +126,8 @@ def embed_dot(
         Shell around the core.
     neutral, rule, seed
         See :func:`qdip_struct.build.neutrality.neutralise`; the seed also places the species of mixed sites.
-    a_site
-        One-atom ion in the place of molecular ions, or ``molecule`` to keep them whole.
+    a_site, orientation
+        One-atom ion in the place of molecular ions, or ``molecule`` to keep them whole, and how these are turned.
     interface_depth
         Å; see :func:`mark_interface`.
 
@@ -143,7 +145,7 @@ def embed_dot(
     held = _material(matrix)
     if lattice is not None and isinstance(held, Material):
         held = held.at(lattice=lattice)
-    host = host_of(held, cells=counts, a_site=a_site, seed=seed)
+    host = host_of(held, cells=counts, a_site=a_site, orientation=orientation, seed=seed)
     coherent = _is_coherent(dot, host=host, mode=mode, asked=rotate is not None or dot_lattice is not None)
     turn = np.eye(3) if rotate is None else np.asarray(rotate, dtype=float)
     turn = turn if absolute else host.axes @ turn

@@ -1,16 +1,24 @@
 """The matrix a dot goes into: a supercell as atoms that remember their site, and its parent lattice."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from qdip_struct.build.cells import SiteCell, sites_of_atoms, sites_of_crystal, to_atoms, with_a_site
+from qdip_struct.build.cells import (
+    MOLECULES,
+    SiteCell,
+    oriented,
+    sites_of_atoms,
+    sites_of_crystal,
+    to_atoms,
+    with_a_site,
+)
 from qdip_struct.build.material import Material, occupy
-from qdip_struct.build.molecules import library
+from qdip_struct.build.molecules import Orientation, library
 from qdip_struct.build.orientation import parent_axes
 from qdip_struct.build.parent import CENTERS, on_parent_lattice
 from qdip_struct.errors import UsageError
@@ -69,7 +77,12 @@ def supercell(sites: SiteCell, *, cells: tuple[int, int, int]) -> SiteCell:
 
 
 def host_of(
-    matrix: Material | Crystal | Atoms, *, cells: Sequence[int], a_site: str = "molecule", seed: int = 0
+    matrix: Material | Crystal | Atoms,
+    *,
+    cells: Sequence[int],
+    a_site: str = "molecule",
+    orientation: Orientation = "antiparallel",
+    seed: int = 0,
 ) -> Host:
     """Build the matrix supercell.
 
@@ -81,8 +94,8 @@ def host_of(
         Repeats of the conventional cell (or of the structure's cell).
     a_site
         ``molecule`` or a one-atom ion in the place of molecular ions.
-    seed
-        Seed of mixed sites.
+    orientation, seed
+        How molecules are turned (see :func:`qdip_struct.build.cells.oriented`); seed of that and of mixed sites.
 
     Raises
     ------
@@ -103,7 +116,8 @@ def host_of(
         lattice, on_parent, name = held.crystal.a_angstrom, on_parent_lattice(held.crystal), held.name
         full = occupy(supercell(unit, cells=counts), fractions=held.fractions, seed=seed, arrangement="sqs")
     axes = np.eye(3) if on_parent else parent_axes(metals, cell=unit.cell, length=lattice)
-    atoms = to_atoms(full, region="matrix", phase=name, seed=seed)
+    full = replace(oriented(full, rule=orientation, seed=seed), name=name)
+    atoms = to_atoms(full, region="matrix")
     atoms.set_array("dot", np.full(len(atoms), -1))
     owner = np.repeat(np.arange(len(full)), atoms_per_site(full))
     return Host(full, atoms, owner, lattice, on_parent, axes)
@@ -112,10 +126,11 @@ def host_of(
 def atoms_per_site(sites: SiteCell) -> Array:
     """Number of atoms on each site: 1 for an ion, that of the molecule for a molecular ion, (n,)."""
     counts = np.ones(len(sites), dtype=int)
-    for name in ("MA", "FA"):
+    for name in MOLECULES:
         counts[sites.species == name] = len(library(name).symbols)
-    for number, unit in enumerate(sites.templates):
-        counts[sites.template == number] = len(unit.symbols)
+    sizes = np.array([len(unit.symbols) for unit in sites.templates], dtype=int)
+    known = sites.template >= 0
+    counts[known] = sizes[sites.template[known]]
     return counts
 
 

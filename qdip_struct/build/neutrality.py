@@ -253,7 +253,7 @@ def _neighbour_count(positions: Array, *, candidates: Array, targets: Array, cel
 
 
 def _crowds(atoms: Atoms, *, candidates: Array, name: str, among: Array) -> Array:
-    """Whether an ion ``name`` in the place of a candidate would come too close to one of the atoms ``among``, bool (n,)."""
+    """Whether an ion ``name`` in the place of a candidate would come too close to one of ``among``, bool (n,)."""
     return too_close(
         atoms.positions[candidates],
         numbers=np.full(len(candidates), atomic_numbers[name]),
