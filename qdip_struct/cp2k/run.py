@@ -150,9 +150,12 @@ class Run:
         document = {name: getattr(self, name) for name in SUMMARY}
         document["path"] = str(self.path)
         document["warnings"] = list(self.warnings)
-        document["cell_angstrom"] = self.cell
-        document["stress_gpa"] = self.stress_gpa
-        document["dipole_debye"] = self.dipole_debye
+        for name, array in (
+            ("cell_angstrom", self.cell),
+            ("stress_gpa", self.stress_gpa),
+            ("dipole_debye", self.dipole_debye),
+        ):
+            document[name] = None if array is None else array.tolist()
         document["settings"] = self.settings.to_dict()
         return document
 
