@@ -6,16 +6,12 @@ reference crystal itself is turned, and its orientation is reported.
 """
 
 import itertools
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.analysis.neighbours import Images, nearest
+from qdip_struct.analysis.images import Images, nearest
 from qdip_struct.analysis.sublattice import Sublattice
-
-if TYPE_CHECKING:
-    from scipy.spatial import cKDTree
 
 Floats = NDArray[np.float64]
 LARGEST_ROTATION_DEGREE = 30.0
@@ -24,7 +20,7 @@ _ENOUGH = 0.6
 _CLEAR = 0.9
 
 
-def find_orientation(images: Images, tree: "cKDTree", ideal: Sublattice, *, workers: int) -> tuple[Floats, Floats]:
+def find_orientation(images: Images, ideal: Sublattice) -> tuple[Floats, Floats]:
     """Orientation of a phase as two rotations: of the axes that strain refers to, and of the lattice itself.
 
     The first is the identity while the lattice is turned by at most 30°, else equal to the second. The second is the
@@ -34,11 +30,10 @@ def find_orientation(images: Images, tree: "cKDTree", ideal: Sublattice, *, work
     sample = _central_sample(images)
     index, valid = nearest(
         images,
-        tree,
+        images.tree(),
         sample,
         count=max(len(vectors) for vectors in ideal.variants),
         cutoff=ideal.cutoff_angstrom,
-        workers=workers,
     )
     vectors = images.positions[index] - images.positions[sample][:, None, :]
     one = np.eye(3)

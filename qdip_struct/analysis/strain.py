@@ -7,25 +7,29 @@ three non-coplanar matches has no strain: NaN, never 0. This is exact on every d
 included, where methods that need a reference configuration or a complete neighbour shell give wrong numbers or none.
 """
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qdip_struct.analysis import measures
-from qdip_struct.analysis.neighbours import nearest, periodic_images
+from qdip_struct.analysis.images import Images, nearest, periodic_images
+from qdip_struct.analysis.neighbourhood import Fits
 from qdip_struct.analysis.orientation import find_orientation
 from qdip_struct.analysis.sublattice import Sublattice
 from qdip_struct.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from scipy.spatial import cKDTree
 
 Floats = NDArray[np.float64]
 _CHUNK = 16384
-_FLAT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def strain_map(
     references
         Phase → ideal sublattice. Every phase that occurs must be there.
     workers
-        Threads of the neighbour search; −1 takes all cores. The result does not depend on it.
+        Threads; −1 takes all cores. The result does not depend on their number.
 
     Raises
     ------
@@ -119,6 +123,9 @@ def strain_map(
     DataError
         If no atom takes part or a position is not finite.
     """
+    if workers == 0 or workers < -1:
+        raise UsageError(f"workers is a number of threads, or -1 for all cores, not {workers}")
+    threads = workers if workers > 0 else (os.cpu_count() or 1)
     labels = np.asarray(phases, dtype=str)
     if labels.shape != (len(atoms),):
         raise UsageError(f"phases holds {labels.shape} labels for {len(atoms)} atoms")
@@ -131,7 +138,7 @@ def strain_map(
         raise UsageError(f"no reference lattice for phase {', '.join(missing)}; known: {', '.join(references)}")
     m = len(sites)
     width = max(len(vectors) for name in names for vectors in references[str(name)].variants)
-    gradient = np.full((m, 3, 3), np.nan)
+    gradient, rotation, stretch = (np.full((m, 3, 3), np.nan) for _ in range(3))
     residual = np.full(m, np.nan)
     partners = np.full((m, width), -1, dtype=np.int32)
     variant = np.zeros(m, dtype=np.int8)
@@ -142,101 +149,35 @@ def strain_map(
         own = np.flatnonzero(code == number)
         ideal = references[name]
         images = periodic_images(positions[own], cell=cell, pbc=pbc, margin=ideal.cutoff_angstrom)
-        tree = images.tree()
-        frame, matching = find_orientation(images, tree, ideal, workers=workers)
+        frame, matching = find_orientation(images, ideal)
         orientations[name], used[name] = frame, ideal.rotated(frame)
-        fits = _Fits(used[name], ideal.rotated(matching))
-        for start in range(0, len(own), _CHUNK):
-            rows = np.arange(start, min(start + _CHUNK, len(own)))
-            index, valid = nearest(images, tree, rows, count=fits.width, cutoff=ideal.cutoff_angstrom, workers=workers)
-            vectors = images.positions[index] - images.positions[rows][:, None, :]
-            here = own[rows]
-            F, misfit, slots, which = fits.solve(vectors, valid)
-            gradient[here], residual[here], variant[here] = F, misfit, which
-            owner = own[images.owner[np.take_along_axis(index, np.maximum(slots, 0), axis=1)]]
-            partners[here, : fits.width] = np.where(slots >= 0, owner, -1)
-    rotation, stretch = _polar_in_chunks(gradient)
-    gradient[np.isnan(stretch[:, 0, 0])] = np.nan
-    phase = names[code]
+        fits = Fits(used[name], matching=ideal.rotated(matching))
+        fit = partial(_fit, own=own, images=images, tree=images.tree(), fits=fits, cutoff=ideal.cutoff_angstrom)
+        starts = range(0, len(own), _CHUNK)
+        with ThreadPoolExecutor(threads) as pool:
+            for here, F, R, U, misfit, mates, which in pool.map(fit, starts):
+                gradient[here], rotation[here], stretch[here] = F, R, U
+                residual[here], variant[here], partners[here, : fits.width] = misfit, which, mates
     return StrainMap(
-        sites, phase, gradient, rotation, stretch, residual, partners, variant, used, orientations, len(atoms)
+        sites, names[code], gradient, rotation, stretch, residual, partners, variant, used, orientations, len(atoms)
     )
 
 
-def _polar_in_chunks(gradient: Floats) -> tuple[Floats, Floats]:
-    rotation, stretch = np.empty_like(gradient), np.empty_like(gradient)
-    for start in range(0, len(gradient), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        rotation[part], stretch[part] = measures.polar(gradient[part])
-    return rotation, stretch
-
-
-class _Fits:
-    """Matches neighbour vectors to ideal ones and solves for F; keeps the pseudo-inverse of every pattern met."""
-
-    def __init__(self, reference: Sublattice, matching: Sublattice) -> None:
-        self.reference = reference.arrays
-        self.matching = matching.arrays
-        self.radius = reference.match_radius_angstrom
-        self.width = max(len(vectors) for vectors in self.reference)
-        self._inverses: dict[tuple[int, int], Floats] = {}
-
-    def solve(
-        self, vectors: Floats, valid: NDArray[np.bool_]
-    ) -> tuple[Floats, Floats, NDArray[np.int64], NDArray[np.int8]]:
-        """F (n, 3, 3), residual (n,), column matched to each ideal vector (n, k; −1 none), variant (n,)."""
-        slots = [self._match(vectors, valid, ideal) for ideal in self.matching]
-        best = np.zeros(len(vectors), dtype=np.int8)
-        chosen = slots[0]
-        for number in range(1, len(slots)):
-            more = (slots[number] >= 0).sum(axis=1) > (chosen >= 0).sum(axis=1)
-            chosen = np.where(more[:, None], slots[number], chosen)
-            best[more] = number
-        F = np.full((len(vectors), 3, 3), np.nan)
-        residual = np.full(len(vectors), np.nan)
-        matched = chosen >= 0
-        D = np.take_along_axis(vectors, np.maximum(chosen, 0)[:, :, None], axis=1)
-        D[~matched] = 0.0
-        pattern = matched @ (1 << np.arange(self.width))
-        keys, group = np.unique(pattern * len(slots) + best, return_inverse=True)
-        G = np.stack([self._inverse(int(key) % len(slots), int(key) // len(slots)) for key in keys])
-        common = int(np.argmax(np.bincount(group)))
-        usual = group == common
-        F[usual] = (D[usual].transpose(0, 2, 1).reshape(-1, self.width) @ G[common]).reshape(-1, 3, 3)
-        F[~usual] = np.matmul(D[~usual].transpose(0, 2, 1), G[group[~usual]])
-        squares = np.zeros(len(vectors))
-        for number, ideal in enumerate(self.reference):
-            rows = best == number if len(slots) > 1 else slice(None)
-            fitted = (F[rows].reshape(-1, 3) @ ideal.T).reshape(-1, 3, self.width).transpose(0, 2, 1)
-            error = (D[rows] - fitted) * matched[rows][:, :, None]
-            squares[rows] = np.einsum("nki,nki->n", error, error)
-        with np.errstate(invalid="ignore"):
-            residual = np.sqrt(squares / matched.sum(axis=1))
-        return F, residual, chosen, best
-
-    def _match(self, vectors: Floats, valid: NDArray[np.bool_], ideal: Floats) -> NDArray[np.int64]:
-        n, k = valid.shape
-        flat = vectors.reshape(-1, 3)
-        score = flat @ ideal.T
-        score -= 0.5 * np.einsum("ki,ki->k", ideal, ideal)
-        slot = score.argmax(axis=1)
-        away = flat - ideal[slot]
-        close = valid.ravel() & (np.einsum("ni,ni->n", away, away) <= self.radius**2)
-        taken = np.flatnonzero(close)
-        place = (taken // k) * len(ideal) + slot[taken]
-        columns = np.full(n * len(ideal), -1, dtype=np.int64)
-        columns[place] = taken % k
-        columns[np.bincount(place, minlength=n * len(ideal)) > 1] = -1
-        return columns.reshape(n, len(ideal))
-
-    def _inverse(self, variant: int, pattern: int) -> Floats:
-        key = (variant, pattern)
-        if key not in self._inverses:
-            ideal = self.reference[variant]
-            present = (pattern >> np.arange(len(ideal))) & 1 == 1
-            moment = ideal[present].T @ ideal[present]
-            values = np.linalg.eigvalsh(moment)
-            flat = values[0] <= _FLAT * max(values[2], 1e-300)
-            inverse = np.full((3, 3), np.nan) if flat else np.linalg.inv(moment)
-            self._inverses[key] = np.where(present[:, None], ideal, 0.0) @ inverse
-        return self._inverses[key]
+def _fit(
+    start: int,
+    *,
+    own: NDArray[np.int64],
+    images: Images,
+    tree: "cKDTree",
+    fits: Fits,
+    cutoff: float,
+) -> tuple[NDArray[Any], ...]:
+    """One chunk of cations: their numbers, F, R, U, residual, partners, variant."""
+    rows = np.arange(start, min(start + _CHUNK, len(own)))
+    index, valid = nearest(images, tree, rows, count=fits.width, cutoff=cutoff)
+    vectors = images.positions[index] - images.positions[rows][:, None, :]
+    F, residual, columns, variant = fits.solve(vectors, valid)
+    owner = own[images.owner[np.take_along_axis(index, np.maximum(columns, 0), axis=1)]]
+    R, U = measures.polar(F)
+    F[np.isnan(U[:, 0, 0])] = np.nan
+    return own[rows], F, R, U, residual, np.where(columns >= 0, owner, -1), variant

@@ -1,8 +1,9 @@
-"""Periodic images and nearest-neighbour queries in which every neighbour carries its own image.
+"""Neighbour queries in which every neighbour carries its own periodic image.
 
 The usual minimum-image shortcut gives one image per pair of atoms; in a cell one or two unit cells across the same
-atom is a neighbour several times. Here the images near the cell are made explicitly, so any cell works, of any shape
-and with any mixture of periodic and open directions. Positions in Å, row vectors.
+atom is a neighbour several times. Here the images near the cell are points of their own
+(:func:`qdip_struct.build.neighbours.with_images`), so any cell works, of any shape and with any mixture of periodic
+and open directions. Positions in Å, row vectors.
 """
 
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from qdip_struct.build.neighbours import with_images
 from qdip_struct.errors import DataError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Images:
     """Points of a cell and those of their periodic images that lie within a margin of it.
 
@@ -34,7 +36,7 @@ class Images:
 
     def tree(self) -> cKDTree:
         """A search tree over all images."""
-        return cKDTree(self.positions, leafsize=8, balanced_tree=False, compact_nodes=False)
+        return cKDTree(self.positions, leafsize=16, balanced_tree=False)
 
 
 def periodic_images(positions: ArrayLike, *, cell: ArrayLike, pbc: ArrayLike, margin: float) -> Images:
@@ -60,33 +62,11 @@ def periodic_images(positions: ArrayLike, *, cell: ArrayLike, pbc: ArrayLike, ma
     if not np.isfinite(points).all():
         raise DataError(f"atom {int(np.argmax(~np.isfinite(points).all(axis=1)))} has a position that is not a number")
     periodic = np.broadcast_to(np.asarray(pbc, dtype=bool), (3,))
-    owner = np.arange(len(points))
     if not periodic.any():
-        return Images(points, owner, len(points))
+        return Images(points, np.arange(len(points)), len(points))
     rows = completed_cell(cell, pbc=periodic)
-    inverse = np.linalg.inv(rows)
-    heights = 1.0 / np.linalg.norm(inverse, axis=0)
-    fractional = points @ inverse
-    whole = np.where(periodic, np.floor(fractional), 0.0)
-    points = points - whole @ rows
-    n = len(points)
-    fractional = fractional - whole
-    for axis in np.flatnonzero(periodic):
-        reach = margin / heights[axis]
-        shifts = range(-int(np.ceil(reach)), int(np.ceil(reach)) + 1)
-        parts = [(points, fractional, owner)]
-        for shift in shifts:
-            if shift == 0:
-                continue
-            moved = fractional[:, axis] + shift
-            near = np.flatnonzero((moved >= -reach) & (moved <= 1.0 + reach))
-            step = np.zeros(3)
-            step[axis] = shift
-            parts.append((points[near] + shift * rows[axis], fractional[near] + step, owner[near]))
-        points = np.concatenate([part[0] for part in parts])
-        fractional = np.concatenate([part[1] for part in parts])
-        owner = np.concatenate([part[2] for part in parts])
-    return Images(points, owner, n)
+    images, owner = with_images(points, cell=rows, pbc=periodic, cutoff=margin)
+    return Images(images, owner, len(points))
 
 
 def completed_cell(cell: ArrayLike, *, pbc: ArrayLike) -> NDArray[np.float64]:
@@ -104,18 +84,17 @@ def completed_cell(cell: ArrayLike, *, pbc: ArrayLike) -> NDArray[np.float64]:
     periodic = np.broadcast_to(np.asarray(pbc, dtype=bool), (3,))
     if periodic[missing].any():
         raise DataError(f"periodic direction {'abc'[int(missing[periodic[missing]][0])]} has no cell vector")
-    if missing.size:
-        kept = np.delete(rows, missing, axis=0)
-        _, _, basis = np.linalg.svd(kept if kept.size else np.zeros((1, 3)))
-        rows[missing] = basis[3 - missing.size :] if kept.size else np.eye(3)
-    lengths = np.linalg.norm(rows, axis=1)
-    if abs(np.linalg.det(rows / lengths[:, None])) < 1e-6:
+    if missing.size == 3:
+        rows = np.eye(3)
+    elif missing.size:
+        rows[missing] = np.linalg.svd(np.delete(rows, missing, axis=0))[2][3 - missing.size :]
+    if abs(np.linalg.det(rows / np.linalg.norm(rows, axis=1)[:, None])) < 1e-6:
         raise DataError("the cell vectors lie in one plane")
     return rows
 
 
 def nearest(
-    images: Images, tree: cKDTree, rows: NDArray[np.int64], *, count: int, cutoff: float, workers: int
+    images: Images, tree: cKDTree, rows: NDArray[np.int64], *, count: int, cutoff: float
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """All neighbours within ``cutoff`` Å of the points ``rows``, as indices into ``images`` and a validity mask.
 
@@ -123,12 +102,9 @@ def nearest(
     Both arrays are (len(rows), k); entries with a false mask hold index 0.
     """
     total = len(images.positions)
-    k = min(count + 3, total)
+    k = min(count + 2, total)
     while True:
-        distance, index = tree.query(
-            images.positions[rows], k=k, distance_upper_bound=cutoff * (1 + 1e-12), workers=workers
-        )
-        distance, index = distance.reshape(len(rows), k), index.reshape(len(rows), k)
+        distance, index = tree.query(images.positions[rows], k=[*range(1, k + 1)], distance_upper_bound=cutoff)
         if k == total or not np.isfinite(distance[:, -1]).any():
             break
         k = min(2 * k, total)
