@@ -132,13 +132,13 @@ def _strangers(segments: Sequence[Segment], same: Sequence[Segment]) -> list[str
 
 
 def _verdict(last: Segment, *, run_type: str | None) -> tuple[Status, str]:
-    if last.errors:
+    if last.aborts or (last.errors and not last.ended):
         with last.path.open("rb") as stream:
-            messages = [blocks.read_message(stream, offset=offset) for offset in last.errors]
+            messages = [blocks.read_message(stream, offset=offset) for offset in (*last.errors, *last.aborts)]
         return "aborted", next((message for message in messages if message), "CP2K stopped without a message")
-    if last.crash:
-        return "aborted", last.crash
     if not last.ended:
+        if last.crash:
+            return "aborted", last.crash
         return "truncated", last.killed or "the output stops before PROGRAM ENDED: killed, still running, or disk full"
     if last.walltime or last.exit_request:
         return "walltime", last.walltime or last.exit_request or ""

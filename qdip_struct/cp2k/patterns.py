@@ -5,6 +5,8 @@ so that a new version means a new alternative here and nothing elsewhere. Number
 expressions further down, which match whole, undamaged numbers only.
 """
 
+import datetime
+import math
 import re
 
 LINES: dict[str, bytes] = {
@@ -29,7 +31,7 @@ LINES: dict[str, bytes] = {
     "kinds": rb"ATOMIC KIND INFORMATION",
     "coordinates": rb"MODULE (?:QUICKSTEP|FIST)[^A]*ATOMIC COORDINATES IN",
     "scf_start": rb"SCF WAVEFUNCTION OPTIMIZATION",
-    "scf_converged": rb"(?:\*\*\* )?SCF run converged in|(?:outer|CDFT) SCF loop converged",
+    "scf_converged": rb"(?:\*\*\* )?SCF run converged in|(?:outer|CDFT) SCF loop converged|\[find\] converged after",
     "scf_failed": (
         rb"Leaving inner SCF loop|(?:outer|CDFT) SCF loop FAILED|(?:\*\*\* )?SCF run (?:NOT|not) converged"
         rb"|SCF not converged!"
@@ -38,8 +40,9 @@ LINES: dict[str, bytes] = {
     "exit_request": rb"\*\*\* .*?run terminated (?:by|because)",
     "energy": rb"ENERGY\| Total FORCE_EVAL",
     "forces": rb"ATOMIC FORCES in|FORCES\| Atomic forces",
-    "stress": rb"STRESS TENSOR \[|STRESS\| (?:Analytical|Numerical) stress tensor",
-    "gap": rb"HOMO - LUMO gap|MO\|.*?(?:[Bb]and|HOMO-LUMO|HOMO - LUMO) gap",
+    "stress": rb"(?:NUMERICAL )?STRESS TENSOR \[|STRESS\| (?:Analytical|Numerical) stress tensor",
+    "gap": rb"HOMO - LUMO gap \[eV\]|HOMO-LUMO gap:|MO\| (?:Band|HOMO-LUMO|HOMO - LUMO) gap:",
+    "orbitals": rb"MO\| (?:ALPHA |BETA )?(?:EIGENVALUES|ENERGIES)",
     "mulliken": rb"Mulliken Population Analysis",
     "hirshfeld": rb"Hirshfeld Charges",
     "dipole": rb"Dipole moment \[Debye\]",
@@ -53,15 +56,17 @@ LINES: dict[str, bytes] = {
         rb"|CP2K\| (?:Abnormal program termination|condition FAILED)"
     ),
     "error": rb"\*\*\* (?:[0-9:]+ )?ERROR",
-    "crash": rb"forrtl: |Fortran runtime error|Program received signal|At line \d+ of file",
-    "killed": rb"slurmstepd: error:|=>> PBS: job killed",
+    "crash": rb"forrtl: (?:severe|error)|Fortran runtime error|Program received signal|Segmentation fault",
+    "killed": (
+        rb"slurmstepd: error:|srun: error:|=>> PBS: job killed|= +BAD TERMINATION|mpirun noticed that process|Killed\b"
+    ),
     "memory": rb"MEMORY\| Estimated peak process memory",
     "timing": rb"CP2K  +1 ",
     "marker": rb"DBCSR\||CP2K\| |GLOBAL\| Run|SCF PARAMETERS|MODULE QUICKSTEP",
 }
 """Meaning → how such a line opens after its indentation."""
 
-SCANNER = re.compile(rb"\n *+(?=[A-Zvf=s*-])(?:" + b"|".join(LINES.values()) + b")")
+SCANNER = re.compile(rb"\n *+(?=[A-Zvfomsc=\[*-])(?:" + b"|".join(LINES.values()) + b")")
 """One pass over the text: every match is a line that says something. Lines that open with a digit (most of a log) are
 passed over after one character, and there are no capturing groups: both are what makes the pass fast."""
 
@@ -83,5 +88,35 @@ CELL_VECTOR = re.compile(
 FUNCTIONAL = re.compile(rb"FUNCTIONAL\| +([A-Za-z0-9_+()-][A-Za-z0-9_+() -]*?): *\r?$")
 """The name in a ``FUNCTIONAL|`` line; the other such lines are literature."""
 
-STAMP = re.compile(rb"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d(?:\.\d+)?)\s*$")
+GAP = re.compile(rb"(?:\[eV\] *:|gap:) +(?:.* )?(\d+\.\d+)(?: *eV)?\s*$")
+"""The gap in eV at the end of a line; MO blocks print hartree before it."""
+
+_STAMP = re.compile(rb"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d(?:\.\d+)?)\s*$")
 """Date and time of the header and the footer."""
+
+_LAST_NUMBER = re.compile(rb"(?:^|[\s=:])(" + NUMBER + rb")\s*$")
+
+
+def stamp(line: bytes) -> datetime.datetime | None:
+    """The date and time at the end of a header line; ``None`` when there is none or it is impossible."""
+    found = _STAMP.search(line)
+    if not found:
+        return None
+    year, month, day, hour, minute = (int(group) for group in found.groups()[:5])
+    try:
+        whole = datetime.datetime(year, month, day, hour, minute)
+    except ValueError:
+        return None
+    return whole + datetime.timedelta(seconds=float(found.group(6)))
+
+
+def last_number(line: bytes) -> float | None:
+    """The finite number that ends a line, or ``None``."""
+    found = _LAST_NUMBER.search(line)
+    value = float(found.group(1).lower().replace(b"d", b"e")) if found else math.nan
+    return value if math.isfinite(value) else None
+
+
+def text_of(line: bytes) -> str:
+    """Readable text of a line, without its stars and runs of blanks; bytes that are no UTF-8 are marked."""
+    return " ".join(line.decode("utf-8", "replace").strip(" *\r\n").split())

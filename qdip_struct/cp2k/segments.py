@@ -13,15 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qdip_struct.cp2k.patterns import CELL_VECTOR, ENERGY, FUNCTIONAL, NUMBER, STAMP
+from qdip_struct.cp2k.patterns import CELL_VECTOR, ENERGY, FUNCTIONAL, GAP, last_number, stamp, text_of
 
 _MAX_WARNINGS = 200
 _MAX_BLOCKS = 20
+_SILENT_ON_FAILURE = frozenset({b"SIRIUS"})
 _WITHOUT_SCF = frozenset({b"FIST", b"EIP", b"NNP", b"IPI"})
 _COMPOSITE = frozenset({b"MIXED", b"EMBED", b"QMMM"})
 _PROPAGATIONS = frozenset({"RT_PROPAGATION", "EHRENFEST_DYN", "REAL_TIME_PROPAGATION"})
 _HARTREE = frozenset({b"a.u.", b"hartree"})
-_LAST_NUMBER = re.compile(rb"(?:^|[\s=:])(" + NUMBER + rb")\s*$")
 _LAST_WORD_FACTS = ("project", "run_type", "multiplicity", "charge", "cutoff", "rel_cutoff")
 
 
@@ -68,6 +68,7 @@ class Segment:
     exit_request: str | None = None
     optimised: bool | None = None
     last_step: int | None = None
+    aborts: list[int] = field(default_factory=list)
     errors: list[int] = field(default_factory=list)
     crash: str | None = None
     killed: str | None = None
@@ -104,15 +105,15 @@ class Segment:
 
     def _on_started(self, line: bytes, offset: int) -> None:
         self.started = True
-        self.start = _stamp(line)
+        self.start = stamp(line)
 
     def _on_ended(self, line: bytes, offset: int) -> None:
         self.ended = True
-        self.end = _stamp(line)
+        self.end = stamp(line)
 
     def _on_version(self, line: bytes, offset: int) -> None:
         if found := re.search(rb"CP2K version +(\S+)", line):
-            self.facts["version"] = _text(found.group(1))
+            self.facts["version"] = text_of(found.group(1))
 
     def _on_spin(self, line: bytes, offset: int) -> None:
         self.facts["spin"] = "UKS" if b"unrestricted" in line else "RKS"
@@ -121,18 +122,18 @@ class Segment:
         self.facts["surface_dipole"] = "yes"
 
     def _on_dispersion(self, line: bytes, offset: int) -> None:
-        text = _text(line.split(b"|", 1)[1])
+        text = text_of(line.split(b"|", 1)[1])
         if text and len(self.dispersion) < _MAX_BLOCKS and text not in self.dispersion:
             self.dispersion.append(text)
 
     def _on_functional(self, line: bytes, offset: int) -> None:
         if found := FUNCTIONAL.search(line):
-            name = _text(found.group(1))
+            name = text_of(found.group(1))
             if name not in self.functionals and len(self.functionals) < _MAX_BLOCKS:
                 self.functionals.append(name)
 
     def _on_n_atoms(self, line: bytes, offset: int) -> None:
-        value = _number(line)
+        value = last_number(line)
         if value is not None and 0 < value < 1e9:
             self.n_atoms = max(int(value), self.n_atoms or 0)
 
@@ -168,12 +169,12 @@ class Segment:
         self.scf, self.scf_seen = False, True
 
     def _on_walltime(self, line: bytes, offset: int) -> None:
-        self.walltime = _text(line)
+        self.walltime = text_of(line)
         if b"SCF" in line:
             self._on_scf_failed(line, offset)
 
     def _on_exit_request(self, line: bytes, offset: int) -> None:
-        self.exit_request = _text(line)
+        self.exit_request = text_of(line)
         if b"SCF" in line:
             self._on_scf_failed(line, offset)
 
@@ -209,6 +210,8 @@ class Segment:
         verdict = self.scf
         if verdict is None and method in _WITHOUT_SCF:
             verdict = True
+        elif verdict is None and method in _SILENT_ON_FAILURE:
+            verdict = False
         elif verdict is None and self.facts.get("run_type") in _PROPAGATIONS and self.last is not None:
             verdict = self.last.converged
         self._part = _both(self._part, verdict)
@@ -231,11 +234,15 @@ class Segment:
     def _on_dipole(self, line: bytes, offset: int) -> None:
         self._offsets["dipole"] = offset
 
+    def _on_orbitals(self, line: bytes, offset: int) -> None:
+        if b"BETA" not in line:
+            self._gaps = []
+
     def _on_gap(self, line: bytes, offset: int) -> None:
-        value = _number(line)
-        if value is not None:
+        found = GAP.search(line)
+        if found and (self.kpoints is None or self.kpoints == (1, 1, 1)):
             channels = 2 if self.facts.get("spin") == "UKS" else 1
-            self._gaps = [*self._gaps, value][-channels:]
+            self._gaps = [*self._gaps, float(found.group(1))][-channels:]
 
     def _on_opt_step(self, line: bytes, offset: int) -> None:
         if found := re.search(rb"(?:=|number) *(\d{1,9})\b", line):
@@ -244,7 +251,7 @@ class Segment:
                 self.indices[-1] = self.last_step
 
     def _on_max_gradient(self, line: bytes, offset: int) -> None:
-        value = _number(line)
+        value = last_number(line)
         if value is not None and self.last is not None:
             self.last.max_gradient = value
 
@@ -263,23 +270,24 @@ class Segment:
             self.warnings[line] = [offset, 1]
 
     def _on_abort(self, line: bytes, offset: int) -> None:
-        self._on_error(line, offset)
+        if len(self.aborts) < _MAX_BLOCKS:
+            self.aborts.append(offset)
 
     def _on_error(self, line: bytes, offset: int) -> None:
         if len(self.errors) < _MAX_WARNINGS:
             self.errors.append(offset)
 
     def _on_crash(self, line: bytes, offset: int) -> None:
-        self.crash = self.crash or _text(line)
+        self.crash = self.crash or text_of(line)
 
     def _on_killed(self, line: bytes, offset: int) -> None:
-        self.killed = _text(line)
+        self.killed = self.killed or text_of(line)
 
     def _on_memory(self, line: bytes, offset: int) -> None:
-        self.memory_mib = _number(line)
+        self.memory_mib = last_number(line)
 
     def _on_timing(self, line: bytes, offset: int) -> None:
-        self.wall_time_s = _number(line)
+        self.wall_time_s = last_number(line)
 
 
 def _both(one: bool | None, other: bool | None) -> bool | None:
@@ -290,7 +298,7 @@ def _both(one: bool | None, other: bool | None) -> bool | None:
 def _fact(name: str) -> Callable[[Segment, bytes, int], None]:
     def note(segment: Segment, line: bytes, offset: int) -> None:
         words = line.replace(b"|", b"| ").split()
-        segment.facts.setdefault(name, _text(words[-1]))
+        segment.facts.setdefault(name, text_of(words[-1]))
 
     return note
 
@@ -299,25 +307,3 @@ _HANDLERS: dict[str, Callable[[Segment, bytes, int], None]] = {
     **{name[4:]: method for name, method in vars(Segment).items() if name.startswith("_on_")},
     **{name: _fact(name) for name in _LAST_WORD_FACTS},
 }
-
-
-def _stamp(line: bytes) -> datetime.datetime | None:
-    found = STAMP.search(line)
-    if not found:
-        return None
-    year, month, day, hour, minute = (int(group) for group in found.groups()[:5])
-    try:
-        whole = datetime.datetime(year, month, day, hour, minute)
-    except ValueError:
-        return None
-    return whole + datetime.timedelta(seconds=float(found.group(6)))
-
-
-def _number(line: bytes) -> float | None:
-    found = _LAST_NUMBER.search(line)
-    value = float(found.group(1).lower().replace(b"d", b"e")) if found else math.nan
-    return value if math.isfinite(value) else None
-
-
-def _text(line: bytes) -> str:
-    return " ".join(line.decode("utf-8", "replace").strip(" *\r\n").split())
