@@ -129,23 +129,60 @@ class Crystal:
         return f"{self.name}:{self.phase}"
 
 
-def scaled(crystal: Crystal, *, lattice: float) -> Crystal:
+def scaled(crystal: Crystal, *, lattice: float, source: str | None = None, temperature: float | None = None) -> Crystal:
     """Return the crystal scaled isotropically to the (pseudo-)cubic lattice constant ``lattice`` (Å).
+
+    ``source`` says where that constant comes from (default: given by the user), ``temperature`` (K) what it is for.
 
     Raises
     ------
     UsageError
-        If ``lattice`` is not a positive length between 1 and 100 Å.
+        If ``lattice`` is not a length between 1 and 100 Å.
     """
     check_lattice(lattice, what=f"lattice constant of {crystal.name}")
     factor = lattice / crystal.a_angstrom
     a, b, c = crystal.lengths
-    equal = a == b == c
-    lengths = (lattice, lattice, lattice) if equal and crystal.a_angstrom == a else (a * factor, b * factor, c * factor)
+    cubic = crystal.a_angstrom == a == b == c
     return replace(
-        crystal, lengths=lengths, source=f"given by the user: {lattice:g} Å", doi=None, verified=False,
+        crystal,
+        lengths=(lattice, lattice, lattice) if cubic else (a * factor, b * factor, c * factor),
+        temperature_kelvin=temperature,
+        source=source or f"given: {lattice:g} Å",
+        doi=None,
+        verified=False,
         uncertainty_angstrom=None,
-    )  # fmt: skip
+    )
+
+
+def with_edges(crystal: Crystal, *, edges: Sequence[float]) -> Crystal:
+    """Return the crystal with cell edges given by the user (Å): ``a``, ``a, c`` or ``a, b, c``.
+
+    One number scales the whole cell so that its first edge is ``a``; two set a = b and c, three set every edge.
+
+    Raises
+    ------
+    UsageError
+        If a length is out of range, or two or three different edges are given to a cubic crystal.
+    """
+    for value in edges:
+        check_lattice(value, what=f"lattice constant of {crystal.name}")
+    a, b, c = crystal.lengths
+    if len(edges) == 1:
+        lengths = (edges[0], edges[0] if b == a else b * edges[0] / a, edges[0] if c == a else c * edges[0] / a)
+    elif len(edges) == 2:
+        if a != b:
+            raise UsageError(f"{crystal.label} has three different edges; give one or three lattice constants")
+        lengths = (edges[0], edges[0], edges[1])
+    elif len(edges) == 3:
+        lengths = (edges[0], edges[1], edges[2])
+    else:
+        raise UsageError(f"{len(edges)} lattice constants for {crystal.name}; expected one to three")
+    if a == b == c and len(set(lengths)) > 1:
+        raise UsageError(f"{crystal.label} is cubic; give one lattice constant, not {len(edges)} different ones")
+    text = ", ".join(f"{value:g}" for value in edges)
+    return replace(
+        crystal, lengths=lengths, source=f"given: {text} Å", doi=None, verified=False, uncertainty_angstrom=None
+    )
 
 
 def check_lattice(value: float, *, what: str) -> float:

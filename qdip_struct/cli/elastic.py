@@ -1,0 +1,293 @@
+"""How a misfit is shared: strain and elastic energy of a dot in its matrix, or of a film on its substrate.
+
+Moduli in GPa, lengths in Å, strains and misfit as fractions, energies in eV per dot and J/m² of interface. Isotropic
+linear elasticity; what had to be assumed is printed. The misfit is (a_matrix - a_dot)/a_dot from one data set, or
+--misfit. With --curve the energy against loading is listed; --plot draws it.
+
+examples:
+  qdip elastic --dot PbS --matrix MAPbI3 --misfit 0.05 --bulk dot=53,matrix=12.2 --volume-fraction 0.109 --diameter 30
+  qdip elastic --dot PbS --matrix CsPbBrI2 --dataset liu2019 --dot-lattice 5.97 --diameter 35 --curve
+  qdip elastic --film PbS --substrate CsPbBr3 --film-thickness 20 --substrate-thickness 60
+"""
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qdip_struct.cli.console import emit, table
+from qdip_struct.cli.pairs import number_pairs
+from qdip_struct.errors import UsageError
+from qdip_struct.materials.coherency import DIAMETER_MODELS, critical_diameter, critical_spacing, stability_curve
+from qdip_struct.materials.composition import mixed_lattice_constant, parse_formula
+from qdip_struct.materials.crystals import DEFAULT_DATASET, check_lattice, get_dataset
+from qdip_struct.materials.elasticity import ASSUMED_POISSON_RATIO, Moduli, isotropic_moduli, mixed_moduli
+from qdip_struct.materials.strain_sharing import Surroundings, share_dot, share_film
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``qdip elastic``."""
+    parser.add_argument("--dot", metavar="FORMULA", help="PbS")
+    parser.add_argument("--matrix", action="append", default=[], metavar="FORMULA", help="CsPbBrI2; repeatable")
+    parser.add_argument("--film", metavar="FORMULA", help="film, with --substrate in place of --dot and --matrix")
+    parser.add_argument("--substrate", metavar="FORMULA", help="substrate")
+    parser.add_argument("--film-thickness", type=float, metavar="A", help="Å")
+    parser.add_argument("--substrate-thickness", type=float, default=math.inf, metavar="A", help="Å (infinite)")
+    parser.add_argument("--misfit", type=float, metavar="F", help="fraction, in place of the data set's")
+    parser.add_argument("--dot-lattice", type=float, metavar="A", help="lattice constant of the dot, Å")
+    parser.add_argument("--dataset", default=DEFAULT_DATASET, metavar="NAME", help=f"data set ({DEFAULT_DATASET})")
+    parser.add_argument("--temperature", type=float, metavar="K", help="bring both lattices to K kelvin")
+    parser.add_argument("--bulk", metavar="dot=K,matrix=K", help="bulk moduli, GPa, in place of the known ones")
+    parser.add_argument("--shear", metavar="dot=G,matrix=G", help="shear moduli, GPa")
+    parser.add_argument("--volume-fraction", type=float, metavar="F", help="of dots: adds fixed and free surroundings")
+    parser.add_argument("--diameter", type=float, metavar="A", help="of the dot, Å: adds energies")
+    parser.add_argument("--burgers", type=float, metavar="A", help="Burgers vector, Å (the dot's lattice constant)")
+    parser.add_argument("--curve", action="store_true", help="energy against loading; needs --diameter")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="figure of the curves (png, svg or pdf)")
+    parser.add_argument(
+        "--crystals", action="append", type=Path, default=[], metavar="FILE", help="YAML file that adds crystals"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Share the misfit."""
+    if args.film or args.substrate:
+        if not (args.film and args.substrate) or args.dot or args.matrix:
+            raise UsageError("give --film and --substrate, or --dot and --matrix")
+        return _film(args)
+    if not (args.dot and args.matrix):
+        raise UsageError("give --dot and --matrix, or --film and --substrate")
+    if (args.curve or args.plot) and args.diameter is None:
+        raise UsageError("--curve and --plot need --diameter")
+    documents = [_dot(matrix, args) for matrix in args.matrix]
+    if args.plot:
+        from qdip_struct.report.lattice_plots import save_figure, stability_figure
+
+        curves = [(d["matrix"]["name"], _curve(d, args)) for d in documents]
+        save_figure(args.plot, stability_figure(curves), force=args.force)
+    document = documents[0] if len(documents) == 1 else {"pairs": documents}
+    emit(document, as_json=args.json, text="\n\n".join(_text(d) for d in documents))
+    return 0
+
+
+def _film(args: argparse.Namespace) -> int:
+    if args.film_thickness is None:
+        raise UsageError("--film needs --film-thickness")
+    misfit, _, lattices = _misfit(args.film, args.substrate, args)
+    film, substrate = (_moduli(name, role, args) for name, role in ((args.film, "dot"), (args.substrate, "matrix")))
+    shared = share_film(
+        misfit,
+        film=film,
+        substrate=substrate,
+        film_thickness=args.film_thickness,
+        substrate_thickness=args.substrate_thickness,
+    )
+    document: dict[str, Any] = {
+        "film": _side(args.film, film),
+        "substrate": _side(args.substrate, substrate),
+        "lattices": lattices,
+        "misfit": misfit,
+        "film_strain": shared.film_strain,
+        "substrate_strain": shared.substrate_strain,
+        "energy_j_per_m2": shared.energy_j_per_m2,
+    }
+    text = [
+        *_about(document["film"], "film"),
+        *_about(document["substrate"], "substrate"),
+        f"misfit {100 * misfit:+.3f} %: film {100 * shared.film_strain:+.3f} %, "
+        f"substrate {100 * shared.substrate_strain:+.3f} %",
+        f"elastic energy {shared.energy_j_per_m2:.4f} J/m²",
+    ]
+    emit(document, as_json=args.json, text="\n".join(text))
+    return 0
+
+
+def _dot(matrix: str, args: argparse.Namespace) -> dict[str, Any]:
+    misfit, a_dot, lattices = _misfit(args.dot, matrix, args)
+    dot, host = _moduli(args.dot, "dot", args), _moduli(matrix, "matrix", args)
+    burgers = args.burgers if args.burgers is not None else a_dot
+    hosts = [host]
+    if "matrix" not in number_pairs(args.shear, keys=("dot", "matrix"), option="--shear") and not host.assumption:
+        hosts.append(isotropic_moduli(host.bulk, name=host.name, source=host.source))
+    surroundings: list[Surroundings] = ["infinite"] if args.volume_fraction is None else ["infinite", "fixed", "free"]
+    cases = []
+    for moduli in hosts:
+        for around in surroundings:
+            shared = share_dot(
+                misfit, dot=dot, matrix=moduli, surroundings=around, volume_fraction=args.volume_fraction or 0.0
+            )
+            energies = {}
+            if args.diameter is not None:
+                check_positive(args.diameter, "--diameter")
+                energies = {
+                    "energy_ev": shared.energy_ev(args.diameter),
+                    "energy_j_per_m2": shared.energy_j_per_m2(args.diameter),
+                }
+            cases.append(
+                {
+                    "surroundings": around,
+                    "volume_fraction": shared.volume_fraction,
+                    "shear_matrix_gpa": moduli.shear,
+                    "shear_matrix_from": moduli.assumption
+                    or (
+                        f"Poisson's ratio {ASSUMED_POISSON_RATIO:g} (assumed)" if moduli is not host else moduli.source
+                    ),
+                    "dot_strain": shared.dot_strain,
+                    "matrix_radial_strain": shared.matrix_radial_strain,
+                    "matrix_hoop_strain": shared.matrix_hoop_strain,
+                    "dot_stress_gpa": shared.pressure_gpa,
+                    **energies,
+                }
+            )
+    document: dict[str, Any] = {
+        "dot": _side(args.dot, dot),
+        "matrix": _side(matrix, host),
+        "lattices": lattices,
+        "misfit": misfit,
+        "cases": cases,
+        "dot_strain_range": [min(c["dot_strain"] for c in cases), max(c["dot_strain"] for c in cases)],
+        "burgers_angstrom": burgers,
+        "critical_diameter_angstrom": {
+            model: critical_diameter(misfit, dot=dot, matrix=host, burgers=burgers, model=model)
+            for model in DIAMETER_MODELS
+        },
+        "critical_spacing_angstrom": {
+            "matthews_blakeslee": critical_spacing(misfit, matrix=host, burgers=burgers),
+        },
+    }
+    if args.curve:
+        curve = _curve(document, args)
+        document["critical_volume_fraction"] = curve.critical_fraction
+        document["curve"] = [
+            {
+                "volume_fraction": float(curve.volume_fraction[i]),
+                "spacing_angstrom": float(curve.spacing[i]),
+                "coherent": bool(curve.coherent[i]),
+                "stored_j_per_cm3": float(curve.stored[i]),
+                "elastic_j_per_cm3": float(curve.elastic[i]),
+            }
+            for i in range(len(curve.volume_fraction))
+        ]
+    return document
+
+
+def check_positive(value: float, option: str) -> None:
+    """Refuse a length that is not positive and finite."""
+    if not (math.isfinite(value) and value > 0.0):
+        raise UsageError(f"{option} is {value:g}; expected a positive length in Å")
+
+
+def _curve(document: dict[str, Any], args: argparse.Namespace) -> Any:
+    return stability_curve(
+        document["misfit"],
+        dot=_moduli(document["dot"]["name"], "dot", args),
+        matrix=_moduli(document["matrix"]["name"], "matrix", args),
+        diameter=args.diameter,
+        burgers=document["burgers_angstrom"],
+        volume_fractions=np.round(np.linspace(0.005, 0.4, 80), 6),
+    )
+
+
+def _misfit(dot: str, matrix: str, args: argparse.Namespace) -> tuple[float, float, dict[str, Any]]:
+    files = tuple(args.crystals)
+    temperature = args.temperature
+    if temperature is None:
+        temperature = get_dataset(args.dataset, files=files).temperature_kelvin
+    found: dict[str, Any] = {}
+    for role, name in (("dot", dot), ("matrix", matrix)):
+        if role == "dot" and args.dot_lattice is not None:
+            check_lattice(args.dot_lattice, what="--dot-lattice")
+            found[role] = {"a_angstrom": args.dot_lattice, "source": "given"}
+            continue
+        if args.misfit is not None and role == "matrix":
+            continue
+        mixed = mixed_lattice_constant(name, dataset=args.dataset, temperature=temperature, files=files)
+        found[role] = {"a_angstrom": mixed.a_angstrom, "source": mixed.source}
+    a_dot = found["dot"]["a_angstrom"]
+    if args.misfit is not None:
+        return args.misfit, a_dot, found
+    return (found["matrix"]["a_angstrom"] - a_dot) / a_dot, a_dot, found
+
+
+def _moduli(name: str, role: str, args: argparse.Namespace) -> Moduli:
+    bulk = number_pairs(args.bulk, keys=("dot", "matrix"), option="--bulk").get(role)
+    shear = number_pairs(args.shear, keys=("dot", "matrix"), option="--shear").get(role)
+    known = mixed_moduli(parse_formula(name), files=tuple(args.crystals))
+    if bulk is None and shear is None:
+        if known is None:
+            raise UsageError(f"no elastic moduli are known for {name}; give --bulk {role}=GPA and --shear {role}=GPA")
+        return known
+    if bulk is None:
+        if known is None:
+            raise UsageError(f"no bulk modulus is known for {name}; give --bulk {role}=GPA")
+        bulk = known.bulk
+    if shear is None and known is not None and not known.assumption:
+        return isotropic_moduli(bulk, shear=known.shear, name=name, source=f"K given; G: {known.source}")
+    return isotropic_moduli(bulk, shear=shear, name=name, source="given")
+
+
+def _side(name: str, moduli: Moduli) -> dict[str, Any]:
+    return {
+        "name": name,
+        "bulk_gpa": moduli.bulk,
+        "shear_gpa": moduli.shear,
+        "poisson_ratio": moduli.poisson,
+        "biaxial_gpa": moduli.biaxial,
+        "source": moduli.source,
+        "assumption": moduli.assumption,
+    }
+
+
+def _about(side: dict[str, Any], role: str) -> list[str]:
+    lines = [
+        f"{role} {side['name']}: K = {side['bulk_gpa']:.1f} GPa, G = {side['shear_gpa']:.2f} GPa, {side['source']}"
+    ]
+    return lines + ([f"  assumed: {side['assumption']}"] if side["assumption"] else [])
+
+
+def _text(document: dict[str, Any]) -> str:
+    lines = [*_about(document["dot"], "dot"), *_about(document["matrix"], "matrix")]
+    for role, entry in document["lattices"].items():
+        lines.append(f"a({role}) = {entry['a_angstrom']:.4f} Å, {entry['source']}")
+    lines.append(f"misfit {100 * document['misfit']:+.3f} % of the dot")
+    rows = []
+    for case in document["cases"]:
+        energy = [f"{case['energy_ev']:.3f}", f"{case['energy_j_per_m2']:.4f}"] if "energy_ev" in case else []
+        rows.append(
+            (
+                case["surroundings"],
+                f"{case['volume_fraction']:.3f}",
+                f"{case['shear_matrix_gpa']:.2f}",
+                f"{100 * case['dot_strain']:+.3f}%",
+                f"{100 * case['matrix_hoop_strain']:+.2f}%",
+                f"{100 * case['matrix_radial_strain']:+.2f}%",
+                *energy,
+                case["shear_matrix_from"],
+            )
+        )
+    energies = ("eV/dot", "J/m²") if "energy_ev" in document["cases"][0] else ()
+    header = ("matrix", "fraction", "G matrix", "dot strain", "hoop", "radial", *energies, "G matrix from")
+    low, high = document["dot_strain_range"]
+    lines += ["", table(header, rows), "", f"dot strain {100 * low:+.2f} to {100 * high:+.2f} %"]
+    for model, value in document["critical_diameter_angstrom"].items():
+        lines.append(f"critical diameter ({model.replace('_', ' ')}): {value:.0f} Å")
+    spacing = document["critical_spacing_angstrom"]["matthews_blakeslee"]
+    lines.append(f"critical spacing (Matthews-Blakeslee layer): {spacing:.0f} Å")
+    if "curve" in document:
+        lines.append(
+            f"dots are close enough to stay coherent above {100 * document['critical_volume_fraction']:.1f} vol %"
+        )
+        rows = [
+            (
+                f"{100 * p['volume_fraction']:.1f}",
+                f"{p['spacing_angstrom']:.0f}",
+                "yes" if p["coherent"] else "no",
+                f"{p['stored_j_per_cm3']:.2f}",
+                f"{p['elastic_j_per_cm3']:.2f}",
+            )
+            for p in document["curve"][::5]
+        ]
+        lines += ["", table(("vol %", "gap Å", "coherent", "stored J/cm³", "elastic J/cm³"), rows)]
+    return "\n".join(lines)

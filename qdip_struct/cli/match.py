@@ -1,0 +1,206 @@
+"""Coincidence cells of a film and a substrate: every distinct common cell within an area and a strain.
+
+FILM and SUBSTRATE are crystals (NAME or NAME:phase) or structure files; a PLANE is 100, 1-10 or "(1 -1 0)".
+Areas in Å², lattice constants in Å, strains as fractions: those of the film brought onto the substrate,
+engineering, principal. Matrices act on the primitive surface vectors, which are printed with --json. The lattice
+constants are those of the data set as they stand (each at its own temperature) unless --temperature is given.
+
+examples:
+  qdip match PbS 100 CsPbBr3 100
+  qdip match PbS 100 CsPbI3 100 --film-lattice 5.936 --substrate-lattice 6.289 --json
+  qdip match PbS 100 MAPbI3:tetragonal 110 --substrate-lattice 8.85,12.64
+"""
+
+import argparse
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from qdip_struct.cli.console import emit, note, table
+from qdip_struct.errors import UsageError
+from qdip_struct.matching.coincidence import Match, find_matches, pareto
+from qdip_struct.matching.nets import (
+    Net,
+    Plane,
+    parse_plane,
+    plane_text,
+    pseudocubic_direction,
+    pseudocubic_plane,
+    surface_net,
+)
+from qdip_struct.materials.crystals import DEFAULT_DATASET, Crystal, get_crystal, scaled, with_edges
+from qdip_struct.materials.properties import lattice_at
+from qdip_struct.materials.structure_files import looks_like_file, read_crystal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``qdip match``."""
+    parser.add_argument("film", metavar="FILM", help="crystal or structure file")
+    parser.add_argument("film_plane", metavar="PLANE", help="plane of the film")
+    parser.add_argument("substrate", metavar="SUBSTRATE", help="crystal or structure file")
+    parser.add_argument("substrate_plane", metavar="PLANE", help="plane of the substrate")
+    parser.add_argument("--film-lattice", metavar="A[,C]", help="lattice constants of the film, Å")
+    parser.add_argument("--substrate-lattice", metavar="A[,C]", help="lattice constants of the substrate, Å")
+    parser.add_argument("--max-area", type=float, default=400.0, metavar="A2", help="largest area, Å², inclusive (400)")
+    parser.add_argument("--max-strain", type=float, default=0.03, metavar="F", help="largest principal strain (0.03)")
+    parser.add_argument(
+        "--max-angle", type=float, default=1.0, metavar="DEG", help="largest change of angle (1 degree)"
+    )
+    parser.add_argument(
+        "--symmetric", action="store_true", help="limit |ln stretch| and the larger area: same list when swapped"
+    )
+    parser.add_argument("--pareto", action="store_true", help="only matches that none beats in both area and strain")
+    parser.add_argument("--dataset", default=DEFAULT_DATASET, metavar="NAME", help=f"data set ({DEFAULT_DATASET})")
+    parser.add_argument("--temperature", type=float, metavar="K", help="bring both lattices to K kelvin")
+    parser.add_argument(
+        "--crystals", action="append", type=Path, default=[], metavar="FILE", help="YAML file that adds crystals"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find and print the matches."""
+    film = _crystal(args.film, args.film_lattice, args)
+    substrate = _crystal(args.substrate, args.substrate_lattice, args)
+    film_plane, substrate_plane = parse_plane(args.film_plane), parse_plane(args.substrate_plane)
+    film_net = surface_net(film, plane=film_plane)
+    substrate_net = surface_net(substrate, plane=substrate_plane)
+    matches = find_matches(
+        film_net,
+        substrate=substrate_net,
+        max_area=args.max_area,
+        max_strain=args.max_strain,
+        max_angle=args.max_angle,
+        symmetric=args.symmetric,
+    )
+    if args.pareto:
+        matches = pareto(matches)
+    for crystal in (film, substrate):
+        note(_describe(crystal))
+    warm = [c.temperature_kelvin for c in (film, substrate) if c.temperature_kelvin is not None]
+    if len(warm) == 2 and abs(warm[0] - warm[1]) > 50.0:
+        note(f"the lattices are at {warm[0]:g} and {warm[1]:g} K; --temperature brings both to one temperature")
+    document = {
+        "film": _side(film, film_plane, film_net),
+        "substrate": _side(substrate, substrate_plane, substrate_net),
+        "limits": {
+            "max_area_angstrom2": args.max_area,
+            "max_strain": args.max_strain,
+            "max_angle_degree": args.max_angle,
+            "symmetric": args.symmetric,
+        },
+        "matches": [_entry(match, film, film_net, substrate, substrate_net) for match in matches],
+    }
+    emit(document, as_json=args.json, text=_text(document))
+    return 0
+
+
+def _crystal(word: str, edges: str | None, args: argparse.Namespace) -> Crystal:
+    if looks_like_file(word):
+        crystal = read_crystal(Path(word))
+    else:
+        crystal = get_crystal(word, dataset=args.dataset, files=tuple(args.crystals))
+        if args.temperature is not None and edges is None:
+            moved, _ = lattice_at(crystal, temperature=args.temperature, files=tuple(args.crystals))
+            source = f"{crystal.source}, brought to {args.temperature:g} K"
+            crystal = scaled(crystal, lattice=moved, source=source, temperature=args.temperature)
+    if edges is None:
+        return crystal
+    try:
+        values = [float(part) for part in edges.split(",")]
+    except ValueError:
+        raise UsageError(f"cannot read the lattice constants '{edges}'; expected numbers such as 8.85,12.64") from None
+    return with_edges(crystal, edges=values)
+
+
+def _describe(crystal: Crystal) -> str:
+    edges = ", ".join(f"{length:.4f}" for length in dict.fromkeys(crystal.lengths))
+    warm = "" if crystal.temperature_kelvin is None else f" at {crystal.temperature_kelvin:g} K"
+    return f"{crystal.label}: {edges} Å{'' if crystal.source.startswith('given') else warm}, {crystal.source}"
+
+
+def _side(crystal: Crystal, plane: Plane, net: Net) -> dict[str, Any]:
+    return {
+        "name": crystal.name,
+        "phase": crystal.phase,
+        "plane": plane,
+        "pseudocubic_plane": pseudocubic_plane(crystal, plane=plane),
+        "lengths_angstrom": crystal.lengths,
+        "temperature_kelvin": crystal.temperature_kelvin,
+        "dataset": crystal.dataset,
+        "source": crystal.source,
+        "net_vectors_angstrom": net.vectors,
+        "net_uvw": _numbers(net.uvw or ()),
+        "net_area_angstrom2": net.area,
+    }
+
+
+def _entry(match: Match, film: Crystal, film_net: Net, substrate: Crystal, substrate_net: Net) -> dict[str, Any]:
+    film_uvw, substrate_uvw = (
+        _directions(match.film_matrix, film_net),
+        _directions(match.substrate_matrix, substrate_net),
+    )
+    return {
+        "area_angstrom2": match.area_angstrom2,
+        "film_area_angstrom2": match.film_area_angstrom2,
+        "film_matrix": match.film_matrix,
+        "substrate_matrix": match.substrate_matrix,
+        "strain_principal": match.strain_principal,
+        "strain_max": match.strain_max,
+        "angle_degree": match.angle_degree,
+        "film_uvw": _numbers(film_uvw),
+        "substrate_uvw": _numbers(substrate_uvw),
+        "film_uvw_pseudocubic": _parents(film, film_uvw),
+        "substrate_uvw_pseudocubic": _parents(substrate, substrate_uvw),
+        "primitive": match.primitive,
+        "mirrored": match.mirrored,
+    }
+
+
+def _directions(matrix: Sequence[Sequence[int]], net: Net) -> list[tuple[Fraction, ...]]:
+    assert net.uvw is not None
+    return [tuple(m * a + n * b for a, b in zip(*net.uvw, strict=True)) for m, n in matrix]
+
+
+def _parents(crystal: Crystal, rows: Sequence[Sequence[Fraction]]) -> list[list[float]] | None:
+    parents = [pseudocubic_direction(crystal, uvw=row) for row in rows]
+    return None if any(row is None for row in parents) else _numbers([row for row in parents if row is not None])
+
+
+def _numbers(rows: Sequence[Sequence[Fraction]]) -> list[list[float]]:
+    return [[int(x) if x.denominator == 1 else float(x) for x in row] for row in rows]
+
+
+def _text(document: dict[str, Any]) -> str:
+    sides = [document["film"], document["substrate"]]
+    lines = []
+    for role, side in zip(("film", "substrate"), sides, strict=True):
+        parent = "" if side["pseudocubic_plane"] is None else f" = {plane_text(side['pseudocubic_plane'])} of the cube"
+        lines.append(f"{role}: {side['name']}:{side['phase']} {plane_text(side['plane'])}{parent}, {side['source']}")
+    if not document["matches"]:
+        return "\n".join([*lines, "no match within these limits; try a larger --max-area or --max-strain"])
+    rows = [
+        (
+            f"{m['area_angstrom2']:.2f}",
+            f"{m['film_area_angstrom2']:.2f}",
+            " ".join(f"{100 * s:+.3f}%" for s in m["strain_principal"]),
+            f"{m['angle_degree']:.3f}",
+            _cell(m["film_matrix"]),
+            _cell(m["substrate_matrix"]),
+            _along(m["film_uvw"]),
+            _along(m["substrate_uvw"]),
+            "" if m["primitive"] else "supercell",
+        )
+        for m in document["matches"]
+    ]
+    header = ("area Å²", "film Å²", "film strain", "angle °", "film cell", "substrate cell", "film [uvw]",
+              "substrate [uvw]", "")  # fmt: skip
+    return "\n".join([*lines, f"{len(rows)} distinct matches", "", table(header, rows)])
+
+
+def _cell(matrix: Sequence[Sequence[int]]) -> str:
+    return " ".join(f"({m} {n})" for m, n in matrix)
+
+
+def _along(rows: Sequence[Sequence[float]]) -> str:
+    return " ".join("[" + " ".join(f"{x:g}" for x in row) + "]" for row in rows)

@@ -1,0 +1,140 @@
+"""Diffraction facts of crystals: spacings, angles, the zone law, and which reflections a phase can show.
+
+Spacings in Å, angles in degrees. --spacing lists what a measured fringe can be on each crystal, forbidden
+reflections included and marked. A plane that does not belong to the --zone is refused. A plane that begins with a
+minus sign is written in brackets: "(-2 2 4)".
+
+examples:
+  qdip planes PbS MAPbBr3 --spacing 4.2
+  qdip planes MAPbI3:tetragonal --plane 224 --plane "(-2 2 4)"
+  qdip planes PbS --plane 022 --plane 202 --zone "[1 1 -1]"
+"""
+
+import argparse
+import itertools
+from pathlib import Path
+from typing import Any
+
+from qdip_struct.cli.console import emit, table
+from qdip_struct.matching.nets import parse_plane, plane_text, pseudocubic_plane
+from qdip_struct.matching.planes import (
+    Reflection,
+    check_zone,
+    d_spacing,
+    explain_spacing,
+    is_allowed,
+    plane_angle,
+    reflections,
+)
+from qdip_struct.materials.crystals import DEFAULT_DATASET, Crystal, get_crystal
+from qdip_struct.materials.structure_files import looks_like_file, read_crystal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``qdip planes``."""
+    parser.add_argument("crystal", nargs="+", metavar="CRYSTAL", help="NAME, NAME:phase or structure file")
+    parser.add_argument("--plane", action="append", default=[], metavar="HKL", help="a plane; repeatable")
+    parser.add_argument("--zone", metavar="UVW", help="zone axis to which every plane must belong")
+    parser.add_argument("--spacing", type=float, metavar="A", help="a measured fringe, Å")
+    parser.add_argument("--tolerance", type=float, default=0.05, metavar="A", help="of the fringe, Å (0.05)")
+    parser.add_argument("--d-min", type=float, default=1.5, metavar="A", help="smallest spacing of the list, Å (1.5)")
+    parser.add_argument("--dataset", default=DEFAULT_DATASET, metavar="NAME", help=f"data set ({DEFAULT_DATASET})")
+    parser.add_argument(
+        "--crystals", action="append", type=Path, default=[], metavar="FILE", help="YAML file that adds crystals"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the facts asked for, crystal by crystal."""
+    planes = [parse_plane(text) for text in args.plane]
+    zone = None if args.zone is None else parse_plane(args.zone)
+    if zone is not None:
+        for plane in planes:
+            check_zone(plane, zone=zone)
+    documents, texts = [], []
+    for word in args.crystal:
+        if looks_like_file(word):
+            crystal = read_crystal(Path(word))
+        else:
+            crystal = get_crystal(word, dataset=args.dataset, files=tuple(args.crystals))
+        document = _document(crystal, planes, zone, args)
+        documents.append(document)
+        texts.append(_text(document, args))
+    emit({"crystals": documents}, as_json=args.json, text="\n\n".join(texts))
+    return 0
+
+
+def _document(
+    crystal: Crystal, planes: list[tuple[int, int, int]], zone: tuple[int, int, int] | None, args: argparse.Namespace
+) -> dict[str, Any]:
+    if args.spacing is not None:
+        listed = explain_spacing(crystal, spacing=args.spacing, tolerance=args.tolerance)
+    else:
+        listed = () if planes else reflections(crystal, d_min=args.d_min)
+    return {
+        "crystal": crystal.label,
+        "lengths_angstrom": crystal.lengths,
+        "source": crystal.source,
+        "planes": [
+            {
+                "plane": plane,
+                "spacing_angstrom": d_spacing(crystal, plane=plane),
+                "allowed": is_allowed(crystal, plane=plane),
+                "pseudocubic_plane": pseudocubic_plane(crystal, plane=plane),
+            }
+            for plane in planes
+        ],
+        "angles": [
+            {"planes": [one, other], "angle_degree": plane_angle(crystal, one=one, other=other)}
+            for one, other in itertools.combinations(planes, 2)
+        ],
+        "zone": zone,
+        "reflections": [_reflection(r) for r in listed],
+    }
+
+
+def _reflection(reflection: Reflection) -> dict[str, Any]:
+    return {
+        "plane": reflection.plane,
+        "spacing_angstrom": reflection.spacing_angstrom,
+        "multiplicity": reflection.multiplicity,
+        "allowed": reflection.allowed,
+        "strength": reflection.strength,
+    }
+
+
+def _text(document: dict[str, Any], args: argparse.Namespace) -> str:
+    edges = ", ".join(f"{length:.4g}" for length in dict.fromkeys(document["lengths_angstrom"]))
+    lines = [f"{document['crystal']}, {edges} Å, {document['source']}"]
+    for entry in document["planes"]:
+        parent = entry["pseudocubic_plane"]
+        cube = "" if parent is None else f", {plane_text(parent)} of the parent cube"
+        word = "allowed" if entry["allowed"] else "forbidden in this structure"
+        lines.append(f"{plane_text(entry['plane'])}: d = {entry['spacing_angstrom']:.4f} Å, {word}{cube}")
+    for entry in document["angles"]:
+        one, other = map(plane_text, entry["planes"])
+        lines.append(f"angle {one} to {other}: {entry['angle_degree']:.3f}°")
+    if document["zone"] is not None:
+        lines.append(f"all belong to the zone [{' '.join(map(str, document['zone']))}]")
+    if args.spacing is not None:
+        found = document["reflections"]
+        allowed = [r for r in found if r["allowed"]]
+        words = f"{args.spacing:g} ± {args.tolerance:g} Å"
+        if not allowed:
+            only = ", ".join(plane_text(r["plane"]) for r in found)
+            lines.append(f"a fringe of {words} is none of this crystal" + (f": {only} is forbidden" if only else ""))
+        else:
+            lines.append(f"a fringe of {words} can be {', '.join(plane_text(r['plane']) for r in allowed)}")
+    if document["reflections"]:
+        rows = [
+            (
+                plane_text(r["plane"]),
+                f"{r['spacing_angstrom']:.4f}",
+                r["multiplicity"],
+                "allowed" if r["allowed"] else "forbidden",
+                f"{r['strength']:.3f}",
+            )
+            for r in document["reflections"]
+        ]
+        lines += ["", table(("plane", "d Å", "planes", "", "|F|²/F(0)²"), rows)]
+    return "\n".join(lines)
