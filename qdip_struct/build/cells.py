@@ -4,7 +4,6 @@
 cut can split a molecule. :func:`to_atoms` fills the points. Cells are row vectors in Å.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -14,7 +13,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from qdip_struct.build.molecules import Molecule, Orientation, find_molecules, library, orientations
-from qdip_struct.build.regions import FORMAL_CHARGES, formal_charges
+from qdip_struct.build.regions import FORMAL_CHARGES, label
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.materials.crystals import Crystal, scaled
 
@@ -67,20 +66,6 @@ class SiteCell:
         )
 
 
-def joined(first: SiteCell, second: SiteCell, *, cell: Array) -> SiteCell:
-    """The sites of both, first then second, in ``cell``."""
-    moved = np.where(second.template >= 0, second.template + len(first.templates), -1)
-    return SiteCell(
-        cell=cell,
-        positions=np.concatenate([first.positions, second.positions]),
-        species=np.concatenate([first.species, second.species]),
-        sublattice=np.concatenate([first.sublattice, second.sublattice]),
-        name=f"{first.name}+{second.name}",
-        template=np.concatenate([first.template, moved]),
-        templates=first.templates + second.templates,
-    )
-
-
 @lru_cache(maxsize=64)
 def sites_of_crystal(crystal: Crystal) -> SiteCell:
     """The sites of a crystal's conventional cell."""
@@ -104,8 +89,8 @@ def sites_of_atoms(atoms: Atoms, *, name: str | None = None) -> SiteCell:
         If the structure has no three-dimensional cell, an atom without a known ionic charge, or a broken molecule.
     """
     cell = atoms.cell.array
-    if abs(np.linalg.det(cell)) < 1e-6:
-        raise DataError("the structure has no three-dimensional cell; a bulk crystal is needed")
+    if np.linalg.det(cell) < 1e-6:
+        raise DataError("the structure has no right-handed three-dimensional cell; a bulk crystal is needed")
     if not (np.isfinite(cell).all() and np.isfinite(atoms.positions).all()):
         raise DataError("the structure holds positions or cell vectors that are not finite numbers")
     symbols = np.array(atoms.get_chemical_symbols())
@@ -171,73 +156,55 @@ def with_a_site(sites: SiteCell, *, a_site: str) -> SiteCell:
     return replace(sites, species=species, template=np.full(len(sites), -1), templates=())
 
 
-def to_atoms(
-    sites: SiteCell,
-    *,
-    region: str | Array = "matrix",
-    phase: str | Array | None = None,
-    orientation: Orientation = "antiparallel",
-    seed: int = 0,
-    turns: Mapping[int, Array] | None = None,
-) -> Atoms:
-    """Fill the sites with atoms: ions first in their order, the atoms of molecules in the place of their site.
+def to_atoms(sites: SiteCell, *, region: str = "matrix") -> Atoms:
+    """Fill the sites with atoms: the atoms of a molecule stand in the place of its site, in the order of the sites.
 
-    Parameters
-    ----------
-    sites
-        Points to fill.
-    region, phase
-        One name for all, or one per site (n,).
-    orientation, seed
-        Rule of :func:`qdip_struct.build.molecules.orientations` for the molecules that bring no orientation.
-    turns
-        Rotation (3, 3) per site number, instead of the rule.
+    Molecules that were not turned by :func:`oriented` keep the orientation of the library.
 
     Returns
     -------
     ase.Atoms
-        Periodic in three directions, with arrays ``region``, ``phase``, ``formal_charge``, ``molecule``.
+        Periodic in three directions, with arrays ``region``, ``phase`` (the name of the sites), ``formal_charge``,
+        ``molecule``.
     """
     n = len(sites)
-    regions = np.broadcast_to(np.asarray(region), n)
-    phases = np.broadcast_to(np.asarray(sites.name if phase is None else phase), n)
-    molecular = np.flatnonzero(np.isin(sites.species, MOLECULES))
-    if len(molecular) == 0:
-        atoms = Atoms(symbols=[str(s) for s in sites.species], positions=sites.positions, cell=sites.cell, pbc=True)
-        owner, molecule = np.arange(n), np.full(n, -1)
+    molecular = np.isin(sites.species, MOLECULES)
+    if not molecular.any():
+        symbols, positions, molecule = [str(s) for s in sites.species], sites.positions, np.full(n, -1)
     else:
-        free = molecular[sites.template[molecular] < 0]
-        rotation = dict(
-            zip(free.tolist(), orientations(sites.positions[free], rule=orientation, seed=seed), strict=True)
-        )
-        rotation.update(turns or {})
-        number = {int(site): k for k, site in enumerate(molecular)}
-        symbols: list[str] = []
-        points: list[Array] = []
-        owners: list[int] = []
-        ids: list[int] = []
-        for i in range(n):
-            if i not in number:
-                symbols.append(str(sites.species[i]))
-                points.append(sites.positions[i : i + 1])
-                owners.append(i)
-                ids.append(-1)
-                continue
-            known = sites.template[i] >= 0
-            unit = sites.templates[sites.template[i]] if known else library(str(sites.species[i]))
-            turn = rotation.get(i)
-            offsets = unit.array if turn is None else unit.array @ turn.T
-            symbols += unit.symbols
-            points.append(sites.positions[i] + offsets)
-            owners += [i] * len(offsets)
-            ids += [number[i]] * len(offsets)
-        atoms = Atoms(symbols=symbols, positions=np.concatenate(points), cell=sites.cell, pbc=True)
-        owner, molecule = np.array(owners), np.array(ids)
+        units = [
+            sites.templates[t] if t >= 0 else library(str(s)) if m else None
+            for s, t, m in zip(sites.species, sites.template, molecular, strict=True)
+        ]
+        sizes = np.array([1 if unit is None else len(unit.symbols) for unit in units])
+        symbols = [
+            s for name, unit in zip(sites.species, units, strict=True) for s in (unit.symbols if unit else (name,))
+        ]
+        offsets = [np.zeros((1, 3)) if unit is None else unit.array for unit in units]
+        positions = np.repeat(sites.positions, sizes, axis=0) + np.concatenate(offsets)
+        molecule = np.repeat(np.where(molecular, np.cumsum(molecular) - 1, -1), sizes)
+    atoms = Atoms(symbols=[str(s) for s in symbols], positions=positions, cell=sites.cell, pbc=True)
     atoms.set_array("molecule", molecule)
-    atoms.set_array("formal_charge", formal_charges(atoms.get_chemical_symbols(), molecule=molecule))
-    atoms.set_array("region", regions[owner].astype("U9"))
-    atoms.set_array("phase", phases[owner])
-    return atoms
+    return label(atoms, region=region, phase=sites.name)
+
+
+def oriented(sites: SiteCell, *, rule: Orientation, seed: int = 0) -> SiteCell:
+    """Turn the molecules that bring no orientation, so that every later copy of a site has the same one.
+
+    See :func:`qdip_struct.build.molecules.orientations` for the rules.
+    """
+    free = np.flatnonzero(np.isin(sites.species, MOLECULES) & (sites.template < 0))
+    if len(free) == 0:
+        return sites
+    template, templates = sites.template.copy(), list(sites.templates)
+    for site, turn in zip(free, orientations(sites.positions[free], rule=rule, seed=seed), strict=True):
+        unit = library(str(sites.species[site]))
+        offsets = np.round(unit.array @ turn.T, 9)
+        turned = replace(unit, offsets=tuple((float(x), float(y), float(z)) for x, y, z in offsets))
+        if turned not in templates:
+            templates.append(turned)
+        template[site] = templates.index(turned)
+    return replace(sites, template=template, templates=tuple(templates))
 
 
 def conventional_cell(
@@ -263,7 +230,7 @@ def conventional_cell(
     region
         Entry of the ``region`` array.
     orientation, seed
-        How molecules are turned, see :func:`to_atoms`.
+        How molecules are turned, see :func:`oriented`.
 
     Raises
     ------
@@ -272,4 +239,4 @@ def conventional_cell(
     """
     scaled_crystal = crystal if lattice is None else scaled(crystal, lattice=lattice)
     sites = with_a_site(sites_of_crystal(scaled_crystal), a_site=a_site)
-    return to_atoms(sites, region=region, orientation=orientation, seed=seed)
+    return to_atoms(oriented(sites, rule=orientation, seed=seed), region=region)

@@ -69,81 +69,106 @@ def touching_gap(
     return float(lift.max(initial=0.0)) if np.isfinite(lift).any() else float(heights.max())
 
 
-def cation_columns(sites: SiteCell) -> Array:
-    """Numbers of the sites of the reference cation: B of a perovskite, else every cation, (m,)."""
-    found = np.flatnonzero(np.isin(sites.sublattice, ("B", "cation")))
-    return found if len(found) else np.flatnonzero([FORMAL_CHARGES[str(s)] > 0 for s in sites.species])
+def film_position(
+    registry: str | tuple[float, float],
+    *,
+    below: SiteCell,
+    below_layer: Array,
+    above: SiteCell,
+    above_layer: Array,
+    lateral: Array,
+    nearest: bool = False,
+) -> tuple[Array, Array]:
+    """By how much the film must be moved sideways to stand in a registry.
+
+    Parameters
+    ----------
+    registry
+        One of :data:`NAMES`, or two fractions of the substrate's cation square.
+    below, below_layer
+        Sites of the substrate and the monolayer of each; the highest is the contact layer.
+    above, above_layer
+        Sites of the film; the lowest monolayer is the contact layer.
+    lateral
+        Common lateral vectors, rows (2, 2), Å.
+    nearest
+        Of all equivalent moves (another cation as reference) take the shortest instead of the first.
+
+    Returns
+    -------
+    shift, fraction
+        Move of the film (2,), Å; and the shift of its cation from the substrate's in fractions of the cation square.
+
+    Raises
+    ------
+    UsageError
+        If the name is unknown, a fraction is not finite, or a slab has no cations to name a registry by.
+    """
+    columns = reference_columns(below, below_layer, highest=True)
+    reference = below.positions[columns[0], :2]
+    edges = cation_square(below.positions[columns, :2], lateral=lateral)
+    contact = below.take(np.flatnonzero(below_layer == below_layer.max()))
+    wanted = _shift_of(registry, contact=contact, reference=reference, edges=edges, lateral=lateral)
+    film_columns = reference_columns(above, above_layer, highest=False)
+    moves = reference + wanted - above.positions[film_columns, :2]
+    if nearest:
+        moves = (reference + wanted)[None] - above.positions[film_columns, :2]
+        inside = moves @ np.linalg.inv(lateral)
+        moves = (inside - np.rint(np.round(inside, 6))) @ lateral
+        moves = moves[np.argsort(np.round(np.linalg.norm(moves, axis=1), 4), kind="stable")]
+    return moves[0], np.linalg.solve(edges.T, wanted)
 
 
-def shortest_pair(points: Array, *, lateral: Array) -> Array:
-    """The two shortest independent vectors of lateral points (k, 2) and their images, rows (2, 2), Å, right-handed.
+def reference_columns(sites: SiteCell, layer: Array, *, highest: bool) -> Array:
+    """Reference cations of the monolayer nearest the contact that has them, ordered by y, then x."""
+    cations = np.flatnonzero(np.isin(sites.sublattice, ("B", "cation")))
+    if len(cations) == 0:
+        raise UsageError(f"{sites.name} has no B cation in the slab; add a monolayer so that a registry can be named")
+    edge = layer[cations].max() if highest else layer[cations].min()
+    cations = cations[layer[cations] == edge]
+    points = sites.positions[cations]
+    return cations[np.lexsort((np.round(points[:, 0], 4), np.round(points[:, 1], 4)))]
 
-    Between points of equal height these are the edges of the cation square.
+
+def cation_square(points: Array, *, lateral: Array) -> Array:
+    """The two shortest independent vectors between points (k, 2) and their images, rows (2, 2), Å, right-handed.
+
+    For a (100) layer of perovskite or rock salt these are the edges of the cations' primitive square.
     """
     images = np.array([[i, j] for i in range(-2, 3) for j in range(-2, 3)]) @ lateral
     delta = ((points - points[0])[:, None, :] + images[None]).reshape(-1, 2)
     length = np.linalg.norm(delta, axis=1)
-    delta = delta[length > 0.3]
-    delta = delta[
-        np.lexsort((np.round(np.arctan2(delta[:, 1], delta[:, 0]) % (2 * np.pi), 3), np.round(length[length > 0.3], 1)))
-    ]
+    delta, length = delta[length > 0.3], length[length > 0.3]
+    angle = np.round(np.arctan2(delta[:, 1], delta[:, 0]) % (2.0 * np.pi), 3) % 6.283
+    delta = delta[np.lexsort((angle, np.round(length, 1)))]
     first = delta[0]
     for second in delta[1:]:
         sine = (first[0] * second[1] - first[1] * second[0]) / np.linalg.norm(first) / np.linalg.norm(second)
         if abs(sine) > 0.5:
             return np.array([first, second if sine > 0 else -second])
-    raise UsageError("the substrate's cations lie on one line; a named registry needs a square or a net of them")
+    raise UsageError("the substrate's cations lie on one line; a registry needs a net of them")
 
 
-def named_shift(
-    registry: str | tuple[float, float],
-    *,
-    contact: SiteCell,
-    reference: Array,
-    edges: Array,
-    lateral: Array,
+def _shift_of(
+    registry: str | tuple[float, float], *, contact: SiteCell, reference: Array, edges: Array, lateral: Array
 ) -> Array:
-    """Lateral shift in Å, (2,), of a registry from the reference cation of the substrate.
-
-    Parameters
-    ----------
-    registry
-        One of :data:`NAMES` or a pair of fractions of ``edges``.
-    contact
-        Sites of the substrate's contact layer.
-    reference
-        Lateral position of the reference cation, (2,), Å.
-    edges
-        Edges of the cation square, rows (2, 2), Å.
-    lateral
-        Lateral cell, rows (2, 2), Å.
-
-    Raises
-    ------
-    UsageError
-        If the name is unknown or a fraction is not finite.
-    """
-    if isinstance(registry, str):
-        if registry not in NAMES:
-            raise UsageError(
-                f"unknown registry '{registry}'; known: {', '.join(NAMES)}, scan, or two fractions '0.5,0'"
-            )
-        if registry == "metal":
-            return np.zeros(2)
-        if registry == "hollow":
-            return np.array([0.25, 0.25]) @ edges
-        anions = np.flatnonzero([FORMAL_CHARGES[str(s)] < 0 for s in contact.species])
-        if len(anions) == 0:
-            raise UsageError("the contact layer has no anion: the registry 'continuation' does not exist on it")
-        delta = contact.positions[anions, :2] - reference
-        fractional = delta @ np.linalg.inv(lateral)
-        delta = (fractional - np.rint(fractional)) @ lateral
-        steps = np.array([[i, j] for i in range(-4, 5) for j in range(-4, 5)]) / 4.0
-        ideal = steps @ edges
-        length = np.round(np.linalg.norm(delta, axis=1), 1)
-        angle = np.round(np.arctan2(delta[:, 1], delta[:, 0]) % (2 * np.pi), 2)
-        nearest = delta[np.lexsort((angle, length))[0]]
-        return ideal[np.argmin(np.round(np.linalg.norm(ideal - nearest, axis=1), 6))]
-    if len(registry) != 2 or not np.isfinite(registry).all():
-        raise UsageError(f"registry {registry}: expected two finite fractions such as 0.5,0")
-    return np.asarray(registry, dtype=float) @ edges
+    if not isinstance(registry, str):
+        if len(registry) != 2 or not np.isfinite(registry).all():
+            raise UsageError(f"registry {registry}: expected two finite fractions such as 0.5,0")
+        return np.asarray(registry, dtype=float) @ edges
+    if registry not in NAMES:
+        raise UsageError(f"unknown registry '{registry}'; known: {', '.join(NAMES)}, or two fractions such as 0.5,0")
+    if registry == "metal":
+        return np.zeros(2)
+    if registry == "hollow":
+        return np.array([0.25, 0.25]) @ edges
+    anions = np.flatnonzero([FORMAL_CHARGES[str(s)] < 0 for s in contact.species])
+    if len(anions) == 0:
+        raise UsageError("the contact layer has no anion: the registry 'continuation' does not exist on it")
+    # The ideal place of the nearest anion is a multiple of a quarter of the edges: tilts do not move the registry.
+    inside = (contact.positions[anions, :2] - reference) @ np.linalg.inv(lateral)
+    delta = (inside - np.rint(np.round(inside, 6))) @ lateral
+    ideal = np.rint(np.round(np.linalg.solve(edges.T, delta.T).T * 4.0, 2)) / 4.0
+    length = np.round(np.linalg.norm(delta, axis=1), 0)
+    key = np.lexsort((np.round(ideal[:, 1] % 1.0, 3), -np.round(ideal[:, 0] % 1.0, 3), length))
+    return (ideal[key[0]] % 1.0) @ edges

@@ -1,377 +1,54 @@
-"""Slabs: a crystal cut parallel to any plane, counted in monolayers, with every termination it has.
+"""Slabs: monolayers cut from a block, every termination of a plane named, both faces described.
 
-A *surface cell* is one interplanar period d of the primitive lattice: lateral vectors u, v (the reduced primitive net
-of the plane, u along +x, normal along +z) and one vector w of height d. Whether the crystal was given in a primitive, a
-conventional or a larger cell makes no difference. *Monolayers* are the groups of sites that a gap of more than
-``layer_tolerance`` separates along the normal; the topmost one names the termination. Lengths in Å.
+Thickness counts *monolayers* (a CsBr layer and a PbBr2 layer are two); a *unit layer* is a whole period of the plane.
+Lengths in Å, charges in e.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from math import gcd
-from typing import Any
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from qdip_struct.build.cells import SiteCell, sites_of
+from qdip_struct.build.alloy import Alloy, Decoration, blocks_for, decorate
+from qdip_struct.build.block import Block, bulk_block, cut
+from qdip_struct.build.cells import SiteCell, oriented, sites_of, to_atoms, with_a_site
+from qdip_struct.build.molecules import Orientation
 from qdip_struct.build.regions import FORMAL_CHARGES
-from qdip_struct.errors import DataError, UsageError
+from qdip_struct.build.regions import report as structure_report
+from qdip_struct.build.stoichiometry import excess, formula_units, ions_of_sites
+from qdip_struct.build.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, surface_cell
+from qdip_struct.errors import UsageError
+from qdip_struct.matching.nets import Plane, plane_text
 from qdip_struct.materials.crystals import Crystal
 
 Array = NDArray[Any]
-Plane = tuple[int, int, int]
-LAYER_TOLERANCE_ANGSTROM = 0.5
-_SAME_SITE_ANGSTROM = 0.05
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One monolayer of a surface cell.
-
-    Parameters
-    ----------
-    name
-        ``AX`` or ``BX2`` on a perovskite, else the reduced formula of the layer (``PbS``, ``Pb``, ``Br2``).
-    formula
-        What is in the layer per primitive net cell, ions with their counts.
-    height
-        Mean height of its sites above the origin, Å.
-    members
-        Numbers of its sites in the surface cell.
-    lifts
-        Periods by which each member is raised so that the layer is in one piece.
-    charge
-        Formal charge per primitive net cell, e.
-    kind
-        Layers of one kind are carried into each other by a symmetry of the crystal that keeps the normal.
-    """
-
-    name: str
-    formula: str
-    height: float
-    members: tuple[int, ...]
-    lifts: tuple[int, ...]
-    charge: int
-    kind: int
+Material: TypeAlias = Crystal | Alloy | Atoms
+Faces = Literal["any", "symmetric", "stoichiometric"]
+MOST_LAYERS = 200
 
 
 @dataclass(frozen=True, eq=False)
-class SurfaceCell:
-    """One interplanar period of a crystal.
+class SlabCells:
+    """A slab in vacuum and its bulk reference.
 
     Parameters
     ----------
-    sites
-        Sites of the primitive lattice; ``sites.cell`` holds u, v, w as rows: u along x, v in the xy plane, w_z = d.
-    plane
-        Miller indices in the axes of the cell that was given.
-    uvw
-        u, v, w in fractions of the given cell's vectors, rows (3, 3).
-    layers
-        Monolayers of one period from below to above.
-    flips
-        Whether a symmetry turns the normal over, so that top and bottom faces of the same layer are alike.
+    slab, bulk
+        Atoms; the bulk has the lateral cell of the slab.
+    report
+        Entries of the slab's sidecar.
+    bulk_report
+        Entries of the bulk's sidecar.
     """
 
-    sites: SiteCell
-    plane: Plane
-    uvw: Array
-    layers: tuple[Layer, ...]
-    flips: bool
-
-    @property
-    def net(self) -> Array:
-        """Lateral vectors u, v, rows (2, 2), Å."""
-        return self.sites.cell[:2, :2]
-
-    @property
-    def period(self) -> float:
-        """Interplanar period d, Å."""
-        return float(self.sites.cell[2, 2])
-
-
-def parse_plane(text: str) -> Plane:
-    """Read ``100``, ``1-10``, ``"1 -1 0"`` or ``1,-1,0``.
-
-    Raises
-    ------
-    UsageError
-        If it is not three integers or all are zero.
-    """
-    words = text.replace(",", " ").split()
-    if len(words) == 1:
-        words, sign = [], ""
-        for character in text.strip():
-            if character == "-" and not sign:
-                sign = "-"
-            elif character.isdigit():
-                words.append(sign + character)
-                sign = ""
-            else:
-                words = []
-                break
-    try:
-        indices = [int(word) for word in words]
-    except ValueError:
-        indices = []
-    if len(indices) != 3 or not any(indices):
-        raise UsageError(f"plane '{text}': expected three Miller indices such as 100, 1-10 or '1 -1 0'")
-    return (indices[0], indices[1], indices[2])
-
-
-def surface_cell(
-    material: Crystal | Atoms | SiteCell, *, plane: Plane, layer_tolerance: float = LAYER_TOLERANCE_ANGSTROM
-) -> SurfaceCell:
-    """Cut one period of a crystal parallel to a plane.
-
-    Parameters
-    ----------
-    material
-        Crystal record, periodic structure, or sites.
-    plane
-        Miller indices in the axes of the given cell; a common divisor is dropped.
-    layer_tolerance
-        Sites closer than this along the normal belong to one monolayer, Å.
-
-    Raises
-    ------
-    UsageError
-        If the plane is (0, 0, 0) or the tolerance is not positive.
-    DataError
-        If no gap wider than the tolerance separates the layers of this plane.
-    """
-    if len(plane) != 3 or not any(plane) or any(int(index) != index for index in plane):
-        raise UsageError(f"plane {tuple(plane)}: expected three integers, not all zero")
-    if not 0.0 < layer_tolerance < 10.0:
-        raise UsageError(f"layer tolerance is {layer_tolerance:g} Å; expected a length between 0 and 10 Å")
-    h, k, l = (int(index) for index in plane)  # noqa: E741
-    divisor = gcd(h, k, l)
-    reduced = (h // divisor, k // divisor, l // divisor)
-    if isinstance(material, Crystal):
-        return _of_crystal(material, reduced, float(layer_tolerance))
-    sites = material if isinstance(material, SiteCell) else sites_of(material)
-    return _cut(sites, reduced, float(layer_tolerance))
-
-
-@lru_cache(maxsize=256)
-def _of_crystal(crystal: Crystal, plane: Plane, layer_tolerance: float) -> SurfaceCell:
-    return _cut(sites_of(crystal), plane, layer_tolerance)
-
-
-def _cut(sites: SiteCell, plane: Plane, layer_tolerance: float) -> SurfaceCell:
-    rotations, translations = _symmetry(sites)
-    basis = _primitive_basis(translations[[np.array_equal(r, np.eye(3)) for r in rotations]])
-    miller = basis @ np.array(plane)
-    scale = np.abs(miller[np.abs(miller) > 1e-9]).min()
-    integers = next(
-        np.rint(miller / scale * factor).astype(int)
-        for factor in range(1, 10**6)
-        if np.allclose(miller / scale * factor, np.rint(miller / scale * factor), atol=1e-7)
-    )
-    integers = integers // np.gcd.reduce(integers)
-    combination = _completion(integers)
-    uvw = combination @ basis
-    vectors = uvw @ sites.cell
-    if np.linalg.det(sites.cell) < 0:
-        vectors, uvw = vectors[[1, 0, 2]], uvw[[1, 0, 2]]
-    turn = _reduce_pair(vectors[:2])
-    vectors[:2], uvw[:2] = turn @ vectors[:2], turn @ uvw[:2]
-    normal = np.cross(vectors[0], vectors[1])
-    normal /= np.linalg.norm(normal)
-    if normal @ vectors[2] < 0:
-        vectors[1], uvw[1], normal = -vectors[1], -uvw[1], -normal
-    along = vectors[0] / np.linalg.norm(vectors[0])
-    frame = np.array([along, np.cross(normal, along), normal])
-    cell = vectors @ frame.T
-    cell[0, 1:], cell[1, 2] = 0.0, 0.0
-    lateral = np.rint(np.linalg.solve(cell[:2, :2].T, cell[2, :2]) - 1e-6)
-    cell[2, :2] -= lateral @ cell[:2, :2]
-    uvw[2] -= lateral @ uvw[:2]
-    fractional = (sites.positions @ frame.T) @ np.linalg.inv(cell)
-    fractional = np.round(fractional - np.floor(fractional + 1e-7), 10)
-    keep = _distinct(fractional, cell, kinds=_kinds(sites))
-    if len(keep) * np.rint(1.0 / abs(np.linalg.det(basis))) != len(sites):
-        raise DataError(f"{sites.name}: two sites of the cell lie closer than {_SAME_SITE_ANGSTROM} Å")
-    order = keep[np.lexsort((fractional[keep, 0], fractional[keep, 1], fractional[keep, 2]))]
-    reduced = sites.take(order, positions=fractional[order] @ cell, cell=cell)
-    upright = np.array([np.allclose(np.array(plane) @ np.linalg.inv(r), plane) for r in rotations])
-    over = np.array([np.allclose(np.array(plane) @ np.linalg.inv(r), -np.array(plane)) for r in rotations])
-    heights = np.array([(np.array(plane) @ t) / (np.array(plane) @ uvw[2]) for t in translations[upright]])
-    layers = _layers(reduced, layer_tolerance, np.unique(np.round(heights % 1.0, 4) % 1.0), plane)
-    return SurfaceCell(sites=reduced, plane=plane, uvw=np.round(uvw, 10), layers=layers, flips=bool(over.any()))
-
-
-def _kinds(sites: SiteCell) -> Array:
-    """One number per sort of ion; molecules of different orientation in a user's file differ."""
-    names = {name: k for k, name in enumerate(sorted({str(s) for s in sites.species}))}
-    kinds = np.array([names[str(s)] for s in sites.species])
-    distinct: list[Array] = []
-    for i in np.flatnonzero(sites.template >= 0):
-        unit = sites.templates[sites.template[i]].array
-        found = next(
-            (k for k, o in enumerate(distinct) if o.shape == unit.shape and np.allclose(o, unit, atol=0.05)), -1
-        )
-        if found < 0:
-            distinct.append(unit)
-            found = len(distinct) - 1
-        kinds[i] = len(names) + found
-    return kinds
-
-
-def _symmetry(sites: SiteCell) -> tuple[Array, Array]:
-    import spglib
-
-    fractional = sites.positions @ np.linalg.inv(sites.cell)
-    found = spglib.get_symmetry((sites.cell, fractional, _kinds(sites)), symprec=1e-3)
-    if found is None:
-        return np.eye(3, dtype=int)[None], np.zeros((1, 3))
-    rotations, translations = found["rotations"], found["translations"]
-    if (sites.template >= 0).any():
-        pure = np.array([np.array_equal(r, np.eye(3)) for r in rotations])
-        rotations, translations = rotations[pure], translations[pure]
-    return rotations, translations
-
-
-def _primitive_basis(translations: Array) -> Array:
-    """Basis of the lattice spanned by the unit vectors and the centring translations, rows, in cell fractions."""
-    n = len(translations)
-    rows = [list(map(int, row)) for row in np.rint(np.vstack([np.eye(3), translations % 1.0]) * n).astype(int)]
-    basis: list[list[int]] = []
-    for column in range(3):
-        while True:
-            live = sorted((row for row in rows if row[column]), key=lambda row: abs(row[column]))
-            if len(live) < 2:
-                break
-            for row in live[1:]:
-                factor = row[column] // live[0][column]
-                row[:] = [a - factor * b for a, b in zip(row, live[0], strict=True)]
-        pivot = next(row for row in rows if row[column])
-        rows = [row for row in rows if row is not pivot]
-        basis.append(pivot if pivot[column] > 0 else [-value for value in pivot])
-    return np.array(basis) / n
-
-
-def _completion(indices: Array) -> Array:
-    """Unimodular integer rows U with U·h = (0, 0, 1): two vectors in the plane h and one step out of it, det U = +1."""
-    rows = [[*unit, int(h)] for unit, h in zip(np.eye(3, dtype=int).tolist(), indices, strict=True)]
-    while True:
-        live = sorted((row for row in rows if row[3]), key=lambda row: abs(row[3]))
-        if len(live) == 1:
-            break
-        factor = live[1][3] // live[0][3]
-        live[1][:] = [a - factor * b for a, b in zip(live[1], live[0], strict=True)]
-    out = live[0] if live[0][3] > 0 else [-value for value in live[0]]
-    inside = [row[:3] for row in rows if row is not live[0]]
-    found = np.array([*inside, out[:3]])
-    return found if np.linalg.det(found) > 0 else found[[1, 0, 2]]
-
-
-def _reduce_pair(vectors: Array) -> Array:
-    """Integer matrix (2, 2), det +1, that takes two vectors to the shortest pair with an angle between 60° and 120°.
-
-    Among equals the choice is fixed: the first vector has its first non-zero component positive.
-    """
-    turn = np.eye(2, dtype=int)
-    while True:
-        u, v = turn @ vectors
-        if np.round(u @ u - v @ v, 8) > 0:
-            turn = np.array([turn[1], -turn[0]])
-            continue
-        step = int(np.rint(np.round((u @ v) / (u @ u), 8)))
-        if step == 0 or abs((u @ v) / (u @ u)) <= 0.5 + 1e-8:
-            break
-        turn[1] -= step * turn[0]
-    first = (turn @ vectors)[0]
-    lead = first[np.abs(first) > 1e-6]
-    return -turn if lead[0] < 0 else turn
-
-
-def _distinct(fractional: Array, cell: Array, *, kinds: Array) -> Array:
-    keep: list[int] = []
-    for i in range(len(fractional)):
-        if keep:
-            delta = fractional[keep] - fractional[i]
-            near = np.linalg.norm((delta - np.rint(delta)) @ cell, axis=1) < _SAME_SITE_ANGSTROM
-            if (near & (kinds[keep] == kinds[i])).any():
-                continue
-        keep.append(i)
-    return np.array(keep)
-
-
-def _layers(sites: SiteCell, tolerance: float, shifts: Array, plane: Plane) -> tuple[Layer, ...]:
-    d = sites.cell[2, 2]
-    heights = sites.positions[:, 2] % d
-    heights[heights > d - 1e-6] -= d
-    order = np.argsort(np.round(heights, 6), kind="stable")
-    ordered = heights[order]
-    gaps = np.diff(np.append(ordered, ordered[0] + d))
-    cuts = np.flatnonzero(gaps > tolerance)
-    if len(cuts) == 0:
-        raise DataError(
-            f"{sites.name} {plane}: no gap wider than {tolerance:g} Å between layers (widest {gaps.max():.2f} Å); "
-            "choose a smaller layer tolerance"
-        )
-    base = np.rint((heights - sites.positions[:, 2]) / d).astype(int)
-    groups: list[tuple[float, list[int], list[int]]] = []
-    start = int(cuts[-1]) + 1
-    sequence = [(start + k) % len(order) for k in range(len(order))]
-    group: list[int] = []
-    for position in sequence:
-        group.append(position)
-        if position in cuts:
-            lifts = [-1 if start < len(order) and p >= start else 0 for p in group]
-            mean = float(np.mean([ordered[p] + d * lift for p, lift in zip(group, lifts, strict=True)]))
-            members = [int(order[p]) for p in group]
-            up = 1 if mean < -1e-4 else 0
-            groups.append(
-                (mean + up * d, members, [lift + up + int(base[m]) for lift, m in zip(lifts, members, strict=True)])
-            )
-            group = []
-    groups.sort(key=lambda item: round(item[0], 4))
-    kinds: list[int] = []
-    formulas = [_formula(sites.species[members]) for _, members, _ in groups]
-    for k, (height, _, _) in enumerate(groups):
-        same = [
-            j
-            for j in range(k)
-            if formulas[j] == formulas[k]
-            and (
-                np.abs((height - groups[j][0]) / d - shifts - np.rint((height - groups[j][0]) / d - shifts)) < 1e-2
-            ).any()
-        ]
-        kinds.append(kinds[same[0]] if same else max(kinds, default=-1) + 1)
-    return tuple(
-        Layer(
-            name=_layer_name(sites.species[members], sites.sublattice[members]),
-            formula=formula,
-            height=round(height, 8),
-            members=tuple(members),
-            lifts=tuple(lifts),
-            charge=int(sum(FORMAL_CHARGES[str(s)] for s in sites.species[members])),
-            kind=kind,
-        )
-        for (height, members, lifts), formula, kind in zip(groups, formulas, kinds, strict=True)
-    )
-
-
-def _formula(species: Array, *, divisor: int = 1) -> str:
-    """Ions with counts, cations first, then by name."""
-    names, counts = np.unique(species, return_counts=True)
-    pairs = sorted(zip(names, counts, strict=True), key=lambda pair: (FORMAL_CHARGES[str(pair[0])] < 0, str(pair[0])))
-    return "".join(f"{name}{count // divisor if count != divisor else ''}" for name, count in pairs)
-
-
-def _layer_name(species: Array, sublattice: Array) -> str:
-    count = {str(label): int((sublattice == label).sum()) for label in np.unique(sublattice)}
-    if set(count) == {"A", "X"} and count["A"] == count["X"]:
-        return "AX"
-    if set(count) == {"B", "X"} and 2 * count["B"] == count["X"]:
-        return "BX2"
-    _, counts = np.unique(species, return_counts=True)
-    return _formula(species, divisor=int(np.gcd.reduce(counts)))
+    slab: Atoms
+    bulk: Atoms
+    report: Mapping[str, Any]
+    bulk_report: Mapping[str, Any]
 
 
 def terminations(surface: SurfaceCell) -> tuple[int, ...]:
@@ -380,25 +57,6 @@ def terminations(surface: SurfaceCell) -> tuple[int, ...]:
     for number, layer in enumerate(surface.layers):
         first.setdefault(layer.kind, number)
     return tuple(first.values())
-
-
-def termination_named(surface: SurfaceCell, name: str) -> int:
-    """Number of the layer that a termination's name means: ``AX``, ``BX2``, ``PbS``, or ``NAME:2`` for the second kind.
-
-    Raises
-    ------
-    UsageError
-        If the plane has no such termination; the message lists those it has.
-    """
-    wanted, _, which = name.partition(":")
-    found = [k for k in terminations(surface) if wanted in (surface.layers[k].name, surface.layers[k].formula)]
-    index = int(which) - 1 if which.isdigit() else 0 if not which else -1
-    if not 0 <= index < len(found):
-        raise UsageError(
-            f"{surface.sites.name} {plane_text(surface.plane)} has no termination '{name}'; it has: "
-            f"{', '.join(termination_names(surface))}"
-        )
-    return found[index]
 
 
 def termination_names(surface: SurfaceCell) -> tuple[str, ...]:
@@ -412,61 +70,240 @@ def termination_names(surface: SurfaceCell) -> tuple[str, ...]:
     return tuple(names)
 
 
-def plane_text(plane: Sequence[int]) -> str:
-    """Miller indices as written in text: (100), (1 -1 0)."""
-    return f"({' '.join(str(index) for index in plane)})" if min(plane) < 0 else f"({''.join(map(str, plane))})"
+def termination_named(surface: SurfaceCell, name: str | None) -> int:
+    """Number of the layer that a termination's name means: ``AX``, ``BX2``, ``PbS``, or ``NAME:2`` for a second kind.
 
+    A plane with one termination has that one whatever the name; ``None`` means the first.
 
-def lattice_points(matrix: Array) -> Array:
-    """Integer points (n, 2) of the net inside the supercell with rows ``matrix`` (2, 2), n = |det|; exact."""
-    matrix = np.asarray(matrix, dtype=int)
-    determinant = int(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0])
-    if determinant == 0:
-        raise UsageError(f"supercell matrix {matrix.tolist()} has no area")
-    corners = np.array([[0, 0], matrix[0], matrix[1], matrix[0] + matrix[1]])
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    grid = np.stack(np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(low, high, strict=True)), indexing="ij"), -1)
-    points = grid.reshape(-1, 2)
-    adjugate = np.array([[matrix[1, 1], -matrix[0, 1]], [-matrix[1, 0], matrix[0, 0]]]) * np.sign(determinant)
-    scaled = points @ adjugate
-    return points[((scaled >= 0) & (scaled < abs(determinant))).all(axis=1)]
-
-
-def stack(surface: SurfaceCell, *, bottom: int, count: int, matrix: Array) -> tuple[SiteCell, Array]:
-    """Pile up ``count`` monolayers from layer ``bottom`` of the sequence upwards on a lateral supercell.
-
-    Returns
-    -------
-    sites, layer
-        Sites with the lateral vectors of ``matrix`` (rows, integers, in u and v) and the layer number 0 … count−1 of
-        each; the third cell vector is one period.
+    Raises
+    ------
+    UsageError
+        If the plane has no such termination; the message lists those it has.
     """
-    per_period = len(surface.layers)
-    w = surface.sites.cell[2]
-    points = lattice_points(matrix) @ surface.net
-    index: list[int] = []
-    places: list[Array] = []
-    numbers: list[int] = []
-    for number in range(count):
-        period, which = divmod(bottom + number, per_period)
-        layer = surface.layers[which]
-        for member, lift in zip(layer.members, layer.lifts, strict=True):
-            origin = surface.sites.positions[member] + (period + lift) * w
-            index += [member] * len(points)
-            numbers += [number] * len(points)
-            places.append(np.column_stack([origin[:2] + points, np.full(len(points), origin[2])]))
+    numbers = terminations(surface)
+    if name is None or len(numbers) == 1:
+        return numbers[0]
+    wanted, _, which = name.partition(":")
+    found = [k for k in numbers if wanted in (surface.layers[k].name, surface.layers[k].formula)]
+    index = int(which) - 1 if which.isdigit() else 0 if not which else -1
+    if not 0 <= index < len(found):
+        raise UsageError(
+            f"{surface.sites.name} {plane_text(surface.plane)} has no termination '{name}'; it has: "
+            f"{', '.join(termination_names(surface))}"
+        )
+    return found[index]
+
+
+def surface_of(
+    material: Material, *, plane: Plane, a_site: str = "molecule", layer_tolerance: float = LAYER_TOLERANCE_ANGSTROM
+) -> SurfaceCell:
+    """The surface cell of a crystal, an alloy (its parent lattice) or a structure; MA and FA replaced on demand."""
+    if a_site == "molecule" and isinstance(material, Crystal):
+        return surface_cell(material, plane=plane, layer_tolerance=layer_tolerance)
+    sites = sites_of(material.parent if isinstance(material, Alloy) else material)
+    return surface_cell(with_a_site(sites, a_site=a_site), plane=plane, layer_tolerance=layer_tolerance)
+
+
+def filled_block(
+    material: Material,
+    *,
+    surface: SurfaceCell,
+    matrix: Array,
+    lateral: Array | None,
+    orientation: Orientation,
+    seed: int,
+) -> tuple[Block, tuple[Decoration, ...]]:
+    """The bulk block of a material: strained, arranged if it is an alloy, its molecules turned.
+
+    Its height is the least that holds an alloy's composition in whole ions and, for the rule ``antiparallel``, an even
+    number of molecules.
+    """
+    block = bulk_block(surface, matrix=matrix, lateral=lateral)
+    n_molecules = int(np.isin(block.sites.species, ("MA", "FA")).sum())
+    paired = 2 if orientation == "antiparallel" and n_molecules % 2 and not block.sites.templates else 1
+    decorations: list[Decoration] = []
+    if isinstance(material, Alloy) and material.fractions:
+        per_block = {label: int((block.sites.sublattice == label).sum()) for label in material.fractions}
+        blocks = math.lcm(paired, blocks_for(material.fractions, sites_per_block=per_block))
+        block = bulk_block(surface, matrix=matrix, lateral=lateral, periods=blocks)
+        sites = block.sites
+        for label, shares in material.fractions.items():
+            sites, decoration = decorate(
+                sites, sublattice=label, fractions=shares, arrangement=material.arrangement, seed=material.seed
+            )
+            decorations.append(decoration)
+        block = replace(block, sites=sites)
+    elif paired > 1:
+        block = bulk_block(surface, matrix=matrix, lateral=lateral, periods=paired)
+    return replace(block, sites=oriented(block.sites, rule=orientation, seed=seed)), tuple(decorations)
+
+
+def build_slab(
+    material: Material,
+    *,
+    plane: Plane = (1, 0, 0),
+    layers: int | None = None,
+    units: int | None = None,
+    termination: str | None = None,
+    faces: Faces = "any",
+    repeat: tuple[int, int] = (1, 1),
+    vacuum: float = 20.0,
+    a_site: str = "molecule",
+    orientation: Orientation = "antiparallel",
+    seed: int = 0,
+    layer_tolerance: float = LAYER_TOLERANCE_ANGSTROM,
+) -> SlabCells:
+    """Cut a slab and its bulk reference.
+
+    Parameters
+    ----------
+    material
+        Crystal record, alloy, or a periodic structure.
+    plane
+        Miller indices in the axes of the crystal's cell.
+    layers, units
+        Thickness in monolayers, or in whole periods of the plane; one of them (default three monolayers).
+    termination
+        Topmost layer; default the first of :func:`termination_names`.
+    faces
+        ``symmetric`` asks for two equal faces, ``stoichiometric`` for whole formula units; ``any`` takes what comes.
+    repeat
+        Lateral supercell of the primitive net.
+    vacuum
+        Empty length along z, Å.
+    a_site, orientation, seed, layer_tolerance
+        As in :func:`surface_of` and :func:`filled_block`.
+
+    Raises
+    ------
+    UsageError
+        If an argument is not possible or the faces cannot be as asked for; the message says what would do.
+    """
+    check_vacuum(vacuum)
+    check_repeat(repeat)
+    if faces not in get_args(Faces):
+        raise UsageError(f"faces is '{faces}'; expected {', '.join(get_args(Faces))}")
+    surface = surface_of(material, plane=plane, a_site=a_site, layer_tolerance=layer_tolerance)
+    if layers is not None and units is not None:
+        raise UsageError("give the thickness in monolayers or in units, not both")
+    count = units * len(surface.layers) if units is not None else 3 if layers is None else layers
+    check_layers(count, what="the thickness")
+    top = termination_named(surface, termination)
+    block, decorations = filled_block(
+        material, surface=surface, matrix=np.diag(repeat), lateral=None, orientation=orientation, seed=seed
+    )
+    sites, layer = cut(block, bottom=top - count + 1, count=count)
+    facts = face_facts(sites, layer, block, top=top)
+    check_faces(faces, facts, surface)
+    atoms = to_atoms(sites, region="matrix")
+    thickness = float(np.ptp(atoms.positions[:, 2]))
     cell = np.zeros((3, 3))
-    cell[:2, :2] = np.asarray(matrix) @ surface.net
-    cell[2] = w
-    sites = surface.sites.take(np.array(index), positions=np.concatenate(places), cell=cell)
-    return sites, np.array(numbers)
+    cell[:2, :2], cell[2, 2] = block.lateral, thickness + vacuum
+    slab = in_cell(atoms, cell, lift=0.5 * vacuum - atoms.positions[:, 2].min())
+    bulk = to_atoms(block.sites, region="matrix")
+    random = orientation == "random" or bool(decorations)
+    common = {
+        "group": f"{surface.sites.name}{plane_text(surface.plane)}x{count}_{surface.layers[top].name}",
+        "material": surface.sites.name,
+        "plane": list(surface.plane),
+        "uvw": (block.matrix @ surface.uvw[:2]).round(6).tolist(),
+        "area_angstrom2": block.area,
+        "a_site": a_site,
+        "alloy": [decoration_entry(d) for d in decorations],
+    }
+    report = structure_report(
+        slab, seed=seed if random else None, role="slab", **common, layers=count, vacuum_angstrom=vacuum,
+        thickness_angstrom=thickness, normal="z", dipole_direction="z", **facts,
+    )  # fmt: skip
+    bulk_report = structure_report(
+        bulk, seed=seed if random else None, role="slab_bulk", **common,
+        n_formula_units=formula_units(ions_of_sites(block.sites), bulk=block.sites),
+    )  # fmt: skip
+    slab.info, bulk.info = {"role": "slab", "group": common["group"]}, {"role": "slab_bulk", "group": common["group"]}
+    return SlabCells(slab=slab, bulk=bulk, report=report, bulk_report=bulk_report)
 
 
-def bulk_periods(surface: SurfaceCell, *, matrix: Array, most: int = 6) -> int:
-    """Least number of periods after which the bulk repeats straight above itself on this supercell (1 if never)."""
-    lateral = np.asarray(matrix) @ surface.net
-    for periods in range(1, most + 1):
-        shift = np.linalg.solve(lateral.T, periods * surface.sites.cell[2, :2])
-        if np.abs((shift - np.rint(shift)) @ lateral).max() < 1e-4:
-            return periods
-    return 1
+def face_facts(sites: SiteCell, layer: Array, block: Block, *, top: int) -> dict[str, Any]:
+    """What the two faces are, whether they are alike, what the slab has too much of, and its dipole moment.
+
+    The dipole moment per area is Σ q·z / A of the formal charges (e/Å), z from the middle of the slab. ``polar`` is set
+    when it grows with thickness, that is when a repeat of the plane carries a moment: (111) of rock salt.
+    """
+    surface = block.surface
+    count = int(layer.max()) + 1
+    per = len(surface.layers)
+    upper, lower = surface.layers[top], surface.layers[(top - count + 1) % per]
+    ions = ions_of_sites(sites)
+    charge = np.array([FORMAL_CHARGES[str(s)] for s in sites.species])
+    heights = sites.positions[:, 2]
+    moment = float(charge @ (heights - 0.5 * (heights.max() + heights.min()))) / block.area
+    area = abs(np.linalg.det(surface.net))
+    return {
+        "termination_top": upper.name,
+        "termination_bottom": lower.name,
+        "face_top": upper.formula,
+        "face_bottom": lower.formula,
+        "face_charge_top_e_per_angstrom2": round(upper.charge / area, 10) + 0.0,
+        "face_charge_bottom_e_per_angstrom2": round(lower.charge / area, 10) + 0.0,
+        "symmetric": upper.kind == lower.kind and surface.flips,
+        "n_formula_units": formula_units(ions, bulk=block.sites),
+        "excess": excess(ions, bulk=block.sites),
+        "dipole_e_per_angstrom": round(moment, 8) + 0.0,
+        "dipolar": abs(moment) > 1e-6,
+        "polar": any(entry.charge for entry in surface.layers),
+        "layer_names": [surface.layers[(top - count + 1 + k) % per].name for k in range(count)],
+    }
+
+
+def check_faces(faces: Faces, facts: Mapping[str, Any], surface: SurfaceCell) -> None:
+    """Raise :class:`UsageError` when the faces are not as asked for, and say which thickness would do."""
+    per = len(surface.layers)
+    if faces == "symmetric" and not facts["symmetric"]:
+        hint = (
+            f"a multiple of {per} monolayers plus one makes both faces alike" if surface.flips else "no thickness does"
+        )
+        raise UsageError(
+            f"the faces are {facts['termination_bottom']} and {facts['termination_top']}, not symmetric; {hint}"
+        )
+    if faces == "stoichiometric" and facts["excess"]:
+        raise UsageError(
+            f"the slab has an excess of {facts['excess']}; a multiple of {per} monolayers is stoichiometric"
+        )
+
+
+def decoration_entry(decoration: Decoration) -> dict[str, Any]:
+    """A decoration as an entry of a report."""
+    return {
+        "sublattice": decoration.sublattice,
+        "requested": dict(decoration.requested),
+        "realised": dict(decoration.realised),
+        "n_sites": decoration.n_sites,
+        "correlation_error": decoration.correlation_error,
+    }
+
+
+def in_cell(atoms: Atoms, cell: Array, *, lift: float) -> Atoms:
+    """A copy in ``cell``, raised by ``lift`` (Å) along z, periodic in three directions."""
+    copy = atoms.copy()
+    copy.positions[:, 2] += lift
+    copy.set_cell(cell)
+    copy.set_pbc(True)
+    return copy
+
+
+def check_layers(count: int, *, what: str) -> None:
+    """Raise :class:`UsageError` unless ``count`` is a number of monolayers from 1 to 200."""
+    if isinstance(count, bool) or int(count) != count or not 1 <= count <= MOST_LAYERS:
+        raise UsageError(f"{what} is {count} monolayers; expected 1 to {MOST_LAYERS}")
+
+
+def check_vacuum(vacuum: float) -> None:
+    """Raise :class:`UsageError` unless ``vacuum`` is a length between 0 and 500 Å."""
+    if not (math.isfinite(vacuum) and 0.0 < vacuum <= 500.0):
+        raise UsageError(f"the vacuum is {vacuum:g} Å; expected a length between 0 and 500 Å")
+
+
+def check_repeat(repeat: tuple[int, int]) -> None:
+    """Raise :class:`UsageError` unless ``repeat`` is a pair of counts from 1 to 50."""
+    if len(repeat) != 2 or any(int(n) != n or not 1 <= n <= 50 for n in repeat):
+        raise UsageError(f"the lateral repeat is {tuple(repeat)}; expected two whole numbers from 1 to 50")

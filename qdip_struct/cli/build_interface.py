@@ -1,14 +1,19 @@
 """Build a film on a substrate and every cell whose energy the interface energy needs.
 
-Writes film, substrate, interface, film_bulk, substrate_bulk, film_bulk_free (and, for a substrate whose slab is not
-stoichiometric, substrate_other and reservoir) with one sidecar .json each. Film, substrate and interface share one
-cell: substrate below, film above, normal along z. Lengths in Å (angstrom), strains as fractions.
+Writes film, substrate, interface, film_bulk, substrate_bulk, film_bulk_free (and substrate_bulk_free for a strained
+substrate; substrate_other and reservoir for one whose slab is not stoichiometric), each with a sidecar .json. Film,
+substrate and interface share one cell: substrate below, film above, normal along z. Lengths in Å (angstrom), areas in
+Å², strains and compositions as fractions.
 
-Planes: 100, 1-10 or "1 -1 0". Registry: continuation, metal, hollow, or the shift of the film's cation from the
-substrate's cation in fractions of the cation square, such as 0.5,0.
+Planes: 100, 1-10 or "1 -1 0". Crystals: NAME[:phase], a mixed formula (CsPbBr2I, MAPbI2.5Br0.5, PbS0.5Se0.5), or a
+structure file. Registry: continuation (the film's cation over the substrate's anion), metal (over its cation), hollow,
+the shift in fractions of the cation square (0.5,0), or scan (every shift of a grid that symmetry does not make equal).
+With --termination all or --registry scan each interface goes to its own folder below DIR.
 
-example:
-  qdip build interface --film PbS --substrate CsPbBr3 --dataset pbe_cp2k --termination BX2 -o interface
+examples:
+  qdip build interface --film PbS --substrate CsPbBr3 --dataset pbe_cp2k -o interface
+  qdip build interface --film PbS --film-layers 7 --substrate MAPbI3:tetragonal --substrate-plane 110 \\
+      --substrate-layers 7 --repeat 3,3 --lateral 26.88,26.88 --vacuum 100 -o ning2015
 """
 
 import argparse
@@ -21,136 +26,142 @@ from qdip_struct.errors import UsageError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("--film", required=True, metavar="CRYSTAL", help="crystal NAME[:phase] or a structure file")
-    parser.add_argument(
-        "--substrate", required=True, metavar="CRYSTAL", help="crystal NAME[:phase] or a structure file"
+    add = parser.add_argument
+    add("--film", required=True, metavar="CRYSTAL", help="NAME[:phase], a mixed formula or a structure file")
+    add("--film-plane", default="100", metavar="HKL", help="Miller indices (100)")
+    add("--film-layers", type=int, default=3, metavar="N", help="thickness in monolayers (3)")
+    add("--film-termination", metavar="NAME", help="film layer in contact (the first the plane has)")
+    add("--film-lattice", type=float, metavar="A", help="(pseudo-)cubic lattice constant of the film, Å")
+    add("--substrate", required=True, metavar="CRYSTAL", help="NAME[:phase], a mixed formula or a structure file")
+    add("--substrate-plane", default="100", metavar="HKL", help="Miller indices (100)")
+    add("--substrate-layers", type=int, default=3, metavar="N", help="thickness in monolayers (3)")
+    add("--substrate-lattice", type=float, metavar="A", help="(pseudo-)cubic lattice constant of the substrate, Å")
+    add(
+        "--termination",
+        default="BX2",
+        metavar="NAME",
+        help="substrate layer in contact: AX, BX2, formula, all (BX2)",
     )
-    parser.add_argument("--film-plane", default="100", metavar="HKL", help="Miller indices (default 100)")
-    parser.add_argument("--substrate-plane", default="100", metavar="HKL", help="Miller indices (default 100)")
-    parser.add_argument("--film-layers", type=int, default=3, metavar="N", help="thickness in monolayers (default 3)")
-    parser.add_argument(
-        "--substrate-layers", type=int, default=3, metavar="N", help="thickness in monolayers (default 3)"
-    )
-    parser.add_argument("--dataset", metavar="NAME", help="data set of the lattice constants (default xrd_298K)")
-    parser.add_argument(
-        "--film-lattice", type=float, metavar="A", help="(pseudo-)cubic lattice constant of the film, Å"
-    )
-    parser.add_argument("--substrate-lattice", type=float, metavar="A", help="the same of the substrate, Å")
-    parser.add_argument(
-        "--termination", default="BX2", metavar="NAME", help="substrate layer in contact: AX, BX2, a layer's formula"
-    )
-    parser.add_argument("--film-termination", metavar="NAME", help="film layer in contact (default: the first)")
-    parser.add_argument("--registry", default="continuation", help="name or fractions (default continuation)")
-    parser.add_argument(
-        "--gap", type=float, metavar="A", help="contact layer to contact layer, Å (default: ions touch)"
-    )
-    parser.add_argument("--strain-on", default="film", metavar="WHO", help="film or substrate (default film)")
-    parser.add_argument("--vacuum", type=float, default=20.0, metavar="A", help="empty length along z, Å (default 20)")
-    parser.add_argument("--a-site", default="molecule", metavar="ION", help="molecule (default) or one ion such as Cs")
-    parser.add_argument("--orientation", default="antiparallel", help="of molecules: antiparallel, parallel, random")
-    parser.add_argument("--seed", type=int, default=0, help="seed of random orientations (default 0)")
-    parser.add_argument(
-        "--max-area", type=float, default=400.0, metavar="A2", help="largest common cell, Å² (default 400)"
-    )
-    parser.add_argument("--format", default="extxyz", help="extxyz (default), cif, vasp, xyz or cp2k")
+    add("--dataset", metavar="NAME", help="data set of the lattice constants (xrd_298K)")
+    add("--registry", default="continuation", metavar="NAME", help="name, two fractions, or scan (continuation)")
+    add("--scan-divisions", type=int, default=4, metavar="N", help="grid steps along the cation square of a scan (4)")
+    add("--gap", type=float, metavar="A", help="contact layer to contact layer, Å (the ions touch as hard spheres)")
+    add("--match", type=int, metavar="N", help="number in the list of 'qdip match' (cube on cube in the smallest cell)")
+    add("--max-area", type=float, default=400.0, metavar="A2", help="largest common cell, Å² (400)")
+    add("--max-strain", type=float, default=0.10, metavar="F", help="largest principal strain, fraction (0.10)")
+    add("--repeat", default="1,1", metavar="N,M", help="lateral repeat of the common cell (1,1)")
+    add("--lateral", metavar="A,B[,DEG]", help="impose the common cell: edges in Å and angle in degree")
+    add("--strain-on", default="film", metavar="WHO", help="film, substrate, or shared by stiffness (film)")
+    add("--kind", default="slab", help="slab (vacuum, one interface) or sandwich (no vacuum, two) (slab)")
+    add("--vacuum", type=float, default=20.0, metavar="A", help="empty length along z, Å (20)")
+    add("--a-site", default="molecule", metavar="ION", help="molecule, or one ion such as Cs in its place (molecule)")
+    add("--orientation", default="antiparallel", help="of molecules: antiparallel, parallel, random (antiparallel)")
+    add("--arrangement", default="sqs", help="of alloys: sqs (special quasi-random) or random (sqs)")
+    add("--contact", metavar="IONS", help="anions of the contact layer: Br, or shares such as Br0.5I0.5")
+    add("--seed", type=int, default=0, help="seed of alloys and random orientations (0)")
+    add("--layer-tolerance", type=float, default=0.5, metavar="A", help="sites this close are one monolayer, Å (0.5)")
+    add("--format", default="extxyz", help="extxyz, cif, vasp, xyz or cp2k (extxyz)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Build, write, and say what was built."""
-    from qdip_struct.build.interface import build_interface
-    from qdip_struct.build.slab import parse_plane
-    from qdip_struct.build.store import FORMATS, SUFFIX, write_structure
-    from qdip_struct.files import provenance, refuse_existing
+    from qdip_struct.build.interface import place
+    from qdip_struct.build.joint import join
+    from qdip_struct.build.registry_scan import irreducible_shifts
+    from qdip_struct.build.slab import surface_of, termination_names
+    from qdip_struct.cli.building import check_format, material, numbers, origin_of, shares_of, whole_pair, write_cells
+    from qdip_struct.matching.nets import parse_plane
 
     if args.out is None:
         raise UsageError("say where to write: -o DIR")
-    if args.format not in FORMATS:
-        raise UsageError(f"--format is '{args.format}'; known: {', '.join(FORMATS)}")
-    film = material(args.film, dataset=args.dataset, lattice=args.film_lattice)
-    substrate = material(args.substrate, dataset=args.dataset, lattice=args.substrate_lattice)
-    built = build_interface(
-        film,
-        substrate,
-        film_plane=parse_plane(args.film_plane),
-        substrate_plane=parse_plane(args.substrate_plane),
-        film_layers=args.film_layers,
-        substrate_layers=args.substrate_layers,
-        termination=args.termination,
-        film_termination=args.film_termination,
-        registry=registry_of(args.registry),
-        gap=args.gap,
-        strain_on=args.strain_on,
-        vacuum=args.vacuum,
-        a_site=args.a_site,
-        orientation=args.orientation,
-        seed=args.seed,
-        max_area=args.max_area,
-    )
-    skip = ("json", "out", "force", "config", "debug")
-    origin = provenance(
-        "build interface", {key: value for key, value in sorted(vars(args).items()) if key not in skip}, seed=args.seed
-    )
-    out = Path(args.out)
-    paths = {role: out / f"{role}{SUFFIX[args.format]}" for role in built.cells()}
-    for path in paths.values():
-        refuse_existing(path, force=args.force)
-    for role, atoms in built.cells().items():
-        write_structure(
-            paths[role], atoms, provenance=origin, report=built.reports[role], force=args.force, format=args.format
+    check_format(args.format)
+    options = {"dataset": args.dataset, "arrangement": args.arrangement, "seed": args.seed}
+    film = material(args.film, lattice=args.film_lattice, **options)
+    substrate = material(args.substrate, lattice=args.substrate_lattice, **options)
+    substrate_plane = parse_plane(args.substrate_plane)
+    names: tuple[str, ...] = (args.termination,)
+    if args.termination == "all":
+        surface = surface_of(substrate, plane=substrate_plane, a_site=args.a_site, layer_tolerance=args.layer_tolerance)
+        names = termination_names(surface)
+    built = {}
+    for name in names:
+        joint = join(
+            film,
+            substrate,
+            film_plane=parse_plane(args.film_plane),
+            substrate_plane=substrate_plane,
+            film_layers=args.film_layers,
+            substrate_layers=args.substrate_layers,
+            termination=name,
+            film_termination=args.film_termination,
+            strain_on=args.strain_on,
+            match=args.match,
+            repeat=whole_pair(args.repeat, option="--repeat"),
+            lateral=None if args.lateral is None else numbers(args.lateral, option="--lateral"),
+            contact=None if args.contact is None else shares_of(args.contact),
+            a_site=args.a_site,
+            orientation=args.orientation,
+            seed=args.seed,
+            max_area=args.max_area,
+            max_strain=args.max_strain,
+            layer_tolerance=args.layer_tolerance,
         )
-    document = {**built.report, "files": {role: str(path) for role, path in paths.items()}, "cells": built.reports}
-    emit(document, as_json=args.json, text=_text(document))
+        registries: list[Any] = [_registry_of(args.registry)]
+        if args.registry == "scan":
+            registries = [shift.fraction for shift in irreducible_shifts(joint, divisions=args.scan_divisions)]
+        for registry in registries:
+            parts = ([name.replace(":", "-")] if len(names) > 1 else []) + (
+                [f"{registry[0]:g},{registry[1]:g}"] if args.registry == "scan" else []
+            )
+            built["_".join(parts)] = place(joint, registry=registry, gap=args.gap, vacuum=args.vacuum, kind=args.kind)
+    origin = origin_of(args, command="build interface")
+    documents = []
+    for folder, cells in built.items():
+        files = write_cells(
+            Path(args.out) / folder, cells.cells(), reports=cells.reports, origin=origin, format=args.format,
+            force=args.force,
+        )  # fmt: skip
+        documents.append({**cells.report, "files": files, "cells": dict(cells.reports)})
+    document = documents[0] if len(documents) == 1 else {"interfaces": documents}
+    emit(document, as_json=args.json, text="\n\n".join(map(_text, documents)))
     return 0
 
 
-def material(text: str, *, dataset: str | None, lattice: float | None) -> Any:
-    """A crystal by its name, or the structure in a file."""
-    from qdip_struct.build.store import read_structure
-    from qdip_struct.materials.crystals import get_crystal, scaled
+def _registry_of(text: str) -> str | tuple[float, float]:
+    from qdip_struct.cli.building import numbers
 
-    path = Path(text)
-    if path.suffix or path.name.upper().startswith(("POSCAR", "CONTCAR")) or path.is_file():
-        if lattice is not None:
-            raise UsageError(f"{text} is a structure file: its lattice is taken as it is, drop the lattice option")
-        return read_structure(path)
-    crystal = get_crystal(text, dataset=dataset)
-    return crystal if lattice is None else scaled(crystal, lattice=lattice)
-
-
-def registry_of(text: str) -> str | tuple[float, float]:
-    """A registry's name, or its two fractions."""
-    words = text.split(",")
-    try:
-        numbers = [float(word) for word in words]
-    except ValueError:
+    if not any(character.isdigit() for character in text):
         return text
-    if len(numbers) != 2:
+    values = numbers(text, option="--registry")
+    if len(values) != 2:
         raise UsageError(f"--registry is '{text}'; expected a name or two fractions such as 0.5,0")
-    return numbers[0], numbers[1]
+    return values[0], values[1]
 
 
 def _text(document: dict[str, Any]) -> str:
-    rows = [
-        [
-            role,
-            report["n_atoms"],
-            "".join(f"{name}{count}" for name, count in report["composition"].items()),
-            report["formal_charge"]["total"],
-            f"{report['min_distance_angstrom']:.3f}",
-            document["files"][role],
-        ]
-        for role, report in document["cells"].items()
-    ]
+    from qdip_struct.cli.building import cell_row
+
+    rows = [cell_row(role, report, document["files"][role]) for role, report in document["cells"].items()]
     strains = ", ".join(
         f"{who} {values[0]:+.4f} {values[1]:+.4f}"
         for who, values in (("film", document["strain_film"]), ("substrate", document["strain_substrate"]))
     )
-    return "\n".join(
-        [
-            f"{document['group']}: area {document['area_angstrom2']:.3f} Å², gap {document['gap_angstrom']:.3f} Å "
-            f"({document['gap_rule']})",
-            f"termination {document['termination']}, registry {document['registry']}, strain {strains}",
-            "",
-            table(["role", "atoms", "composition", "charge", "nearest Å", "file"], rows),
-        ]
-    )
+    lines = [
+        document["group"],
+        f"film      {document['film_source']}",
+        f"substrate {document['substrate_source']}",
+        f"area {document['area_angstrom2']:.3f} Å², strain {strains}",
+        f"contact {document['termination']} / {document['film_termination']}, registry {document['registry']} "
+        f"({document['registry_fraction'][0]:g}, {document['registry_fraction'][1]:g}), gap "
+        f"{document['gap_angstrom']:.3f} Å ({document['gap_rule']}), interfaces {document['n_interfaces']}",
+    ]
+    for part, entries in document["alloy"].items():
+        for entry in entries:
+            shares = ", ".join(f"{ion} {share:.4f}" for ion, share in entry["realised"].items())
+            error = entry["correlation_error"]
+            lines.append(f"{part} alloy: {shares} on {entry['n_sites']} sites, correlation error {error:.4f}")
+    if document["reservoir"]:
+        lines.append(
+            f"the substrate slab is not stoichiometric: its surface energy refers to bulk {document['reservoir']}"
+        )
+    return "\n".join([*lines, "", table(["role", "atoms", "composition", "charge", "nearest Å", "file"], rows)])

@@ -1,0 +1,159 @@
+"""Cut a slab of a crystal parallel to any plane, with its bulk reference in the same lateral cell.
+
+Writes slab and slab_bulk with a sidecar .json each: both faces, symmetric or not, formal charge, dipole and polarity,
+what a non-stoichiometric slab has too much of, thickness. --list prints every termination of the plane and writes
+nothing; --dry-run prints the slab's report and writes nothing. Lengths in Å (angstrom), dipole per area in e/Å.
+
+Thickness counts monolayers (CsBr and PbBr2 are two) or, with --units, whole periods of the plane.
+
+examples:
+  qdip build slab --material CsPbBr3 --plane 100 --list
+  qdip build slab --material CsPbBr3 --plane 100 --layers 5 --termination AX --faces symmetric -o slab
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from qdip_struct.cli.console import emit, table
+from qdip_struct.errors import UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    add = parser.add_argument
+    add("--material", required=True, metavar="CRYSTAL", help="NAME[:phase], a mixed formula or a structure file")
+    add("--plane", default="100", metavar="HKL", help="Miller indices (100)")
+    add("--layers", type=int, metavar="N", help="thickness in monolayers (3)")
+    add("--units", type=int, metavar="N", help="thickness in whole periods of the plane")
+    add("--termination", metavar="NAME", help="topmost layer: AX, BX2, its formula, all (the first)")
+    add("--faces", default="any", help="any, symmetric or stoichiometric (any)")
+    add("--repeat", default="1,1", metavar="N,M", help="lateral repeat of the primitive net (1,1)")
+    add("--vacuum", type=float, default=20.0, metavar="A", help="empty length along z, Å (20)")
+    add("--dataset", metavar="NAME", help="data set of the lattice constants (xrd_298K)")
+    add("--lattice", type=float, metavar="A", help="(pseudo-)cubic lattice constant, Å")
+    add("--a-site", default="molecule", metavar="ION", help="molecule, or one ion such as Cs in its place (molecule)")
+    add("--orientation", default="antiparallel", help="of molecules: antiparallel, parallel, random (antiparallel)")
+    add("--arrangement", default="sqs", help="of alloys: sqs (special quasi-random) or random (sqs)")
+    add("--seed", type=int, default=0, help="seed of alloys and random orientations (0)")
+    add("--layer-tolerance", type=float, default=0.5, metavar="A", help="sites this close are one monolayer, Å (0.5)")
+    add("--format", default="extxyz", help="extxyz, cif, vasp, xyz or cp2k (extxyz)")
+    add("--list", action="store_true", help="list the terminations and stop")
+    add("--dry-run", action="store_true", help="print what would be built and stop")
+
+
+def run(args: argparse.Namespace) -> int:
+    """List terminations, or build and write slabs."""
+    from qdip_struct.build.slab import build_slab, surface_of, termination_names
+    from qdip_struct.cli.building import check_format, material, origin_of, whole_pair, write_cells
+    from qdip_struct.matching.nets import parse_plane
+
+    check_format(args.format)
+    plane = parse_plane(args.plane)
+    crystal = material(
+        args.material, dataset=args.dataset, lattice=args.lattice, arrangement=args.arrangement, seed=args.seed
+    )
+    surface = surface_of(crystal, plane=plane, a_site=args.a_site, layer_tolerance=args.layer_tolerance)
+    if args.list:
+        document = _listing(surface)
+        emit(document, as_json=args.json, text=_listing_text(document))
+        return 0
+    if args.out is None and not args.dry_run:
+        raise UsageError("say where to write: -o DIR (or --dry-run)")
+    names = termination_names(surface) if args.termination == "all" else (args.termination,)
+    slabs = {
+        name: build_slab(
+            crystal,
+            plane=plane,
+            layers=args.layers,
+            units=args.units,
+            termination=name,
+            faces=args.faces,
+            repeat=whole_pair(args.repeat, option="--repeat"),
+            vacuum=args.vacuum,
+            a_site=args.a_site,
+            orientation=args.orientation,
+            seed=args.seed,
+            layer_tolerance=args.layer_tolerance,
+        )
+        for name in names
+    }
+    origin = origin_of(args, command="build slab")
+    documents = []
+    for name, built in slabs.items():
+        reports = {"slab": built.report, "slab_bulk": built.bulk_report}
+        files: dict[str, str] = {}
+        if not args.dry_run:
+            folder = Path(args.out) / (str(name).replace(":", "-") if len(names) > 1 else "")
+            cells = {"slab": built.slab, "slab_bulk": built.bulk}
+            files = write_cells(folder, cells, reports=reports, origin=origin, format=args.format, force=args.force)
+        documents.append({**built.report, "files": files, "cells": reports})
+    document = documents[0] if len(documents) == 1 else {"slabs": documents}
+    emit(document, as_json=args.json, text="\n\n".join(map(_text, documents)))
+    return 0
+
+
+def _listing(surface: Any) -> dict[str, Any]:
+    from qdip_struct.build.slab import termination_names, terminations
+
+    layers = surface.layers
+    return {
+        "material": surface.sites.name,
+        "plane": list(surface.plane),
+        "uvw": surface.uvw[:2].round(6).tolist(),
+        "period_angstrom": surface.period,
+        "layers_per_period": len(layers),
+        "faces_alike": surface.flips,
+        "terminations": [
+            {
+                "name": name,
+                "formula": layers[k].formula,
+                "charge_e": layers[k].charge,
+                "polar": any(layer.charge for layer in layers),
+                "spacing_above_angstrom": round(
+                    (layers[(k + 1) % len(layers)].height - layers[k].height) % surface.period or surface.period, 6
+                ),
+            }
+            for name, k in zip(termination_names(surface), terminations(surface), strict=True)
+        ],
+    }
+
+
+def _listing_text(document: dict[str, Any]) -> str:
+    rows = [
+        [
+            entry["name"],
+            entry["formula"],
+            entry["charge_e"],
+            "yes" if entry["polar"] else "no",
+            entry["spacing_above_angstrom"],
+        ]
+        for entry in document["terminations"]
+    ]
+    head = (
+        f"{document['material']} {document['plane']}: period {document['period_angstrom']:.4f} Å of "
+        f"{document['layers_per_period']} monolayers, u = {document['uvw'][0]}, v = {document['uvw'][1]}"
+    )
+    return head + "\n\n" + table(["termination", "layer", "charge e", "polar", "to next layer Å"], rows)
+
+
+def _text(document: dict[str, Any]) -> str:
+    from qdip_struct.cli.building import cell_row
+
+    lines = [
+        document["group"],
+        f"faces: top {document['termination_top']} ({document['face_top']}), bottom {document['termination_bottom']} "
+        f"({document['face_bottom']}), {'symmetric' if document['symmetric'] else 'not symmetric'}",
+        f"atoms {document['n_atoms']}, thickness {document['thickness_angstrom']:.3f} Å, area "
+        f"{document['area_angstrom2']:.3f} Å², formula units {document['n_formula_units']:g}, excess "
+        f"{document['excess'] or 'none'}",
+        f"formal charge {document['formal_charge']['total']} e, dipole {document['dipole_e_per_angstrom']:g} e/Å"
+        f"{' (dipolar)' if document['dipolar'] else ''}{', polar plane' if document['polar'] else ''}",
+    ]
+    for entry in document["alloy"]:
+        shares = ", ".join(f"{ion} {share:.4f}" for ion, share in entry["realised"].items())
+        lines.append(f"alloy: {shares} on {entry['n_sites']} sites, correlation error {entry['correlation_error']:.4f}")
+    if not document["files"]:
+        return "\n".join(lines)
+    rows = [cell_row(role, report, document["files"][role]) for role, report in document["cells"].items()]
+    return "\n".join([*lines, "", table(["role", "atoms", "composition", "charge", "nearest Å", "file"], rows)])
