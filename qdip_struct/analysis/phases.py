@@ -98,7 +98,7 @@ def labelled_phases(atoms: "Atoms") -> Phases:
 
 
 def cations_of(phase: str) -> tuple[str, ...] | None:
-    """Elements whose sublattice carries the strain of a phase (B of ABX₃, the cation of a binary); ``None`` if unknown."""
+    """Elements whose sublattice carries the strain: B of ABX₃, the cation of a binary; ``None`` for another name."""
     try:
         formula = parse_formula(phase)
     except UsageError:
