@@ -22,6 +22,8 @@ _WITHOUT_SCF = frozenset({b"FIST", b"EIP", b"NNP", b"IPI"})
 _COMPOSITE = frozenset({b"MIXED", b"EMBED", b"QMMM"})
 _PROPAGATIONS = frozenset({"RT_PROPAGATION", "EHRENFEST_DYN", "REAL_TIME_PROPAGATION"})
 _HARTREE = frozenset({b"a.u.", b"hartree"})
+_AFTER_ENERGY = ("forces", "stress")
+_BEFORE_ENERGY = ("mulliken", "hirshfeld", "dipole")
 _LAST_WORD_FACTS = ("project", "run_type", "multiplicity", "charge", "cutoff", "rel_cutoff")
 
 
@@ -60,6 +62,7 @@ class Segment:
     verdicts: "array[int]" = field(default_factory=lambda: array("b"))
     indices: "array[int]" = field(default_factory=lambda: array("q"))
     last: Evaluation | None = None
+    composite: bool = False
     converged: Evaluation | None = None
     unknown: Evaluation | None = None
     scf: bool | None = None
@@ -196,9 +199,12 @@ class Segment:
         self.verdicts.append(-1 if verdict is None else int(verdict))
         self.indices.append(-1)
         self.last = evaluation
-        if verdict:
+        if method in _COMPOSITE and not self.composite:
+            self.composite, self.converged, self.unknown = True, None, None
+        part = self.composite and method not in _COMPOSITE
+        if verdict and not part:
             self.converged = evaluation
-        elif verdict is None:
+        elif verdict is None and not part:
             self.unknown = evaluation
         self.scf, self._gaps, self._offsets = None, [], {}
 
@@ -216,23 +222,6 @@ class Segment:
             verdict = self.last.converged
         self._part = _both(self._part, verdict)
         return verdict
-
-    def _on_forces(self, line: bytes, offset: int) -> None:
-        if self.last is not None:
-            self.last.offsets["forces"] = offset
-
-    def _on_stress(self, line: bytes, offset: int) -> None:
-        if self.last is not None:
-            self.last.offsets["stress"] = offset
-
-    def _on_mulliken(self, line: bytes, offset: int) -> None:
-        self._offsets["mulliken"] = offset
-
-    def _on_hirshfeld(self, line: bytes, offset: int) -> None:
-        self._offsets["hirshfeld"] = offset
-
-    def _on_dipole(self, line: bytes, offset: int) -> None:
-        self._offsets["dipole"] = offset
 
     def _on_orbitals(self, line: bytes, offset: int) -> None:
         if b"BETA" not in line:
@@ -303,7 +292,18 @@ def _fact(name: str) -> Callable[[Segment, bytes, int], None]:
     return note
 
 
+def _block(name: str) -> Callable[[Segment, bytes, int], None]:
+    def note(segment: Segment, line: bytes, offset: int) -> None:
+        if name not in _AFTER_ENERGY:
+            segment._offsets[name] = offset
+        elif segment.last is not None:
+            segment.last.offsets[name] = offset
+
+    return note
+
+
 _HANDLERS: dict[str, Callable[[Segment, bytes, int], None]] = {
+    **{name: _block(name) for name in (*_AFTER_ENERGY, *_BEFORE_ENERGY)},
     **{name[4:]: method for name, method in vars(Segment).items() if name.startswith("_on_")},
     **{name: _fact(name) for name in _LAST_WORD_FACTS},
 }
