@@ -2,7 +2,9 @@
 
 Lattice constants in Å, temperatures in K, misfit and strain as fractions. In A(B,C)3 the fraction is that of the
 first species on the mixed site. f = (a_matrix - a_dot) / denominator; f > 0 stretches the dot. Both sides come from
-one data set.
+one data set. Also per composition: the strain that an infinite matrix leaves in a spherical dot (isotropic elasticity)
+and the smallest coincidence cell of the two (pseudo-)cubic crystals on --plane. Several --dot and --matrix are screened
+in all pairs; two free sites make a grid.
 
 examples:
   qdip screen --dot PbS --matrix 'CsPb(Br,I)3' --dataset liu2019
@@ -14,9 +16,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from qdip_struct.cli.console import emit, note, table
+from qdip_struct.errors import UsageError
+from qdip_struct.matching.composition_grid import Side
 from qdip_struct.matching.misfit import DENOMINATORS
-from qdip_struct.matching.screening import Screen, Side, screen
+from qdip_struct.matching.nets import parse_plane
+from qdip_struct.matching.screening import Screen, screen
 from qdip_struct.materials.crystals import DEFAULT_DATASET
 
 
@@ -32,6 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dot-lattice", type=float, metavar="A", help="lattice constant of the dot, Å")
     parser.add_argument("--denominator", choices=DENOMINATORS, default="dot", help="what f is divided by (dot)")
     parser.add_argument("--window", type=float, default=0.002, metavar="F", help="|f| of the window, fraction (0.002)")
+    parser.add_argument("--other-points", type=int, default=11, metavar="N", help="points on every other axis (11)")
+    parser.add_argument(
+        "--bowing", action="append", default=[], metavar="Br-I=B", help="bowing of a pair, Å; repeatable"
+    )
+    parser.add_argument("--max-area", type=float, default=400.0, metavar="A2", help="of a coincidence cell, Å² (400)")
+    parser.add_argument("--max-strain", type=float, default=0.03, metavar="F", help="of a coincidence cell (0.03)")
+    parser.add_argument("--plane", default="100", metavar="HKL", help="plane of both crystals (100)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="figure (png, svg or pdf) of one dot in one matrix")
     parser.add_argument(
         "--crystals", action="append", type=Path, default=[], metavar="FILE", help="YAML file that adds crystals"
     )
@@ -39,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Screen every dot in every matrix."""
+    if args.plot and len(args.dot) * len(args.matrix) != 1:
+        raise UsageError("--plot draws one dot in one matrix")
     documents, texts = [], []
     for dot in args.dot:
         for matrix in args.matrix:
@@ -51,14 +68,37 @@ def run(args: argparse.Namespace) -> int:
                 denominator=args.denominator,
                 tolerance=args.window,
                 points=args.points,
+                other_points=args.other_points,
+                bowing=_bowing(args.bowing),
+                plane=parse_plane(args.plane),
+                max_area=args.max_area,
+                max_strain=args.max_strain,
                 files=tuple(args.crystals),
             )
             documents.append(_document(result))
             texts.append(_text(result))
+            if args.plot:
+                from qdip_struct.report.lattice_plots import save_figure, screen_figure
+
+                save_figure(args.plot, screen_figure(result), force=args.force)
     for line in dict.fromkeys(remark for document in documents for remark in document["remarks"]):
         note(line)
     emit(documents[0] if len(documents) == 1 else {"pairs": documents}, as_json=args.json, text="\n\n".join(texts))
     return 0
+
+
+def _bowing(words: list[str]) -> dict[tuple[str, str], float]:
+    found = {}
+    for word in words:
+        pair, equals, value = word.partition("=")
+        one, dash, other = pair.partition("-")
+        try:
+            found[(one.strip(), other.strip())] = float(value)
+        except ValueError:
+            equals = ""
+        if not (equals and dash and one and other):
+            raise UsageError(f"cannot read the bowing '{word}'; expected for example Br-I=0.02")
+    return found
 
 
 def _remarks(result: Screen) -> list[str]:
@@ -69,7 +109,7 @@ def _remarks(result: Screen) -> list[str]:
             "Liu et al. 2019 state the match of PbS near 66 % Br with |f| < 0.2 %: that needs a(PbS) = 5.97 Å, the "
             "value of Ning et al. 2015; with the 5.94 Å of Liu et al. their end points 5.85 and 6.21 Å match at 75 %"
         )
-    return lines
+    return [*lines, *result.assumptions]
 
 
 def _lattice(side: Side) -> str:
@@ -81,7 +121,10 @@ def _side(side: Side, result: Screen) -> dict[str, Any]:
         "name": side.formula.text,
         "a_angstrom": side.a_angstrom,
         "source": side.source,
-        "ends": [{"formula": text, "a_angstrom": a, "uncertainty_angstrom": u} for text, a, u in side.ends],
+        "ends": [
+            {"formula": e.formula, "a_angstrom": e.a_angstrom, "uncertainty_angstrom": e.uncertainty_angstrom}
+            for e in side.ends
+        ],
         "temperature_kelvin": result.temperature_kelvin if side.given_lattice is None else None,
     }
 
@@ -101,9 +144,9 @@ def _document(result: Screen) -> dict[str, Any]:
                 "mismatch": float(result.mismatch[index]),
                 "mismatch_uncertainty": float(result.mismatch_uncertainty[index]),
                 "imposed_strain": float(result.imposed_strain[index]),
-                "dot_strain": None,
-                "match_area_angstrom2": None,
-                "match_strain": None,
+                "dot_strain": float(result.dot_strain[index]),
+                "match_area_angstrom2": float(result.match_area[index]),
+                "match_strain": float(result.match_strain[index]),
             }
         )
     return {
@@ -113,6 +156,11 @@ def _document(result: Screen) -> dict[str, Any]:
         "temperature_kelvin": result.temperature_kelvin,
         "denominator": result.denominator,
         "tolerance": result.tolerance,
+        "plane": result.plane,
+        "models": {
+            "dot_strain": "isotropic sphere in an infinite matrix, f·4G_m/(3K_d + 4G_m)",
+            "match": "smallest coincidence cell of the plane of both crystals; strain of the dot's plane on the matrix",
+        },
         "axes": [
             {"name": axis.name, "side": axis.side, "site": axis.site, "species": axis.species} for axis in result.axes
         ],
@@ -150,7 +198,10 @@ def _text(result: Screen) -> str:
             f"{result.a_dot[i]:.4f}",
             f"{100 * result.mismatch[i]:+.2f}%",
             f"{100 * result.mismatch_uncertainty[i]:.2f}%",
+            None if np.isnan(result.dot_strain[i]) else f"{100 * result.dot_strain[i]:+.2f}%",
+            None if np.isnan(result.match_area[i]) else f"{result.match_area[i]:.1f}",
         )
         for i in range(0, len(result.a_matrix), step)
     ]
-    return "\n".join(lines) + "\n\n" + table(("matrix", "dot", "a matrix Å", "a dot Å", "f", "u(f)"), rows)
+    header = ("matrix", "dot", "a matrix Å", "a dot Å", "f", "u(f)", "dot strain", "cell Å²")
+    return "\n".join(lines) + "\n\n" + table(header, rows)

@@ -3,12 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qdip_struct.errors import UsageError
+from qdip_struct.matching.coincidence import smallest_matches
+from qdip_struct.matching.composition_grid import (
+    Array,
+    Axis,
+    Side,
+    SideName,
+    axis_bowing,
+    composition_axes,
+    elastic_constants,
+    formula_at,
+    grid,
+    lattice_constants,
+    make_side,
+)
 from qdip_struct.matching.misfit import (
     Denominator,
     LatticeCurve,
@@ -17,50 +29,17 @@ from qdip_struct.matching.misfit import (
     misfit_window,
     zero_misfit,
 )
-from qdip_struct.materials.composition import (
-    Formula,
-    MixedLattice,
-    mixed_lattice_constant,
-    parse_formula,
-)
-from qdip_struct.materials.crystals import DEFAULT_DATASET, check_lattice, get_dataset
+from qdip_struct.matching.nets import Net, Plane, surface_net
+from qdip_struct.materials.composition import parse_formula
+from qdip_struct.materials.crystals import DEFAULT_DATASET, Crystal, get_dataset
+from qdip_struct.materials.sites import prototype_sites
 
 MAX_POINTS = 200_001
+CUBIC_TYPES = ("rocksalt", "zincblende", "perovskite", "cscl")
 
 
 @dataclass(frozen=True)
-class Axis:
-    """One composition axis: x is the fraction of the first of two species on a site."""
-
-    side: Literal["dot", "matrix"]
-    site: str
-    species: tuple[str, str]
-
-    @property
-    def name(self) -> str:
-        """For example ``matrix X: Br``."""
-        return f"{self.side} {self.site}: {self.species[0]}"
-
-
-@dataclass(frozen=True)
-class Side:
-    """What is known of the dot or of the matrix before a composition is chosen."""
-
-    formula: Formula
-    source: str
-    ends: tuple[tuple[str, float, float], ...]
-    given_lattice: float | None
-
-    @property
-    def a_angstrom(self) -> float | None:
-        """The lattice constant (Å) where the composition is fixed, else ``None``."""
-        if self.given_lattice is not None:
-            return self.given_lattice
-        return self.ends[0][1] if not self.formula.free else None
-
-
-@dataclass(frozen=True)
-class Match:
+class ZeroMisfit:
     """A composition of zero misfit; ``others`` are the fractions on the other axes."""
 
     fraction: float
@@ -80,18 +59,25 @@ class Window:
 
 @dataclass(frozen=True)
 class Screen:
-    """The result of :func:`screen`: arrays over the grid, last axis of ``fractions`` = composition axes.
+    """The result of :func:`screen`: one entry per grid point in every array.
 
     Parameters
     ----------
     axes
-        Composition axes; the last one is the main axis (``Match.fraction``, ``Window``).
+        Composition axes; the last one is the main axis (``ZeroMisfit.fraction``, ``Window``).
     fractions
         (n, n_axes) fractions of the first species.
     a_dot, a_matrix
         (n,) Å.
     mismatch, mismatch_uncertainty, imposed_strain
         (n,) misfit over the named denominator, its standard uncertainty, and (a_matrix − a_dot)/a_dot.
+    dot_strain
+        (n,) strain left in a spherical dot by an infinite matrix, f·4G_m/(3K_d + 4G_m); NaN where a modulus is unknown.
+    match_area, match_strain
+        (n,) area (Å²) and largest principal strain of the smallest coincidence cell of the two planes; NaN where
+        there is none within the limits.
+    assumptions
+        What was assumed for the moduli.
     """
 
     dot: Side
@@ -100,19 +86,24 @@ class Screen:
     temperature_kelvin: float | None
     denominator: Denominator
     tolerance: float
+    plane: Plane
     axes: tuple[Axis, ...]
-    fractions: NDArray[np.float64]
-    a_dot: NDArray[np.float64]
-    a_matrix: NDArray[np.float64]
-    mismatch: NDArray[np.float64]
-    mismatch_uncertainty: NDArray[np.float64]
-    imposed_strain: NDArray[np.float64]
-    zero_mismatch: tuple[Match, ...]
+    fractions: Array
+    a_dot: Array
+    a_matrix: Array
+    mismatch: Array
+    mismatch_uncertainty: Array
+    imposed_strain: Array
+    dot_strain: Array
+    match_area: Array
+    match_strain: Array
+    zero_mismatch: tuple[ZeroMisfit, ...]
     window: tuple[Window, ...]
+    assumptions: tuple[str, ...]
 
-    def formula_at(self, index: int, side: Literal["dot", "matrix"]) -> str:
+    def formula_at(self, index: int, side: SideName) -> str:
         """The formula of the dot or the matrix at a grid point."""
-        return _fixed(getattr(self, side).formula, side, self.axes, self.fractions[index]).text
+        return formula_at(self.dot if side == "dot" else self.matrix, axes=self.axes, values=self.fractions[index]).text
 
 
 def screen(
@@ -127,6 +118,9 @@ def screen(
     points: int = 101,
     other_points: int = 11,
     bowing: Mapping[tuple[str, str], float] | None = None,
+    plane: Plane = (1, 0, 0),
+    max_area: float = 400.0,
+    max_strain: float = 0.03,
     files: Sequence[Path] = (),
 ) -> Screen:
     """Misfit of a dot in a matrix over every free composition axis.
@@ -142,9 +136,11 @@ def screen(
     tolerance
         \\|f\\| of the window.
     points, other_points
-        Grid points on the main axis and on each other one.
+        Grid points on the main (last) axis and on each other one.
     bowing
         b (Å) per pair of species, see :func:`~qdip_struct.materials.composition.mixed_lattice_constant`.
+    plane, max_area, max_strain
+        Plane of both (pseudo-)cubic crystals, largest area (Å²) and strain of the coincidence cells.
 
     Raises
     ------
@@ -155,143 +151,138 @@ def screen(
         raise UsageError(f"{points} points; expected 1 to {MAX_POINTS}")
     if temperature is None:
         temperature = get_dataset(dataset, files=files).temperature_kelvin
-    formulas: dict[str, Formula] = {"dot": parse_formula(dot), "matrix": parse_formula(matrix)}
-    sides = {
-        "dot": _side(formulas["dot"], dataset, temperature, dot_lattice, files),
-        "matrix": _side(formulas["matrix"], dataset, temperature, None, files),
-    }
-    axes = _axes(formulas, fixed_dot=dot_lattice is not None)
+    inner = make_side(
+        parse_formula(dot),
+        name="dot",
+        dataset=dataset,
+        temperature=temperature,
+        given_lattice=dot_lattice,
+        files=files,
+    )
+    outer = make_side(parse_formula(matrix), name="matrix", dataset=dataset, temperature=temperature, files=files)
+    axes = composition_axes(inner, outer)
     counts = [other_points] * (len(axes) - 1) + [points] if axes else []
     if int(np.prod(counts)) > MAX_POINTS:
         raise UsageError(f"the grid has {int(np.prod(counts))} points; at most {MAX_POINTS}, ask for fewer")
-    grids = [np.linspace(0.0, 1.0, count) if count > 1 else np.array([0.5]) for count in counts]
-    mesh = np.meshgrid(*grids, indexing="ij")
-    fractions = np.stack([m.ravel() for m in mesh], axis=1) if axes else np.zeros((1, 0))
-    a_dot, u_dot = _lattice(sides["dot"], "dot", axes, fractions, bowing or {})
-    a_matrix, u_matrix = _lattice(sides["matrix"], "matrix", axes, fractions, bowing or {})
-    spread = misfit_uncertainty(
-        a_matrix, a_dot=a_dot, matrix_uncertainty=u_matrix, dot_uncertainty=u_dot, denominator=denominator
-    )
-    matches, windows = _closed_form(sides, axes, grids, bowing or {}, denominator, tolerance)
+    lines, fractions = grid(counts)
+    a_dot, u_dot = lattice_constants(inner, axes=axes, fractions=fractions, bowing=bowing or {})
+    a_matrix, u_matrix = lattice_constants(outer, axes=axes, fractions=fractions, bowing=bowing or {})
+    imposed = misfit(a_matrix, a_dot=a_dot)
+    area, strain = _smallest(inner, outer, plane, a_dot, a_matrix, max_area, max_strain)
+    matches, windows = _closed_form(inner, outer, axes, lines, bowing or {}, denominator, tolerance)
     return Screen(
-        dot=sides["dot"],
-        matrix=sides["matrix"],
+        dot=inner,
+        matrix=outer,
         dataset=dataset,
         temperature_kelvin=temperature,
         denominator=denominator,
         tolerance=tolerance,
+        plane=plane,
         axes=axes,
         fractions=fractions,
         a_dot=a_dot,
         a_matrix=a_matrix,
         mismatch=misfit(a_matrix, a_dot=a_dot, denominator=denominator),
-        mismatch_uncertainty=spread,
-        imposed_strain=misfit(a_matrix, a_dot=a_dot),
+        mismatch_uncertainty=misfit_uncertainty(
+            a_matrix, a_dot=a_dot, matrix_uncertainty=u_matrix, dot_uncertainty=u_dot, denominator=denominator
+        ),
+        imposed_strain=imposed,
+        dot_strain=_shared_strain(inner, outer, axes, fractions, imposed),
+        match_area=area,
+        match_strain=strain,
         zero_mismatch=matches,
         window=windows,
+        assumptions=_assumptions(inner, outer),
     )
 
 
-def _side(
-    formula: Formula, dataset: str, temperature: float | None, given: float | None, files: Sequence[Path]
-) -> Side:
-    if given is not None:
-        check_lattice(given, what="--dot-lattice")
-        return Side(formula, f"given: {given:g} Å", ((formula.text, given, 0.0),), given)
-    ends = []
-    sources: list[MixedLattice] = []
-    for _, corner in _corners(formula):
-        mixed = mixed_lattice_constant(corner, dataset=dataset, temperature=temperature, files=files)
-        ends.append((corner.text, mixed.a_angstrom, mixed.uncertainty_angstrom))
-        sources.append(mixed)
-    if len(ends) == 1:
-        return Side(formula, sources[0].source, tuple(ends), None)
-    listed = ", ".join(f"{name} {a:.4g} Å" for name, a, _ in ends)
-    return Side(formula, f"Vegard between {listed} (data set {dataset})", tuple(ends), None)
+def prototype_net(structure_type: str, *, plane: Plane, lattice: float = 1.0) -> Net:
+    """The net of a plane of a cubic prototype with the lattice constant ``lattice`` (Å)."""
+    species = {"A": "Cs", "B": "Pb", "X": "I", "cation": "Pb", "anion": "S"}
+    sites, group, units = prototype_sites(structure_type, species=species, name=structure_type, where=structure_type)
+    crystal = Crystal(
+        name=structure_type,
+        phase="cubic",
+        structure_type=structure_type,
+        space_group=group,
+        lengths=(lattice, lattice, lattice),
+        angles=(90.0, 90.0, 90.0),
+        temperature_kelvin=None,
+        dataset="",
+        source="prototype",
+        doi=None,
+        verified=True,
+        sites=sites,
+        n_formula_units=units,
+    )
+    return surface_net(crystal, plane=plane)
 
 
-def _corners(formula: Formula) -> list[tuple[tuple[int, ...], Formula]]:
-    """Every choice of one species on each free site, first species first."""
-    corners: list[tuple[tuple[int, ...], Formula]] = [((), formula)]
-    for sublattice in formula.free:
-        if len(sublattice.species) != 2:
-            raise UsageError(
-                f"site {sublattice.label} of {formula.text} has {len(sublattice.species)} free species; a screen "
-                "takes two, give amounts for the others"
-            )
-        corners = [
-            ((*choice, index), made.at({sublattice.label: (1.0 - index, float(index))}))
-            for choice, made in corners
-            for index in (0, 1)
-        ]
-    return corners
+def _smallest(
+    inner: Side, outer: Side, plane: Plane, a_dot: Array, a_matrix: Array, max_area: float, max_strain: float
+) -> tuple[Array, Array]:
+    types = [{end.structure_type for end in side.ends} for side in (inner, outer)]
+    if any(len(kinds) != 1 or not kinds <= set(CUBIC_TYPES) for kinds in types):
+        return np.full(a_dot.shape, np.nan), np.full(a_dot.shape, np.nan)
+    nets = [prototype_net(kinds.pop(), plane=plane) for kinds in types]
+    return smallest_matches(
+        nets[0],
+        substrate=nets[1],
+        film_scales=a_dot,
+        substrate_scales=a_matrix,
+        max_area=max_area,
+        max_strain=max_strain,
+    )
 
 
-def _axes(formulas: Mapping[str, Formula], *, fixed_dot: bool) -> tuple[Axis, ...]:
+def _shared_strain(inner: Side, outer: Side, axes: Sequence[Axis], fractions: Array, imposed: Array) -> Array:
+    dot = elastic_constants(inner, axes=axes, fractions=fractions)
+    matrix = elastic_constants(outer, axes=axes, fractions=fractions)
+    if dot is None or matrix is None:
+        return np.full(imposed.shape, np.nan)
+    resistance = 4.0 * matrix[1]
+    shared: Array = imposed * resistance / (3.0 * dot[0] + resistance)
+    return shared
+
+
+def _assumptions(inner: Side, outer: Side) -> tuple[str, ...]:
     found = []
-    sides: tuple[Literal["dot", "matrix"], ...] = ("dot", "matrix")
-    for side in sides:
-        if side == "dot" and fixed_dot:
-            continue
-        for sublattice in formulas[side].free:
-            found.append(Axis(side, sublattice.label, (sublattice.species[0], sublattice.species[1])))
+    for side in (inner, outer):
+        for end in side.ends:
+            if end.moduli is None:
+                found.append(f"no elastic moduli are known for {end.formula}, so the strain of the dot is not given")
+            elif end.moduli.assumption:
+                found.append(f"{end.formula}: {end.moduli.assumption}")
     return tuple(found)
 
 
-def _fixed(formula: Formula, side: str, axes: Sequence[Axis], values: Sequence[float]) -> Formula:
-    chosen = {axis.site: (float(x), 1.0 - float(x)) for axis, x in zip(axes, values, strict=True) if axis.side == side}
-    return formula.at(chosen) if chosen else formula
-
-
-def _lattice(
-    side: Side, name: str, axes: Sequence[Axis], fractions: NDArray[np.float64], bowing: Mapping[tuple[str, str], float]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lattice constants and uncertainties (n,) of one side: multilinear in the fractions, less the bowing."""
-    n = len(fractions)
-    if side.given_lattice is not None:
-        return np.full(n, side.given_lattice), np.zeros(n)
-    own = [index for index, axis in enumerate(axes) if axis.side == name]
-    value, variance = np.zeros(n), np.zeros(n)
-    for (choice, _), (_, a, uncertainty) in zip(_corners(side.formula), side.ends, strict=True):
-        weight = np.ones(n)
-        for index, picked in zip(own, choice, strict=True):
-            weight = weight * (fractions[:, index] if picked == 0 else 1.0 - fractions[:, index])
-        value += weight * a
-        variance += (weight * uncertainty) ** 2
-    for index in own:
-        one, other = axes[index].species
-        bend = bowing.get((one, other), 0.0) or bowing.get((other, one), 0.0)
-        value -= bend * fractions[:, index] * (1.0 - fractions[:, index])
-    return value, np.sqrt(variance)
-
-
 def _closed_form(
-    sides: Mapping[str, Side],
+    inner: Side,
+    outer: Side,
     axes: Sequence[Axis],
-    grids: Sequence[NDArray[np.float64]],
+    lines: Sequence[Array],
     bowing: Mapping[tuple[str, str], float],
     denominator: Denominator,
     tolerance: float,
-) -> tuple[tuple[Match, ...], tuple[Window, ...]]:
+) -> tuple[tuple[ZeroMisfit, ...], tuple[Window, ...]]:
+    """Zero-misfit compositions and windows along the main axis, for every combination on the other axes."""
     if not axes:
         return (), ()
     main, rest = axes[-1], axes[:-1]
-    fixed_side: Literal["dot", "matrix"] = "matrix" if main.side == "dot" else "dot"
-    one, other = main.species
-    bend = bowing.get((one, other), 0.0) or bowing.get((other, one), 0.0)
-    matches: list[Match] = []
+    mixed, still = (inner, outer) if main.side == "dot" else (outer, inner)
+    matches: list[ZeroMisfit] = []
     windows: list[Window] = []
-    mesh = np.meshgrid(*grids[:-1], indexing="ij") if rest else []
-    combinations = np.stack([m.ravel() for m in mesh], axis=1) if rest else np.zeros((1, 0))
+    mesh = [m.ravel() for m in np.meshgrid(*lines[:-1], indexing="ij")] if rest else []
+    combinations = np.stack(mesh, axis=1) if rest else np.zeros((1, 0))
     for values in combinations:
         ends = np.column_stack([np.tile(values, (2, 1)), [[1.0], [0.0]]])
-        first, second = _lattice(sides[main.side], main.side, axes, ends, bowing)[0]
-        lattice = float(_lattice(sides[fixed_side], fixed_side, axes, ends, bowing)[0][0])
-        curve = LatticeCurve(float(first), float(second), bend)
+        first, second = lattice_constants(mixed, axes=axes, fractions=ends, bowing=bowing)[0]
+        lattice = float(lattice_constants(still, axes=axes, fractions=ends, bowing=bowing)[0][0])
+        curve = LatticeCurve(float(first), float(second), axis_bowing(main, bowing))
         others = {axis.name: float(x) for axis, x in zip(rest, values, strict=True)}
         for x in zero_misfit(curve, lattice=lattice):
-            text = _fixed(sides[main.side].formula, main.side, axes, [*values, x]).text
-            matches.append(Match(x, text, lattice, others))
+            text = formula_at(mixed, axes=axes, values=[*values, x]).text
+            matches.append(ZeroMisfit(x, text, lattice, others))
         for start, end in misfit_window(
             curve, lattice=lattice, tolerance=tolerance, mixed=main.side, denominator=denominator
         ):

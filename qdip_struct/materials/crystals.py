@@ -181,7 +181,13 @@ def with_edges(crystal: Crystal, *, edges: Sequence[float]) -> Crystal:
         raise UsageError(f"{crystal.label} is cubic; give one lattice constant, not {len(edges)} different ones")
     text = ", ".join(f"{value:g}" for value in edges)
     return replace(
-        crystal, lengths=lengths, source=f"given: {text} Å", doi=None, verified=False, uncertainty_angstrom=None
+        crystal,
+        lengths=lengths,
+        temperature_kelvin=None,
+        source=f"given: {text} Å",
+        doi=None,
+        verified=False,
+        uncertainty_angstrom=None,
     )
 
 

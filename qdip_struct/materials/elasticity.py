@@ -101,7 +101,7 @@ def isotropic_moduli(
     if not 0.0 < ratio < 0.5:
         raise UsageError(f"Poisson's ratio is {ratio:g}; expected more than 0 and less than 0.5")
     shear = 3.0 * bulk * (1.0 - 2.0 * ratio) / (2.0 * (1.0 + ratio))
-    assumption = f"shear modulus {shear:.2f} GPa from Poisson's ratio {ratio:g}"
+    assumption = f"shear modulus {shear:.2f} GPa, assumed from Poisson's ratio {ratio:g}"
     return Moduli(name, bulk, shear, source, assumption if poisson is None else "")
 
 
