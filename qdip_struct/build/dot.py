@@ -4,7 +4,7 @@ Positions are in the frame of the dot's crystal with the centre of the dot at th
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -18,31 +18,13 @@ from qdip_struct.build.material import Material, occupy
 from qdip_struct.build.parent import CENTERS, TERMINATIONS, Termination, inside, on_parent_lattice
 from qdip_struct.build.regions import report
 from qdip_struct.build.shapes import Ellipsoid, Shape
+from qdip_struct.build.shell import Shell, fill_shell
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.crystals import Crystal
 
 Array = NDArray[Any]
 Center = Literal["auto", "metal", "anion", "a-site", "bond", "void"]
 CENTER_NAMES = ("auto", *CENTERS)
-
-
-@dataclass(frozen=True)
-class Shell:
-    """A shell on the lattice of the core.
-
-    Parameters
-    ----------
-    material
-        Its crystal; only its species are used, the lattice is that of the core.
-    thickness
-        Å.
-    graded
-        Two species of one sublattice: the share of the first falls linearly from 1 at the core to 0 outside.
-    """
-
-    material: Material
-    thickness: float
-    graded: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +64,13 @@ class DotSites:
 
     @property
     def volume(self) -> float:
-        """Volume of the formula units, Å³: half the number of ions of a binary times the volume per formula unit."""
-        return len(self.sites) / len(self.crystal.sites) * self.crystal.volume
+        """Volume of the formula units, Å³: their number times the volume per formula unit of the crystal."""
+        return 2.0 * self.n_units / len(self.crystal.sites) * self.crystal.volume
+
+    @property
+    def n_units(self) -> float:
+        """Formula units: half the number of ions of core and shell, ligands left out."""
+        return int(np.count_nonzero(self.region != "ligand")) / 2
 
 
 def centre_point(crystal: Crystal, *, center: str) -> Array:
@@ -154,10 +141,8 @@ def cut(
     if termination != "site" and not (on_parent_lattice(crystal) and crystal.structure_type == "rocksalt"):
         raise UsageError(f"termination '{termination}' is defined for rock salt dots; {crystal.name} takes 'site'")
     thickness = 0.0 if shell is None else shell.thickness
-    if not (math.isfinite(thickness) and thickness >= 0):
-        raise UsageError(f"the shell is {thickness:g} Å thick; expected a finite thickness of 0 or more")
     origin = centre_point(crystal, center=center)
-    sites = _block(crystal, radius=_reach(shape) + thickness + max(crystal.lengths), origin=origin)
+    sites = block(crystal, radius=_reach(shape) + thickness + max(crystal.lengths), origin=origin)
     rule = termination
 
     def taken(grown: float) -> Array:
@@ -174,7 +159,7 @@ def cut(
     picked = occupy(sites.take(chosen), fractions=core.fractions, seed=seed)
     region = np.where(within_core[chosen], "dot", "shell").astype("U9")
     if shell is not None:
-        picked = _fill_shell(picked, region=region, shape=shape, shell=shell, seed=seed)
+        picked = fill_shell(picked, region=region, shape=shape, shell=shell, seed=seed)
     return DotSites(picked, region, shape, crystal, center, termination, _grown(shape, by=thickness))
 
 
@@ -185,7 +170,7 @@ def _reach(shape: Shape) -> float:
     return float(np.linalg.norm(shape.corners, axis=1).max())
 
 
-def _block(crystal: Crystal, *, radius: float, origin: Array) -> SiteCell:
+def block(crystal: Crystal, *, radius: float, origin: Array) -> SiteCell:
     """All sites of the crystal within ``radius`` of ``origin``, relative to it."""
     unit = sites_of_crystal(crystal)
     heights = 1.0 / np.linalg.norm(np.linalg.inv(unit.cell), axis=0)
@@ -223,29 +208,6 @@ def _grown(shape: Shape, *, by: float) -> Shape:
     return replace(shape, distances=tuple(d + by for d in shape.distances))
 
 
-def _fill_shell(sites: SiteCell, *, region: Array, shape: Shape, shell: Shell, seed: int) -> SiteCell:
-    """Give the shell's sites the shell's species, graded or mixed at random."""
-    species = sites.species.astype("U2")
-    outer = region == "shell"
-    template = sites_of_crystal(shell.material.crystal)
-    for name in ("cation", "anion"):
-        own = template.species[template.sublattice == name]
-        if not len(own):
-            raise UsageError(f"{shell.material.name} is no binary compound and cannot be a shell")
-        species[outer & (sites.sublattice == name)] = own[0]
-    members = np.flatnonzero(outer)
-    filled = replace(sites, species=species)
-    mixed = occupy(filled.take(members), fractions=shell.material.fractions, seed=seed)
-    species[members] = mixed.species
-    if shell.graded is not None:
-        first, second = shell.graded
-        rng = np.random.default_rng(seed)
-        slots = members[np.isin(species[members], (first, second))]
-        depth = np.clip(shape.height(sites.positions[slots]) / shell.thickness, 0.0, 1.0)
-        species[slots] = np.where(rng.random(len(slots)) < 1.0 - depth, first, second)
-    return replace(filled, species=species)
-
-
 def dot_atoms(dot: DotSites) -> Atoms:
     """The dot's atoms around the origin, without a cell, with arrays ``region``, ``phase``, ``dot`` and the others."""
     atoms = to_atoms(replace(dot.sites, name=dot.crystal.name))
@@ -275,7 +237,7 @@ def in_vacuum(atoms: Atoms, *, vacuum: float) -> Atoms:
     return boxed
 
 
-def dot_report(atoms: Atoms, *, dot: DotSites, changes: list[Mapping[str, Any]], seed: int) -> dict[str, Any]:
+def dot_report(atoms: Atoms, *, dot: DotSites, changes: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
     """The report of a free dot: :func:`qdip_struct.build.regions.report` and the realised size."""
     return report(
         atoms,
@@ -286,7 +248,41 @@ def dot_report(atoms: Atoms, *, dot: DotSites, changes: list[Mapping[str, Any]],
         center=dot.center,
         termination={"name": dot.termination, "meaning": TERMINATIONS[dot.termination]},
         lattice_angstrom={"dot": dot.crystal.a_angstrom},
-        n_formula_units_dot=len(dot.sites) / 2,
+        n_formula_units_dot=dot.n_units,
         equivalent_diameter_angstrom=(6.0 / math.pi * dot.volume) ** (1.0 / 3.0),
         extent_angstrom=np.ptp(atoms.positions, axis=0).tolist(),
     )
+
+
+def scale_for(
+    core: Material,
+    *,
+    shape: Shape,
+    n_atoms: int,
+    center: Center = "auto",
+    termination: Termination = "site",
+    shell: Shell | None = None,
+) -> float:
+    """Factor by which ``shape`` must be scaled so that the cut holds as nearly ``n_atoms`` ions as it can.
+
+    Raises
+    ------
+    UsageError
+        If ``n_atoms`` is below 2.
+    """
+    if n_atoms < 2:
+        raise UsageError(f"a dot of {n_atoms} atoms is none; give 2 or more")
+
+    def count(factor: float) -> int:
+        try:
+            return len(cut(core, shape=shape.scaled(factor), center=center, termination=termination, shell=shell).sites)
+        except UsageError:
+            return 0
+
+    low, high = 0.0, (n_atoms * core.crystal.volume / len(core.crystal.sites) / shape.volume) ** (1.0 / 3.0)
+    while count(high) < n_atoms:
+        low, high = high, high * 1.3
+    for _ in range(24):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if count(middle) < n_atoms else (low, middle)
+    return low if low > 0 and n_atoms - count(low) < count(high) - n_atoms else high

@@ -9,7 +9,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from qdip_struct.build.dot import CENTER_NAMES, Center, DotSites, Shell, cut, dot_atoms
+from qdip_struct.build.arrangement import Arrangement, centres_of, spacings
+from qdip_struct.build.dot import CENTER_NAMES, Center, DotSites, cut, dot_atoms
 from qdip_struct.build.host import Host, centre_in, check_cells, host_of
 from qdip_struct.build.insert import cavity_by_hull, cavity_on_parent, continues_parent, crowded
 from qdip_struct.build.material import Material
@@ -17,15 +18,16 @@ from qdip_struct.build.molecules import Orientation
 from qdip_struct.build.neighbours import nearest
 from qdip_struct.build.neutrality import Neutral, Rule, neutralise
 from qdip_struct.build.parent import TERMINATIONS, Termination, on_parent_lattice
-from qdip_struct.build.regions import formal_charges, report
+from qdip_struct.build.regions import INTERFACE_DEPTH, formal_charges, mark_interface, report
 from qdip_struct.build.shapes import Shape, make_shape
+from qdip_struct.build.shell import Shell
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.crystals import Crystal
 
 Array = NDArray[Any]
 Mode = Literal["auto", "coherent", "insert"]
-INTERFACE_DEPTH = 3.5
-"""Atoms with an atom of the other side within this distance (Å) are labelled ``interface``."""
+DOTS_APART = 4.0
+"""Atoms of different dots must be farther apart than this (Å)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,33 +46,6 @@ class Embedded:
     report: dict[str, Any]
 
 
-def mark_interface(atoms: Atoms, *, depth: float = INTERFACE_DEPTH) -> Atoms:
-    """Label ``interface`` all atoms of dot or matrix with an atom of the other side within ``depth`` Å; in place.
-
-    A molecule belongs to the interface when one of its atoms does.
-
-    Raises
-    ------
-    UsageError
-        If the depth is not a finite length of 0 or more.
-    """
-    if not (math.isfinite(depth) and depth >= 0):
-        raise UsageError(f"the interface depth is {depth:g} Å; expected a finite length of 0 or more")
-    owner, region, molecule = (atoms.get_array(name) for name in ("dot", "region", "molecule"))
-    here, there = np.flatnonzero(owner >= 0), np.flatnonzero(owner < 0)
-    cell, pbc, points = atoms.cell.array, atoms.pbc, atoms.positions
-    near, _ = nearest(points[there], targets=points[here], cell=cell, pbc=pbc, cutoff=depth)
-    outer = there[np.isfinite(near)]
-    near, _ = nearest(points[here], targets=points[outer], cell=cell, pbc=pbc, cutoff=depth)
-    region[outer] = "interface"
-    region[here[np.isfinite(near)]] = "interface"
-    touched = np.unique(molecule[(region == "interface") & (molecule >= 0)])
-    if len(touched):
-        region[np.isin(molecule, touched)] = "interface"
-    atoms.set_array("region", region)
-    return atoms
-
-
 def embed_dot(
     dot: Crystal | Material | Atoms,
     matrix: Crystal | Material | Atoms,
@@ -84,7 +59,7 @@ def embed_dot(
     absolute: bool = False,
     mode: Mode = "auto",
     center: Center = "auto",
-    positions: Sequence[Sequence[float]] = ((0.5, 0.5, 0.5),),
+    positions: Sequence[Sequence[float]] | Arrangement = ((0.5, 0.5, 0.5),),
     termination: Termination | None = None,
     shell: Shell | None = None,
     neutral: Neutral = "strict",
@@ -121,7 +96,8 @@ def embed_dot(
         See :data:`qdip_struct.build.parent.CENTERS` and :data:`~qdip_struct.build.parent.TERMINATIONS`; default
         ``BX2`` for rock salt on a matrix of metal corners, ``site`` for other crystals.
     positions
-        Centre of each dot in fractions of the box; each moves to the nearest point of the kind ``center``.
+        Centre of each dot in fractions of the box, or a rule (:mod:`qdip_struct.build.arrangement`); each moves to the
+        nearest point of the kind ``center``.
     shell
         Shell around the core.
     neutral, rule, seed
@@ -161,38 +137,45 @@ def embed_dot(
         natural: Termination = "BX2" if _takes_bx2(core, host=host) else "site"
         sites = cut(core, shape=body, center=center, termination=termination or natural, shell=shell, seed=seed)
         guest, kind = dot_atoms(sites), sites.center
-    _check_room(guest, cell=host.cell, turn=turn, margin=0.0 if len(positions) > 1 else host.lattice)
-    centres = np.array([centre_in(host, center=kind, fraction=point) for point in positions])
+    _check_room(guest, cell=host.cell, turn=turn, margin=host.lattice)
+    volume = _volume(guest, sites=sites)
+    if isinstance(positions, Arrangement):
+        around = 2.0 * float(np.linalg.norm(guest.positions, axis=1).max()) + host.lattice
+        fractions = centres_of(positions, cell=host.cell, diameter=around, volume=volume, seed=seed)
+    else:
+        fractions = np.array(positions, dtype=float).reshape(-1, 3)
+    centres = np.array([centre_in(host, center=kind, fraction=point) for point in fractions])
 
+    continued = sites is not None and continues_parent(sites, host=host, rotation=turn)
     gone = np.zeros(len(host.sites), dtype=bool)
     guests: list[Atoms] = []
     for number, centre in enumerate(centres):
         placed = guest.copy()
         placed.positions = guest.positions @ turn.T + centre
         placed.set_array("dot", np.full(len(placed), number))
-        if sites is not None and continues_parent(sites, host=host, rotation=turn):
+        if sites is not None and continued:
             gone |= cavity_on_parent(sites, host=host, centre=centre, rotation=turn)
         else:
             gone |= cavity_by_hull(placed, host=host, centre=centre)
         if not coherent:
             gone |= crowded(placed, host=host, centre=centre, among=~gone)
         guests.append(placed)
-    atoms = _joined(guests, host.atoms[~gone[host.site_of_atom]], cell=host.cell)
+    _check_apart(guests, cell=host.cell)
+    atoms = joined(guests, host.atoms[~gone[host.site_of_atom]], cell=host.cell)
     atoms, changes = neutralise(
         atoms, centres=centres, facets=body.facets @ turn.T, neutral=neutral, rule=rule, seed=seed
     )
     mark_interface(atoms, depth=interface_depth)
-    volume = _volume(guest, sites=sites) * len(centres)
-    box = abs(float(np.linalg.det(host.cell)))
+    size = (6.0 / math.pi * volume) ** (1.0 / 3.0)
     content = report(
         atoms,
-        volume_fraction=volume / box,
+        volume_fraction=volume * len(centres) / abs(float(np.linalg.det(host.cell))),
         changes=changes,
         seed=seed,
         mode="coherent" if coherent else "insert",
         shape=body.name if sites is not None else "given",
         center=kind,
-        termination=None if sites is None else {"name": sites.termination, "meaning": TERMINATIONS[sites.termination]},
+        termination=None if sites is None else _termination(sites, continued=continued),
         neutral=neutral,
         rule=rule,
         rotation=turn.tolist(),
@@ -200,7 +183,8 @@ def embed_dot(
         n_dots=len(centres),
         dot_centers_angstrom=np.round(centres, 6).tolist(),
         n_formula_units_dot=_units(guest),
-        equivalent_diameter_angstrom=(6.0 / math.pi * volume / len(centres)) ** (1.0 / 3.0),
+        equivalent_diameter_angstrom=size,
+        spacing_angstrom=spacings(centres, cell=host.cell, diameter=size),
         extent_angstrom=np.ptp(guest.positions, axis=0).tolist(),
         interface_depth_angstrom=interface_depth,
     )
@@ -258,6 +242,25 @@ def _check_room(guest: Atoms, *, cell: Array, turn: Array, margin: float) -> Non
             )
 
 
+def _termination(sites: DotSites, *, continued: bool) -> dict[str, str]:
+    """Name of the border rule and what it means for this dot in this matrix."""
+    if continued:
+        return {"name": sites.termination, "meaning": TERMINATIONS[sites.termination]}
+    free = "dot and matrix share no parent lattice here: the dot is cut by this rule, the matrix ends where ions touch"
+    return {"name": sites.termination, "meaning": free}
+
+
+def _check_apart(guests: list[Atoms], *, cell: Array) -> None:
+    """Refuse dots whose atoms touch."""
+    for number, guest in enumerate(guests[1:], start=1):
+        others = np.concatenate([other.positions for other in guests[:number]])
+        near, _ = nearest(guest.positions, targets=others, cell=cell, pbc=np.ones(3, dtype=bool), cutoff=DOTS_APART)
+        if np.isfinite(near).any():
+            raise UsageError(
+                f"two dots come within {near.min():.2f} Å of each other; give a larger box, fewer or smaller dots"
+            )
+
+
 def _units(guest: Atoms) -> float:
     """Formula units of a dot of a binary compound: half the number of its ions."""
     outside = np.count_nonzero(guest.get_array("region") == "ligand")
@@ -273,7 +276,7 @@ def _volume(guest: Atoms, *, sites: DotSites | None) -> float:
     return float(ConvexHull(guest.positions).volume)
 
 
-def _joined(guests: list[Atoms], host: Atoms, *, cell: Array) -> Atoms:
+def joined(guests: list[Atoms], host: Atoms, *, cell: Array) -> Atoms:
     """Dots, then matrix, in the matrix's cell; molecules keep different numbers."""
     parts, offset = [*guests, host], 0
     for part in parts:

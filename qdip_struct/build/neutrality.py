@@ -86,7 +86,7 @@ def _first_of(free: Array, keys: tuple[Array, ...]) -> int:
     return int(free[left[0]])
 
 
-def _pick(centred: Array, *, ranks: Array, facets: Array, count: int, rng: np.random.Generator) -> Array:
+def pick(centred: Array, *, ranks: Array, facets: Array, count: int, rng: np.random.Generator) -> Array:
     """Take whole classes of ``ranks`` in ascending order, and spread the rest over the last class."""
     order = np.lexsort(np.round(centred, 3).T)
     chosen: list[Array] = []
@@ -206,7 +206,7 @@ def _correct(
     if len(candidates) < swaps:
         rest += (swaps - len(candidates)) * step
         swaps = len(candidates)
-    picked = candidates[_pick(centred[candidates], ranks=ranks, facets=facets, count=swaps, rng=rng)] if swaps else []
+    picked = candidates[pick(centred[candidates], ranks=ranks, facets=facets, count=swaps, rng=rng)] if swaps else []
     changes = []
     for index in picked:
         changes.append(_change("swap", atoms, index=index, to=name, charge=sign * step, number=number, reason=reason))
@@ -225,7 +225,7 @@ def _correct(
             "the border to remove; another size, centre or termination, or --neutral report, will do"
         )
     distance, _ = nearest(positions[pool], targets=positions[here], cell=cell, pbc=pbc, cutoff=BORDER)
-    gone = pool[_pick(centred[pool], ranks=np.round(distance, 2), facets=facets, count=rest, rng=rng)]
+    gone = pool[pick(centred[pool], ranks=np.round(distance, 2), facets=facets, count=rest, rng=rng)]
     removed: list[int] = []
     for index in gone:
         whole = [int(index)] if molecule[index] < 0 else np.flatnonzero(molecule == molecule[index]).tolist()

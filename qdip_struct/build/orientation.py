@@ -80,7 +80,7 @@ def from_relation(
     return _tidy(frames[1] @ frames[0].T)
 
 
-def parse_rotation(text: str, *, dot: Crystal, matrix: Crystal) -> tuple[Array, bool]:
+def parse_rotation(text: str, *, dot: Crystal | None, matrix: Crystal | None) -> tuple[Array, bool]:
     """Read a rotation from the command line.
 
     ``AXIS,DEG`` such as ``001,45`` or ``1 1 0,30``; ``euler:F1,F,F2``; or the orientation relation
@@ -103,6 +103,8 @@ def parse_rotation(text: str, *, dot: Crystal, matrix: Crystal) -> tuple[Array, 
         if "||" in words or "∥" in words:
             sides = re.split(r"\|\||∥", words)
             found = [re.fullmatch(r"\s*\(([^)]+)\)\s*\[([^\]]+)\]\s*", side) for side in sides]
+            if dot is None or matrix is None:
+                raise UsageError("an orientation relation needs crystals, not files; give an axis and an angle")
             if len(found) != 2 or any(side is None for side in found):
                 raise UsageError(f"cannot read '{text}'; an orientation relation is (022)[11-1]||(2-24)[20-1]")
             parts = [parse_indices(group) for side in found if side is not None for group in side.groups()]

@@ -16,6 +16,7 @@ Arrays on every built ``ase.Atoms``, all of length n and kept by extxyz:
 Charges and valence electrons are the ones a CP2K user expects: whole ions, GTH-PBE default valences.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -24,7 +25,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from qdip_struct.build.neighbours import minimum_distance
+from qdip_struct.build.neighbours import minimum_distance, nearest
 from qdip_struct.errors import UsageError
 
 FORMAL_CHARGES: dict[str, int] = {
@@ -52,6 +53,9 @@ VALENCE_ELECTRONS: dict[str, int] = {
     **dict.fromkeys(("Ga", "In"), 13),
 }
 """Electrons that the default GTH-PBE pseudopotential of each element leaves in the calculation."""
+
+INTERFACE_DEPTH = 3.5
+"""Atoms with an atom of the other side within this distance (Å) are labelled ``interface``."""
 
 Array = NDArray[Any]
 
@@ -135,6 +139,33 @@ def electrons_of(atoms: Atoms, *, valence: Mapping[str, int] | None = None) -> i
 def regions_of(atoms: Atoms) -> dict[str, int]:
     """Number of atoms in each region, names in alphabetical order."""
     return dict(sorted(Counter(atoms.get_array("region").tolist()).items()))
+
+
+def mark_interface(atoms: Atoms, *, depth: float = INTERFACE_DEPTH) -> Atoms:
+    """Label ``interface`` all atoms of dot or matrix with an atom of the other side within ``depth`` Å; in place.
+
+    A molecule belongs to the interface when one of its atoms does.
+
+    Raises
+    ------
+    UsageError
+        If the depth is not a finite length of 0 or more.
+    """
+    if not (math.isfinite(depth) and depth >= 0):
+        raise UsageError(f"the interface depth is {depth:g} Å; expected a finite length of 0 or more")
+    owner, region, molecule = (atoms.get_array(name) for name in ("dot", "region", "molecule"))
+    here, there = np.flatnonzero(owner >= 0), np.flatnonzero(owner < 0)
+    cell, pbc, points = atoms.cell.array, atoms.pbc, atoms.positions
+    near, _ = nearest(points[there], targets=points[here], cell=cell, pbc=pbc, cutoff=depth)
+    outer = there[np.isfinite(near)]
+    near, _ = nearest(points[here], targets=points[outer], cell=cell, pbc=pbc, cutoff=depth)
+    region[outer] = "interface"
+    region[here[np.isfinite(near)]] = "interface"
+    touched = np.unique(molecule[(region == "interface") & (molecule >= 0)])
+    if len(touched):
+        region[np.isin(molecule, touched)] = "interface"
+    atoms.set_array("region", region)
+    return atoms
 
 
 def report(

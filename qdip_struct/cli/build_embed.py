@@ -10,69 +10,150 @@ example:
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qdip_struct.cli.console import emit
+from qdip_struct.cli.dot_options import (
+    add_dot_options,
+    add_file_options,
+    parameters_of,
+    shape_of,
+    shell_of,
+    whole_numbers,
+)
 from qdip_struct.errors import UsageError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from qdip_struct.build.arrangement import Arrangement
+    from qdip_struct.build.material import Material
+    from qdip_struct.build.shapes import Shape
+    from qdip_struct.build.shell import Shell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--dot", required=True, metavar="NAME", help="crystal of the dot, NAME or NAME:phase")
-    parser.add_argument("--matrix", required=True, metavar="NAME", help="crystal of the matrix, NAME or NAME:phase")
-    parser.add_argument("--dataset", help="data set of both crystals (see 'qdip materials')")
-    parser.add_argument("--shape", default="sphere", help="sphere, cube, ... (default sphere)")
-    parser.add_argument("--diameter", type=float, default=30.0, metavar="Å", help="diameter in Å; edge of a cube")
-    parser.add_argument("--cells", default="8,8,8", metavar="N,N,N", help="parent cells of the box (default 8,8,8)")
-    parser.add_argument("--lattice", type=float, metavar="Å", help="lattice constant of the parent lattice, Å")
+    parser.add_argument("--dot", required=True, metavar="NAME", help="NAME[:phase], a mixture, or a file with a dot")
+    parser.add_argument("--matrix", required=True, metavar="NAME", help="NAME[:phase], a mixture, or a structure file")
+    parser.add_argument("--cells", default="8,8,8", metavar="N,N,N", help="conventional cells (default 8,8,8)")
+    parser.add_argument("--lattice", type=float, metavar="A", help="(pseudo-)cubic lattice constant of the matrix, Å")
     parser.add_argument("--a-site", default="molecule", metavar="ION", help="'molecule', or one ion for MA and FA: Cs")
-    parser.add_argument("--center", default="auto", choices=("auto", "metal", "anion", "a-site", "bond", "void"))
-    parser.add_argument("--termination", choices=("BX2", "AX", "cells", "site"))
-    parser.add_argument("--neutral", default="strict", choices=("strict", "report", "off"))
-    parser.add_argument("--rule", default="swap", choices=("swap", "vacancy"), help="what neutrality changes")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides between equal sites (default 0)")
-    parser.add_argument(
-        "--format", choices=("extxyz", "cif", "vasp", "xyz", "cp2k"), help="default: by the file's ending"
+    parser.add_argument("--orientation", default="antiparallel", help="of molecules: antiparallel, parallel, random")
+    add_dot_options(parser)
+    group = parser.add_argument_group("how it is put in")
+    group.add_argument("--dot-lattice", type=float, metavar="A", help="lattice constant of the dot, Å: cut and insert")
+    group.add_argument(
+        "--rotate", metavar="HOW", help="AXIS,DEG (001,45), euler:F1,F,F2, or (hkl)[uvw]||(hkl)[uvw]: cut and insert"
     )
-
-
-def whole_numbers(text: str, *, what: str) -> tuple[int, ...]:
-    """Whole numbers separated by commas, else :class:`UsageError`."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"{what} is '{text}'; expected whole numbers separated by commas, for example 8,8,8") from None
+    group.add_argument("--mode", default="auto", choices=("auto", "coherent", "insert"))
+    group.add_argument("--neutral", default="strict", choices=("strict", "report", "off"))
+    group.add_argument("--rule", default="swap", choices=("swap", "vacancy"), help="what neutrality changes")
+    group.add_argument("--interface-depth", type=float, default=3.5, metavar="A", help="label within, Å (default 3.5)")
+    many = parser.add_argument_group("several dots in one matrix")
+    many.add_argument("--array", metavar="N,N,N", help="periodic array of N × N × N equal dots")
+    many.add_argument("--random", type=int, metavar="N", help="N dots at random places that do not overlap")
+    many.add_argument("--volume-fraction", type=float, metavar="F", help="random dots up to this fraction, 0-1")
+    many.add_argument("--spacing", type=float, default=0.0, metavar="A", help="least matrix between dots, Å")
+    add_file_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Build, write, print."""
     from qdip_struct.build.embed import embed_dot
-    from qdip_struct.build.material import material
     from qdip_struct.build.store import write_structure
     from qdip_struct.files import provenance
 
+    dot, matrix = (_body(spec, dataset=args.dataset) for spec in (args.dot, args.matrix))
+    turn, absolute = _rotation(args.rotate, dot=dot, matrix=matrix)
+    shell = shell_of(args)
     built = embed_dot(
-        material(args.dot, dataset=args.dataset),
-        material(args.matrix, dataset=args.dataset),
-        shape=args.shape,
-        diameter=args.diameter,
+        dot,
+        matrix,
+        shape=_sized(args, dot=dot, shell=shell),
         cells=whole_numbers(args.cells, what="--cells"),
         lattice=args.lattice,
+        dot_lattice=args.dot_lattice,
+        rotate=turn,
+        absolute=absolute,
+        mode=args.mode,
         center=args.center,
+        positions=_positions(args),
         termination=args.termination,
+        shell=shell,
         neutral=args.neutral,
         rule=args.rule,
         a_site=args.a_site,
+        orientation=args.orientation,
         seed=args.seed,
+        interface_depth=args.interface_depth,
     )
     path = args.out or Path("embedded.extxyz")
-    skip = ("out", "force", "json", "config", "debug")
-    parameters = {key: value for key, value in sorted(vars(args).items()) if key not in skip}
-    origin = provenance("build embed", parameters, seed=args.seed)
+    origin = provenance("build embed", parameters_of(args), seed=args.seed)
     write_structure(path, built.atoms, provenance=origin, report=built.report, force=args.force, format=args.format)
     emit({"file": str(path), **built.report}, as_json=args.json, text=summary(path, built.report))
     return 0
+
+
+def _body(spec: str, *, dataset: str | None) -> "Material | Atoms":
+    """A structure file when there is one of that name, else a material."""
+    from qdip_struct.build.material import material
+    from qdip_struct.build.store import read_structure
+
+    path = Path(spec)
+    if path.suffix and (path.is_file() or path.suffix in (".extxyz", ".xyz", ".cif", ".vasp")):
+        return read_structure(path)
+    return material(spec, dataset=dataset)
+
+
+def _rotation(text: str | None, *, dot: "Material | Atoms", matrix: "Material | Atoms") -> tuple[Any, bool]:
+    from qdip_struct.build.material import Material
+    from qdip_struct.build.orientation import parse_rotation
+
+    if text is None:
+        return None, False
+    crystals = [body.crystal if isinstance(body, Material) else None for body in (dot, matrix)]
+    return parse_rotation(text, dot=crystals[0], matrix=crystals[1])
+
+
+def _sized(args: argparse.Namespace, *, dot: "Material | Atoms", shell: "Shell | None") -> "Shape":
+    """The shape, scaled to a number of atoms where one is asked for."""
+    from qdip_struct.build.dot import scale_for
+    from qdip_struct.build.material import Material
+
+    shape = shape_of(args)
+    if args.atoms is None:
+        return shape
+    if not isinstance(dot, Material):
+        raise UsageError("a dot from a file has its size; leave --atoms out")
+    return shape.scaled(
+        scale_for(
+            dot,
+            shape=shape,
+            n_atoms=args.atoms,
+            center=args.center,
+            termination=args.termination or "site",
+            shell=shell,
+        )
+    )
+
+
+def _positions(args: argparse.Namespace) -> "Sequence[Sequence[float]] | Arrangement":
+    from qdip_struct.build.arrangement import Arrangement
+
+    asked = [name for name in ("array", "random", "volume_fraction") if getattr(args, name) is not None]
+    if len(asked) > 1:
+        raise UsageError("give one of --array, --random and --volume-fraction")
+    if not asked:
+        return ((0.5, 0.5, 0.5),)
+    if args.array is not None:
+        counts = whole_numbers(args.array, what="--array")
+        if len(counts) != 3:
+            raise UsageError(f"--array is '{args.array}'; expected three whole numbers, for example 2,2,2")
+        return Arrangement("array", counts=(counts[0], counts[1], counts[2]))
+    return Arrangement("random", n=args.random, volume_fraction=args.volume_fraction, spacing=args.spacing)
 
 
 def summary(path: Path, content: dict[str, Any]) -> str:
@@ -87,8 +168,15 @@ def summary(path: Path, content: dict[str, Any]) -> str:
         f"volume fraction of the dot: {content['volume_fraction']:.4f}, "
         f"diameter of the sphere of that volume: {content['equivalent_diameter_angstrom']:.2f} Å",
         f"shortest distance: {content['min_distance_angstrom']:.3f} Å",
-        f"termination: {content['termination']['meaning']}",
     ]
+    if content["termination"] is not None:
+        lines.append(f"border: {content['termination']['meaning']}")
+    if content["n_dots"] > 1:
+        spacing = content["spacing_angstrom"]
+        lines.append(
+            f"{content['n_dots']} dots; spacing / Å: "
+            + ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in spacing.items())
+        )
     kinds = Counter((change["action"], change["from"], change["to"]) for change in content["changes"])
     if kinds:
         done = ", ".join(

@@ -1,0 +1,171 @@
+"""Put a dot on a slab surface, or bury a layer of dots under an overgrown layer.
+
+Lengths in Å. The slab is a (100) slab of --matrix with --cells parent cells, or --slab FILE with vacuum along z. With
+--overgrown N the dots stand on that slab, share its lattice, and N more cells of the matrix grow over them.
+
+examples:
+  qdip build attach --dot PbS --shape cube --diameter 18 --matrix CsPbBr3 --cells 6,6,3 --facet 100 -o attached.extxyz
+  qdip build attach --dot PbS --shape cube --diameter 18 --matrix CsPbBr3 --cells 6,6,2 --overgrown 5 -o buried.extxyz
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qdip_struct.cli.console import emit
+from qdip_struct.cli.dot_options import (
+    add_dot_options,
+    add_file_options,
+    numbers,
+    parameters_of,
+    shape_of,
+    shell_of,
+    whole_numbers,
+)
+from qdip_struct.errors import UsageError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from qdip_struct.build.embed import Embedded
+    from qdip_struct.build.material import Material
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--dot", required=True, metavar="NAME", help="NAME[:phase] or a mixture such as PbS0.5Se0.5")
+    parser.add_argument("--matrix", metavar="NAME", help="cubic perovskite of the slab, NAME[:phase] or a mixture")
+    parser.add_argument("--cells", default="6,6,3", metavar="N,N,N", help="parent cells of the slab (default 6,6,3)")
+    parser.add_argument("--lattice", type=float, metavar="A", help="lattice constant of the matrix, Å")
+    parser.add_argument("--slab", type=Path, metavar="FILE", help="slab from a file instead of --matrix")
+    parser.add_argument("--top", default="BX2", choices=("BX2", "AX"), help="upper surface of the slab (default BX2)")
+    parser.add_argument("--a-site", default="molecule", metavar="ION", help="'molecule', or one ion for MA and FA: Cs")
+    add_dot_options(parser)
+    group = parser.add_argument_group("attached dot")
+    group.add_argument(
+        "--dot-lattice", type=float, metavar="A", help="lattice constant of the dot, Å (default its own)"
+    )
+    group.add_argument(
+        "--facet", default="100", metavar="HKL", help="facet of the dot that faces the slab (default 100)"
+    )
+    group.add_argument("--twist", type=float, default=0.0, metavar="DEG", help="rotation about the normal, degrees")
+    group.add_argument(
+        "--registry", default="continuation", help="continuation (default), metal, hollow, or fractions such as 0.5,0"
+    )
+    group.add_argument("--gap", type=float, metavar="A", help="layer to layer, Å (default: until ions touch)")
+    group.add_argument(
+        "--surface", default="stoichiometric", choices=("as-cut", "stoichiometric", "metal-rich"), help="of the dot"
+    )
+    group.add_argument("--ligand", metavar="X", help="halide that makes the dot neutral")
+    buried = parser.add_argument_group("buried dots")
+    buried.add_argument("--overgrown", type=int, metavar="N", help="cells of the matrix grown over the slab and dots")
+    buried.add_argument("--array", default="1,1", metavar="N,N", help="buried dots along x and y (default 1,1)")
+    parser.add_argument("--vacuum", type=float, default=20.0, metavar="A", help="above everything, Å (default 20)")
+    add_file_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build, write, print."""
+    from qdip_struct.build.material import material
+    from qdip_struct.build.store import write_structure
+    from qdip_struct.files import provenance
+
+    if (args.matrix is None) == (args.slab is None):
+        raise UsageError("give the slab by --matrix or by --slab, one of them")
+    dot = material(args.dot, dataset=args.dataset)
+    built = _attached(args, dot=dot) if args.overgrown is None else _buried(args, dot=dot)
+    path = args.out or Path("attached.extxyz")
+    origin = provenance("build attach", parameters_of(args), seed=args.seed)
+    write_structure(path, built.atoms, provenance=origin, report=built.report, force=args.force, format=args.format)
+    emit({"file": str(path), **built.report}, as_json=args.json, text=_summary(path, built.report))
+    return 0
+
+
+def _attached(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
+    from qdip_struct.build.attach import attach_dot
+    from qdip_struct.build.dot import cut
+    from qdip_struct.build.orientation import parse_indices
+    from qdip_struct.build.passivation import passivate
+
+    core = dot if args.dot_lattice is None else dot.at(lattice=args.dot_lattice)
+    raw = cut(
+        core,
+        shape=shape_of(args),
+        center=args.center,
+        termination=args.termination or "site",
+        shell=shell_of(args),
+        seed=args.seed,
+    )
+    finished, changes = passivate(raw, surface=args.surface, ligand=args.ligand, seed=args.seed)
+    registry: Any = args.registry
+    if "," in registry:
+        first, second = numbers(registry, what="--registry", count=2)
+        registry = (first, second)
+    return attach_dot(
+        finished,
+        _slab(args),
+        facet=parse_indices(args.facet),
+        twist=args.twist,
+        registry=registry,
+        gap=args.gap,
+        vacuum=args.vacuum,
+        changes=changes,
+        seed=args.seed,
+    )
+
+
+def _buried(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
+    from qdip_struct.build.attach import bury_dots
+    from qdip_struct.build.material import material
+
+    if args.matrix is None:
+        raise UsageError("buried dots share the lattice of --matrix; a --slab file cannot be overgrown")
+    counts = whole_numbers(args.array, what="--array")
+    if len(counts) != 2:
+        raise UsageError(f"--array is '{args.array}'; expected two whole numbers, for example 2,2")
+    return bury_dots(
+        dot,
+        material(args.matrix, dataset=args.dataset),
+        cells=whole_numbers(args.cells, what="--cells"),
+        overgrown=args.overgrown,
+        shape=shape_of(args),
+        array=(counts[0], counts[1]),
+        lattice=args.lattice,
+        center=args.center,
+        a_site=args.a_site,
+        vacuum=args.vacuum,
+        seed=args.seed,
+    )
+
+
+def _slab(args: argparse.Namespace) -> "Atoms":
+    from qdip_struct.build.attach import surface_slab
+    from qdip_struct.build.material import material
+    from qdip_struct.build.regions import label
+    from qdip_struct.build.store import read_structure
+
+    if args.slab is not None:
+        found = read_structure(args.slab)
+        return found if found.has("region") else label(found, region="matrix", phase=args.slab.stem)
+    held = material(args.matrix, dataset=args.dataset)
+    if args.lattice is not None:
+        held = held.at(lattice=args.lattice)
+    cells = whole_numbers(args.cells, what="--cells")
+    return surface_slab(held, cells=cells, top=args.top, a_site=args.a_site, seed=args.seed)
+
+
+def _summary(path: Path, content: dict[str, Any]) -> str:
+    charge, electrons = content["formal_charge"], content["electrons"]
+    lines = [
+        f"{path}: {content['n_atoms']} atoms, "
+        + " ".join(f"{name}{count}" for name, count in content["composition"].items()),
+        "formal charge / e: " + ", ".join(f"{name} {value:+d}" for name, value in charge.items()),
+        f"valence electrons: {electrons} ({'even' if electrons % 2 == 0 else 'odd'})",
+        "regions: " + ", ".join(f"{name} {count}" for name, count in content["regions"].items()),
+        f"shortest distance: {content['min_distance_angstrom']:.3f} Å; sites changed: {len(content['changes'])}",
+    ]
+    if content["mode"] == "attached":
+        lines.append(
+            f"facet {tuple(content['facet'])} down, registry {content['registry']}, gap {content['gap_angstrom']:.3f} Å"
+        )
+    return "\n".join(lines)

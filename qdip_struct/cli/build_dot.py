@@ -1,0 +1,91 @@
+"""Cut a quantum dot from its crystal, finish its surface, and put it into a vacuum box.
+
+Lengths in Å. --surface: as-cut, stoichiometric (excess ions with the fewest bonds leave) or metal-rich (anions that
+lack a metal neighbour leave). --ligand makes the dot neutral with a halide; --counter-ion MA covers it with halides
+and balances them.
+
+examples:
+  qdip build dot --material PbS --diameter 30 --surface metal-rich --ligand I -o dot.extxyz
+  qdip build dot --material PbS --shape wulff --energies 100=16,111=20 --atoms 1000 --surface stoichiometric -o d.extxyz
+  qdip build dot --material CdSe --diameter 20 --shell CdZnS --shell-thickness 10 --ligand Br -o core_shell.extxyz
+"""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qdip_struct.cli.console import emit
+from qdip_struct.cli.dot_options import add_dot_options, add_file_options, parameters_of, shape_of, shell_of
+from qdip_struct.errors import UsageError
+
+if TYPE_CHECKING:
+    from qdip_struct.build.parent import Termination
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--material", required=True, metavar="NAME", help="NAME[:phase] or a mixture such as PbS0.5Se0.5"
+    )
+    parser.add_argument("--lattice", type=float, metavar="A", help="(pseudo-)cubic lattice constant, Å")
+    add_dot_options(parser)
+    group = parser.add_argument_group("surface")
+    group.add_argument("--surface", default="as-cut", choices=("as-cut", "stoichiometric", "metal-rich"))
+    group.add_argument("--ligand", metavar="X", help="halide: F, Cl, Br, I")
+    group.add_argument("--counter-ion", metavar="ION", help="MA, FA, Cs, ...: cover with halides and balance them")
+    parser.add_argument(
+        "--vacuum", type=float, default=15.0, metavar="A", help="between dot and images, Å (default 15)"
+    )
+    add_file_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Cut, finish, write, print."""
+    from qdip_struct.build.dot import cut, dot_atoms, dot_report, in_vacuum, scale_for
+    from qdip_struct.build.material import material
+    from qdip_struct.build.passivation import passivate
+    from qdip_struct.build.store import write_structure
+    from qdip_struct.files import provenance
+
+    core = material(args.material, dataset=args.dataset)
+    if args.lattice is not None:
+        core = core.at(lattice=args.lattice)
+    if len({site.label for site in core.crystal.sites} & {"cation", "anion"}) != 2:
+        raise UsageError(f"{core.name} is no binary compound; a free dot is cut from PbS, CdSe and the like")
+    shape, shell = shape_of(args), shell_of(args)
+    termination: Termination = args.termination or "site"
+    if args.atoms is not None:
+        shape = shape.scaled(
+            scale_for(core, shape=shape, n_atoms=args.atoms, center=args.center, termination=termination, shell=shell)
+        )
+    raw = cut(core, shape=shape, center=args.center, termination=termination, shell=shell, seed=args.seed)
+    dot, changes = passivate(
+        raw, surface=args.surface, ligand=args.ligand, counter_ion=args.counter_ion, seed=args.seed
+    )
+    atoms = in_vacuum(dot_atoms(dot), vacuum=args.vacuum)
+    content = dot_report(atoms, dot=dot, changes=changes, seed=args.seed)
+    path = args.out or Path("dot.extxyz")
+    origin = provenance("build dot", parameters_of(args), seed=args.seed)
+    write_structure(path, atoms, provenance=origin, report=content, force=args.force, format=args.format)
+    emit({"file": str(path), **content}, as_json=args.json, text=_summary(path, content))
+    return 0
+
+
+def _summary(path: Path, content: dict[str, Any]) -> str:
+    kinds = Counter((change["action"], change["from"], change["to"]) for change in content["changes"])
+    done = [" ".join(word for word in (act, str(n), old or "", f"→ {new}" if old and new else new or "") if word)
+            for (act, old, new), n in kinds.items()]  # fmt: skip
+    charge, electrons = content["formal_charge"]["total"], content["electrons"]
+    return "\n".join(
+        [
+            f"{path}: {content['n_atoms']} atoms, "
+            + " ".join(f"{name}{count}" for name, count in content["composition"].items()),
+            f"formal charge {charge:+d} e, {electrons} valence electrons ({'even' if electrons % 2 == 0 else 'odd'})",
+            "regions: " + ", ".join(f"{name} {count}" for name, count in content["regions"].items()),
+            f"diameter of the sphere of equal volume: {content['equivalent_diameter_angstrom']:.2f} Å; extent "
+            + " × ".join(f"{length:.2f}" for length in content["extent_angstrom"])
+            + f" Å; centre on {content['center']}",
+            "surface: " + ("; ".join(done) if done else "as cut, nothing changed"),
+        ]
+    )

@@ -1,0 +1,110 @@
+"""Options that commands about dots share: shape, size, shell. Lengths in Å."""
+
+import argparse
+import math
+from typing import TYPE_CHECKING
+
+from qdip_struct.errors import UsageError
+
+if TYPE_CHECKING:
+    from qdip_struct.build.shapes import Shape
+    from qdip_struct.build.shell import Shell
+
+
+def add_dot_options(parser: argparse.ArgumentParser) -> None:
+    """Declare shape, size, centre, termination and shell."""
+    group = parser.add_argument_group("shape and size of the dot")
+    group.add_argument(
+        "--shape",
+        default="sphere",
+        help="sphere (default), ellipsoid, cube, cuboid, octahedron, dodecahedron, truncated-octahedron, wulff",
+    )
+    group.add_argument(
+        "--diameter",
+        type=float,
+        metavar="A",
+        help="Å: diameter of a sphere, edge of a cube, else of the sphere of equal volume (default 30)",
+    )
+    group.add_argument("--edges", metavar="X,Y,Z", help="full widths of a cuboid or ellipsoid, Å")
+    group.add_argument(
+        "--atoms", type=int, metavar="N", help="size by number of ions instead, as near as the shape allows"
+    )
+    group.add_argument(
+        "--energies", metavar="HKL=E,...", help="surface energies for wulff, any one unit: 100=16,111=20"
+    )
+    group.add_argument(
+        "--center",
+        default="auto",
+        choices=("auto", "metal", "anion", "a-site", "bond", "void"),
+        help="what lies in the centre; auto (default): metal or A site, whichever comes nearer to the volume asked for",
+    )
+    group.add_argument(
+        "--termination",
+        choices=("BX2", "AX", "cells", "site"),
+        help="who takes border sites of the lattice shared with the matrix (default BX2 for rock salt in perovskite)",
+    )
+    group.add_argument("--shell", metavar="NAME", help="shell: CdS, Cd0.5Zn0.5S, or CdZnS graded from Cd to Zn")
+    group.add_argument("--shell-thickness", type=float, default=10.0, metavar="A", help="Å (default 10)")
+
+
+def add_file_options(parser: argparse.ArgumentParser) -> None:
+    """Declare data set, seed and format."""
+    parser.add_argument("--dataset", metavar="NAME", help="data set of the lattice constants (see 'qdip materials')")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="decides what symmetry leaves open (default 0)"
+    )
+    parser.add_argument(
+        "--format", choices=("extxyz", "cif", "vasp", "xyz", "cp2k"), help="default: by the file's ending"
+    )
+
+
+def numbers(text: str, *, what: str, count: int | None = None) -> tuple[float, ...]:
+    """Finite numbers separated by commas, else :class:`UsageError`."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if not values or not all(map(math.isfinite, values)) or (count is not None and len(values) != count):
+        wanted = "finite numbers" if count is None else f"{count} finite numbers"
+        raise UsageError(f"{what} is '{text}'; expected {wanted} separated by commas")
+    return values
+
+
+def whole_numbers(text: str, *, what: str) -> tuple[int, ...]:
+    """Whole numbers separated by commas, else :class:`UsageError`."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{what} is '{text}'; expected whole numbers separated by commas, for example 8,8,8") from None
+
+
+def shape_of(args: argparse.Namespace) -> "Shape":
+    """The shape that the options describe."""
+    from qdip_struct.build.orientation import parse_indices
+    from qdip_struct.build.shapes import make_shape
+
+    energies = None
+    if args.energies is not None:
+        energies = {}
+        for part in args.energies.split(","):
+            plane, _, energy = part.partition("=")
+            energies[parse_indices(plane)] = numbers(energy, what=f"the surface energy of {plane}", count=1)[0]
+    if args.atoms is not None and args.diameter is not None:
+        raise UsageError("give --diameter or --atoms, not both")
+    edges = None if args.edges is None else numbers(args.edges, what="--edges", count=3)
+    return make_shape(
+        args.shape, diameter=30.0 if args.diameter is None else args.diameter, edges=edges, energies=energies
+    )
+
+
+def shell_of(args: argparse.Namespace) -> "Shell | None":
+    """The shell that the options describe, None without one."""
+    from qdip_struct.build.shell import make_shell
+
+    return None if args.shell is None else make_shell(args.shell, thickness=args.shell_thickness)
+
+
+def parameters_of(args: argparse.Namespace) -> dict[str, object]:
+    """Every option that decides the result, for the provenance."""
+    skip = ("out", "force", "json", "config", "debug")
+    return {key: value for key, value in sorted(vars(args).items()) if key not in skip}
