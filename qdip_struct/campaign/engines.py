@@ -9,6 +9,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from qdip_struct.campaign.rundir import OUTPUT, RunFolder, segment_name
 from qdip_struct.campaign.segment import FolderBusyError, Verdict, judge, run_segment
 from qdip_struct.cp2k.program import Program
@@ -39,10 +41,14 @@ class Watch:
 
 
 def estimated_work(folder: RunFolder) -> float:
-    """A number that orders runs by cost: electrons² × k-points. It is no time."""
+    """A number that orders runs by cost: electrons × volume × k-points^(1/3). It is no time.
+
+    Fits the order of the small cells measured here, where vacuum costs more than k-points do.
+    """
     mesh = folder.record["settings"].get("kpoints") or [1, 1, 1]
     electrons = float(folder.record.get("n_electrons") or folder.record.get("n_atoms") or 1)
-    return electrons**2 * max(1.0, mesh[0] * mesh[1] * mesh[2] / 2)
+    volume = abs(float(np.linalg.det(np.array(folder.record.get("cell_angstrom", np.eye(3)), dtype=float))))
+    return float(electrons * volume * np.prod(mesh) ** (1 / 3))
 
 
 def run_locally(

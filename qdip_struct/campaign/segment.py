@@ -152,8 +152,10 @@ def _launch(
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     }
     if not launcher:
-        # One rank inside a Slurm step: OpenMPI would try to reach the step's PMI and die in MPI_Init.
+        # One rank: OpenMPI needs no daemon of its own, which would outlive a killed CP2K, and inside a Slurm step it
+        # would try to reach the step's PMI and die in MPI_Init.
         environment = {k: v for k, v in environment.items() if not k.startswith(("SLURM_", "PMI", "PMIX"))}
+        environment["OMPI_MCA_ess_singleton_isolated"] = "1"
     words = [*launcher, str(program.path), "-i", source.name]
     try:
         with target.open("xb") as stream:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.cli.console import emit, note
+from qdip_struct.cli.console import answer, note
 from qdip_struct.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         lines += [f"  {_where(item['line'])}{item['level']}: {item['message']}; {item['remedy']}" for item in items]
     if schema is None:
         note("note: no CP2K is installed here, so keywords were not checked against its own list (qdip doctor)")
-    emit({"cp2k_version": version, "inputs": document}, as_json=args.json, text="\n".join(lines))
+    answer(args, {"cp2k_version": version, "inputs": document}, text="\n".join(lines))
     return int(any(item["level"] == "error" for entry in document for item in entry["findings"]))
 
 

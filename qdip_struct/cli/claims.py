@@ -11,7 +11,7 @@ examples:
 import argparse
 from typing import Any
 
-from qdip_struct.cli.console import emit
+from qdip_struct.cli.console import answer
 from qdip_struct.matching.published import Statement, discrepancies, published_statements
 
 
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the statements."""
     statements = published_statements() if args.all else discrepancies()
     document = {"statements": [_entry(statement) for statement in statements]}
-    emit(document, as_json=args.json, text="\n\n".join(_text(statement) for statement in statements))
+    answer(args, document, text="\n\n".join(_text(statement) for statement in statements))
     return 0
 
 

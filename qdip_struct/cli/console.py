@@ -2,14 +2,24 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from qdip_struct.files import json_text
+from qdip_struct.files import json_text, write_text
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def emit(document: Any, *, as_json: bool, text: str) -> None:
     """Print ``document`` as JSON when asked for, else the readable ``text``."""
     sys.stdout.write(json_text(document) if as_json else text.rstrip("\n") + "\n")
+
+
+def answer(args: "argparse.Namespace", document: Any, *, text: str) -> None:
+    """Print a result as :func:`emit` does; with ``-o`` the JSON document is also written there."""
+    if args.out is not None:
+        write_text(args.out, json_text(document), force=args.force)
+    emit(document, as_json=args.json, text=text)
 
 
 def note(message: str) -> None:

@@ -59,7 +59,7 @@ class _Steps:
             code = main([*command, *replacing])
             sys.stdout.flush()
         if code == EXIT_INTERRUPTED:
-            raise KeyboardInterrupt
+            raise SystemExit(code)
         if code:
             raise QdipError(f"the demo stopped at 'qdip {shlex.join(command)}' (exit code {code})")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct import __version__
-from qdip_struct.cli.console import emit, table
+from qdip_struct.cli.console import answer, table
 
 _REQUIRED = ("numpy", "scipy", "ase", "pymatgen", "spglib", "matplotlib", "pyyaml", "tqdm")
 _OPTIONAL = {
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     body = [
         (n, f or "missing", "" if f else ("required" if r else "optional"), "" if f else how) for n, f, r, how in rows
     ]
-    emit(document, as_json=args.json, text=table(("what", "found", "", "how to get it"), body))
+    answer(args, document, text=table(("what", "found", "", "how to get it"), body))
     return int(any(required and not found for _, found, required, _ in rows))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.cli.console import emit, table
+from qdip_struct.cli.console import answer, table
 from qdip_struct.cli.pairs import number_pairs
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.coherency import DIAMETER_MODELS, critical_diameter, critical_spacing, stability_curve
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         curves = [(d["matrix"]["name"], _curve(d, args)) for d in documents]
         save_figure(args.plot, stability_figure(curves), force=args.force)
     document = documents[0] if len(documents) == 1 else {"pairs": documents}
-    emit(document, as_json=args.json, text="\n\n".join(_text(d) for d in documents))
+    answer(args, document, text="\n\n".join(_text(d) for d in documents))
     return 0
 
 
@@ -100,7 +100,7 @@ def _film(args: argparse.Namespace) -> int:
         f"substrate {100 * shared.substrate_strain:+.3f} %",
         f"elastic energy {shared.energy_j_per_m2:.4f} J/m²",
     ]
-    emit(document, as_json=args.json, text="\n".join(text))
+    answer(args, document, text="\n".join(text))
     return 0
 
 

@@ -18,7 +18,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.cli.console import emit, note, table
+from qdip_struct.cli.console import answer, note, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,16 +30,14 @@ def run(args: argparse.Namespace) -> int:
     """Combine the runs group by group; exit 3 when something was refused, 1 when nothing could be combined."""
     from qdip_struct.campaign.answers import energies_of
     from qdip_struct.campaign.rundir import find_run_folders
-    from qdip_struct.files import json_text, refuse_existing, write_text
+    from qdip_struct.files import refuse_existing
 
     if args.out is not None:
         refuse_existing(args.out, force=args.force)
     document = energies_of(find_run_folders(args.path))
-    if args.out is not None:
-        write_text(args.out, json_text(document), force=args.force)
     for item in document["refused"]:
         note(f"refused: {', '.join(item['paths'])}: {item['reason']}")
-    emit(document, as_json=args.json, text=energies_text(document))
+    answer(args, document, text=energies_text(document))
     if not document["groups"]:
         return 1
     return 3 if document["refused"] else 0

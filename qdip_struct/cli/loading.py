@@ -12,7 +12,7 @@ examples:
 import argparse
 from pathlib import Path
 
-from qdip_struct.cli.console import emit
+from qdip_struct.cli.console import answer
 from qdip_struct.cli.pairs import number_pairs
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.crystals import DEFAULT_DATASET
@@ -77,5 +77,5 @@ def run(args: argparse.Namespace) -> int:
             lines.append(f"density of the {side}: {by_mass.densities[side]:.4g} g/cm³ ({by_mass.sources[side]})")
     for name, value in (spacing or {}).items():
         lines.append(f"spacing, {name.replace('_', ' ')}: {value:.1f} Å")
-    emit(document, as_json=args.json, text="\n".join(lines))
+    answer(args, document, text="\n".join(lines))
     return 0

@@ -17,7 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.cli.console import emit, note, table
+from qdip_struct.cli.console import answer, note, table
 from qdip_struct.errors import UsageError
 from qdip_struct.matching.coincidence import Match, find_matches, pareto
 from qdip_struct.matching.nets import (
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         },
         "matches": [_entry(match, film, film_net, substrate, substrate_net) for match in matches],
     }
-    emit(document, as_json=args.json, text=_text(document))
+    answer(args, document, text=_text(document))
     return 0
 
 

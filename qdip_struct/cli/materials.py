@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.cli.console import emit, table
+from qdip_struct.cli.console import answer, table
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.crystals import Crystal, get_crystal, list_crystals, list_datasets
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         ],
         "crystals": [_entry(crystal) for crystal in crystals],
     }
-    emit(document, as_json=args.json, text=_text(crystals))
+    answer(args, document, text=_text(crystals))
     return 0
 
 

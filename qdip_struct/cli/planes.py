@@ -15,7 +15,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.cli.console import emit, table
+from qdip_struct.cli.console import answer, table
 from qdip_struct.matching.nets import parse_plane, plane_text, pseudocubic_plane
 from qdip_struct.matching.planes import (
     Reflection,
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         document = _document(crystal, planes, zone, args)
         documents.append(document)
         texts.append(_text(document, args))
-    emit({"crystals": documents}, as_json=args.json, text="\n\n".join(texts))
+    answer(args, {"crystals": documents}, text="\n\n".join(texts))
     return 0
 
 

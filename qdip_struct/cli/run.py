@@ -13,7 +13,7 @@ import os
 import shlex
 from pathlib import Path
 
-from qdip_struct.cli.console import emit, table
+from qdip_struct.cli.console import answer, table
 from qdip_struct.errors import UsageError
 
 
@@ -52,5 +52,5 @@ def run(args: argparse.Namespace) -> int:
             for r, w in zip(rows, watches, strict=True)
         ],
     }
-    emit(document, as_json=args.json, text=table(("run", "role", "outcome", "reason", "s"), rows))
+    answer(args, document, text=table(("run", "role", "outcome", "reason", "s"), rows))
     return 0 if all(w.state == "done" for w in watches) else 3

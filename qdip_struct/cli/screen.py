@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.cli.console import emit, note, table
+from qdip_struct.cli.console import answer, note, table
 from qdip_struct.errors import UsageError
 from qdip_struct.matching.composition_grid import Side
 from qdip_struct.matching.misfit import DENOMINATORS
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
                 save_figure(args.plot, screen_figure(result), force=args.force)
     for line in dict.fromkeys(remark for document in documents for remark in document["remarks"]):
         note(line)
-    emit(documents[0] if len(documents) == 1 else {"pairs": documents}, as_json=args.json, text="\n\n".join(texts))
+    answer(args, documents[0] if len(documents) == 1 else {"pairs": documents}, text="\n\n".join(texts))
     return 0
 
 

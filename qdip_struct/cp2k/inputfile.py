@@ -139,7 +139,7 @@ def format_input(root: Section) -> str:
     """Write a tree as CP2K input text, two blanks a level."""
     lines: list[str] = []
     _format(root, lines, depth=0)
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _format(section: Section, lines: list[str], *, depth: int) -> None:

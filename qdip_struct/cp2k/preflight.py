@@ -87,9 +87,11 @@ def _check_language(tree: Section, schema: Schema) -> Iterator[Finding]:
                 message = f"CP2K {schema.version} has no section &{item.name}{where}"
                 yield Finding("error", item.line, message, _similar(name, node["s"]))
             elif item.parameter:
-                yield from _check_value(item, item.parameter, node["s"][name]["p"], label=f"&{item.name}")
+                yield from _check_value(
+                    item, item.parameter, node["s"][name]["p"], label=f"&{item.name}", schema=schema
+                )
         elif name in node["k"]:
-            yield from _check_value(item, item.value, node["k"][name], label=item.name)
+            yield from _check_value(item, item.value, node["k"][name], label=item.name, schema=schema)
         elif "*" not in node["k"]:
             message = f"CP2K {schema.version} has no keyword {item.name} in &{path[-1]}"
             remedy = _similar(name, node["k"])
@@ -98,8 +100,9 @@ def _check_language(tree: Section, schema: Schema) -> Iterator[Finding]:
             yield Finding("error", item.line, message, remedy)
 
 
-def _check_value(item: Keyword | Section, text: str, kind: dict[str, Any] | None, *, label: str) -> Iterator[Finding]:
-    version = "this version"
+def _check_value(
+    item: Keyword | Section, text: str, kind: dict[str, Any] | None, *, label: str, schema: Schema
+) -> Iterator[Finding]:
     if kind is None:
         yield Finding("error", item.line, f"{label} takes no parameter, but has '{text}'", "leave it away")
         return
@@ -108,7 +111,9 @@ def _check_value(item: Keyword | Section, text: str, kind: dict[str, Any] | None
         return
     allowed = kind.get("w")
     if allowed and kind["t"] == "keyword" and kind["n"] == 1 and words[0].upper() not in allowed:
-        yield Finding("error", item.line, f"{label} cannot be '{words[0]}' in {version}", _similar(words[0], allowed))
+        yield Finding(
+            "error", item.line, f"{label} cannot be '{words[0]}' in CP2K {schema.version}", _similar(words[0], allowed)
+        )
     if kind["t"] == "logical" and not re.fullmatch(r"\.?(T|F|TRUE|FALSE|ON|OFF|YES|NO|1|0)\.?", words[0], re.I):
         yield Finding("error", item.line, f"{label} is T or F, not '{words[0]}'", "write T or F")
     if kind["t"] in ("real", "integer") and kind["n"] == 1:

@@ -1,0 +1,48 @@
+# make demo   sets up .venv and CP2K, runs the main job, writes demo/report.html
+# make test   sets up .venv and CP2K, checks style and types, runs the tests
+# make bench  times this package and its peers in one process run and prints ratios
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+            "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+CORES  := $(shell nproc 2>/dev/null || echo 2)
+ROOT   := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get)
+APT    := DEBIAN_FRONTEND=noninteractive apt-get
+
+.PHONY: demo test bench cp2k clean
+
+demo: $(VENV)/ready cp2k
+	$(BIN)/qdip demo -o demo
+
+test: $(VENV)/ready-test cp2k
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n $(CORES)
+
+bench: $(VENV)/ready-test
+	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+$(VENV)/ready: pyproject.toml
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer was not found; install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { \
+	  [ -n "$(ROOT)" ] || { echo "'$(PYTHON) -m venv' failed; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }; \
+	  $(APT) update -qq && $(APT) install -y -qq python3-venv && $(PYTHON) -m venv --clear $(VENV); }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/ready-test: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+cp2k:
+	@if [ -n "$$QDIP_CP2K" ] || command -v cp2k.psmp cp2k.popt cp2k.ssmp cp2k.sopt cp2k >/dev/null; then :; \
+	elif [ -n "$(ROOT)" ]; then \
+	  echo "installing Debian's cp2k and cp2k-data"; \
+	  { $(APT) update -qq && $(APT) install -y -qq --no-install-recommends cp2k cp2k-data; } >/dev/null 2>&1 \
+	    || echo "CP2K could not be installed; get it with: conda install -c conda-forge cp2k"; \
+	else echo "CP2K was not found; get it with: conda install -c conda-forge cp2k (or, as root, apt-get install cp2k cp2k-data)"; fi
+
+clean:
+	rm -rf $(VENV) demo

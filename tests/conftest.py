@@ -1,0 +1,44 @@
+"""Fixtures for the whole suite: an isolated cache, the installed CP2K, a way to call the command line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qdip_struct.cli.main import main
+from qdip_struct.cp2k.program import HOW_TO_GET_CP2K, Program, find_program
+
+
+@pytest.fixture(scope="session")
+def cp2k() -> Program:
+    """The CP2K of this machine; a test that needs it is skipped, with the reason, where there is none."""
+    program = find_program()
+    if program is None:
+        pytest.skip(f"no CP2K: {HOW_TO_GET_CP2K}")
+    return program
+
+
+@pytest.fixture
+def qdip(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Call ``qdip`` in this process: exit code, stdout, stderr."""
+
+    def call(*words: str | Path) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        caught = capsys.readouterr()
+        return code, caught.out, caught.err
+
+    return call
+
+
+@pytest.fixture
+def qdip_json(qdip: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, Any]]:
+    """Call ``qdip ... --json``: exit code and the one document on stdout."""
+
+    def call(*words: str | Path) -> tuple[int, Any]:
+        code, out, _ = qdip(*words, "--json")
+        return code, json.loads(out)
+
+    return call

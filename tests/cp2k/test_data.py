@@ -1,0 +1,71 @@
+"""Names and valence electrons against CP2K's own files, and readers against small files of known content."""
+
+from pathlib import Path
+
+import pytest
+
+from qdip_struct.cp2k.data import data_file, kind_defaults, potential_valence, read_basis_sets, read_potentials
+from qdip_struct.cp2k.program import Program
+
+POTENTIALS = """# comment
+Pb GTH-PBE-q4 GTH-PBE
+    2    2
+     0.61750000    1     4.67238428
+#
+S GTH-PBE-q6 GTH-PBE
+    2    4
+     0.42000000    1    -5.98626038
+"""
+BASIS = """H  DZVP-TEST DZVP-TEST-q1 # alias
+ 1
+ 2 0 1 3 2 1
+   11.47  0.02 -0.08  0.01
+    3.70  0.12 -0.37  0.11
+    1.28  0.33 -0.84  0.37
+Li TZV-TEST
+ 2
+ 1 0 0 1 1
+   0.5 1.0
+ 2 1 1 1 2
+   0.3 1.0 1.0
+"""
+
+
+def test_reads_names_electrons_and_shells(tmp_path: Path) -> None:
+    (tmp_path / "pot").write_text(POTENTIALS)
+    (tmp_path / "basis").write_text(BASIS)
+    potentials = read_potentials(tmp_path / "pot")
+    assert [p.n_valence for p in (*potentials["Pb"], *potentials["S"])] == [4, 6]
+    assert potentials["Pb"][0].names == ("GTH-PBE-q4", "GTH-PBE")
+    basis = read_basis_sets(tmp_path / "basis")
+    assert basis["H"][0].names == ("DZVP-TEST", "DZVP-TEST-q1")
+    assert (basis["H"][0].shells, basis["H"][0].n_functions) == ((2, 1), 5)
+    assert (basis["Li"][0].shells, basis["Li"][0].n_functions) == ((1, 2), 7)
+
+
+@pytest.mark.cp2k
+@pytest.mark.parametrize("element", sorted(kind_defaults()))
+def test_defaults_exist_in_the_installed_files(element: str, cp2k: Program) -> None:
+    basis_file, potential_file = data_file("BASIS_MOLOPT"), data_file("GTH_POTENTIALS")
+    if basis_file is None or potential_file is None:
+        pytest.skip("CP2K's data files are not installed")
+    default = kind_defaults()[element]
+    assert any(default.basis in basis.names for basis in read_basis_sets(basis_file)[element])
+    found = [p for p in read_potentials(potential_file)[element] if default.potential in p.names]
+    assert [p.n_valence for p in found] == [default.n_valence]
+
+
+@pytest.mark.cp2k
+def test_every_installed_file_can_be_read(cp2k: Program) -> None:
+    place = data_file("GTH_POTENTIALS")
+    if place is None:
+        pytest.skip("CP2K's data files are not installed")
+    names = [p for p in place.parent.iterdir() if p.is_file() and "BASIS" in p.name]
+    assert sum(len(read_basis_sets(p)) for p in names) > 500
+    assert {"Pb", "S", "Cs", "Br", "I"} <= set(read_potentials(place.parent / "POTENTIAL_UZH"))
+
+
+def test_valence_without_files_comes_from_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qdip_struct.cp2k.data.find_data_directory", lambda: None)
+    assert potential_valence("Pb", "GTH-PBE-q14", file="GTH_POTENTIALS") == 14
+    assert potential_valence("Pb", "GTH-PBE", file="GTH_POTENTIALS") is None

@@ -1,0 +1,170 @@
+"""Decisions from the structure, who overrides whom, and the same bytes every time."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from qdip_struct.cp2k.decisions import decide_spin, look_at, mesh_points
+from qdip_struct.cp2k.deck import Deck, Wishes, make_deck, settings_of
+from qdip_struct.cp2k.inputfile import get_values, parse_input
+from qdip_struct.cp2k.presets import get_preset, list_presets, template_text
+from qdip_struct.errors import DataError, UsageError
+
+PBS = bulk("PbS", "rocksalt", a=6.0, cubic=True)
+
+
+def slab(vacuum: float = 20.0, axis: int = 2) -> Atoms:
+    atoms = PBS * tuple(2 if i == axis else 1 for i in range(3))
+    atoms.center(vacuum=vacuum / 2, axis=axis)
+    return atoms
+
+
+def deck(
+    atoms: Atoms = PBS, *, task: str = "energy", preset: str = "production", role: str = "single", **wishes
+) -> Deck:
+    return make_deck(
+        atoms, task=task, preset=get_preset(preset), template=template_text(task), role=role, wishes=Wishes(**wishes)
+    )
+
+
+def test_vacuum_is_found_along_any_axis_and_after_any_shift() -> None:
+    for axis in range(3):
+        atoms = slab(axis=axis)
+        for shift in (0.0, 7.3, -100.0):
+            atoms.positions[:, axis] += shift
+            geometry = look_at(atoms.cell[:], atoms.positions)
+            assert (geometry.system, geometry.vacuum_axes) == ("slab", (axis,))
+            assert geometry.vacuum_angstrom[axis] == pytest.approx(20.0)
+    assert look_at(PBS.cell[:], PBS.positions).system == "bulk"
+    molecule = Atoms("CO", positions=[[5, 5, 5], [5, 5, 6.1]], cell=[20, 20, 20])
+    assert look_at(molecule.cell[:], molecule.positions).system == "isolated"
+
+
+def test_vacuum_of_a_skewed_cell_is_measured_along_its_height() -> None:
+    cell = np.array([[6.0, 0, 0], [0, 6.0, 0], [12.0, 0, 30.0]])
+    positions = np.array([[0.0, 0, 5.0], [3.0, 3.0, 10.0]])
+    assert look_at(cell, positions).vacuum_angstrom[2] == pytest.approx(25.0)
+
+
+@pytest.mark.parametrize(
+    ("length", "wanted", "points"),
+    [(6.0, 30, 5), (5.99, 30, 5), (5.7, 30, 6), (31.0, 30, 1), (6.0, 0, 1), (6.0, 22, 4)],
+)
+def test_mesh_follows_the_length_and_not_the_last_digit(length: float, wanted: float, points: int) -> None:
+    assert mesh_points(length, wanted=wanted) == points
+    assert mesh_points(np.nextafter(length, 0), wanted=wanted) == points
+    assert mesh_points(np.nextafter(length, 99), wanted=wanted) == points
+
+
+def test_slab_and_bulk_reference_share_the_lateral_mesh_and_the_bulk_is_dense_along_the_normal() -> None:
+    for preset in ("production", "quick"):
+        lateral = deck(slab(), preset=preset).settings["kpoints"]
+        reference = deck(PBS, preset=preset, role="film_bulk").settings["kpoints"]
+        assert lateral[:2] == reference[:2]
+        assert lateral[2] == 1
+        assert reference[2] * 6.0 >= 30.0
+
+
+def test_gamma_uses_ot_and_k_points_use_diagonalisation() -> None:
+    gamma, sampled = deck(preset="ning2015"), deck(preset="production")
+    assert gamma.settings["kpoints"] is None
+    assert "&OT" in gamma.text
+    assert "&KPOINTS" not in gamma.text
+    assert "&KPOINTS" in sampled.text
+    assert "&OT" not in sampled.text
+
+
+@pytest.mark.parametrize(("electrons", "spin", "multiplicity"), [(60, "RKS", 1), (61, "UKS", 2)])
+def test_parity_decides_the_spin(electrons: int, spin: str, multiplicity: int) -> None:
+    assert decide_spin(electrons)[:2] == (spin, multiplicity)
+    for wrong in (multiplicity + 1, 0, -1, electrons + 3 - electrons % 2):
+        with pytest.raises(UsageError, match="multiplicity"):
+            decide_spin(electrons, multiplicity=wrong)
+
+
+def test_odd_electrons_and_charge_reach_the_input() -> None:
+    odd = deck(charge=1)
+    assert get_values(odd.tree, "FORCE_EVAL/DFT/UKS") == ["T"]
+    assert get_values(odd.tree, "FORCE_EVAL/DFT/MULTIPLICITY") == ["2"]
+    assert odd.n_electrons == deck().n_electrons - 1 == 39
+
+
+def test_dipole_correction_only_for_slabs_along_the_vacuum() -> None:
+    assert deck(slab(axis=0)).settings["surface_dipole"] == "X"
+    assert deck(slab(), preset="quick").settings["surface_dipole"] is None
+    assert deck(slab(), preset="quick", dipole_correction=True).settings["surface_dipole"] == "Z"
+    assert deck(dipole_correction=True).settings["surface_dipole"] is None
+
+
+def test_set_beats_template_beats_preset() -> None:
+    template = "&GLOBAL\n  RUN_TYPE ENERGY\n&END\n&FORCE_EVAL\n &DFT\n  &MGRID\n   CUTOFF 444\n  &END\n &END\n&END\n"
+    preset = get_preset("production")
+    own = make_deck(PBS, task="energy", preset=preset, template=template)
+    assert own.settings["cutoff_rydberg"] == 444
+    assert own.settings["rel_cutoff_rydberg"] == 50
+    wishes = Wishes(settings=("FORCE_EVAL/DFT/MGRID/CUTOFF=555",))
+    assert (
+        make_deck(PBS, task="energy", preset=preset, template=template, wishes=wishes).settings["cutoff_rydberg"] == 555
+    )
+
+
+def test_template_kinds_and_scf_stay() -> None:
+    template = (
+        "&GLOBAL\n&END\n&FORCE_EVAL\n&DFT\n&SCF\n&OT\nMINIMIZER CG\n&END\n&END\n&END\n"
+        "&SUBSYS\n&KIND Pb\nBASIS_SET MINE\n&END\n&END\n&END\n"
+    )
+    own = make_deck(PBS, task="energy", preset=get_preset("production"), template=template)
+    assert own.settings["basis"] == {"Pb": "MINE", "S": "DZVP-MOLOPT-SR-GTH"}
+    assert own.settings["potential"]["Pb"] == "GTH-PBE-q4"
+    assert get_values(own.tree, "FORCE_EVAL/DFT/SCF/OT/MINIMIZER") == ["CG"]
+    assert own.settings["kpoints"] is None
+
+
+def test_coordinates_and_cell_come_back_from_the_text() -> None:
+    atoms = slab()
+    rows = deck(atoms).text.split("&COORD")[1].split("&END")[0].split("\n")[1:-1]
+    assert [row.split()[0] for row in rows] == atoms.get_chemical_symbols()
+    assert np.allclose([[float(x) for x in row.split()[1:]] for row in rows], atoms.positions, atol=1e-10)
+
+
+def test_ghosts_carry_basis_functions_and_no_electrons() -> None:
+    atoms = PBS.copy()
+    atoms.arrays["ghost"] = np.array([s == "S" for s in atoms.symbols])
+    with_ghosts = deck(atoms)
+    assert with_ghosts.n_electrons == 16
+    assert get_values(with_ghosts.tree, "FORCE_EVAL/SUBSYS/KIND[S_gh]/GHOST") == ["T"]
+    assert get_values(with_ghosts.tree, "FORCE_EVAL/SUBSYS/KIND[S_gh]/ELEMENT") == ["S"]
+
+
+def test_fixed_atoms_become_one_based_ranges_and_size_decides_the_optimiser() -> None:
+    small = deck(task="geo_opt", fixed_atoms=(0, 1, 2, 5))
+    assert get_values(small.tree, "MOTION/CONSTRAINT/FIXED_ATOMS/LIST") == ["1..3 6"]
+    assert get_values(small.tree, "MOTION/GEO_OPT/OPTIMIZER") == ["BFGS"]
+    large = deck(PBS * (6, 6, 6), task="geo_opt")
+    assert get_values(large.tree, "MOTION/GEO_OPT/OPTIMIZER") == ["LBFGS"]
+
+
+@pytest.mark.parametrize("preset", [preset.name for preset in list_presets()])
+@pytest.mark.parametrize("task", ["energy", "geo_opt", "cell_opt"])
+def test_same_input_same_bytes_and_settings_survive_the_text(preset: str, task: str) -> None:
+    one, two = deck(task=task, preset=preset), deck(task=task, preset=preset)
+    assert one.text == two.text
+    assert settings_of(parse_input(one.text)) == one.settings
+
+
+def test_nonsense_is_refused() -> None:
+    left = PBS.copy()
+    left.cell = [[0, 6, 0], [6, 0, 0], [0, 0, 6]]
+    with pytest.raises(UsageError, match="left-handed"):
+        deck(left)
+    with pytest.raises(UsageError, match="no basis set and potential are set down for Xe"):
+        deck(Atoms("Xe", cell=[9, 9, 9]))
+    with pytest.raises(UsageError, match="unknown preset"):
+        get_preset("best")
+    with pytest.raises(UsageError, match="unknown task"):
+        template_text("magic")
+    with pytest.raises(DataError, match="never closed"):
+        make_deck(PBS, task="energy", preset=get_preset("quick"), template="&GLOBAL\n")
+    with pytest.raises(UsageError, match="not a cutoff in Ry"):
+        deck(settings=("FORCE_EVAL/DFT/MGRID/CUTOFF=[eV] 4000",))

@@ -1,0 +1,140 @@
+"""Planted faults are found with their line, good inputs are left alone, and CP2K's own check agrees where it can."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from qdip_struct.cp2k.deck import Wishes, make_deck
+from qdip_struct.cp2k.inputfile import parse_input
+from qdip_struct.cp2k.preflight import Finding, check_input
+from qdip_struct.cp2k.presets import get_preset, template_text
+from qdip_struct.cp2k.program import Program, find_program
+from qdip_struct.cp2k.schema import Schema, load_schema
+
+PBS = bulk("PbS", "rocksalt", a=6.0, cubic=True)
+SLAB = PBS * (1, 1, 2)
+SLAB.center(vacuum=10.0, axis=2)
+
+
+def text_for(atoms: Atoms = PBS, *, preset: str = "production", task: str = "energy", **wishes: object) -> str:
+    return make_deck(
+        atoms,
+        task=task,
+        preset=get_preset(preset),
+        template=template_text(task),
+        wishes=Wishes(**wishes),  # type: ignore[arg-type]
+    ).text
+
+
+@pytest.fixture(scope="module")
+def schema(cp2k: Program) -> Schema:
+    return load_schema(cp2k)
+
+
+def findings(text: str, schema: Schema | None = None) -> tuple[Finding, ...]:
+    return check_input(parse_input(text), schema=schema)
+
+
+# name, structure, text to replace, replacement, words of the message, does cp2k --check see it
+FAULTS = [
+    ("unknown keyword", PBS, "CUTOFF 500", "CUTTOF 500", "no keyword CUTTOF", True),
+    ("unknown section", PBS, "&MGRID", "&MULTIGRID", "no section &MULTIGRID", True),
+    ("word not allowed", PBS, "RUN_TYPE ENERGY_FORCE", "RUN_TYPE ENERGYFORCE", "cannot be 'ENERGYFORCE'", True),
+    ("number expected", PBS, "REL_CUTOFF 50", "REL_CUTOFF fifty", "is a number, not 'fifty'", True),
+    ("whole number expected", PBS, "NBROYDEN 8", "NBROYDEN 8.5", "a whole number", True),
+    ("logical expected", PBS, "FULL_GRID OFF", "FULL_GRID maybe", "is T or F", True),
+    ("basis set missing", PBS, "DZVP-MOLOPT-SR-GTH", "DZVP-MOLOPT-XL", "is not in BASIS_MOLOPT", False),
+    ("potential missing", PBS, "GTH-PBE-q4", "GTH-PBE-q5", "is not in GTH_POTENTIALS", False),
+    ("odd electrons", PBS, "&POISSON", "CHARGE 1\n&POISSON", "odd number", False),
+    ("multiplicity", PBS, "&POISSON", "UKS T\nMULTIPLICITY 2\n&POISSON", "multiplicity 2 is impossible", False),
+    ("OT with k-points", PBS, "&DIAGONALIZATION", "&OT\n&END OT\n&DIAGONALIZATION", "OT does not work", False),
+    ("PDOS with k-points", PBS, "&POISSON", "&PRINT\n&PDOS\n&END\n&END\n&POISSON", "PDOS is not written", False),
+    ("kind without section", PBS, "&KIND S", "&KIND Se", "no &KIND S", False),
+    ("dipole direction", SLAB, "SURF_DIP_DIR Z", "SURF_DIP_DIR X", "vacuum is along Z", False),
+    ("left-handed cell", PBS, "C 0.0000000000 0.0000000000 6.0", "C 0.0000000000 0.0000000000 -6.0", "left-", False),
+    ("placeholder", PBS, "PROJECT run", "PROJECT @NAME@", "placeholder @NAME@", False),
+    ("overlapping atoms", PBS, "S 3.0000000000 0.0000000000 0.0", "S 0.5000000000 0.0000000000 0.0", "overlap", False),
+]
+
+
+@pytest.mark.cp2k
+@pytest.mark.parametrize(("name", "atoms", "old", "new", "words", "known_to_cp2k"), FAULTS, ids=[f[0] for f in FAULTS])
+def test_planted_fault_is_found(
+    name: str,
+    atoms: Atoms,
+    old: str,
+    new: str,
+    words: str,
+    known_to_cp2k: bool,
+    schema: Schema,
+    cp2k: Program,
+    tmp_path: Path,
+) -> None:
+    good = text_for(atoms)
+    assert not findings(good, schema)
+    assert old in good
+    bad = good.replace(old, new)
+    if name == "unknown section":
+        bad = bad.replace("&END MGRID", "&END MULTIGRID")
+    errors = [f for f in findings(bad, schema) if f.level == "error"]
+    assert any(words in f.message for f in errors), errors
+    assert all(f.remedy for f in errors)
+    if known_to_cp2k:
+        line = next(f.line for f in errors if words in f.message)
+        assert line is not None
+        assert new.split()[0] in bad.splitlines()[line - 1]
+        (tmp_path / "run.inp").write_text(bad)
+        said = subprocess.run(
+            [str(cp2k.path), "--check", "run.inp"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert "SUCCESS" not in said.stdout
+
+
+@pytest.mark.cp2k
+@pytest.mark.parametrize("preset", ["ning2015", "production", "quick"])
+@pytest.mark.parametrize("task", ["energy", "geo_opt", "cell_opt"])
+@pytest.mark.parametrize("atoms", [PBS, SLAB], ids=["bulk", "slab"])
+@pytest.mark.parametrize("charge", [0, 1], ids=["even", "odd"])
+def test_generated_inputs_are_good_for_us_and_for_cp2k(
+    preset: str, task: str, atoms: Atoms, charge: int, schema: Schema, cp2k: Program, tmp_path: Path
+) -> None:
+    text = text_for(atoms, preset=preset, task=task, charge=charge, dispersion="d3bj", fixed_atoms=(0,), walltime_s=60)
+    assert not findings(text, schema)
+    (tmp_path / "run.inp").write_text(text)
+    said = subprocess.run(
+        [str(cp2k.path), "--check", "run.inp"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "SUCCESS" in said.stdout, said.stdout
+
+
+def test_without_cp2k_the_physics_is_still_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("QDIP_CP2K", raising=False)
+    monkeypatch.setattr("qdip_struct.cp2k.data.find_data_directory", lambda: None)
+    assert find_program() is None
+    bad = text_for().replace("&POISSON", "CHARGE 1\n&POISSON")
+    assert [f.message for f in findings(bad) if "odd number" in f.message]
+    assert not findings(text_for())
+
+
+def test_gfn1_xtb_is_refused_for_halide_perovskites() -> None:
+    perovskite = Atoms(
+        "PbCsBr3",
+        scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]],
+        cell=[5.99] * 3,
+        pbc=True,
+    )
+    text = text_for(perovskite).replace("METHOD GPW", "METHOD XTB")
+    assert any("xTB" in f.message for f in findings(text))
+    assert not any("xTB" in f.message for f in findings(text_for().replace("METHOD GPW", "METHOD XTB")))
+
+
+def test_files_referred_to_must_be_there(tmp_path: Path) -> None:
+    text = text_for() + "&EXT_RESTART\n  RESTART_FILE_NAME old-1.restart\n&END EXT_RESTART\n"
+    tree = parse_input(text)
+    assert any("old-1.restart" in f.message for f in check_input(tree, schema=None, folder=tmp_path))
+    (tmp_path / "old-1.restart").write_text("")
+    assert not check_input(tree, schema=None, folder=tmp_path)
