@@ -6,6 +6,7 @@ of a random alloy (special quasi-random structures: A. Zunger et al., Phys. Rev.
 0.5.6 (MIT) gave two structures for one seed in one process, and icet 4.0 (MPL-2.0) has no wheel for Python 3.11.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from qdip_struct.build.cells import SiteCell
 from qdip_struct.build.neighbours import neighbour_pairs
+from qdip_struct.build.regions import FORMAL_CHARGES
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.composition import Formula, mixed_lattice_constant, parse_formula
 from qdip_struct.materials.crystals import Crystal, get_crystal, scaled
@@ -154,6 +156,7 @@ def decorate(
     index = np.flatnonzero(chosen if only is None else chosen & only)
     if len(index) == 0:
         raise UsageError(f"{sites.name} has no sites of the sublattice {sublattice} to fill")
+    _check_shares(fractions, sites.species[index])
     names = sorted(name for name, share in fractions.items() if share > 0)
     counts = whole_counts([fractions[name] for name in names], len(index))
     empty = [name for name, count in zip(names, counts, strict=True) if count == 0]
@@ -179,6 +182,19 @@ def decorate(
         n_sites=len(index),
         correlation_error=round(float(np.sqrt(_error(kinds, shells, len(names)))), 10),
     )
+
+
+def _check_shares(fractions: Mapping[str, float], present: Array) -> None:
+    """Refuse shares that are not numbers, or ions of another charge than those they replace."""
+    if not fractions or not all(math.isfinite(share) and share >= 0 for share in fractions.values()):
+        raise UsageError(f"the shares {dict(fractions)} must be finite and not negative")
+    if sum(fractions.values()) <= 0:
+        raise UsageError(f"the shares {dict(fractions)} add up to zero")
+    charges = {FORMAL_CHARGES.get(str(name)) for name in present}
+    wrong = [name for name in fractions if FORMAL_CHARGES.get(name) not in charges]
+    if wrong:
+        kept = ", ".join(sorted({str(name) for name in present}))
+        raise UsageError(f"{wrong[0]} cannot take the place of {kept}: its charge is not known to be the same")
 
 
 def correlation_error(sites: SiteCell, *, sublattice: str) -> float:

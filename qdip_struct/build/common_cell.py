@@ -4,6 +4,7 @@ Matches are counted in the nets of :func:`qdip_struct.matching.nets.surface_net`
 the nets of the surface cells that are really built, so that the matched slab is the slab that is built.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -62,7 +63,9 @@ def common_cells(
     """
     film_net, film_change = _net(film)
     substrate_net, substrate_change = _net(substrate)
-    found = _matches(film_net, substrate_net, float(max_area), float(max_strain))
+    check_positive(max_area, what="the largest common area", unit="Å²")
+    room = max_area >= substrate_net.area * (1.0 - 1e-9) and max_area >= film_net.area * (1.0 - max_strain) ** 2
+    found = _matches(film_net, substrate_net, float(max_area), float(max_strain)) if room else ()
     if not found or not 0 <= (match or 0) < len(found):
         raise UsageError(
             f"{film.sites.name} and {substrate.sites.name} have {len(found)} common cells up to {max_area:g} Å² and a "
@@ -78,6 +81,12 @@ def common_cells(
         return cell(match)
     smallest = [cell(k) for k, m in enumerate(found) if m.area_angstrom2 < found[0].area_angstrom2 * (1.0 + 1e-6)]
     return min(smallest, key=lambda one: (_shared_net(one, film, substrate), round(one.found.strain_max, 9)))
+
+
+def check_positive(value: float, *, what: str, unit: str) -> None:
+    """Raise :class:`UsageError` unless ``value`` is finite and positive."""
+    if not (math.isfinite(value) and value > 0.0):
+        raise UsageError(f"{what} is {value:g} {unit}; expected a positive number")
 
 
 def _shared_net(common: CommonCell, film: SurfaceCell, substrate: SurfaceCell) -> int:

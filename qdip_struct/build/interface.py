@@ -282,7 +282,7 @@ def _closing_vector(
     start.positions[:, 2] += planes[1] - planes[0]
     used = _touching(image, start, lateral=lateral) if gap is None else gap
     height = planes[1] + used - planes[0]
-    return np.array([-shift[0], -shift[1], height])
+    return np.array([-shift[0], -shift[1], height]) + 0.0
 
 
 def _others(joint: Joint, cell: Array) -> dict[str, Atoms]:

@@ -94,7 +94,7 @@ def structure_text(atoms: Atoms, *, format: Format) -> str:
         return _extxyz(atoms)
     if format == "xyz":
         rows = [f"{s:<2} {_numbers(p)}" for s, p in zip(atoms.get_chemical_symbols(), atoms.positions, strict=True)]
-        return "\n".join([str(len(atoms)), f"Lattice vectors / Å: {_lattice(atoms)}", *rows]) + "\n"
+        return "\n".join([str(len(atoms)), f'Lattice="{_lattice(atoms)}"', *rows]) + "\n"
     if format == "cp2k":
         cell = [f"  {name} {_numbers(row)}" for name, row in zip("ABC", atoms.cell.array, strict=True)]
         symbols = atoms.get_chemical_symbols()
