@@ -1,4 +1,4 @@
-"""Strain against place: radial profile across the border of a dot, layer profile of a slab, and the continuum curve.
+"""Strain against place: radial profile across the border of a dot, layer profile of a slab.
 
 Positions in Å, strains dimensionless in the measure that is named.
 """
@@ -13,7 +13,6 @@ from qdip_struct.analysis.images import completed_cell, periodic_images
 from qdip_struct.analysis.measures import Measure
 from qdip_struct.analysis.strain import StrainMap
 from qdip_struct.errors import DataError, UsageError
-from qdip_struct.materials.strain_sharing import DotSharing
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -230,18 +229,3 @@ def layer_profile(
                 )
             )
     return layers
-
-
-def continuum_curve(sharing: DotSharing, *, radius: float, distances: Floats) -> tuple[Floats, Floats, Floats]:
-    """Mean, radial and hoop strain of the isotropic inclusion at the given distances (Å) from its centre.
-
-    Inside ``radius`` all three are the uniform strain of the dot; outside ε_rr = A − 2β(R/r)³, ε_θθ = A + β(R/r)³,
-    each against the lattice of its own phase.
-    """
-    uniform = (sharing.matrix_radial_strain + 2.0 * sharing.matrix_hoop_strain) / 3.0
-    beta = sharing.matrix_hoop_strain - uniform
-    decay = (radius / np.maximum(distances, radius)) ** 3
-    inside = distances < radius
-    radial = np.where(inside, sharing.dot_strain, uniform - 2.0 * beta * decay)
-    hoop = np.where(inside, sharing.dot_strain, uniform + beta * decay)
-    return (radial + 2.0 * hoop) / 3.0, radial, hoop

@@ -68,6 +68,11 @@ class Sublattice:
         longest = max(float(np.linalg.norm(vectors, axis=1).max()) for vectors in self.arrays)
         return longest + self.match_radius_angstrom
 
+    @property
+    def volume_per_cation_angstrom3(self) -> float:
+        """Volume of the unstrained crystal per cation, Å³: a³ for a perovskite (6 neighbours), else a³/4."""
+        return self.lattice_angstrom**3 / (1.0 if len(self.variants[0]) == 6 else 4.0)
+
     def rotated(self, rotation: ArrayLike) -> "Sublattice":
         """The same crystal turned by ``rotation`` (3 × 3, v ↦ R v)."""
         matrix = np.asarray(rotation, dtype=float)

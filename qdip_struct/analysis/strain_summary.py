@@ -1,0 +1,269 @@
+"""Everything that ``qdip strain`` answers for one structure or trajectory, as one document and one table of cations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdip_struct.analysis import measures
+from qdip_struct.analysis.averages import RegionMean, frame_average, region_means
+from qdip_struct.analysis.bonds import find_bonds
+from qdip_struct.analysis.gauge import AXES, Line, lines
+from qdip_struct.analysis.inclusion import Continuum, predict
+from qdip_struct.analysis.measures import Measure
+from qdip_struct.analysis.phases import Phases, find_phases
+from qdip_struct.analysis.profiles import Layer, ProfilePoint, layer_profile, radial_profile
+from qdip_struct.analysis.reference import Lengths, measured_reference, references_of
+from qdip_struct.analysis.strain import StrainMap, strain_map
+from qdip_struct.analysis.tilt import octahedral_tilts
+from qdip_struct.errors import UsageError
+from qdip_struct.materials.elasticity import Moduli
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class StrainSummary:
+    """Strain of a structure: per-cation arrays, regions, lines, profiles, prediction."""
+
+    atoms: "Atoms"
+    measure: Measure
+    phases: Phases
+    strain: StrainMap
+    tensor: Floats
+    regions: dict[str, RegionMean]
+    lines: list[Line]
+    reference_lines: list[Line]
+    profile: list[ProfilePoint]
+    layers: list[Layer]
+    continuum: Continuum | None
+    continuum_reason: str
+    n_frames: int
+
+    def of_role(self, role: str) -> str | None:
+        """Phase that plays a role, the most numerous if there are several."""
+        names = [name for name, own in self.phases.roles.items() if own == role]
+        return max(names, key=lambda name: int((self.phases.labels == name).sum())) if names else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document of ``qdip strain``."""
+        free = {(line.phase, line.direction): line for line in self.reference_lines}
+        rows = []
+        for line in self.lines:
+            row = asdict(line)
+            other = free.get((line.phase, line.direction))
+            if other is not None:
+                row["reference_length_angstrom"] = other.length_angstrom
+                row["strain_to_reference"] = line.lattice_angstrom / other.lattice_angstrom - 1.0
+            rows.append(row)
+        symbols = np.asarray(self.atoms.get_chemical_symbols())
+        tilts = octahedral_tilts(self.atoms, self.strain)
+        return {
+            "measure": self.measure,
+            "n_frames": self.n_frames,
+            "phases": {
+                name: {
+                    "role": role,
+                    "n": int((self.phases.labels == name).sum()),
+                    "reference_lattice_angstrom": self.strain.references[name].lattice_angstrom,
+                    "reference_source": self.strain.references[name].source,
+                    "orientation_degree": float(measures.rotation_degree(self.strain.orientations[name][None])[0]),
+                }
+                for name, role in self.phases.roles.items()
+            },
+            "phase_origin": self.phases.origin,
+            "regions": {name: asdict(region) for name, region in self.regions.items()},
+            "lines": rows,
+            "continuum": None if self.continuum is None else self.continuum.to_dict(),
+            "continuum_reason": self.continuum_reason or None,
+            "undefined": int((~self.strain.defined).sum()),
+            "undecided": len(self.phases.undecided),
+            "profile": [asdict(point) for point in self.profile],
+            "layers": [asdict(layer) for layer in self.layers],
+            "bonds": find_bonds(self.atoms).summary(symbols),
+            "tilts": {
+                "n": len(tilts.sites),
+                "mean_degree": float(tilts.magnitude().mean()) if len(tilts.sites) else None,
+                "rms_degree": np.sqrt((tilts.angles**2).mean(axis=0)) if len(tilts.sites) else None,
+                "phase_factor": tilts.phase_factor if len(tilts.sites) else None,
+            },
+        }
+
+    def labelled(self) -> "Atoms":
+        """The structure with arrays strain (n, 6), strain_mean, strain_shear, strain_rotation, strain_residual,
+        strain_lattice and strain_neighbours; NaN (0 neighbours) on atoms that carry no strain."""
+        labelled: Atoms = self.atoms.copy()
+        n, sites = len(labelled), self.strain.sites
+        columns: dict[str, NDArray[Any]] = {
+            "strain": measures.voigt(self.tensor),
+            "strain_mean": measures.mean_strain(self.tensor),
+            "strain_shear": measures.shear_strain(self.tensor),
+            "strain_rotation": self.strain.rotation_degree,
+            "strain_residual": self.strain.residual,
+            "strain_lattice": self.strain.lattice_angstrom(),
+        }
+        for name, values in columns.items():
+            whole = np.full((n, *values.shape[1:]), np.nan)
+            whole[sites] = values
+            labelled.arrays[name] = whole
+        neighbours = np.zeros(n, dtype=int)
+        neighbours[sites] = self.strain.neighbours
+        labelled.arrays["strain_neighbours"] = neighbours
+        return labelled
+
+    def csv(self) -> str:
+        """One row per cation; lengths in Å, rotation in degree, empty where undefined."""
+        header = (
+            "index,symbol,phase,x,y,z,strain_mean,strain_shear,strain_1,strain_2,strain_3,rotation_degree,"
+            "lattice_angstrom,residual_angstrom,neighbours"
+        )
+        principal = measures.principal_strains(self.tensor)
+        values = np.column_stack(
+            (
+                measures.mean_strain(self.tensor),
+                measures.shear_strain(self.tensor),
+                principal,
+                self.strain.rotation_degree,
+                self.strain.lattice_angstrom(),
+                self.strain.residual,
+            )
+        )
+        out = [f"# measure: {self.measure}", header]
+        for row, site in enumerate(self.strain.sites.tolist()):
+            place = ",".join(f"{x:.6f}" for x in self.atoms.positions[site])
+            numbers = ",".join("" if np.isnan(x) else f"{x:.8f}" for x in values[row])
+            out.append(
+                f"{site},{self.atoms.symbols[site]},{self.strain.phase[row]},{place},{numbers},"
+                f"{self.strain.neighbours[row]}"
+            )
+        return "\n".join(out) + "\n"
+
+
+def summarise(
+    frames: Sequence["Atoms"],
+    *,
+    lattices: Mapping[str, Lengths] | None = None,
+    structures: Mapping[str, str] | None = None,
+    dataset: str | None = None,
+    vacuum_dot: "Atoms | None" = None,
+    measure: Measure = "engineering",
+    directions: Sequence[Sequence[float]] = tuple(AXES.values()),
+    moduli: Mapping[str, Moduli] | None = None,
+    bin_width: float = 3.0,
+) -> StrainSummary:
+    """Strain of a structure, or the average over the frames of a trajectory.
+
+    Parameters
+    ----------
+    frames
+        One structure, or several frames of the same atoms in the same order.
+    lattices, structures, dataset
+        See :func:`qdip_struct.analysis.reference.references_of`.
+    vacuum_dot
+        The same dot relaxed in vacuum: its mean lattice constant becomes the dot's reference (unless given in
+        ``lattices``) and its lines the reference of the dot's lines.
+    measure
+        Strain measure.
+    directions
+        Of the line gauge.
+    moduli
+        Role → moduli for the continuum prediction; default the shipped ones.
+    bin_width
+        Of the radial profile, Å.
+
+    Raises
+    ------
+    UsageError, DataError
+        As the functions it calls.
+    """
+    if not frames:
+        raise UsageError("no structure to measure")
+    last = frames[-1]
+    phases = find_phases(last)
+    references = references_of(phases, lattices=lattices, structures=structures, dataset=dataset)
+    dots = [name for name, role in phases.roles.items() if role == "dot"]
+    reference_lines: list[Line] = []
+    if vacuum_dot is not None:
+        if not dots:
+            raise UsageError("a vacuum reference needs a dot in the structure; none was found")
+        for name in dots:
+            if not {name, "dot"} & set(lattices or {}):
+                references[name] = measured_reference(
+                    vacuum_dot, phase=name, start=references[name], source="the dot in vacuum"
+                )[0]
+        free_phases = find_phases(vacuum_dot)
+        own = np.where(np.isin(free_phases.labels, dots), free_phases.labels, "")
+        free = strain_map(vacuum_dot, phases=own, references=references)
+        reference_lines = lines(vacuum_dot, free, directions=directions)
+    maps = [strain_map(frame, phases=phases.labels, references=references) for frame in frames]
+    strain = maps[-1]
+    groups = _groups(last, phases, strain)
+    regions: dict[str, RegionMean] = {}
+    per_frame = [_regions(one, groups, measure) for one in maps]
+    for name in per_frame[-1]:
+        regions[name] = _over_frames([frame[name] for frame in per_frame])
+    tensor = strain.tensor(measure) if len(maps) == 1 else frame_average(maps, measure=measure)[0]
+    matrices = [name for name, role in phases.roles.items() if role == "matrix"]
+    continuum, reason = None, "no dot in a matrix"
+    profile: list[ProfilePoint] = []
+    layers: list[Layer] = []
+    if dots:
+        profile = radial_profile(last, strain, dot=dots[0], width=bin_width, measure=measure)
+        if matrices:
+            continuum, reason = predict(strain, dot=dots[0], matrix=matrices[0], moduli=moduli or {})
+    else:
+        layers = layer_profile(last, strain, measure=measure)
+    return StrainSummary(
+        last,
+        measure,
+        phases,
+        strain,
+        tensor,
+        regions,
+        lines(last, strain, directions=directions),
+        reference_lines,
+        profile,
+        layers,
+        continuum,
+        reason,
+        len(maps),
+    )
+
+
+def _groups(atoms: "Atoms", phases: Phases, strain: StrainMap) -> list[NDArray[np.str_]]:
+    """Ways to group the cations: by role, and inside each role by core and interface where the builder said so."""
+    role = phases.role_of()[strain.sites]
+    if not atoms.has("region"):
+        return [role]
+    region = np.asarray(atoms.arrays["region"], dtype=str)[strain.sites]
+    if not (region == "interface").any():
+        return [role]
+    return [role, np.char.add(role, np.where(region == "interface", "_interface", "_core"))]
+
+
+def _regions(strain: StrainMap, groups: list[NDArray[np.str_]], measure: Measure) -> dict[str, RegionMean]:
+    found: dict[str, RegionMean] = {}
+    for names in groups:
+        found.update(region_means(strain, groups=names, measure=measure))
+    return found
+
+
+def _over_frames(frames: Sequence[RegionMean]) -> RegionMean:
+    """Average of a region over frames; its error from the scatter of the frames."""
+    if len(frames) == 1:
+        return frames[0]
+    columns = {key: np.array([getattr(frame, key) for frame in frames]) for key in asdict(frames[0])}
+    return RegionMean(
+        n=int(columns["n"].min()),
+        mean=float(columns["mean"].mean()),
+        stderr=float(columns["mean"].std(ddof=1) / np.sqrt(len(frames))),
+        std=float(columns["std"].mean()),
+        noise_bias=float(columns["noise_bias"].mean()),
+        noise_angstrom=float(columns["noise_angstrom"].mean()),
+        undefined=int(columns["undefined"].max()),
+    )

@@ -1,0 +1,216 @@
+"""Strain of every cation against the lattice of its own phase: map, region means, line gauge, continuum prediction.
+
+No reference configuration is needed. Phases come from the builder's labels, else from chemistry. Lengths in Å, moduli
+in GPa; strains are fractions in JSON and files, percent in text and figures, always with the name of the measure.
+Every mean has a standard error; a cation with fewer than three non-coplanar neighbours has no strain (NaN).
+
+examples:
+  qdip strain relaxed.extxyz --reference-lattice dot=5.987,matrix=6.325
+  qdip strain relaxed.extxyz --reference-structure vacuum.extxyz --line x,y,z --plot strain.png -o strain.extxyz
+  qdip strain user.cif --dataset pbe_cp2k --measure green --json
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qdip_struct.analysis.measures import MEASURES
+from qdip_struct.cli.console import emit, note, table
+from qdip_struct.errors import DataError, UsageError
+from qdip_struct.files import provenance, refuse_existing, sha256, write_text
+from qdip_struct.materials.crystals import check_lattice
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from qdip_struct.analysis.strain_summary import StrainSummary
+    from qdip_struct.materials.elasticity import Moduli
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``qdip strain``."""
+    parser.add_argument("structure", type=Path, metavar="FILE", help="structure, or trajectory with --frames")
+    parser.add_argument(
+        "--reference-lattice",
+        metavar="NAME=Å,...",
+        help="lattice constants by role or phase: dot=5.987,matrix=6.325; a perovskite may have three: 6.2/6.2/6.3",
+    )
+    parser.add_argument(
+        "--reference-structure",
+        type=Path,
+        metavar="FILE",
+        help="the same dot relaxed in vacuum, as the dot's reference",
+    )
+    parser.add_argument("--dataset", metavar="NAME", help="data set of the lattice constants that are not given")
+    parser.add_argument("--crystal", action="append", default=[], metavar="NAME:phase", help="CdS:wurtzite; repeatable")
+    parser.add_argument("--measure", choices=MEASURES, default="engineering", help="strain measure (engineering)")
+    parser.add_argument("--line", default="x,y,z", metavar="x,y,z", help="axes of the line gauge, or a direction 1,1,0")
+    parser.add_argument("--moduli", metavar="ROLE=K/G,...", help="moduli of dot and matrix, GPa: dot=53/27,matrix=12/5")
+    parser.add_argument("--bin", type=float, default=3.0, metavar="Å", help="width of the radial bins, Å (3)")
+    parser.add_argument("--frames", metavar="SLICE", help="average over frames of a trajectory: ':' for all, '100::10'")
+    parser.add_argument("--built", type=Path, metavar="FILE", help="structure before relaxation, for displacements")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="table of all cations")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="figure: png, svg or pdf")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure the strain of one structure or trajectory and write what was asked for."""
+    from qdip_struct.analysis.bonds import displacements
+    from qdip_struct.analysis.gauge import parse_directions
+    from qdip_struct.analysis.strain_summary import summarise
+    from qdip_struct.build.store import read_structure, sidecar_of, write_structure
+
+    for path in (args.csv, args.plot, args.out, None if args.out is None else sidecar_of(args.out)):
+        if path is not None:
+            refuse_existing(path, force=args.force)
+    directions = parse_directions(args.line)
+    lattices = _lattices(args.reference_lattice)
+    structures = {spec.partition(":")[0]: spec for spec in args.crystal}
+    moduli = _moduli(args.moduli)
+    frames = [read_structure(args.structure)] if args.frames is None else _frames(args.structure, args.frames)
+    vacuum = None if args.reference_structure is None else read_structure(args.reference_structure)
+    summary = summarise(
+        frames,
+        lattices=lattices,
+        structures=structures,
+        dataset=args.dataset,
+        vacuum_dot=vacuum,
+        measure=args.measure,
+        directions=directions,
+        moduli=moduli,
+        bin_width=args.bin,
+    )
+    document = {"structure": args.structure.name, **summary.to_dict()}
+    if vacuum is not None:
+        document["reference_structure"] = args.reference_structure.name
+    if args.built is not None:
+        moved = displacements(frames[-1], start=read_structure(args.built))
+        length = (moved**2).sum(axis=1) ** 0.5
+        document["displacement"] = {"rms_angstrom": float((length**2).mean() ** 0.5), "max_angstrom": length.max()}
+    if args.out is not None:
+        labelled = summary.labelled()
+        if args.built is not None:
+            labelled.arrays["displacement"] = moved
+        parameters = {
+            "structure": args.structure.name,
+            "reference_lattice": args.reference_lattice,
+            "dataset": args.dataset,
+            "measure": args.measure,
+            "frames": args.frames,
+        }
+        source = provenance("qdip strain", parameters, structure_read_sha256=sha256(args.structure.read_bytes()))
+        write_structure(args.out, labelled, provenance=source, report=document, force=args.force)
+    if args.csv is not None:
+        write_text(args.csv, summary.csv(), force=args.force)
+    if args.plot is not None:
+        from qdip_struct.report.lattice_plots import save_figure
+        from qdip_struct.report.strain_plots import strain_figure
+
+        save_figure(args.plot, strain_figure(summary), force=args.force)
+    emit(document, as_json=args.json, text=_text(summary))
+    if len(summary.phases.undecided):
+        note(f"{len(summary.phases.undecided)} cations on the interface (mixed anions) take no part")
+    undefined = int((~summary.strain.defined).sum())
+    if undefined:
+        note(f"{undefined} cations have fewer than three non-coplanar neighbours of their phase: no strain")
+    return 0
+
+
+def _text(summary: "StrainSummary") -> str:
+    phases = "\n".join(
+        f"{role} {name}: reference {summary.strain.references[name].lattice_angstrom:.4f} Å "
+        f"({summary.strain.references[name].source})"
+        for name, role in summary.phases.roles.items()
+    )
+    regions = table(
+        ("region", "n", f"mean {summary.measure} strain %", "stderr %", "std %"),
+        [
+            (name, one.n, f"{100 * one.mean:.3f}", f"{100 * one.stderr:.3f}", f"{100 * one.std:.3f}")
+            for name, one in summary.regions.items()
+        ],
+    )
+    free = {(line.phase, line.direction): line for line in summary.reference_lines}
+    rows = []
+    for line in summary.lines:
+        other = free.get((line.phase, line.direction))
+        change = None if other is None else f"{100 * (line.lattice_angstrom / other.lattice_angstrom - 1):+.3f}"
+        along = ",".join(f"{x:g}" for x in line.direction)
+        rows.append(
+            (line.phase, along, line.n_spacings, f"{line.length_angstrom:.3f}", f"{line.lattice_angstrom:.4f}",
+             f"{100 * line.strain:+.3f}", change)
+        )  # fmt: skip
+    gauge = table(("line", "along", "spacings", "length Å", "lattice Å", "strain %", "vs vacuum %"), rows)
+    if summary.continuum is None:
+        prediction = f"no continuum prediction: {summary.continuum_reason}"
+    else:
+        one, percent = summary.continuum, 100 * summary.continuum.fixed.dot_strain
+        prediction = (
+            f"continuum: misfit {100 * one.misfit:.2f} %, dot strain {percent:.3f} % in the fixed cell "
+            f"(volume fraction {one.volume_fraction:.3f}), {100 * one.infinite.dot_strain:.3f} % in an infinite matrix"
+        )
+    return f"{phases}\n\n{regions}\n\n{gauge}\n\n{prediction}"
+
+
+def _pairs(text: str | None, *, option: str, example: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in (text or "").split(","):
+        if not part.strip():
+            continue
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip() or name.strip() in found:
+            raise UsageError(f"{option} takes pairs such as {example}, each name once; not '{text}'")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _numbers(text: str, *, option: str, example: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split("/")]
+    except ValueError as error:
+        raise UsageError(f"{option} takes numbers such as {example}, not '{text}'") from error
+
+
+def _lattices(text: str | None) -> dict[str, float | list[float]]:
+    option, example = "--reference-lattice", "dot=5.987,matrix=6.325"
+    found: dict[str, float | list[float]] = {}
+    for name, value in _pairs(text, option=option, example=example).items():
+        lengths = _numbers(value, option=option, example=example)
+        if len(lengths) not in (1, 3):
+            raise UsageError(f"{option}: '{value}' is neither one length nor three joined by /")
+        for length in lengths:
+            check_lattice(length, what=f"the reference lattice constant of {name}")
+        found[name] = lengths[0] if len(lengths) == 1 else lengths
+    return found
+
+
+def _moduli(text: str | None) -> dict[str, "Moduli"]:
+    from qdip_struct.materials.elasticity import isotropic_moduli
+
+    option, example = "--moduli", "dot=53/27,matrix=12/5"
+    found = {}
+    for name, value in _pairs(text, option=option, example=example).items():
+        numbers = _numbers(value, option=option, example=example)
+        if name not in ("dot", "matrix") or len(numbers) != 2:
+            raise UsageError(
+                f"{option} takes bulk and shear modulus of dot and matrix: {example}; not '{name}={value}'"
+            )
+        found[name] = isotropic_moduli(numbers[0], shear=numbers[1], name=name, source="given")
+    return found
+
+
+def _frames(path: Path, text: str) -> list["Atoms"]:
+    from ase import Atoms
+    from ase.io import read
+
+    if not path.is_file():
+        raise DataError(f"cannot read {path}: no such file")
+    words = text.split(":")
+    if not 1 < len(words) <= 3 or any(word and not word.lstrip("-").isdigit() for word in words):
+        raise UsageError(f"--frames takes a slice such as ':' or '100::10', not '{text}'")
+    try:
+        found = read(path, index=text)
+    except (ValueError, KeyError, IndexError, OSError, StopIteration) as error:
+        raise DataError(f"cannot read {path} as a trajectory: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(found, list) or not found or not all(isinstance(frame, Atoms) for frame in found):
+        raise DataError(f"{path} has no frames in the slice '{text}'")
+    return found
