@@ -119,6 +119,19 @@ def with_dot_lattice(atoms: "Atoms", *, own: float, built: float) -> "Atoms":
     return scaled
 
 
+def only_dots(atoms: "Atoms") -> "Atoms":
+    """The embedded dots alone, in the same cell: the start of the vacuum reference of a strain map.
+
+    Raises
+    ------
+    UsageError
+        If the structure has no array ``dot`` or no atom of a dot.
+    """
+    if not atoms.has("dot") or not (atoms.arrays["dot"] >= 0).any():
+        raise UsageError("the dot alone needs a structure with the array 'dot', as 'qdip build embed' writes it")
+    return atoms[atoms.arrays["dot"] >= 0]
+
+
 def relax(
     atoms: "Atoms",
     *,

@@ -31,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OWN,BUILT",
         help="start with the dot at its own lattice constant: scale it about its centre by OWN/BUILT, both in Å",
     )
+    parser.add_argument(
+        "--part",
+        choices=("all", "dot"),
+        default="all",
+        help="dot: relax the dot alone in the same cell, as the vacuum reference of 'qdip strain' (default: all)",
+    )
     parser.add_argument("--max-steps", type=int, default=3000, help="stop after this many steps (default: 3000)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
 
@@ -39,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Relax one structure and write it with its sidecar."""
     from qdip_struct.build.store import read_structure, sidecar_of, write_structure
     from qdip_struct.campaign.models import MODELS, load_model, model_version
-    from qdip_struct.campaign.relax import RelaxSettings, relax, with_dot_lattice
+    from qdip_struct.campaign.relax import RelaxSettings, only_dots, relax, with_dot_lattice
 
     settings = RelaxSettings(args.model, args.fmax, args.rattle, args.seed, args.max_steps)
     if args.model not in MODELS:
@@ -51,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     if args.dot_lattice is not None:
         own, built = _two_lengths(args.dot_lattice)
         atoms = with_dot_lattice(atoms, own=own, built=built)
+    if args.part == "dot":
+        atoms = only_dots(atoms)
     calculator = load_model(args.model, threads=args.threads)
     checkpoint = out.with_name(f"{out.name}.checkpoint.npz")
     if checkpoint.exists():
@@ -65,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
         "n_atoms": len(done.atoms),
         "start": args.structure.name,
         "dot_start": "as built" if args.dot_lattice is None else f"scaled by {args.dot_lattice.replace(',', '/')}",
+        "part": args.part,
         "start_file_sha256": sha256(args.structure.read_bytes()),
     }
     parameters = {
@@ -73,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
         "fmax": args.fmax,
         "rattle": args.rattle,
         "dot_lattice": args.dot_lattice,
+        "part": args.part,
         "max_steps": args.max_steps,
     }
     written = provenance("qdip relax", parameters, seed=args.seed)

@@ -148,6 +148,8 @@ def _text(summary: "StrainSummary") -> str:
             f"continuum: misfit {100 * one.misfit:.2f} %, dot strain {percent:.3f} % in the fixed cell "
             f"(volume fraction {one.volume_fraction:.3f}), {100 * one.infinite.dot_strain:.3f} % in an infinite matrix"
         )
+        assumed = "; ".join(moduli.assumption for moduli in (one.dot, one.matrix) if moduli.assumption)
+        prediction += f"\n(assumed: {assumed})" if assumed else ""
     return f"{phases}\n\n{regions}\n\n{gauge}\n\n{prediction}"
 
 

@@ -163,6 +163,9 @@ def strain_figure(summary: StrainSummary) -> "Figure":
     tensor, measure = summary.tensor, summary.measure
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11.0, 9.0), layout="constrained")
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            engine.set(w_pad=0.15, h_pad=0.1)
         axes = figure.subplots(2, 2)
         sight = 2 if summary.of_role("dot") is not None else 1
         draw_slice(
