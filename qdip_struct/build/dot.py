@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from qdip_struct.build.cells import SiteCell, sites_of_crystal, to_atoms
 from qdip_struct.build.host import atoms_per_site
 from qdip_struct.build.material import Material, occupy
-from qdip_struct.build.parent import CENTERS, TERMINATIONS, Termination, inside, on_parent_lattice
+from qdip_struct.build.parent import CENTERS, TERMINATIONS, Termination, centre_point, inside, on_parent_lattice
 from qdip_struct.build.regions import report
 from qdip_struct.build.shapes import Ellipsoid, Shape
 from qdip_struct.build.shell import Shell, fill_shell
@@ -23,7 +23,9 @@ from qdip_struct.errors import UsageError
 from qdip_struct.materials.crystals import Crystal
 
 Array = NDArray[Any]
-Center = Literal["auto", "metal", "anion", "a-site", "bond", "void"]
+Center = Literal[
+    "auto", "metal", "anion", "a-site", "bond", "void", "anion-y", "anion-z", "metal-yz", "metal-xz", "metal-xy"
+]
 CENTER_NAMES = ("auto", *CENTERS)
 
 
@@ -73,33 +75,6 @@ class DotSites:
         return int(np.count_nonzero(self.region != "ligand")) / 2
 
 
-def centre_point(crystal: Crystal, *, center: str) -> Array:
-    """Cartesian position (3,) Å of the point of the conventional cell that is named ``center``.
-
-    Raises
-    ------
-    UsageError
-        If the crystal has no such point.
-    """
-    if center not in CENTERS:
-        raise UsageError(f"unknown center '{center}'; known: {', '.join(CENTER_NAMES)}")
-    if on_parent_lattice(crystal):
-        return np.array(CENTERS[center]) * crystal.lengths[0] / 2.0
-    sites = sites_of_crystal(crystal)
-    metal = sites.positions[np.isin(sites.sublattice, ("cation", "B"))][0]
-    steps = np.stack(np.meshgrid(*[(-1, 0, 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) @ crystal.cell
-    anions = (sites.positions[np.isin(sites.sublattice, ("anion", "X"))][None] + steps[:, None]).reshape(-1, 3)
-    away = anions - metal
-    order = np.lexsort((*np.round(away, 4).T, np.round(np.linalg.norm(away, axis=1), 4)))
-    bond = away[order[0]]
-    if center == "a-site":
-        cages = sites.positions[sites.sublattice == "A"]
-        if not len(cages):
-            raise UsageError(f"{crystal.name} has no A site; known centres: metal, anion, bond, void")
-        return cages[0]
-    return metal + {"metal": 0.0, "anion": 1.0, "bond": 0.5, "void": -1.0}[center] * bond
-
-
 def cut(
     core: Material,
     *,
@@ -119,7 +94,7 @@ def cut(
         Outer shape of the core; a shell comes on top of it.
     center
         Which point of the crystal lies in the centre; ``auto`` is the metal or the A site, whichever gives the volume
-        asked for more closely.
+        asked for more closely. A box whose edges are whole lattice constants gets exactly these, from atom to atom.
     termination
         Border rule of :mod:`qdip_struct.build.parent`; crystals other than rock salt know ``site`` only.
     seed
@@ -132,10 +107,9 @@ def cut(
     """
     crystal = core.crystal
     if center == "auto":
-        choices: tuple[Center, ...] = ("metal", "a-site") if on_parent_lattice(crystal) else ("metal",)
-        tried = [cut(core, shape=shape, center=c, termination=termination, shell=shell, seed=seed) for c in choices]
-        per_site = crystal.volume / len(crystal.sites)
-        return min(tried, key=lambda dot: round(abs(int((dot.region == "dot").sum()) * per_site - shape.volume), 6))
+        kinds = _auto_centers(crystal, shape=shape)
+        tried = [cut(core, shape=shape, center=c, termination=termination, shell=shell, seed=seed) for c in kinds]
+        return min(tried, key=lambda dot: _misfit(dot, shape=shape))
     if termination not in TERMINATIONS:
         raise UsageError(f"unknown termination '{termination}'; known: {', '.join(TERMINATIONS)}")
     if termination != "site" and not (on_parent_lattice(crystal) and crystal.structure_type == "rocksalt"):
@@ -161,6 +135,24 @@ def cut(
     if shell is not None:
         picked = fill_shell(picked, region=region, shape=shape, shell=shell, seed=seed)
     return DotSites(picked, region, shape, crystal, center, termination, _grown(shape, by=thickness))
+
+
+def _auto_centers(crystal: Crystal, *, shape: Shape) -> tuple[Center, ...]:
+    """Centres that ``auto`` chooses from: those of full symmetry, for cuboids every parity of the three edges."""
+    if not on_parent_lattice(crystal):
+        return ("metal",)
+    if shape.name == "cuboid":
+        return ("metal", "a-site", "anion", "anion-y", "anion-z", "metal-yz", "metal-xz", "metal-xy")
+    return ("metal", "a-site")
+
+
+def _misfit(dot: DotSites, *, shape: Shape) -> tuple[bool, float]:
+    """How far a cut is from the shape asked for: a box of whole lattice constants by its edges, else by the volume."""
+    core = dot.region == "dot"
+    edges, wanted = np.ptp(dot.sites.positions[core], axis=0), 2.0 * np.asarray(shape.extent)
+    exact = shape.name in ("cube", "cuboid") and bool(np.all(np.abs(edges - wanted) < 0.02 * dot.crystal.lengths[0]))
+    volume = np.count_nonzero(core) / len(dot.crystal.sites) * dot.crystal.volume
+    return not exact, round(abs(volume - shape.volume), 6)
 
 
 def _reach(shape: Shape) -> float:

@@ -18,7 +18,7 @@ from qdip_struct.build.molecules import Orientation
 from qdip_struct.build.neighbours import nearest
 from qdip_struct.build.neutrality import Neutral, Rule, neutralise
 from qdip_struct.build.parent import TERMINATIONS, Termination, on_parent_lattice
-from qdip_struct.build.regions import INTERFACE_DEPTH, formal_charges, mark_interface, report
+from qdip_struct.build.regions import INTERFACE_DEPTH, formal_charge_of, formal_charges, mark_interface, report
 from qdip_struct.build.shapes import Shape, make_shape
 from qdip_struct.build.shell import Shell
 from qdip_struct.errors import UsageError
@@ -162,6 +162,7 @@ def embed_dot(
         guests.append(placed)
     _check_apart(guests, cell=host.cell)
     atoms = joined(guests, host.atoms[~gone[host.site_of_atom]], cell=host.cell)
+    before = formal_charge_of(atoms)["total"]
     atoms, changes = neutralise(
         atoms, centres=centres, facets=body.facets @ turn.T, neutral=neutral, rule=rule, seed=seed
     )
@@ -178,6 +179,7 @@ def embed_dot(
         termination=None if sites is None else _termination(sites, continued=continued),
         neutral=neutral,
         rule=rule,
+        charge_before_changes=before,
         rotation=turn.tolist(),
         lattice_angstrom={"dot": None if sites is None else sites.crystal.a_angstrom, "matrix": host.lattice},
         n_dots=len(centres),

@@ -152,7 +152,8 @@ def centre_in(host: Host, *, center: str, fraction: Sequence[float]) -> Array:
         return (kind + 2.0 * np.floor((goal / half - kind) / 2.0 + 0.5 + 1e-6)) * half
     if center == "void":
         return goal
-    labels = {"metal": ("B", "cation"), "anion": ("X", "anion"), "a-site": ("A",), "bond": ("B", "cation")}[center]
+    anions, metals = ("X", "anion"), ("B", "cation")
+    labels = ("A",) if center == "a-site" else anions if center.startswith("anion") else metals
     found = _nearest_site(host, labels=labels, goal=goal)
     return (found + _nearest_site(host, labels=("X", "anion"), goal=found)) / 2.0 if center == "bond" else found
 

@@ -15,6 +15,8 @@ Array = NDArray[Any]
 
 def wrap(positions: Array, *, cell: Array, pbc: Array) -> Array:
     """Positions (n, 3) moved into the cell along periodic directions; coordinates within 1e-9 of 1 become 0."""
+    if not np.any(pbc):
+        return positions
     fractional = positions @ np.linalg.inv(cell)
     fractional = np.where(pbc, fractional - np.floor(fractional + 1e-9), fractional)
     return fractional @ cell

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from qdip_struct.build.cells import sites_of_crystal
 from qdip_struct.build.shapes import Shape
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.crystals import Crystal
@@ -31,9 +32,15 @@ CENTERS: dict[str, tuple[float, float, float]] = {
     "a-site": (1.0, 1.0, 1.0),
     "bond": (0.5, 0.0, 0.0),
     "void": (0.5, 0.5, 0.5),
+    "anion-y": (0.0, 1.0, 0.0),
+    "anion-z": (0.0, 0.0, 1.0),
+    "metal-yz": (0.0, 1.0, 1.0),
+    "metal-xz": (1.0, 0.0, 1.0),
+    "metal-xy": (1.0, 1.0, 0.0),
 }
 """Centre of the dot in half cells of the parent lattice: on a metal atom; on an anion that both crystals share; on an
-anion of the dot in the place of an A cation; midway between metal and anion; in the tetrahedral hole of rock salt."""
+anion of the dot in the place of an A cation; midway between metal and anion; in the tetrahedral hole of rock salt. The
+last five are the other anions and the face-centre metals of the dot, for cuboids whose edges differ in parity."""
 
 BODY_MARGIN = 0.25
 """Body centres count as inside up to this many lattice constants beyond the shape, for BX2 and AX: the border then
@@ -55,6 +62,33 @@ def species_on_parent(crystal: Crystal) -> dict[tuple[int, int, int], str]:
         i, j, k = (np.rint(2.0 * np.array(site.position)).astype(int) % 2).tolist()
         found[i, j, k] = site.species
     return found
+
+
+def centre_point(crystal: Crystal, *, center: str) -> Array:
+    """Cartesian position (3,) Å of the point of the conventional cell that is named ``center``.
+
+    Raises
+    ------
+    UsageError
+        If the crystal has no such point.
+    """
+    if center not in CENTERS:
+        raise UsageError(f"unknown center '{center}'; known: {', '.join(CENTERS)}")
+    if on_parent_lattice(crystal):
+        return np.array(CENTERS[center]) * crystal.lengths[0] / 2.0
+    sites = sites_of_crystal(crystal)
+    metal = sites.positions[np.isin(sites.sublattice, ("cation", "B"))][0]
+    steps = np.stack(np.meshgrid(*[(-1, 0, 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) @ crystal.cell
+    anions = (sites.positions[np.isin(sites.sublattice, ("anion", "X"))][None] + steps[:, None]).reshape(-1, 3)
+    away = anions - metal
+    order = np.lexsort((*np.round(away, 4).T, np.round(np.linalg.norm(away, axis=1), 4)))
+    bond = away[order[0]]
+    if center == "a-site":
+        cages = sites.positions[sites.sublattice == "A"]
+        if not len(cages):
+            raise UsageError(f"{crystal.name} has no A site; known centres: metal, anion, bond, void")
+        return cages[0]
+    return metal + {"metal": 0.0, "anion": 1.0, "bond": 0.5, "void": -1.0}[center] * bond
 
 
 def inside(
@@ -105,20 +139,3 @@ def inside(
         merged = np.logical_or.reduce(around) if termination == "AX" else np.logical_and.reduce(around)
         result[parity[0] :: 2, parity[1] :: 2, parity[2] :: 2] = merged
     return result
-
-
-def check_room(shape: Shape, *, lengths: Array, margin: float) -> None:
-    """Refuse a shape that, with ``margin`` Å of matrix on each side, does not fit a box of ``lengths`` (3,) Å.
-
-    Raises
-    ------
-    UsageError
-        If it is too wide.
-    """
-    widths = 2.0 * np.asarray(shape.extent)
-    for axis, (width, length) in enumerate(zip(widths, lengths, strict=True)):
-        if width + 2.0 * margin > length + 1e-9:
-            raise UsageError(
-                f"the dot is {width:.2f} Å wide along {'xyz'[axis]} but the box has {length:.2f} Å, of which "
-                f"{2 * margin:.2f} Å must stay matrix; make the dot smaller or give more cells"
-            )

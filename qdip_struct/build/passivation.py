@@ -12,8 +12,9 @@ from scipy.spatial import cKDTree
 
 from qdip_struct.build.cells import MOLECULES, SiteCell, sites_of_crystal
 from qdip_struct.build.contacts import IONIC_RADII
-from qdip_struct.build.dot import DotSites, block, centre_point
+from qdip_struct.build.dot import DotSites, block
 from qdip_struct.build.neutrality import pick
+from qdip_struct.build.parent import centre_point
 from qdip_struct.build.regions import FORMAL_CHARGES
 from qdip_struct.errors import UsageError
 
