@@ -159,13 +159,11 @@ def strain_figure(summary: StrainSummary) -> "Figure":
     """One page: slices of local lattice constant, mean strain and shear, and the radial (or layer) profile."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     tensor, measure = summary.tensor, summary.measure
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(11.0, 9.0), layout="constrained")
-        engine = figure.get_layout_engine()
-        if engine is not None:
-            engine.set(w_pad=0.15, h_pad=0.1)
+        figure = Figure(figsize=(11.0, 9.0), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1))
         axes = figure.subplots(2, 2)
         sight = 2 if summary.of_role("dot") is not None else 1
         draw_slice(
