@@ -47,6 +47,9 @@ LINES: dict[str, bytes] = {
     "hirshfeld": rb"Hirshfeld Charges",
     "dipole": rb"Dipole moment \[Debye\]",
     "opt_step": rb"--------  Informations? at step =|OPT\| Step number",
+    "md_step": rb"MD\| Step number|STEP NUMBER +=",
+    "md_ensemble": rb"MD\| Ensemble [Tt]ype",
+    "md_cell": rb"MD\| Cell lengths \[ang\]|CELL LNTHS\[bohr\] +=",
     "max_gradient": rb"Max\. gradient +=|OPT\| Maximum gradient +[-+0-9]",
     "opt_done": rb"(?:\*\*\* +)?GEOMETRY OPTIMIZATION COMPLETED",
     "opt_exhausted": rb"(?:\*\*\* +)?MAXIMUM NUMBER OF OPTIMIZATION STEPS REACHED",
@@ -78,7 +81,10 @@ CP2K_ONLY = frozenset(LINES) - {"warning", "crash", "killed", "timing", "max_gra
 
 NUMBER = rb"[-+]?\d+(?:\.\d*)?(?:[EeDd][-+]?\d+)?"
 
-ENERGY = re.compile(rb"FORCE_EVAL \( *(\w+) *\) energy *[\[(]([^\])]*)[\])]:? +([-+]?\d+\.\d+(?:[EeDd][-+]?\d+)?)\s*$")
+DECIMAL = re.compile(rb"\d+\.\d*(?:[EeDd][-+]?\d+)?")
+"""An unsigned number with a decimal point."""
+
+ENERGY = re.compile(rb"FORCE_EVAL \( *(\w+) *\) energy *[\[(]([^\])]*)XX?\d+\.\d+(?:[EeDd][-+]?\d+)?)\s*$")
 """Method, unit and value of an ``ENERGY|`` line."""
 
 CELL_VECTOR = re.compile(

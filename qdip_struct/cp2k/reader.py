@@ -6,6 +6,7 @@ cut in the middle of a number, so only the end mark and error messages are accep
 
 from pathlib import Path
 
+from qdip_struct.cp2k.lines import take
 from qdip_struct.cp2k.patterns import CP2K_ONLY, MEANING, SCANNER
 from qdip_struct.cp2k.segments import Segment
 from qdip_struct.errors import DataError
@@ -45,7 +46,8 @@ class _Pass:
             self.known = self.known or meaning in CP2K_ONLY
             if meaning == "started" and (self.segments[-1].started or self.segments[-1].last is not None):
                 self.segments.append(Segment(self.path))
-            self.segments[-1].take(meaning, text[begin : end if end >= 0 else len(text)], offset + begin)
+            line = text[begin : end if end >= 0 else len(text)]
+            take(self.segments[-1], meaning=meaning, line=line, offset=offset + begin)
 
 
 def read_segments(path: Path) -> list[Segment]:

@@ -1,0 +1,125 @@
+"""Cubes: real CP2K files, electrons counted, averages against closed forms."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qdip_struct import units
+from qdip_struct.cp2k.cube import (
+    Cube,
+    Profile,
+    check_cell,
+    difference,
+    integral,
+    macroscopic_average,
+    planar_average,
+    read_cube,
+)
+from qdip_struct.cp2k.output import read_run
+from qdip_struct.errors import DataError, MismatchError, UsageError
+
+FOLDER = Path(__file__).parents[1] / "data" / "cp2k_runs" / "cubes"
+DENSITY = FOLDER / "run-ELECTRON_DENSITY-1_0.cube"
+HARTREE = FOLDER / "run-v_hartree-1_0.cube"
+
+
+def made(values: np.ndarray, cell: np.ndarray) -> Cube:
+    spacing = cell / np.array(values.shape)[:, None]
+    return Cube(Path("made.cube"), "made", Atoms(cell=cell, pbc=True), np.zeros(3), spacing, values)
+
+
+def test_a_density_counts_the_electrons() -> None:
+    cube = read_cube(DENSITY)
+    assert integral(cube) == pytest.approx(2.0, abs=1e-2)
+    assert len(cube.atoms) == 2
+    assert "ELECTRON DENSITY" in cube.title
+    check_cell(cube, cell=read_run(FOLDER).cell)
+
+
+def test_a_stride_that_does_not_divide_the_grid_is_told() -> None:
+    check_cell(read_cube(HARTREE), cell=read_run(FOLDER).cell)
+    every_fifth = made(np.ones((3, 3, 5)), np.diag([3.2 * 15 / 12, 3.2 * 15 / 12, 6.6 * 25 / 24]))
+    with pytest.raises(MismatchError, match="STRIDE"):
+        check_cell(every_fifth, cell=read_run(FOLDER).cell)
+
+
+def test_values_are_the_printed_ones() -> None:
+    lines = DENSITY.read_text().splitlines()
+    numbers = [float(word) for line in lines[8:] for word in line.split()]
+    np.testing.assert_array_equal(read_cube(DENSITY).values.ravel(), numbers)
+
+
+def test_the_planar_average_keeps_the_integral() -> None:
+    cube = read_cube(DENSITY)
+    for axis in range(3):
+        profile = planar_average(cube, axis=axis)
+        area = abs(np.linalg.det(cube.cell)) / profile.length_angstrom
+        charge = profile.values.mean() * profile.length_angstrom * area / units.ANGSTROM_PER_BOHR**3
+        assert charge == pytest.approx(integral(cube), rel=1e-12)
+    with pytest.raises(UsageError):
+        planar_average(cube, axis=3)
+
+
+def test_heights_follow_the_normal_of_a_skew_cell() -> None:
+    cell = np.array([[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [2.0, 0.0, 6.0]])
+    profile = planar_average(made(np.ones((4, 4, 12)), cell), axis=2)
+    np.testing.assert_allclose(profile.heights_angstrom, 0.5 * np.arange(12))
+    assert profile.length_angstrom == pytest.approx(6.0)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(wave=st.integers(1, 8), period=st.floats(0.3, 9.0), shift=st.floats(-5, 5))
+def test_the_macroscopic_average_of_a_wave_has_its_closed_form(wave: int, period: float, shift: float) -> None:
+    heights = np.linspace(0, 12.0, 240, endpoint=False)
+    k = 2 * np.pi * wave / 12.0
+    profile = Profile(heights, shift + np.cos(k * heights), 12.0)
+    expected = shift + np.cos(k * heights) * np.sin(k * period / 2) / (k * period / 2)
+    np.testing.assert_allclose(macroscopic_average(profile, periods_angstrom=[period]).values, expected, atol=1e-12)
+
+
+def test_one_period_removes_the_lattice_and_keeps_the_step() -> None:
+    heights = np.linspace(0, 24.0, 480, endpoint=False)
+    step = np.where(heights < 12.0, 1.0, -1.0)
+    profile = Profile(heights, step + 5 * np.cos(2 * np.pi * heights / 3.0), 24.0)
+    flat = macroscopic_average(profile, periods_angstrom=[3.0, 3.0])
+    assert flat.values[np.abs(heights - 6.0).argmin()] == pytest.approx(1.0, abs=0.02)
+    assert flat.values[np.abs(heights - 18.0).argmin()] == pytest.approx(-1.0, abs=0.02)
+    assert flat.values.mean() == pytest.approx(profile.values.mean(), abs=1e-12)
+    for bad in (0.0, -1.0, float("nan")):
+        with pytest.raises(UsageError):
+            macroscopic_average(profile, periods_angstrom=[bad])
+
+
+def test_a_difference_of_equals_is_zero_and_grids_must_agree() -> None:
+    cube = read_cube(DENSITY)
+    assert integral(difference(cube, cube)) == 0.0
+    halves = Cube(cube.path, cube.title, cube.atoms, cube.origin, cube.spacing, cube.values / 2)
+    np.testing.assert_allclose(difference(cube, halves, halves).values, 0.0)
+    with pytest.raises(MismatchError, match="grid"):
+        difference(cube, read_cube(HARTREE))
+    moved = Cube(cube.path, cube.title, cube.atoms, cube.origin + 0.1, cube.spacing, cube.values)
+    with pytest.raises(MismatchError, match="differ by"):
+        difference(cube, moved)
+
+
+def test_damaged_cubes_are_refused_in_one_line(tmp_path: Path) -> None:
+    text = DENSITY.read_text()
+    path = tmp_path / "run-ELECTRON_DENSITY-1_0.cube"
+    for content in (
+        "",
+        "x\ny\n",
+        text[: len(text) // 2],
+        text.replace("E-0", "?-0"),
+        text.replace("0.503927", "0.000000"),
+    ):
+        path.write_text(content)
+        with pytest.raises(DataError) as caught:
+            read_cube(path)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(DataError):
+        read_cube(tmp_path / "missing.cube")
