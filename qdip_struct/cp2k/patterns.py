@@ -84,7 +84,7 @@ NUMBER = rb"[-+]?\d+(?:\.\d*)?(?:[EeDd][-+]?\d+)?"
 DECIMAL = re.compile(rb"\d+\.\d*(?:[EeDd][-+]?\d+)?")
 """An unsigned number with a decimal point."""
 
-ENERGY = re.compile(rb"FORCE_EVAL \( *(\w+) *\) energy *[\[(]([^\])]*)XX?\d+\.\d+(?:[EeDd][-+]?\d+)?)\s*$")
+ENERGY = re.compile(rb"FORCE_EVAL \( *(\w+) *\) energy *[\[(]([^\])]*)[\])]:? *([-+]?\d+\.\d+(?:[EeDd][-+]?\d+)?)\s*$")
 """Method, unit and value of an ``ENERGY|`` line."""
 
 CELL_VECTOR = re.compile(
