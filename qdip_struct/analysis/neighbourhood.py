@@ -23,11 +23,18 @@ class _Table:
         step = _BOX_FRACTION * radius
         half = int(np.ceil(cutoff * (1 + 1e-9) / step)) + 1
         self.scale, self.shift, self.size = 1.0 / step, float(half), 2 * half
-        axis = (np.arange(self.size) - half + 0.5) * step
-        centres = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
-        squared = ((centres[:, None, :] - ideal) ** 2).sum(axis=2)
-        within = squared.min(axis=1) <= (radius + 0.5 * np.sqrt(3.0) * step + 1e-9) ** 2
-        self.slot = np.where(within, squared.argmin(axis=1), -1)
+        reach = radius + 0.5 * np.sqrt(3.0) * step + 1e-9
+        span = int(np.ceil(reach / step)) + 1
+        offsets = np.arange(-span, span + 1)
+        table = np.full((self.size,) * 3, -1)
+        for number, vector in enumerate(ideal):
+            # Only boxes near the ball of this vector; no box can touch two balls.
+            x, y, z = ((np.floor(c / step).astype(int) + half + offsets) for c in vector)
+            dx, dy, dz = ((box - half + 0.5) * step - c for box, c in zip((x, y, z), vector, strict=True))
+            near = dx[:, None, None] ** 2 + dy[:, None] ** 2 + dz**2 <= reach**2
+            i, j, k = np.nonzero(near)
+            table[x[i], y[j], z[k]] = number
+        self.slot = table.ravel()
 
     def match(self, flat: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows of ``flat`` (n, 3) that match, and the ideal vector of each."""

@@ -15,7 +15,7 @@ from qdip_struct.analysis.sublattice import Sublattice
 
 Floats = NDArray[np.float64]
 LARGEST_ROTATION_DEGREE = 30.0
-_SAMPLE = 400
+_SAMPLE = 200
 _ENOUGH = 0.6
 _CLEAR = 0.9
 

@@ -8,8 +8,9 @@ included, where methods that need a reference configuration or a complete neighb
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -154,13 +155,23 @@ def strain_map(
         fits = Fits(used[name], matching=ideal.rotated(matching))
         fit = partial(_fit, own=own, images=images, tree=images.tree(), fits=fits, cutoff=ideal.cutoff_angstrom)
         starts = range(0, len(own), _CHUNK)
-        with ThreadPoolExecutor(threads) as pool:
-            for here, F, R, U, misfit, mates, which in pool.map(fit, starts):
+        with _workers(threads if len(starts) > 1 else 1) as mapped:
+            for here, F, R, U, misfit, mates, which in mapped(fit, starts):
                 gradient[here], rotation[here], stretch[here] = F, R, U
                 residual[here], variant[here], partners[here, : fits.width] = misfit, which, mates
     return StrainMap(
         sites, names[code], gradient, rotation, stretch, residual, partners, variant, used, orientations, len(atoms)
     )
+
+
+@contextmanager
+def _workers(threads: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """A function like :func:`map` that runs on several threads."""
+    if threads == 1:
+        yield map
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            yield pool.map
 
 
 def _fit(
