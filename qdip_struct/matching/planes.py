@@ -18,7 +18,7 @@ ELECTRONS: dict[str, int] = {
 }  # fmt: skip
 """Scattering power of a site at zero angle; a molecular ion counts as a point at its centre."""
 
-_FORBIDDEN = 1e-6
+_FORBIDDEN = 1e-12
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def reflections(crystal: Crystal, *, d_min: float) -> tuple[Reflection, ...]:
     strengths = structure_strengths(crystal, planes=planes)
     families: dict[tuple[float, float], list[int]] = {}
     for index in range(len(planes)):
-        families.setdefault((round(-float(spacings[index]), 5), round(-float(strengths[index]), 6)), []).append(index)
+        families.setdefault((round(-float(spacings[index]), 5), round(-float(strengths[index]), 12)), []).append(index)
     found = []
     for key in sorted(families):
         members = families[key]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -194,6 +195,21 @@ def screen(
         window=windows,
         assumptions=_assumptions(inner, outer),
     )
+
+
+def temperature_sweep(
+    dot: str, *, matrix: str, temperatures: Sequence[float], dataset: str = DEFAULT_DATASET, **options: Any
+) -> tuple[Screen, ...]:
+    """One :func:`screen` per temperature (K), in the order given; ``options`` are those of :func:`screen`.
+
+    Raises
+    ------
+    UsageError
+        If the list is empty, or a temperature or an expansion coefficient is missing.
+    """
+    if len(temperatures) == 0:
+        raise UsageError("a temperature sweep needs at least one temperature")
+    return tuple(screen(dot, matrix=matrix, dataset=dataset, temperature=float(t), **options) for t in temperatures)
 
 
 def prototype_net(structure_type: str, *, plane: Plane, lattice: float = 1.0) -> Net:
