@@ -16,7 +16,7 @@ from typing import Any
 
 from qdip_struct import __version__
 from qdip_struct.cp2k.output import is_run_folder, output_files, read_run
-from qdip_struct.cp2k.run import Failure
+from qdip_struct.cp2k.run import Failure, Run
 from qdip_struct.errors import DataError, QdipError
 from qdip_struct.files import json_text, write_text
 
@@ -92,44 +92,61 @@ def _fingerprint(files: Iterable[Path]) -> list[dict[str, Any]]:
     return prints
 
 
-def _stored(place: Path, fingerprint: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _document(place: Path) -> dict[str, Any] | None:
+    """The JSON mapping in ``place``; ``None`` when there is none or it is damaged."""
     try:
         document = json.loads(place.read_bytes())
     except (OSError, ValueError):
         return None
-    if not isinstance(document, dict) or not isinstance(document.get("run"), dict):
+    return document if isinstance(document, dict) else None
+
+
+def _labels(path: Path) -> dict[str, Any]:
+    """Role and group of a run folder, as its ``run.json`` says."""
+    described = _document(path / "run.json") if path.is_dir() else None
+    return {key: described[key] for key in ("role", "group") if key in described} if described else {}
+
+
+def _stored(place: Path, stamp: dict[str, Any]) -> dict[str, Any] | None:
+    document = _document(place)
+    if document is None or any(document.get(key) != value for key, value in stamp.items()):
         return None
-    known = (document.get("reader"), document.get("qdip_version"), document.get("outputs"))
-    return document["run"] if known == (READER, __version__, fingerprint) else None
+    return {key: value for key, value in document.items() if key not in stamp}
 
 
-def _ours(place: Path) -> bool:
-    try:
-        document = json.loads(place.read_bytes())
-    except OSError:
-        return True
-    except ValueError:
-        return False
-    return isinstance(document, dict) and "reader" in document and "outputs" in document
+def _replaceable(place: Path) -> bool:
+    """Whether a result there is ours to replace: none yet, or one with the fields of a run."""
+    document = _document(place)
+    return document.keys() >= {"status", "energy_ev", "cp2k_version"} if document is not None else not place.exists()
+
+
+def _store(path: Path, run: Run, stamp: dict[str, Any]) -> dict[str, Any]:
+    record = json.loads(json_text({**_labels(path), **run.to_dict(), "path": "."}))
+    place = result_path(path)
+    if _replaceable(place) and os.access(place.parent, os.W_OK):
+        write_text(place, json_text({**record, **stamp}), force=True)
+    return {**record, "path": str(path)}
+
+
+def _stamp(path: Path) -> dict[str, Any]:
+    return {"reader": READER, "qdip_version": __version__, "outputs": _fingerprint(output_files(path))}
+
+
+def store_result(path: Path, run: Run) -> None:
+    """Write ``result.json`` beside a run that has just been read, so that it need not be read again."""
+    _store(path, run, _stamp(path))
 
 
 def collect_one(path: Path, *, reread: bool = False) -> dict[str, Any]:
     """The record of one run, from its ``result.json`` when the outputs have not changed, else read and stored.
 
-    A ``result.json`` that this package did not write stays as it is, and so does a folder that cannot be written.
+    A ``result.json`` that is no run's stays as it is, and so does a folder that cannot be written.
     """
-    files = output_files(path)
-    fingerprint = _fingerprint(files)
-    place = result_path(path)
-    stored = None if reread else _stored(place, fingerprint)
+    stamp = _stamp(path)
+    stored = None if reread else _stored(result_path(path), stamp)
     if stored is not None:
-        return {**stored, "path": str(path)}
-    record = read_run(path).to_dict()
-    document = {"qdip_version": __version__, "reader": READER, "outputs": fingerprint, "run": {**record, "path": "."}}
-    text = json_text(document)
-    if _ours(place) and os.access(place.parent, os.W_OK):
-        write_text(place, text, force=True)
-    return {**json.loads(text)["run"], "path": str(path)}
+        return {**stored, **_labels(path), "path": str(path)}
+    return _store(path, read_run(path), stamp)
 
 
 def _attempt(task: tuple[Path, bool]) -> dict[str, Any] | Failure:

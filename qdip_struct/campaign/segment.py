@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from qdip_struct.campaign.rundir import INPUT, OUTPUT, RESULT, RunFolder, segment_name
+from qdip_struct.campaign.collection import store_result
+from qdip_struct.campaign.rundir import INPUT, OUTPUT, RunFolder, segment_name
 from qdip_struct.cp2k.deck import PROJECT
 from qdip_struct.cp2k.inputfile import format_input, get_values, parse_input, set_value
 from qdip_struct.cp2k.output import read_run
 from qdip_struct.cp2k.program import Program
 from qdip_struct.cp2k.run import Run
 from qdip_struct.errors import DataError, ToolError
-from qdip_struct.files import json_text, read_text, write_text
+from qdip_struct.files import read_text, write_text
 
 LOCK = "run.lock"
 _OPTIMISATIONS = ("GEO_OPT", "CELL_OPT")
@@ -130,8 +131,7 @@ def run_segment(
 
 def record_result(folder: RunFolder, run: Run) -> None:
     """Write ``result.json``: the run as read, with its role and group."""
-    document = {"role": folder.role, "group": folder.group, **run.to_dict(), "path": "."}
-    write_text(folder.path / RESULT, json_text(document), force=True)
+    store_result(folder.path, run)
 
 
 def _launch(

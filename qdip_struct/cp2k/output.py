@@ -19,8 +19,10 @@ _OUTPUT = "run.out"
 
 
 def is_run_folder(path: Path) -> bool:
-    """Whether a folder is one run: it holds ``run.out``, ``run.json`` or ``run.inp``."""
-    return any((path / name).is_file() for name in (_OUTPUT, "run.json", "run.inp"))
+    """Whether a folder is one run: it holds ``run.out`` or ``run.json``, or ``run.inp`` and no other output."""
+    if any((path / name).is_file() for name in (_OUTPUT, "run.json")):
+        return True
+    return (path / "run.inp").is_file() and not any(path.glob("*.out"))
 
 
 def output_files(path: Path) -> list[Path]:
