@@ -236,6 +236,7 @@ def dot_report(atoms: Atoms, *, dot: DotSites, changes: Sequence[Mapping[str, An
         volume_fraction=dot.volume / abs(np.linalg.det(atoms.cell.array)),
         changes=changes,
         seed=seed,
+        role="dot",
         shape=dot.shape.name,
         center=dot.center,
         termination={"name": dot.termination, "meaning": TERMINATIONS[dot.termination]},

@@ -173,6 +173,7 @@ def embed_dot(
         volume_fraction=volume * len(centres) / abs(float(np.linalg.det(host.cell))),
         changes=changes,
         seed=seed,
+        role="embedded",
         mode="coherent" if coherent else "insert",
         shape=body.name if sites is not None else "given",
         center=kind,

@@ -217,14 +217,16 @@ def _correct(
     if not rest:
         return changes, []
     untouched = np.setdiff1d(there, picked)
-    pool = at_border(untouched[charge[untouched] == -sign], here)
+    pool = untouched[charge[untouched] == -sign]
+    distance, _ = nearest(positions[pool], targets=positions[here], cell=cell, pbc=pbc, cutoff=2 * BORDER)
+    pool, distance = pool[np.isfinite(distance)], distance[np.isfinite(distance)]
     if len(pool) < rest:
         kind = "anions" if sign > 0 else "A cations"
         raise UsageError(
-            f"the structure has a formal charge of {-sign * needed:+d} e and only {len(pool)} single-charged {kind} at "
-            "the border to remove; another size, centre or termination, or --neutral report, will do"
+            f"the structure has a formal charge of {-sign * needed:+d} e and only {len(pool)} single-charged {kind} "
+            f"within {2 * BORDER:g} Å of the dot to remove; another size, centre or termination, or --neutral report, "
+            "will do"
         )
-    distance, _ = nearest(positions[pool], targets=positions[here], cell=cell, pbc=pbc, cutoff=BORDER)
     gone = pool[pick(centred[pool], ranks=np.round(distance, 2), facets=facets, count=rest, rng=rng)]
     removed: list[int] = []
     for index in gone:

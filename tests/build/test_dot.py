@@ -1,0 +1,130 @@
+"""Free dots: counts, shells, sizes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial import cKDTree
+
+from qdip_struct.build.dot import cut, dot_atoms, dot_report, in_vacuum, scale_for
+from qdip_struct.build.material import fractions_of, material
+from qdip_struct.build.regions import formal_charge_of
+from qdip_struct.build.shapes import make_shape
+from qdip_struct.build.shell import make_shell
+from qdip_struct.errors import UsageError
+from qdip_struct.materials.composition import parse_formula
+
+
+@pytest.mark.parametrize("name", ["PbS", "NaI", "CdSe:zincblende", "CdSe:wurtzite"])
+@pytest.mark.parametrize("shape", ["sphere", "cube", "octahedron", "dodecahedron", "truncated-octahedron"])
+def test_a_large_dot_has_the_density_of_its_crystal(name: str, shape: str) -> None:
+    """To within half a layer all over the surface."""
+    body = make_shape(shape, diameter=60.0)
+    dot = cut(material(name), shape=body)
+    layer = 3.0 * 60.0**2 * 3.0
+    assert abs(dot.volume - body.volume) < layer
+    assert body.contains(dot.sites.positions).all()
+
+
+@settings(deadline=None, derandomize=True, max_examples=20)
+@given(
+    name=st.sampled_from(["PbS", "CdSe:zincblende", "CdSe:wurtzite"]),
+    size=st.floats(8.0, 26.0),
+    center=st.sampled_from(["metal", "anion", "bond", "void"]),
+)
+def test_bonds_are_those_of_the_crystal(name: str, size: float, center: str) -> None:
+    dot = cut(material(name), shape=make_shape("sphere", diameter=size), center=center)
+    metal = dot.sites.sublattice == "cation"
+    if metal.all() or not metal.any() or len(metal) < 30:
+        return
+    length = {"PbS": 5.936 / 2, "CdSe:zincblende": 6.052 * np.sqrt(3) / 4, "CdSe:wurtzite": 2.63}[name]
+    points = dot.sites.positions
+    inner = np.linalg.norm(points[metal], axis=1) < size / 2 - 1.3 * length
+    found = cKDTree(points[~metal]).query_ball_point(points[metal][inner], 1.15 * length, return_length=True)
+    assert set(np.atleast_1d(found)) <= {6 if name == "PbS" else 4}
+    distance, _ = cKDTree(points).query(points, k=2)
+    assert distance[:, 1].min() > 0.97 * length
+
+
+def test_centres_put_what_they_say_in_the_middle() -> None:
+    body = make_shape("sphere", diameter=20.0)
+    for center, species, distance in (("metal", "Pb", 0.0), ("anion", "S", 0.0), ("a-site", "S", 0.0)):
+        dot = cut(material("PbS"), shape=body, center=center)
+        away = np.linalg.norm(dot.sites.positions, axis=1)
+        assert away.min() == pytest.approx(distance, abs=1e-9)
+        assert dot.sites.species[away.argmin()] == species
+    bond = np.sort(np.linalg.norm(cut(material("PbS"), shape=body, center="bond").sites.positions, axis=1))[:2]
+    assert bond == pytest.approx([5.936 / 4] * 2)
+    void = np.sort(np.linalg.norm(cut(material("PbS"), shape=body, center="void").sites.positions, axis=1))[:8]
+    assert void == pytest.approx([5.936 * np.sqrt(3) / 4] * 8)
+
+
+@pytest.mark.parametrize("n_atoms", [100, 300, 1000])
+@pytest.mark.parametrize("shape", ["sphere", "octahedron", "wulff"])
+def test_size_by_number_of_atoms(n_atoms: int, shape: str) -> None:
+    body = make_shape(shape, diameter=20.0, energies={(1, 0, 0): 16.0, (1, 1, 1): 20.0})
+    factor = scale_for(material("PbS"), shape=body, n_atoms=n_atoms)
+    n = len(cut(material("PbS"), shape=body.scaled(factor)).sites)
+    for other in (0.97 * factor, 1.03 * factor):
+        assert abs(n - n_atoms) <= abs(len(cut(material("PbS"), shape=body.scaled(other)).sites) - n_atoms)
+
+
+def test_a_shell_keeps_the_core_and_its_lattice() -> None:
+    core, body = material("CdSe:zincblende"), make_shape("sphere", diameter=20.0)
+    bare, coated = cut(core, shape=body), cut(core, shape=body, shell=make_shell("CdS", thickness=6.0))
+    within = coated.region == "dot"
+    assert np.array_equal(coated.sites.positions[within], bare.sites.positions)
+    assert set(coated.sites.species[~within]) == {"Cd", "S"}
+    reach = np.linalg.norm(coated.sites.positions[~within], axis=1)
+    assert reach.min() > 10.0
+    assert reach.max() <= 16.0 + 1e-5
+
+
+def test_a_graded_shell_goes_from_the_first_species_to_the_second() -> None:
+    shell = make_shell("CdZnS", thickness=16.0)
+    dot = cut(material("CdSe:zincblende"), shape=make_shape("sphere", diameter=16.0), shell=shell, seed=1)
+    reach = np.linalg.norm(dot.sites.positions, axis=1)
+    metal = (dot.region == "shell") & (dot.sites.sublattice == "cation")
+    shares = [
+        np.mean(dot.sites.species[metal & (reach > low) & (reach <= low + 4.0)] == "Cd")
+        for low in (8.0, 12.0, 16.0, 20.0)
+    ]
+    assert shares == sorted(shares, reverse=True)
+    assert shares == pytest.approx([0.875, 0.625, 0.375, 0.125], abs=0.12)
+
+
+def test_mixed_cores_hold_whole_counts() -> None:
+    dot = cut(material("PbS0.5Se0.5"), shape=make_shape("sphere", diameter=24.0))
+    anions = dot.sites.species[dot.sites.sublattice == "anion"]
+    assert abs(np.count_nonzero(anions == "S") - np.count_nonzero(anions == "Se")) <= 1
+    assert fractions_of(parse_formula("PbS0.25Se0.75")) == {"anion": {"S": 0.25, "Se": 0.75}}
+
+
+def test_the_vacuum_box_and_the_report() -> None:
+    dot = cut(material("PbS"), shape=make_shape("cube", diameter=12.0), center="metal")
+    atoms = in_vacuum(dot_atoms(dot), vacuum=10.0)
+    assert np.allclose(np.diag(atoms.cell.array) - np.ptp(atoms.positions, axis=0), 10.0)
+    assert np.allclose(atoms.positions.min(axis=0) + atoms.positions.max(axis=0), np.diag(atoms.cell.array))
+    content = dot_report(atoms, dot=dot, changes=[], seed=0)
+    assert content["n_atoms"] == 125
+    assert content["formal_charge"]["total"] == formal_charge_of(atoms)["total"] == 2
+    assert content["extent_angstrom"] == pytest.approx([2 * 5.936] * 3)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: make_shell("CsPbBr3", thickness=5.0), "no binary compound"),
+        (lambda: make_shell("CdS", thickness=-1.0), "thick"),
+        (lambda: make_shell("CdZnSSe", thickness=5.0), "graded shell"),
+        (lambda: cut(material("CdSe:zincblende"), shape=make_shape("cube", diameter=9), termination="BX2"), "'site'"),
+        (lambda: cut(material("PbS"), shape=make_shape("cube", diameter=9), center="middle"), "unknown center"),
+        (lambda: cut(material("PbS"), shape=make_shape("cube", diameter=0.1), center="void"), "holds no site"),
+        (lambda: scale_for(material("PbS"), shape=make_shape("cube", diameter=9), n_atoms=1), "2 or more"),
+        (lambda: material("Foo3"), "Foo"),
+        (lambda: material("Pb(S,Se)"), "open"),
+    ],
+)
+def test_refusals(call, words: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(UsageError, match=words):
+        call()

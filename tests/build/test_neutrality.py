@@ -1,0 +1,101 @@
+"""Neutrality: as few changes as possible, spread evenly, each reported."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qdip_struct.build.embed import embed_dot
+from qdip_struct.build.material import material
+from qdip_struct.build.neutrality import neutralise, spread
+from qdip_struct.build.regions import formal_charge_of
+from qdip_struct.errors import UsageError
+
+AXES = np.concatenate([np.eye(3), -np.eye(3)])
+
+
+@settings(deadline=None, derandomize=True, max_examples=30)
+@given(count=st.integers(0, 54), seed=st.integers(0, 99))
+def test_facets_share_evenly(count: int, seed: int) -> None:
+    """Nine sites on each of six faces of a cube, none on an edge: loads differ by one at most."""
+    grid = np.array([(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)], dtype=float)
+    points = np.concatenate([np.insert(grid, axis, sign * 3.0, axis=1) for axis in range(3) for sign in (1.0, -1.0)])
+    chosen = spread(points, facets=AXES, count=count, order=np.random.default_rng(seed).permutation(len(points)))
+    assert len(set(chosen.tolist())) == count
+    loads = (points[chosen] @ AXES.T > 2.5).sum(axis=0)
+    assert loads.max(initial=0) - loads.min(initial=99) <= 1
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_two_of_eight_corners_lie_opposite(seed: int) -> None:
+    corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float) * 5
+    chosen = spread(corners, facets=AXES, count=2, order=np.random.default_rng(seed).permutation(8))
+    assert np.allclose(corners[chosen].sum(axis=0), 0.0)
+
+
+@settings(deadline=None, derandomize=True, max_examples=15)
+@given(size=st.floats(12.0, 26.0), center=st.sampled_from(["metal", "anion", "a-site", "bond", "void"]),
+       termination=st.sampled_from(["BX2", "AX", "site"]), seed=st.integers(0, 3))  # fmt: skip
+def test_one_swap_per_unit_of_charge(size: float, center: str, termination: str, seed: int) -> None:
+    built = embed_dot(
+        material("PbS"), material("CsPbI3"), diameter=size, cells=(6, 6, 6), center=center, termination=termination,
+        seed=seed,
+    )  # fmt: skip
+    swaps = [change for change in built.report["changes"] if change["action"] == "swap"]
+    removed = [change for change in built.report["changes"] if change["action"] == "remove"]
+    assert len(swaps) + len(removed) == abs(built.report["charge_before_changes"])
+    kinds = {("S", "I")} if built.report["charge_before_changes"] < 0 else {("I", "S")}
+    assert {(change["from"], change["to"]) for change in swaps} <= kinds
+
+
+def test_the_least_bonded_anions_go_first() -> None:
+    """Of the cube with half-integer faces all eight corners, with three metal neighbours each, come first."""
+    built = embed_dot(material("PbS"), material("CsPbI3").at(lattice=6.0), shape="cube", diameter=18.0)
+    centre = np.array(built.report["dot_centers_angstrom"][0])
+    first = np.array([change["position_angstrom"] for change in built.report["changes"][:8]]) - centre
+    assert np.allclose(np.abs(first), 9.0, atol=1e-3)
+    assert np.allclose(first.sum(axis=0), 0.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("a_site", ["molecule", "Cs"])
+def test_vacancies_take_whole_ions(a_site: str) -> None:
+    common = {"shape": "cube", "diameter": 18.0, "cells": (6, 6, 6), "a_site": a_site, "rule": "vacancy"}
+    negative = embed_dot(material("PbS"), material("MAPbBr3").at(lattice=6.0), **common)
+    assert {(c["action"], c["from"]) for c in negative.report["changes"]} == {("remove", "Br")}
+    assert negative.report["formal_charge"]["total"] == 0
+    positive = embed_dot(
+        material("PbS"),
+        material("MAPbBr3").at(lattice=6.0),
+        **{**common, "termination": "site", "shape": "sphere", "center": "a-site"},
+    )
+    assert positive.report["charge_before_changes"] > 0
+    assert {c["from"] for c in positive.report["changes"]} == {"molecular ion" if a_site == "molecule" else "Cs"}
+    molecule = positive.atoms.get_array("molecule")
+    sizes = np.unique(np.unique(molecule[molecule >= 0], return_counts=True)[1])
+    assert sizes.tolist() == ([8] if a_site == "molecule" else [])
+    assert positive.report["formal_charge"]["total"] == 0
+
+
+@pytest.mark.parametrize("neutral", ["report", "off"])
+def test_report_and_off_change_nothing(neutral: str) -> None:
+    built = embed_dot(material("PbS"), material("CsPbI3"), diameter=24.0, cells=(6, 6, 6), neutral=neutral)
+    assert built.report["changes"] == []
+    assert built.report["formal_charge"]["total"] == built.report["charge_before_changes"] != 0
+
+
+def test_a_structure_that_cannot_be_made_neutral_is_refused() -> None:
+    atoms = embed_dot(material("PbS"), material("CsPbI3"), diameter=9.0, cells=(4, 4, 4), neutral="off").atoms
+    charges = atoms.get_array("formal_charge")
+    charges[0] -= 5000
+    atoms.set_array("formal_charge", charges)
+    with pytest.raises(UsageError, match="--neutral report"):
+        neutralise(atoms, centres=atoms.cell.array.sum(axis=0)[None] / 2, facets=AXES)
+
+
+def test_the_input_is_left_alone() -> None:
+    atoms = embed_dot(material("PbS"), material("CsPbI3"), diameter=18.0, cells=(5, 5, 5), neutral="off").atoms
+    before = formal_charge_of(atoms), atoms.numbers.copy()
+    done, _ = neutralise(atoms, centres=atoms.cell.array.sum(axis=0)[None] / 2, facets=AXES)
+    assert formal_charge_of(atoms) == before[0]
+    assert np.array_equal(atoms.numbers, before[1])
+    assert formal_charge_of(done)["total"] == 0
