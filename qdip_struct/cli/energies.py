@@ -61,7 +61,9 @@ def energies_text(document: dict[str, Any]) -> str:
         ]
         rows += [("strain energy, film", group["strain_energy_film_mev_per_angstrom2"], "")]
         rows += [("strain energy, substrate", group["strain_energy_substrate_mev_per_angstrom2"], "")]
-        body = [(name, f"{value:.2f}", reference) for name, value, reference in rows if value is not None]
+        body = [
+            (name, f"{round(value, 2) + 0.0:.2f}", reference) for name, value, reference in rows if value is not None
+        ]
         terms = [
             (role, term["path"], f"{term['energy_ev']:.6f}", _units(term["n_formula_units"]))
             for role, term in group["terms"].items()

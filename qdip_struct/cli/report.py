@@ -19,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the study and write the page; exit 3 when a run on it is not finished."""
     from qdip_struct.files import refuse_existing, write_text
-    from qdip_struct.report.study import read_study, study_page
+    from qdip_struct.report.page import study_page
+    from qdip_struct.report.study import read_study
 
     out = args.out if args.out is not None else Path("report.html")
     refuse_existing(out, force=args.force)

@@ -18,8 +18,8 @@ table { border-collapse: collapse; font-size: 0.92rem; }
 caption { text-align: left; color: #44484e; padding-bottom: 0.3rem; }
 th, td { padding: 0.25rem 0.7rem 0.25rem 0; text-align: left; border-bottom: 1px solid #e3e5e8; vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-figure { margin: 1rem 0; }
-figure svg { max-width: 100%; height: auto; }
+figure { margin: 1rem 0; overflow-x: auto; }
+figure svg { width: 100%; min-width: 30rem; max-width: 56rem; height: auto; }
 figcaption { color: #44484e; font-size: 0.92rem; }
 .warning, .note { padding: 0.5rem 0.8rem; margin: 0.6rem 0; overflow-wrap: anywhere; }
 .warning { border-left: 0.3rem solid #b3261e; background: #fdf1f0; }

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 RASTER_ABOVE = 400
 """Above this number of atoms the discs are drawn as pixels inside the SVG, to keep pages small."""
 
+SLICE_ABOVE = 400
+"""Above this number of atoms a page shows slices: a projection of the whole would hide the dot."""
+
+SLICE_ANGSTROM = 6.5
+
 _COLOURS = {
     "Pb": "#575961",
     "S": "#d9a400",
@@ -83,6 +88,12 @@ def draw_projection(ax: "Axes", atoms: "Atoms", *, axis: int, legend: bool = Fal
     return ax
 
 
+def middle_slice(atoms: "Atoms", *, axis: int) -> "Atoms":
+    """The atoms within half of ``SLICE_ANGSTROM`` of the middle of the cell along one Cartesian axis."""
+    middle = 0.5 * atoms.cell[:].sum(axis=0)[axis]
+    return atoms[np.abs(atoms.positions[:, axis] - middle) <= SLICE_ANGSTROM / 2]
+
+
 def draw_energies(ax: "Axes", rows: Sequence[Mapping[str, Any]]) -> "Axes":
     """Horizontal bars of energies per area; ``rows`` hold ``label`` and ``value`` (meV/Å²)."""
     places = np.arange(len(rows))[::-1]
@@ -92,7 +103,7 @@ def draw_energies(ax: "Axes", rows: Sequence[Mapping[str, Any]]) -> "Axes":
     span = max((abs(value) for value in values), default=1.0)
     for place, value in zip(places, values, strict=True):
         shift = 0.02 * span if value >= 0 else -0.02 * span
-        ax.text(value + shift, place, f"{value:.1f}", va="center", ha="left" if value >= 0 else "right")
+        ax.text(value + shift, place, f"{round(value, 1) + 0.0:.1f}", va="center", ha="left" if value >= 0 else "right")
     ax.set_yticks(places, [str(row["label"]) for row in rows])
     ax.set_xlim(min(0.0, *values) - 0.15 * span, max(0.0, *values) + 0.15 * span)
     ax.set_xlabel("meV/Å²")
