@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qdip_struct.errors import UsageError
 
 Array = NDArray[Any]
-_TRIALS = 20000
+_TRIALS = 5000
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,8 @@ def attach_dot(
     mark_interface(atoms, depth=interface_depth)
     separation = float(guest.positions[:, 2].min() - base.positions[top, 2].max())
     content = report(
-        atoms, volume_fraction=None, changes=changes, seed=seed, role="embedded", mode="attached", facet=list(facet), twist_degree=twist,
+        atoms, volume_fraction=None, changes=changes, seed=seed, role="embedded", mode="attached",
+        facet=list(facet), twist_degree=twist,
         registry=registry if isinstance(registry, str) else list(registry), gap_angstrom=separation,
         rotation=turn.tolist(), interface_depth_angstrom=interface_depth,
     )  # fmt: skip
