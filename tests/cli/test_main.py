@@ -1,0 +1,163 @@
+"""The command line as a whole: help, exit codes, one line per error, configuration files, refusal of nonsense."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qdip_struct.cli.main import COMMANDS
+
+Qdip = Callable[..., tuple[int, str, str]]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "qdip_struct.cli.main", *command.split(), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"qdip {command}" in done.stdout
+    assert done.stdout.count(f"qdip {command}") > 1
+    assert "--json" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["nonsense"], 2, "unknown command 'nonsense'"),
+        (["build"], 2, "needs one of"),
+        (["screen", "--dot", "PbS"], 2, "--matrix"),
+        (["screen", "--dot", "Unobtainium", "--matrix", "CsPb(Br,I)3"], 2, "Unobtainium"),
+        (["screen", "--dot", "PbS", "--matrix", "CsPb(Br,I)3", "--dataset", "none"], 2, "none"),
+        (["screen", "--dot", "PbS", "--matrix", "CsPb(Br,I)3", "--dot-lattice", "-5"], 2, "-5"),
+        (["screen", "--dot", "PbS", "--matrix", "CsPb(Br,I)3", "--dot-lattice", "nan"], 2, "nan"),
+        (["screen", "--dot", "PbS", "--matrix", "CsPb(Br,I)3", "--wrong", "1"], 2, "--wrong"),
+        (["materials", "Unobtainium"], 2, "Unobtainium"),
+        (["build", "embed", "--dot", "PbS", "--matrix", "CsPbI3", "--diameter", "-30", "-o", "x.extxyz"], 2, "-30"),
+        (["build", "embed", "--dot", "PbS", "--matrix", "CsPbI3", "--diameter", "90", "-o", "x.extxyz"], 2, "the box"),
+        (["build", "embed", "--dot", "Xx", "--matrix", "CsPbI3", "-o", "x.extxyz"], 2, "Xx"),
+        (["build", "embed", "--dot", "PbS", "--matrix", "CsPbI3", "--cells", "8,8", "-o", "x.extxyz"], 2, "8,8"),
+        (["build", "interface", "--film", "PbS", "--substrate", "Nope", "-o", "x"], 2, "Nope"),
+        (["inputs", "none.extxyz", "-o", "runs"], 1, "none.extxyz"),
+        (["inputs", "x.extxyz", "--preset", "best", "-o", "runs"], 2, "unknown preset 'best'"),
+        (["inputs", "x.extxyz", "--kpoints", "4,4", "-o", "runs"], 2, "three positive whole numbers"),
+        (["inputs", "x.extxyz", "--walltime", "-1", "-o", "runs"], 2, "--walltime"),
+        (["run", "nowhere"], 1, "nowhere does not exist"),
+        (["run", "nowhere", "--nproc", "0"], 2, "--nproc"),
+        (["collect", "nowhere"], 1, "nowhere"),
+        (["energies", "nowhere"], 1, "nowhere"),
+        (["report", "nowhere"], 1, "nowhere"),
+        (["check", "nowhere.inp"], 1, ""),
+    ],
+)
+def test_nonsense_is_refused_in_one_line(
+    words: list[str], code: int, message: str, qdip: Qdip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    got, _, err = qdip(*words)
+    assert got == code, err
+    if message:
+        errors = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1
+        assert message in errors[0]
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_that_is_not_cp2k_output_is_refused(qdip: Qdip, tmp_path: Path) -> None:
+    other = tmp_path / "slurm.out"
+    other.write_text("srun: job 17 queued\nhello\n")
+    code, _, err = qdip("collect", other)
+    assert code in (1, 3)
+    assert "slurm.out" in err + str(code)
+
+
+def test_debug_shows_the_traceback(qdip: Qdip) -> None:
+    assert "Traceback" in qdip("materials", "Unobtainium", "--debug")[2]
+
+
+def test_configuration_file_says_the_same_as_flags(qdip: Qdip, tmp_path: Path) -> None:
+    config = tmp_path / "screen.yaml"
+    config.write_text("dot: PbS\nmatrix: CsPb(Br,I)3\ndataset: liu2019\npoints: 5\njson: true\n")
+    from_file = qdip("screen", "--config", config)
+    flags = ["--dot", "PbS", "--matrix", "CsPb(Br,I)3", "--dataset", "liu2019", "--points", "5", "--json"]
+    assert from_file[0] == 0
+    assert from_file[1] == qdip("screen", *flags)[1]
+    overridden = json.loads(qdip("screen", "--config", config, "--points", "3")[1])
+    assert len(overridden["points"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dott: PbS\n", "unknown key 'dott'"),
+        ("config: other.yaml\n", "unknown key 'config'"),
+        ("json: maybe\n", "true or false"),
+        ("points: [1, 2]\n", "takes one value"),
+        ("- a\n", "expected a mapping"),
+        ("a: [\n", "not valid YAML"),
+        ("dot: !!python/object/apply:os.system ['true']\n", "not valid YAML"),
+    ],
+)
+def test_wrong_configuration_is_refused_by_name(text: str, message: str, qdip: Qdip, tmp_path: Path) -> None:
+    config = tmp_path / "screen.yaml"
+    config.write_text(text)
+    code, _, err = qdip("screen", "--config", config)
+    assert code == 2
+    assert "screen.yaml" in err
+    assert message in err
+
+
+def test_liu_2019_match_and_the_lattice_constant_it_needs(qdip: Qdip) -> None:
+    """0.750 with 5.94 Å, 0.667 with 5.97 Å (doi:10.1038/s41586-019-1239-7)."""
+    words = ["screen", "--dot", "PbS", "--matrix", "CsPb(Br,I)3", "--dataset", "liu2019", "--json"]
+    for extra, fraction, lattice in (([], 0.750, "5.94"), (["--dot-lattice", "5.97"], 2 / 3, "5.97")):
+        code, out, err = qdip(*words, *extra)
+        document = json.loads(out)
+        assert code == 0
+        assert document["zero_mismatch"][0]["fraction"] == pytest.approx(fraction, abs=1e-3)
+        assert document["dot"]["a_angstrom"] == float(lattice)
+        assert lattice in err
+        assert "66 %" in err
+
+
+def test_inputs_then_check_then_bad_file(qdip: Qdip, tmp_path: Path) -> None:
+    slabs, runs = tmp_path / "slabs", tmp_path / "runs"
+    words = "build interface --film PbS --film-layers 3 --substrate CsPbBr3 --substrate-layers 3 --dataset pbe_cp2k"
+    assert qdip(*words.split(), "-o", slabs)[0] == 0
+    structures = sorted(slabs.glob("*.extxyz"))
+    assert qdip("inputs", *structures, "--preset", "quick", "-o", runs)[0] == 0
+    assert qdip("check", *sorted(runs.iterdir()))[0] == 0
+    code, _, err = qdip("inputs", *structures, "--preset", "quick", "-o", runs)
+    assert (code, "--force" in err) == (2, True)
+    (runs / "film" / "run.inp").write_text("&GLOBAL\n")
+    code, out, _ = qdip("check", runs / "film", "--json")
+    assert code == 1
+    assert "never closed" in json.loads(out)["inputs"][0]["findings"][0]["message"]
+    records = [json.loads((folder / "run.json").read_text()) for folder in sorted(runs.iterdir())]
+    assert len({record["group"] for record in records}) == 1
+    assert {record["role"] for record in records} >= {"film", "substrate", "interface", "film_bulk", "substrate_bulk"}
+
+
+def test_energies_of_unfinished_runs_are_refused(qdip: Qdip, tmp_path: Path) -> None:
+    import shutil
+
+    from qdip_struct.resources import shipped
+
+    shutil.copytree(shipped("workflows", "interface_energy", "reference", "runs"), tmp_path / "runs")
+    code, out, _ = qdip("energies", tmp_path / "runs", "--json")
+    assert code == 0
+    assert json.loads(out)["refused"] == []
+    output = tmp_path / "runs" / "interface" / "run.out"
+    output.write_text(output.read_text().replace("SCF run converged in", "SCF run NOT converged after"))
+    code, out, err = qdip("energies", tmp_path / "runs", "--json")
+    document = json.loads(out)
+    assert code == 3
+    assert document["groups"][0]["adsorption_energy_mev_per_angstrom2"] is None
+    assert "interface" in document["refused"][0]["paths"][0]
+    assert "refused" in err
