@@ -117,6 +117,16 @@ def bulk_block(
     return Block(replace(sites, templates=templates), np.array(number), n_layers, surface, matrix)
 
 
+def strained(block: Block, *, lateral: Array, stretch: float = 1.0) -> Block:
+    """The same ions, molecules turned the same way, in a block of other lateral vectors (rows, Å) and heights."""
+    per = block.count // (len(block.surface.layers) * straight_periods(block.surface, matrix=block.matrix))
+    bare = bulk_block(block.surface, matrix=block.matrix, lateral=lateral, periods=per, stretch=stretch)
+    filled = replace(
+        bare.sites, species=block.sites.species, template=block.sites.template, templates=block.sites.templates
+    )
+    return replace(bare, sites=filled)
+
+
 def cut(block: Block, *, bottom: int, count: int) -> tuple[SiteCell, Array]:
     """Cut ``count`` monolayers from layer ``bottom`` of the endless sequence upwards.
 

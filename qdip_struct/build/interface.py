@@ -20,6 +20,7 @@ from qdip_struct.build.molecules import Orientation
 from qdip_struct.build.regions import report as structure_report
 from qdip_struct.build.registry import film_position, touching_gap
 from qdip_struct.build.slab import Material, check_vacuum, face_facts, in_cell
+from qdip_struct.build.stiffness import Normal
 from qdip_struct.build.stoichiometry import excess, formula_units, ions_of, ions_of_sites, reservoir_of
 from qdip_struct.build.surface import LAYER_TOLERANCE_ANGSTROM
 from qdip_struct.errors import UsageError
@@ -85,6 +86,7 @@ def build_interface(
     registry: str | tuple[float, float] = "continuation",
     gap: float | None = None,
     strain_on: StrainOn = "film",
+    normal: Normal = "kept",
     vacuum: float = 20.0,
     kind: Kind = "slab",
     match: int | None = None,
@@ -118,6 +120,9 @@ def build_interface(
         six-coordinate radii (3.15 Å for Pb above Br, the optimum that CP2K gives for PbS on PbBr2-terminated CsPbBr3).
     strain_on
         Which crystal takes the lateral strain; ``shared`` divides it so that the elastic energy is least.
+    normal
+        Spacings of a strained crystal along z: ``kept`` as in its bulk, or ``relaxed`` by its elastic moduli
+        (Poisson's effect).
     vacuum
         Empty length along z in the common cell, Å; not used by a sandwich.
     kind
@@ -148,7 +153,7 @@ def build_interface(
     joint = join(
         film, substrate, film_plane=film_plane, substrate_plane=substrate_plane, film_layers=film_layers,
         substrate_layers=substrate_layers, termination=termination, film_termination=film_termination,
-        strain_on=strain_on, match=match, repeat=repeat, lateral=lateral, contact=contact, a_site=a_site,
+        strain_on=strain_on, normal=normal, match=match, repeat=repeat, lateral=lateral, contact=contact, a_site=a_site,
         orientation=orientation, seed=seed, max_area=max_area, max_strain=max_strain, layer_tolerance=layer_tolerance,
     )  # fmt: skip
     return place(joint, registry=registry, gap=gap, vacuum=vacuum, kind=kind)
@@ -161,8 +166,18 @@ def place(
     gap: float | None = None,
     vacuum: float = 20.0,
     kind: Kind = "slab",
+    height: float | None = None,
 ) -> InterfaceCells:
-    """Put the film above the substrate at a registry and a gap; the arguments are those of :func:`build_interface`."""
+    """Put the film above the substrate at a registry and a gap.
+
+    The arguments are those of :func:`build_interface`; ``height`` (Å) fixes the length of a slab's cell along z, so
+    that several gaps share one cell, and ``vacuum`` is then what is left.
+
+    Raises
+    ------
+    UsageError
+        If an argument is not possible or the atoms do not fit into the height.
+    """
     check_vacuum(vacuum)
     if gap is not None and not (math.isfinite(gap) and 0.5 <= gap <= 50.0):
         raise UsageError(f"the gap is {gap:g} Å; expected a length between 0.5 and 50 Å")
@@ -186,7 +201,11 @@ def place(
     cell = np.zeros((3, 3))
     cell[:2, :2] = lateral
     if kind == "slab":
-        cell[2, 2] = float(np.ptp(interface.positions[:, 2])) + vacuum
+        thickness = float(np.ptp(interface.positions[:, 2]))
+        if height is not None:
+            vacuum = height - thickness
+            check_vacuum(vacuum)
+        cell[2, 2] = thickness + vacuum
         lift = 0.5 * vacuum - interface.positions[:, 2].min()
     else:
         cell[2] = _closing_vector(joint, film, below, above, registry=registry, gap=gap, lateral=lateral)
@@ -213,7 +232,6 @@ def place(
         "gap_rule": "given" if gap is not None else "ions touch as hard spheres of six-coordinate radii",
         "n_interfaces": 1 if kind == "slab" else 2,
         "vacuum_angstrom": vacuum if kind == "slab" else 0.0,
-        "normal": "z",
         "dipole_direction": "z",
         "reservoir": None if reservoir is None else str(reservoir.get_array("phase")[0]),
     }

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.build.alloy import Alloy, Decoration, decorate
-from qdip_struct.build.block import Block, between, cut, principal_strain
+from qdip_struct.build.block import Block, between, cut, principal_strain, strained
 from qdip_struct.build.cells import SiteCell
 from qdip_struct.build.common_cell import common_cells
 from qdip_struct.build.molecules import Orientation
@@ -25,7 +25,7 @@ from qdip_struct.build.slab import (
     surface_of,
     termination_named,
 )
-from qdip_struct.build.stiffness import Stiffness, elastic_energy, stiffness_of
+from qdip_struct.build.stiffness import Normal, Stiffness, elastic_energy, normal_stretch, stiffness_of
 from qdip_struct.build.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell
 from qdip_struct.errors import UsageError
 from qdip_struct.matching.nets import Plane
@@ -81,6 +81,7 @@ def join(
     termination: str | None = "BX2",
     film_termination: str | None = None,
     strain_on: StrainOn = "film",
+    normal: Normal = "kept",
     match: int | None = None,
     repeat: tuple[int, int] = (1, 1),
     lateral: Sequence[float] | None = None,
@@ -130,16 +131,19 @@ def join(
     onto = between(free["film"], end=free["substrate"], share=share) if lateral is None else _imposed(lateral)
     strain = {part: principal_strain(free[part], onto=onto) for part in surfaces}
     worst = max(abs(value) for pair in strain.values() for value in pair)
+    if normal not in get_args(Normal):
+        raise UsageError(f"normal is '{normal}'; expected {', '.join(get_args(Normal))}")
     if worst > max(max_strain, 0.10) + 1e-9:
         raise UsageError(f"the imposed lateral cell strains a crystal by {worst:.3f}; at most {max(max_strain, 0.1):g}")
+    stretch = {part: normal_stretch(stiffness[part], free[part], onto=onto, mode=normal) for part in surfaces}
     blocks: dict[str, Block] = {}
     free_blocks: dict[str, Block] = {}
     decorations: dict[str, tuple[Decoration, ...]] = {}
     for part in surfaces:
         options: dict[str, Any] = {"surface": surfaces[part], "matrix": matrices[part]}
         options |= {"orientation": orientation, "seed": seed}
-        blocks[part], decorations[part] = filled_block(materials[part], lateral=onto, **options)
-        free_blocks[part], _ = filled_block(materials[part], lateral=None, **options)
+        free_blocks[part], decorations[part] = filled_block(materials[part], **options)
+        blocks[part] = strained(free_blocks[part], lateral=onto, stretch=stretch[part])
     film_sites, film_layer = cut(blocks["film"], bottom=tops["film"], count=film_layers)
     bottom = tops["substrate"] - substrate_layers + 1
     substrate_sites, substrate_layer = cut(blocks["substrate"], bottom=bottom, count=substrate_layers)
@@ -167,6 +171,8 @@ def join(
         "film_uvw": (matrices["film"] @ surfaces["film"].uvw[:2]).round(6).tolist(),
         "substrate_uvw": (matrices["substrate"] @ surfaces["substrate"].uvw[:2]).round(6).tolist(),
         "strain_on": strain_on if lateral is None else "given cell",
+        "normal": normal,
+        "normal_strain": {part: round(value - 1.0, 10) + 0.0 for part, value in stretch.items()},
         "strain_film": list(strain["film"]),
         "strain_substrate": list(strain["substrate"]),
         "elastic_energy_film_mev_per_angstrom2": _per_area(energies["film"], blocks["film"], film_layers),
@@ -233,7 +239,7 @@ def _per_area(energy: Mapping[str, float] | None, block: Block, layers: int) -> 
         return None
     thickness = layers * float(block.sites.cell[2, 2]) / block.count
     return {
-        "as_built": round(1000.0 * energy["clamped_ev_per_angstrom3"] * thickness, 6),
+        "normal_kept": round(1000.0 * energy["clamped_ev_per_angstrom3"] * thickness, 6),
         "normal_relaxed": round(1000.0 * energy["relaxed_ev_per_angstrom3"] * thickness, 6),
     }
 

@@ -109,23 +109,22 @@ def filled_block(
     *,
     surface: SurfaceCell,
     matrix: Array,
-    lateral: Array | None,
     orientation: Orientation,
     seed: int,
 ) -> tuple[Block, tuple[Decoration, ...]]:
-    """The bulk block of a material: strained, arranged if it is an alloy, its molecules turned.
+    """The unstrained bulk block of a material, arranged if it is an alloy, its molecules turned.
 
     Its height is the least that holds an alloy's composition in whole ions and, for the rule ``antiparallel``, an even
     number of molecules.
     """
-    block = bulk_block(surface, matrix=matrix, lateral=lateral)
+    block = bulk_block(surface, matrix=matrix)
     n_molecules = int(np.isin(block.sites.species, ("MA", "FA")).sum())
     paired = 2 if orientation == "antiparallel" and n_molecules % 2 and not block.sites.templates else 1
     decorations: list[Decoration] = []
     if isinstance(material, Alloy) and material.fractions:
         per_block = {label: int((block.sites.sublattice == label).sum()) for label in material.fractions}
         blocks = math.lcm(paired, blocks_for(material.fractions, sites_per_block=per_block))
-        block = bulk_block(surface, matrix=matrix, lateral=lateral, periods=blocks)
+        block = bulk_block(surface, matrix=matrix, periods=blocks)
         sites = block.sites
         for label, shares in material.fractions.items():
             sites, decoration = decorate(
@@ -134,7 +133,7 @@ def filled_block(
             decorations.append(decoration)
         block = replace(block, sites=sites)
     elif paired > 1:
-        block = bulk_block(surface, matrix=matrix, lateral=lateral, periods=paired)
+        block = bulk_block(surface, matrix=matrix, periods=paired)
     return replace(block, sites=oriented(block.sites, rule=orientation, seed=seed)), tuple(decorations)
 
 
@@ -190,7 +189,7 @@ def build_slab(
     check_layers(count, what="the thickness")
     top = termination_named(surface, termination)
     block, decorations = filled_block(
-        material, surface=surface, matrix=np.diag(repeat), lateral=None, orientation=orientation, seed=seed
+        material, surface=surface, matrix=np.diag(repeat), orientation=orientation, seed=seed
     )
     sites, layer = cut(block, bottom=top - count + 1, count=count)
     facts = face_facts(sites, layer, block, top=top)
@@ -213,7 +212,7 @@ def build_slab(
     }
     report = structure_report(
         slab, seed=seed if random else None, role="slab", **common, layers=count, vacuum_angstrom=vacuum,
-        thickness_angstrom=thickness, normal="z", dipole_direction="z", **facts,
+        thickness_angstrom=thickness, dipole_direction="z", **facts,
     )  # fmt: skip
     bulk_report = structure_report(
         bulk, seed=seed if random else None, role="slab_bulk", **common,

@@ -5,7 +5,7 @@ in eV/Å³.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
@@ -19,6 +19,7 @@ from qdip_struct.materials.elasticity import Moduli, known_moduli, mixed_moduli
 from qdip_struct.units import GPA_PER_EV_PER_ANGSTROM3
 
 Array = NDArray[Any]
+Normal = Literal["kept", "relaxed"]
 _PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 _IN_PLANE, _OUT_OF_PLANE = [0, 1, 5], [2, 3, 4]
 
@@ -75,10 +76,7 @@ def elastic_energy(stiffness: Stiffness | None, lateral: Array, *, onto: Array) 
     """
     if stiffness is None:
         return None
-    gradient = np.linalg.solve(lateral, onto)
-    values, vectors = np.linalg.eigh(gradient @ gradient.T)
-    strain = vectors @ np.diag(np.sqrt(values) - 1.0) @ vectors.T
-    plane = np.array([strain[0, 0], strain[1, 1], 2.0 * strain[0, 1]])
+    plane = _plane_strain(lateral, onto=onto)
     c = stiffness.voigt
     pp, pn = c[np.ix_(_IN_PLANE, _IN_PLANE)], c[np.ix_(_IN_PLANE, _OUT_OF_PLANE)]
     condensed = pp - pn @ np.linalg.solve(c[np.ix_(_OUT_OF_PLANE, _OUT_OF_PLANE)], pn.T)
@@ -86,6 +84,35 @@ def elastic_energy(stiffness: Stiffness | None, lateral: Array, *, onto: Array) 
         "clamped_ev_per_angstrom3": float(0.5 * plane @ pp @ plane) / GPA_PER_EV_PER_ANGSTROM3,
         "relaxed_ev_per_angstrom3": float(0.5 * plane @ condensed @ plane) / GPA_PER_EV_PER_ANGSTROM3,
     }
+
+
+def normal_stretch(stiffness: Stiffness | None, lateral: Array, *, onto: Array, mode: Normal) -> float:
+    """Factor on all heights of a slab strained in its plane: 1 when ``kept``, 1 + ε_zz when ``relaxed``.
+
+    ε_zz is the first entry of −C_nn⁻¹·C_np·ε_p, for a cubic (100) film −(C₁₂/C₁₁)·(ε_xx + ε_yy); the shears that free
+    surfaces of low symmetry would take are left out.
+
+    Raises
+    ------
+    UsageError
+        If ``relaxed`` is asked for a strained crystal whose moduli are not known.
+    """
+    plane = _plane_strain(lateral, onto=onto)
+    if mode == "kept" or np.abs(plane).max() < 1e-12:
+        return 1.0
+    if stiffness is None:
+        raise UsageError("no elastic moduli are known for the strained crystal; its spacings along z cannot be relaxed")
+    c = stiffness.voigt
+    out = -np.linalg.solve(c[np.ix_(_OUT_OF_PLANE, _OUT_OF_PLANE)], c[np.ix_(_OUT_OF_PLANE, _IN_PLANE)] @ plane)
+    return 1.0 + float(out[0])
+
+
+def _plane_strain(lateral: Array, *, onto: Array) -> Array:
+    """ε_xx, ε_yy, 2ε_xy of the pure stretch that brings lateral vectors onto others."""
+    gradient = np.linalg.solve(lateral, onto)
+    values, vectors = np.linalg.eigh(gradient @ gradient.T)
+    strain = vectors @ np.diag(np.sqrt(values) - 1.0) @ vectors.T
+    return np.array([strain[0, 0], strain[1, 1], 2.0 * strain[0, 1]])
 
 
 def _tensor(moduli: Moduli, *, cubic: bool) -> Array:

@@ -8,7 +8,8 @@ substrate and interface share one cell: substrate below, film above, normal alon
 Planes: 100, 1-10 or "1 -1 0". Crystals: NAME[:phase], a mixed formula (CsPbBr2I, MAPbI2.5Br0.5, PbS0.5Se0.5), or a
 structure file. Registry: continuation (the film's cation over the substrate's anion), metal (over its cation), hollow,
 the shift in fractions of the cation square (0.5,0), or scan (every shift of a grid that symmetry does not make equal).
-With --termination all or --registry scan each interface goes to its own folder below DIR.
+With --termination all, --registry scan or several gaps each interface goes to its own folder below DIR, all in cells
+of one height.
 
 examples:
   qdip build interface --film PbS --substrate CsPbBr3 --dataset pbe_cp2k -o interface
@@ -45,13 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dataset", metavar="NAME", help="data set of the lattice constants (xrd_298K)")
     add("--registry", default="continuation", metavar="NAME", help="name, two fractions, or scan (continuation)")
     add("--scan-divisions", type=int, default=4, metavar="N", help="grid steps along the cation square of a scan (4)")
-    add("--gap", type=float, metavar="A", help="contact layer to contact layer, Å (the ions touch as hard spheres)")
+    add("--gap", metavar="A[,A...]", help="contact layer to contact layer, Å; several for a scan (the ions touch)")
     add("--match", type=int, metavar="N", help="number in the list of 'qdip match' (cube on cube in the smallest cell)")
     add("--max-area", type=float, default=400.0, metavar="A2", help="largest common cell, Å² (400)")
     add("--max-strain", type=float, default=0.10, metavar="F", help="largest principal strain, fraction (0.10)")
     add("--repeat", default="1,1", metavar="N,M", help="lateral repeat of the common cell (1,1)")
     add("--lateral", metavar="A,B[,DEG]", help="impose the common cell: edges in Å and angle in degree")
     add("--strain-on", default="film", metavar="WHO", help="film, substrate, or shared by stiffness (film)")
+    add(
+        "--normal", default="kept", help="spacings of a strained crystal along z: kept, or relaxed by its moduli (kept)"
+    )
     add("--kind", default="slab", help="slab (vacuum, one interface) or sandwich (no vacuum, two) (slab)")
     add("--vacuum", type=float, default=20.0, metavar="A", help="empty length along z, Å (20)")
     add("--a-site", default="molecule", metavar="ION", help="molecule, or one ion such as Cs in its place (molecule)")
@@ -83,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
     if args.termination == "all":
         surface = surface_of(substrate, plane=substrate_plane, a_site=args.a_site, layer_tolerance=args.layer_tolerance)
         names = termination_names(surface)
-    built = {}
+    gaps: list[float | None] = [None] if args.gap is None else list(numbers(args.gap, option="--gap"))
+    plans: dict[str, tuple[Any, Any, float | None]] = {}
     for name in names:
         joint = join(
             film,
@@ -95,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
             termination=name,
             film_termination=args.film_termination,
             strain_on=args.strain_on,
+            normal=args.normal,
             match=args.match,
             repeat=whole_pair(args.repeat, option="--repeat"),
             lateral=None if args.lateral is None else numbers(args.lateral, option="--lateral"),
@@ -110,10 +116,22 @@ def run(args: argparse.Namespace) -> int:
         if args.registry == "scan":
             registries = [shift.fraction for shift in irreducible_shifts(joint, divisions=args.scan_divisions)]
         for registry in registries:
-            parts = ([name.replace(":", "-")] if len(names) > 1 else []) + (
-                [f"{registry[0]:g},{registry[1]:g}"] if args.registry == "scan" else []
-            )
-            built["_".join(parts)] = place(joint, registry=registry, gap=args.gap, vacuum=args.vacuum, kind=args.kind)
+            for gap in gaps:
+                parts = [name.replace(":", "-")] if len(names) > 1 else []
+                parts += [f"{registry[0]:g},{registry[1]:g}"] if args.registry == "scan" else []
+                parts += [f"gap{gap:g}"] if gap is not None and len(gaps) > 1 else []
+                plans["_".join(parts)] = joint, registry, gap
+    options = {"vacuum": args.vacuum, "kind": args.kind}
+    built = {
+        name: place(joint, registry=registry, gap=gap, **options) for name, (joint, registry, gap) in plans.items()
+    }
+    if len(built) > 1 and args.kind == "slab":
+        # Cells that are compared have one height, that of the thickest, so that film and substrate serve for all.
+        height = max(float(cells.interface.cell.array[2, 2]) for cells in built.values())
+        built = {
+            name: place(joint, registry=registry, gap=gap, height=height, **options)
+            for name, (joint, registry, gap) in plans.items()
+        }
     origin = origin_of(args, command="build interface")
     documents = []
     for folder, cells in built.items():

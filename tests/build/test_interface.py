@@ -214,7 +214,22 @@ def test_elastic_energy_of_a_strained_film_is_the_biaxial_formula(pbs):
     expected = 1000 * modulus * e**2 * thickness
     assert built.report["elastic_energy_film_mev_per_angstrom2"]["normal_relaxed"] == pytest.approx(expected, rel=1e-4)
     clamped = 1000 * (c11 + c12) / 160.21766 * e**2 * thickness
-    assert built.report["elastic_energy_film_mev_per_angstrom2"]["as_built"] == pytest.approx(clamped, rel=1e-4)
+    assert built.report["elastic_energy_film_mev_per_angstrom2"]["normal_kept"] == pytest.approx(clamped, rel=1e-4)
+
+
+def test_spacings_relax_by_poissons_effect_on_demand(pbs):
+    kept, relaxed = (build_interface(pbs, get_crystal("CsPbI3"), normal=mode) for mode in ("kept", "relaxed"))
+    e = kept.strain["film"][0]
+    spacing = [np.ptp(built.film.positions[:, 2]) / 2 for built in (kept, relaxed)]
+    assert spacing[0] == pytest.approx(pbs.lengths[0] / 2)
+    assert spacing[1] / spacing[0] == pytest.approx(1 - 2 * 16.2 / 126.0 * e, rel=1e-9)
+    assert relaxed.film_bulk.cell.array[2, 2] == pytest.approx(pbs.lengths[0] * spacing[1] / spacing[0])
+    assert relaxed.film_bulk_free.cell.array[2, 2] == pytest.approx(pbs.lengths[0])
+
+
+def test_strained_and_free_alloys_have_the_same_ions_on_the_same_sites(pbs):
+    built = build_interface(make_alloy("PbS0.5Se0.5", seed=3), get_crystal("CsPbI3"), repeat=(2, 2))
+    assert (built.film_bulk.numbers == built.film_bulk_free.numbers).all()
 
 
 def test_a_sandwich_has_two_equal_interfaces(pbs):

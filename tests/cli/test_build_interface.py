@@ -66,6 +66,13 @@ def test_a_scan_writes_a_folder_for_each_registry(tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0,0", "0,0.25", "0,0.5", "0.25,0.25"]
 
 
+def test_gaps_of_a_scan_share_one_cell(tmp_path, capsys):
+    code, out, _ = call(capsys, *BASIC, "--gap", "3.0,3.15,3.5", "--json", "-o", tmp_path)
+    assert code == 0 and [entry["gap_angstrom"] for entry in json.loads(out)["interfaces"]] == [3.0, 3.15, 3.5]
+    cells = [read_structure(path / "interface.extxyz").cell.array for path in sorted(tmp_path.iterdir())]
+    assert len(cells) == 3 and np.ptp(cells, axis=0).max() == 0.0
+
+
 def test_structure_files_and_formats(tmp_path, capsys):
     own = conventional_cell(get_crystal("CsPbBr3", dataset="pbe_cp2k"))
     path = write_structure(tmp_path / "own.cif", own, provenance={}, report={})
@@ -120,6 +127,7 @@ def test_results_are_never_overwritten(tmp_path, capsys):
         (["--vacuum", "nan"], 2, "vacuum"),
         (["--vacuum", "-20"], 2, "vacuum"),
         (["--gap", "0"], 2, "gap"),
+        (["--gap", "3,x"], 2, "gap"),
         (["--registry", "a,b"], 2, "registry"),
         (["--registry", "0.5"], 2, "registry"),
         (["--registry", "nan,1"], 2, "registry"),
