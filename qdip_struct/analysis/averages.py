@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qdip_struct.analysis.measures import Measure, mean_strain
+from qdip_struct.analysis.measures import Measure, mean_strain, polar, strain_tensor
 from qdip_struct.analysis.neighbourhood import gradient_weights
 from qdip_struct.analysis.strain import StrainMap
 from qdip_struct.errors import MismatchError, UsageError
@@ -197,3 +197,67 @@ def frame_average(frames: Sequence[StrainMap], *, measure: Measure = "engineerin
         spread = np.sqrt(np.maximum(second / count - mean**2, 0.0) / (count - 1))
     tensor[count == 0] = np.nan
     return tensor, np.where(count > 0, mean + origin, np.nan), np.where(count > 1, spread, np.nan)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Mean strain of one structure against another, cation by cation: n, mean, standard error of n values, scatter."""
+
+    n: int
+    mean: float
+    stderr: float
+    std: float
+
+
+def change_between(
+    strain: StrainMap, start: StrainMap, *, phase: str, groups: ArrayLike, measure: Measure = "engineering"
+) -> dict[str, Change]:
+    """Strain of a phase in one structure against the same cations of another, F·F_start⁻¹, averaged by group.
+
+    This is what embedding does to a dot, surface relaxation taken out: both structures must hold the cations of
+    ``phase`` in the same order, as the embedded dot and the dot relaxed alone do.
+
+    Parameters
+    ----------
+    strain, start
+        The two maps, against the same or different references.
+    groups
+        (m,) group of each cation of ``strain``.
+
+    Raises
+    ------
+    MismatchError
+        If the two do not hold the same cations with the same neighbours.
+    """
+    names = np.asarray(groups, dtype=str)
+    rows, others = np.flatnonzero(strain.phase == phase), np.flatnonzero(start.phase == phase)
+    if len(rows) != len(others):
+        raise MismatchError(
+            f"the reference structure holds {len(others)} cations of {phase}, this one {len(rows)}; a comparison "
+            "cation by cation needs the same dot"
+        )
+    shift = rows[0] - others[0]
+    same = strain.partners[rows] == np.where(start.partners[others] >= 0, start.partners[others] + shift, -1)
+    if same.mean() < 0.9:
+        raise MismatchError(
+            f"the cations of {phase} have other neighbours in the reference structure; is it another dot?"
+        )
+    scale = strain.references[phase].lattice_angstrom / start.references[phase].lattice_angstrom
+    F = scale * np.matmul(strain.gradient[rows], _inverse(start.gradient[others]))
+    _, U = polar(F)
+    values = mean_strain(strain_tensor(F, U, measure=measure))
+    found = {}
+    for name in np.unique(names[rows]).tolist():
+        own = values[(names[rows] == name) & np.isfinite(values)]
+        spread = float(own.std(ddof=1)) if len(own) > 1 else float("nan")
+        found[name] = Change(
+            len(own), float(own.mean()) if len(own) else float("nan"), spread / len(own) ** 0.5, spread
+        )
+    return found
+
+
+def _inverse(F: Floats) -> Floats:
+    defined = np.isfinite(F).all(axis=(1, 2))
+    inverse = np.full(F.shape, np.nan)
+    inverse[defined] = np.linalg.inv(F[defined])
+    return inverse

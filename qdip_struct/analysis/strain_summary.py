@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.analysis import measures
-from qdip_struct.analysis.averages import RegionMean, frame_average, region_means
+from qdip_struct.analysis.averages import Change, RegionMean, change_between, frame_average, region_means
 from qdip_struct.analysis.bonds import find_bonds
 from qdip_struct.analysis.gauge import AXES, Line, lines
 from qdip_struct.analysis.inclusion import Continuum, predict
@@ -39,6 +39,7 @@ class StrainSummary:
     regions: dict[str, RegionMean]
     lines: list[Line]
     reference_lines: list[Line]
+    to_reference: dict[str, Change]
     profile: list[ProfilePoint]
     layers: list[Layer]
     continuum: Continuum | None
@@ -78,6 +79,7 @@ class StrainSummary:
             },
             "phase_origin": self.phases.origin,
             "regions": {name: asdict(region) for name, region in self.regions.items()},
+            "to_reference": {name: asdict(change) for name, change in self.to_reference.items()},
             "lines": rows,
             "continuum": None if self.continuum is None else self.continuum.to_dict(),
             "continuum_reason": self.continuum_reason or None,
@@ -188,6 +190,7 @@ def summarise(
     references = references_of(phases, lattices=lattices, structures=structures, dataset=dataset)
     dots = [name for name, role in phases.roles.items() if role == "dot"]
     reference_lines: list[Line] = []
+    free: StrainMap | None = None
     if vacuum_dot is not None:
         if not dots:
             raise UsageError("a vacuum reference needs a dot in the structure; none was found")
@@ -207,6 +210,9 @@ def summarise(
     per_frame = [_regions(one, groups, measure) for one in maps]
     for name in per_frame[-1]:
         regions[name] = _over_frames([frame[name] for frame in per_frame])
+    to_reference: dict[str, Change] = {}
+    for names in groups if free is not None else []:
+        to_reference.update(change_between(strain, free, phase=dots[0], groups=names, measure=measure))
     tensor = strain.tensor(measure) if len(maps) == 1 else frame_average(maps, measure=measure)[0]
     matrices = [name for name, role in phases.roles.items() if role == "matrix"]
     continuum, reason = None, "no dot in a matrix"
@@ -227,6 +233,7 @@ def summarise(
         regions,
         lines(last, strain, directions=directions),
         reference_lines,
+        to_reference,
         profile,
         layers,
         continuum,

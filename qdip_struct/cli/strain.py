@@ -129,6 +129,14 @@ def _text(summary: "StrainSummary") -> str:
             for name, one in summary.regions.items()
         ],
     )
+    if summary.to_reference:
+        regions += "\n\n" + table(
+            ("against the dot in vacuum", "n", "mean %", "stderr %", "std %"),
+            [
+                (name, one.n, f"{100 * one.mean:+.3f}", f"{100 * one.stderr:.3f}", f"{100 * one.std:.3f}")
+                for name, one in summary.to_reference.items()
+            ],
+        )
     free = {(line.phase, line.direction): line for line in summary.reference_lines}
     rows = []
     for line in summary.lines:
