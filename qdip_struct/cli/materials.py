@@ -34,10 +34,10 @@ def run(args: argparse.Namespace) -> int:
             get_crystal(args.name, dataset=args.dataset, files=files)
         crystals = tuple(c for c in crystals if c.name == name)
         if phase:
-            chosen = {get_crystal(args.name, dataset=c.dataset, files=files) for c in _with(crystals, phase)}
-            crystals = tuple(c for c in crystals if c in chosen)
+            known = ", ".join(dict.fromkeys(crystal.phase for crystal in crystals))
+            crystals = tuple(_with(crystals, phase))
             if not crystals:
-                raise UsageError(f"no phase '{phase}' of {name}")
+                raise UsageError(f"no phase '{phase}' of {name}; known: {known}")
     document = {
         "datasets": [
             {"name": d.name, "title": d.title, "doi": d.doi, "temperature_kelvin": d.temperature_kelvin}

@@ -13,6 +13,7 @@ examples:
 """
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from qdip_struct.errors import UsageError
 from qdip_struct.matching.composition_grid import Side
 from qdip_struct.matching.misfit import DENOMINATORS
 from qdip_struct.matching.nets import parse_plane
-from qdip_struct.matching.screening import Screen, screen
+from qdip_struct.matching.screening import Screen, screen, temperature_sweep
 from qdip_struct.materials.crystals import DEFAULT_DATASET
 
 
@@ -36,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--points", type=int, default=101, metavar="N", help="points on the composition axis (101)")
     parser.add_argument("--dataset", default=DEFAULT_DATASET, metavar="NAME", help=f"data set ({DEFAULT_DATASET})")
     parser.add_argument("--temperature", type=float, metavar="K", help="bring both lattices to K kelvin")
+    parser.add_argument(
+        "--temperatures", metavar="FROM,TO,N", help="also the zero-misfit composition at N temperatures, K"
+    )
     parser.add_argument("--dot-lattice", type=float, metavar="A", help="lattice constant of the dot, Å")
     parser.add_argument("--denominator", choices=DENOMINATORS, default="dot", help="what f is divided by (dot)")
     parser.add_argument("--window", type=float, default=0.002, metavar="F", help="|f| of the window, fraction (0.002)")
@@ -59,24 +63,36 @@ def run(args: argparse.Namespace) -> int:
     documents, texts = [], []
     for dot in args.dot:
         for matrix in args.matrix:
+            options: dict[str, Any] = {
+                "dataset": args.dataset,
+                "dot_lattice": args.dot_lattice,
+                "denominator": args.denominator,
+                "tolerance": args.window,
+                "bowing": _bowing(args.bowing),
+                "plane": parse_plane(args.plane),
+                "max_area": args.max_area,
+                "max_strain": args.max_strain,
+                "files": tuple(args.crystals),
+            }
             result = screen(
                 dot,
                 matrix=matrix,
-                dataset=args.dataset,
                 temperature=args.temperature,
-                dot_lattice=args.dot_lattice,
-                denominator=args.denominator,
-                tolerance=args.window,
                 points=args.points,
                 other_points=args.other_points,
-                bowing=_bowing(args.bowing),
-                plane=parse_plane(args.plane),
-                max_area=args.max_area,
-                max_strain=args.max_strain,
-                files=tuple(args.crystals),
+                **options,
             )
-            documents.append(_document(result))
-            texts.append(_text(result))
+            document = _document(result)
+            sweep: tuple[Screen, ...] = ()
+            if args.temperatures:
+                sweep = temperature_sweep(
+                    dot, matrix=matrix, temperatures=_range(args.temperatures), points=2, other_points=2, **options
+                )
+                document["temperatures"] = [
+                    {"temperature_kelvin": s.temperature_kelvin, **_closed_form(s)} for s in sweep
+                ]
+            documents.append(document)
+            texts.append(_text(result) + _sweep_text(sweep))
             if args.plot:
                 from qdip_struct.report.lattice_plots import save_figure, screen_figure
 
@@ -99,6 +115,17 @@ def _bowing(words: list[str]) -> dict[tuple[str, str], float]:
         if not (equals and dash and one and other):
             raise UsageError(f"cannot read the bowing '{word}'; expected for example Br-I=0.02")
     return found
+
+
+def _range(text: str) -> list[float]:
+    try:
+        start, end, count = text.split(",")
+        low, high, number = float(start), float(end), int(count)
+    except ValueError:
+        raise UsageError(f"cannot read --temperatures '{text}'; expected FROM,TO,N such as 200,400,5") from None
+    if not (1 <= number <= 1000 and math.isfinite(low) and math.isfinite(high)):
+        raise UsageError(f"--temperatures '{text}': expected 1 to 1000 finite temperatures")
+    return [float(t) for t in np.linspace(low, high, number)]
 
 
 def _remarks(result: Screen) -> list[str]:
@@ -164,14 +191,29 @@ def _document(result: Screen) -> dict[str, Any]:
         "axes": [
             {"name": axis.name, "side": axis.side, "site": axis.site, "species": axis.species} for axis in result.axes
         ],
+        **_closed_form(result),
+        "points": points,
+        "remarks": _remarks(result),
+    }
+
+
+def _closed_form(result: Screen) -> dict[str, Any]:
+    return {
         "zero_mismatch": [
             {"fraction": m.fraction, "formula": m.formula, "a_angstrom": m.a_angstrom, "others": dict(m.others)}
             for m in result.zero_mismatch
         ],
         "window": [{"from": w.start, "to": w.end, "others": dict(w.others)} for w in result.window],
-        "points": points,
-        "remarks": _remarks(result),
     }
+
+
+def _sweep_text(sweep: tuple[Screen, ...]) -> str:
+    rows = [
+        (f"{s.temperature_kelvin:g}", m.formula, f"{m.fraction:.4f}", f"{m.a_angstrom:.4f}")
+        for s in sweep
+        for m in s.zero_mismatch
+    ]
+    return "\n\n" + table(("T K", "zero misfit at", "fraction", "a Å"), rows) if sweep else ""
 
 
 def _text(result: Screen) -> str:

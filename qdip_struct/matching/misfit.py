@@ -134,8 +134,7 @@ def misfit_window(
     UsageError
         If the tolerance is not between 0 and 0.5.
     """
-    if not (math.isfinite(tolerance) and 0.0 < tolerance < 0.5):
-        raise UsageError(f"the misfit tolerance is {tolerance:g}; expected a fraction between 0 and 0.5")
+    check_tolerance(tolerance)
     if mixed == "matrix":
         bounds = [matrix_lattice_for(f, a_dot=lattice, denominator=denominator) for f in (-tolerance, tolerance)]
     else:
@@ -144,6 +143,12 @@ def misfit_window(
     edges = sorted({0.0, 1.0, *curve.solve(low), *curve.solve(high)})
     pieces = [(a, b) for a, b in itertools.pairwise(edges) if low <= curve.at(0.5 * (a + b)) <= high]
     return _joined(pieces)
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Refuse a misfit tolerance that is not between 0 and 0.5 (:class:`UsageError`)."""
+    if not (math.isfinite(tolerance) and 0.0 < tolerance < 0.5):
+        raise UsageError(f"the misfit tolerance is {tolerance:g}; expected a fraction between 0 and 0.5")
 
 
 def _joined(intervals: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:

@@ -25,6 +25,7 @@ from qdip_struct.matching.composition_grid import (
 from qdip_struct.matching.misfit import (
     Denominator,
     LatticeCurve,
+    check_tolerance,
     misfit,
     misfit_uncertainty,
     misfit_window,
@@ -150,6 +151,7 @@ def screen(
     """
     if not 1 <= points <= MAX_POINTS or not 1 <= other_points <= 1001:
         raise UsageError(f"{points} points; expected 1 to {MAX_POINTS}")
+    check_tolerance(tolerance)
     if temperature is None:
         temperature = get_dataset(dataset, files=files).temperature_kelvin
     inner = make_side(

@@ -186,7 +186,9 @@ def parse_formula(text: str) -> Formula:
     while position < len(body):
         match = _TOKEN.match(body, position)
         if match is None:
-            raise UsageError(f"cannot read '{body[position:]}' in the formula '{text}'")
+            raise UsageError(
+                f"cannot read '{body[position:]}' in the formula '{text}'; expected ions such as Cs, MA, Pb, S, Br, I"
+            )
         position = match.end()
         if match["species"]:
             tokens.append((match["species"], float(match["amount"]) if match["amount"] else None, None))

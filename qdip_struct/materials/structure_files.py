@@ -6,6 +6,19 @@ from qdip_struct.errors import DataError
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.sites import Site
 
+_UNREADABLE = (
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    OSError,
+    RuntimeError,
+    StopIteration,
+    AssertionError,
+)
+"""What ASE's readers raise on a file of another kind."""
+
 
 def looks_like_file(text: str) -> bool:
     """Whether a command-line word names a file rather than a crystal: it has a folder or a suffix, or exists."""
@@ -27,8 +40,9 @@ def read_crystal(path: Path) -> Crystal:
         raise DataError(f"cannot read {path}: no such file")
     try:
         atoms = ase.io.read(path)
-    except (ValueError, KeyError, IndexError, OSError, AssertionError, ase.io.formats.UnknownFileTypeError) as error:
-        raise DataError(f"cannot read {path} as a crystal structure: {error or type(error).__name__}") from error
+    except (*_UNREADABLE, ase.io.formats.UnknownFileTypeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"cannot read {path} as a crystal structure: {reason}") from error
     if isinstance(atoms, list) or len(atoms) == 0 or not atoms.cell.rank == 3:
         raise DataError(f"{path} holds no crystal: expected atoms in a three-dimensional cell")
     lengths, angles = atoms.cell.lengths(), atoms.cell.angles()
