@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         from pymatgen.analysis.interfaces.zsl import ZSLGenerator
     except ImportError:
-        ZSLGenerator = None  # noqa: N806
+        ZSLGenerator = None
         print("pymatgen is not installed: no comparison")
 
     print("PbS(100) on CsPbBr3(100), strain 3 %, CPU seconds")

@@ -1,0 +1,53 @@
+"""The shipped CIF files hold the same crystals as ``crystals.yaml``; own files are read, other files refused."""
+
+import numpy as np
+import pytest
+
+from qdip_struct.errors import DataError
+from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.structure_files import looks_like_file, read_crystal
+from qdip_struct.resources import shipped
+
+FILES = sorted(shipped("structures").glob("*.cif"))
+
+
+def test_there_are_files():
+    names = {path.stem for path in FILES}
+    assert names >= {
+        "PbS_rocksalt", "PbSe_rocksalt", "NaI_rocksalt", "CsPbBr3_cubic", "CsPbI3_cubic", "MAPbBr3_cubic",
+        "MAPbI3_tetragonal", "MAPbI3_pseudocubic",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_each_file_is_its_record(path):
+    name, phase = path.stem.split("_")
+    record, found = get_crystal(f"{name}:{phase}", dataset="xrd_298K"), read_crystal(path)
+    assert found.lengths == pytest.approx(record.lengths) and found.angles == pytest.approx(record.angles)
+    assert len(found.sites) == len(record.sites)
+    for site in found.sites:
+        gaps = np.abs((np.array([s.position for s in record.sites]) - site.position + 0.5) % 1.0 - 0.5).max(axis=1)
+        partner = record.sites[int(np.argmin(gaps))]
+        assert gaps.min() < 1e-4
+        assert site.species == ("N" if partner.species == "MA" else partner.species)
+    text = path.read_text()
+    assert text.startswith("# ")
+
+
+def test_words_that_are_files(tmp_path):
+    assert looks_like_file("a.cif") and looks_like_file("some/folder/POSCAR") and not looks_like_file("PbS:rocksalt")
+
+
+@pytest.mark.parametrize(
+    "name, content", [("a.cif", "hello"), ("a.xyz", "1\n\nPb 0 0 0\n"), ("a.xyz", ""), ("a.cif", "")]
+)
+def test_files_that_hold_no_crystal(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(DataError):
+        read_crystal(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        read_crystal(tmp_path / "none.cif")
