@@ -19,47 +19,42 @@ _COMPOSITE = frozenset({b"MIXED", b"EMBED", b"QMMM"})
 _PROPAGATIONS = frozenset({"RT_PROPAGATION", "EHRENFEST_DYN", "REAL_TIME_PROPAGATION"})
 _HARTREE = frozenset({b"a.u.", b"hartree"})
 
-_HANDLERS: dict[str, Handler] = dict(FACTS)
+_STEP = re.compile(rb"(?:=|number) *(\d{1,9})\b")
+HANDLERS: dict[str, Handler] = dict(FACTS)
+"""What each meaning of the table of patterns does to the segment its line stands in."""
 
 
-def take(segment: Segment, *, meaning: str, line: bytes, offset: int) -> None:
-    """Note one line of known meaning; ``offset`` is where it starts in the file."""
-    handler = _HANDLERS.get(meaning)
-    if handler is not None:
-        handler(segment, line, offset)
-
-
-@tells(_HANDLERS, "scf_start")
+@tells(HANDLERS, "scf_start")
 def _scf_start(segment: Segment, line: bytes, offset: int) -> None:
     segment.scf, segment.scf_seen = False, True
     segment.pending_gaps = []
 
 
-@tells(_HANDLERS, "scf_converged")
+@tells(HANDLERS, "scf_converged")
 def _scf_converged(segment: Segment, line: bytes, offset: int) -> None:
     segment.scf, segment.scf_seen = True, True
 
 
-@tells(_HANDLERS, "scf_failed")
+@tells(HANDLERS, "scf_failed")
 def _scf_failed(segment: Segment, line: bytes, offset: int) -> None:
     segment.scf, segment.scf_seen = False, True
 
 
-@tells(_HANDLERS, "walltime")
+@tells(HANDLERS, "walltime")
 def _walltime(segment: Segment, line: bytes, offset: int) -> None:
     segment.walltime = text_of(line)
     if b"SCF" in line:
         _scf_failed(segment, line, offset)
 
 
-@tells(_HANDLERS, "exit_request")
+@tells(HANDLERS, "exit_request")
 def _exit_request(segment: Segment, line: bytes, offset: int) -> None:
     segment.exit_request = text_of(line)
     if b"SCF" in line:
         _scf_failed(segment, line, offset)
 
 
-@tells(_HANDLERS, "energy")
+@tells(HANDLERS, "energy")
 def _energy(segment: Segment, line: bytes, offset: int) -> None:
     found = ENERGY.search(line)
     energy, method = None, b""
@@ -72,12 +67,12 @@ def _energy(segment: Segment, line: bytes, offset: int) -> None:
     if segment.last is not None:
         segment.last.before = None
     evaluation = Evaluation(
-        number=len(segment.energies),
-        energy_hartree=energy,
-        converged=verdict,
-        cell=segment.cell,
-        gaps=segment.pending_gaps,
-        offsets=segment.pending_offsets,
+        len(segment.energies),
+        energy,
+        verdict,
+        segment.cell,
+        segment.pending_gaps,
+        segment.pending_offsets,
         before=segment.last,
     )
     segment.energies.append(math.nan if energy is None else energy)
@@ -110,13 +105,13 @@ def _judge(segment: Segment, method: bytes) -> bool | None:
     return verdict
 
 
-@tells(_HANDLERS, "orbitals")
+@tells(HANDLERS, "orbitals")
 def _orbitals(segment: Segment, line: bytes, offset: int) -> None:
     if b"BETA" not in line:
         segment.pending_gaps = []
 
 
-@tells(_HANDLERS, "gap")
+@tells(HANDLERS, "gap")
 def _gap(segment: Segment, line: bytes, offset: int) -> None:
     found = GAP.search(line)
     if found and (segment.kpoints is None or segment.kpoints == (1, 1, 1)):
@@ -124,15 +119,15 @@ def _gap(segment: Segment, line: bytes, offset: int) -> None:
         segment.pending_gaps = [*segment.pending_gaps, float(found.group(1))][-channels:]
 
 
-@tells(_HANDLERS, "opt_step")
+@tells(HANDLERS, "opt_step")
 def _opt_step(segment: Segment, line: bytes, offset: int) -> None:
-    if found := re.search(rb"(?:=|number) *(\d{1,9})\b", line):
+    if found := _STEP.search(line):
         segment.last_step = int(found.group(1))
         if segment.indices:
             segment.indices[-1] = segment.last_step
 
 
-@tells(_HANDLERS, "md_step")
+@tells(HANDLERS, "md_step")
 def _md_step(segment: Segment, line: bytes, offset: int) -> None:
     number = last_number(line)
     if number is not None and number.is_integer() and 0 <= number < 1e15 and segment.indices:
@@ -141,24 +136,24 @@ def _md_step(segment: Segment, line: bytes, offset: int) -> None:
             segment.indices[-2] = int(number) - 1
 
 
-@tells(_HANDLERS, "max_gradient")
+@tells(HANDLERS, "max_gradient")
 def _max_gradient(segment: Segment, line: bytes, offset: int) -> None:
     value = last_number(line)
     if value is not None and segment.last is not None:
         segment.last.max_gradient = value
 
 
-@tells(_HANDLERS, "opt_done")
+@tells(HANDLERS, "opt_done")
 def _opt_done(segment: Segment, line: bytes, offset: int) -> None:
     segment.optimised = True
 
 
-@tells(_HANDLERS, "opt_exhausted")
+@tells(HANDLERS, "opt_exhausted")
 def _opt_exhausted(segment: Segment, line: bytes, offset: int) -> None:
     segment.optimised = False
 
 
-@tells(_HANDLERS, "warning")
+@tells(HANDLERS, "warning")
 def _warning(segment: Segment, line: bytes, offset: int) -> None:
     if b"scf run not converged" in line.lower():
         _scf_failed(segment, line, offset)
@@ -168,24 +163,24 @@ def _warning(segment: Segment, line: bytes, offset: int) -> None:
         segment.warnings[line] = [offset, 1]
 
 
-@tells(_HANDLERS, "abort")
+@tells(HANDLERS, "abort")
 def _abort(segment: Segment, line: bytes, offset: int) -> None:
     if len(segment.aborts) < _MAX_BLOCKS:
         segment.aborts.append(offset)
 
 
-@tells(_HANDLERS, "error")
+@tells(HANDLERS, "error")
 def _error(segment: Segment, line: bytes, offset: int) -> None:
     if len(segment.errors) < _MAX_WARNINGS:
         segment.errors.append(offset)
 
 
-@tells(_HANDLERS, "crash")
+@tells(HANDLERS, "crash")
 def _crash(segment: Segment, line: bytes, offset: int) -> None:
     segment.crash = segment.crash or text_of(line)
 
 
-@tells(_HANDLERS, "killed")
+@tells(HANDLERS, "killed")
 def _killed(segment: Segment, line: bytes, offset: int) -> None:
     segment.killed = segment.killed or text_of(line)
 
@@ -211,6 +206,6 @@ def _after_energy(name: str) -> Handler:
 
 
 for _name in ("mulliken", "hirshfeld", "dipole"):
-    _HANDLERS[_name] = _before_energy(_name)
+    HANDLERS[_name] = _before_energy(_name)
 for _name in ("forces", "stress"):
-    _HANDLERS[_name] = _after_energy(_name)
+    HANDLERS[_name] = _after_energy(_name)

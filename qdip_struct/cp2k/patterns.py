@@ -9,71 +9,147 @@ import datetime
 import math
 import re
 
-LINES: dict[str, bytes] = {
-    "started": rb"(?:\*[* ]*+)?PROGRAM STARTED AT",
-    "ended": rb"(?:\*[* ]*+)?PROGRAM ENDED AT",
-    "version": rb"CP2K\| version string:",
-    "project": rb"GLOBAL\| Project name",
-    "run_type": rb"GLOBAL\| Run type",
-    "n_atoms": rb"- Atoms:",
-    "cell": rb"CELL\| Vector [abc] \[",
-    "kpoint_grid": rb"BRILLOUIN\| K-[Pp]oint grid",
-    "kpoint_scheme": rb"BRILLOUIN\| K-[Pp]oint scheme",
-    "spin": rb"DFT\| Spin (?:un)?restricted",
-    "multiplicity": rb"DFT\| Multiplicity",
-    "charge": rb"DFT\| Charge",
-    "functional": rb"FUNCTIONAL\|",
-    "dispersion": rb"(?:vdW|VDW) (?:POTENTIAL|potential)\|",
-    "surface_dipole": rb"Total dipole moment perpendicular to",
-    "method": rb"QS\| Method:",
-    "cutoff": rb"QS\| Density cutoff \[a\.u\.\]:",
-    "rel_cutoff": rb"QS\| Relative density cutoff \[a\.u\.\]:",
-    "kinds": rb"ATOMIC KIND INFORMATION",
-    "coordinates": rb"MODULE (?:QUICKSTEP|FIST)[^A]*ATOMIC COORDINATES IN",
-    "scf_start": rb"SCF WAVEFUNCTION OPTIMIZATION",
-    "scf_converged": rb"(?:\*\*\* )?SCF run converged in|(?:outer|CDFT) SCF loop converged|\[find\] converged after",
+LINES: dict[str, tuple[bytes, ...]] = {
+    "started": (
+        rb"\*[* ]*+PROGRAM STARTED AT",
+        rb"PROGRAM STARTED AT",
+    ),
+    "ended": (
+        rb"\*[* ]*+PROGRAM ENDED AT",
+        rb"PROGRAM ENDED AT",
+    ),
+    "version": (rb"CP2K\| version string:",),
+    "project": (rb"GLOBAL\| Project name",),
+    "run_type": (rb"GLOBAL\| Run type",),
+    "n_atoms": (rb"- Atoms:",),
+    "cell": (rb"CELL\| Vector [abc] \[",),
+    "kpoint_grid": (rb"BRILLOUIN\| K-[Pp]oint grid",),
+    "spin": (rb"DFT\| Spin (?:un)?restricted",),
+    "multiplicity": (rb"DFT\| Multiplicity",),
+    "charge": (rb"DFT\| Charge",),
+    "functional": (rb"FUNCTIONAL\|",),
+    "dispersion": (
+        rb"vdW (?:POTENTIAL|potential)\|",
+        rb"VDW POTENTIAL\|",
+    ),
+    "surface_dipole": (rb"Total dipole moment perpendicular to",),
+    "cutoff": (rb"QS\| Density cutoff \[a\.u\.\]:",),
+    "rel_cutoff": (rb"QS\| Relative density cutoff \[a\.u\.\]:",),
+    "kinds": (rb"ATOMIC KIND INFORMATION",),
+    "coordinates": (rb"MODULE (?:QUICKSTEP|FIST)[^A]*ATOMIC COORDINATES IN",),
+    "scf_start": (rb"SCF WAVEFUNCTION OPTIMIZATION",),
+    "scf_converged": (
+        rb"\*\*\* SCF run converged in",
+        rb"SCF run converged in",
+        rb"outer SCF loop converged",
+        rb"CDFT SCF loop converged",
+        rb"\[find\] converged after",
+    ),
     "scf_failed": (
-        rb"Leaving inner SCF loop|(?:outer|CDFT) SCF loop FAILED|(?:\*\*\* )?SCF run (?:NOT|not) converged"
-        rb"|SCF not converged!"
+        rb"Leaving inner SCF loop",
+        rb"outer SCF loop FAILED",
+        rb"CDFT SCF loop FAILED",
+        rb"\*\*\* SCF run (?:NOT|not) converged",
+        rb"SCF run (?:NOT|not) converged",
+        rb"SCF not converged!",
     ),
-    "walltime": rb"\*\*\* .*?run terminated - exceeded requested execution time",
-    "exit_request": rb"\*\*\* .*?run terminated (?:by|because)",
-    "energy": rb"ENERGY\| Total FORCE_EVAL",
-    "forces": rb"ATOMIC FORCES in|FORCES\| Atomic forces",
-    "stress": rb"(?:NUMERICAL )?STRESS TENSOR \[|STRESS\| (?:Analytical|Numerical) stress tensor",
-    "gap": rb"HOMO - LUMO gap \[eV\]|HOMO-LUMO gap:|MO\| (?:Band|HOMO-LUMO|HOMO - LUMO) gap:",
-    "orbitals": rb"MO\| (?:ALPHA |BETA )?(?:EIGENVALUES|ENERGIES)",
-    "mulliken": rb"Mulliken Population Analysis",
-    "hirshfeld": rb"Hirshfeld Charges",
-    "dipole": rb"Dipole moment \[Debye\]",
-    "opt_step": rb"--------  Informations? at step =|OPT\| Step number",
-    "md_step": rb"MD\| Step number|STEP NUMBER +=",
-    "md_ensemble": rb"MD\| Ensemble [Tt]ype",
-    "md_cell": rb"MD\| Cell lengths \[ang\]|CELL LNTHS\[bohr\] +=",
-    "max_gradient": rb"Max\. gradient +=|OPT\| Maximum gradient +[-+0-9]",
-    "opt_done": rb"(?:\*\*\* +)?GEOMETRY OPTIMIZATION COMPLETED",
-    "opt_exhausted": rb"(?:\*\*\* +)?MAXIMUM NUMBER OF OPTIMIZATION STEPS REACHED",
-    "warning": rb"\*\*\* (?:[0-9:]+ )?WARNING|WARNING :",
+    "walltime": (rb"\*\*\* .*?run terminated - exceeded requested execution time",),
+    "exit_request": (rb"\*\*\* .*?run terminated (?:by|because)",),
+    "energy": (rb"ENERGY\| Total FORCE_EVAL",),
+    "forces": (
+        rb"ATOMIC FORCES in",
+        rb"FORCES\| Atomic forces",
+    ),
+    "stress": (
+        rb"NUMERICAL STRESS TENSOR \[",
+        rb"STRESS TENSOR \[",
+        rb"STRESS\| (?:Analytical|Numerical) stress tensor",
+    ),
+    "gap": (
+        rb"HOMO - LUMO gap \[eV\]",
+        rb"HOMO-LUMO gap:",
+        rb"MO\| (?:Band|HOMO-LUMO|HOMO - LUMO) gap:",
+    ),
+    "orbitals": (rb"MO\| (?:ALPHA |BETA )?(?:EIGENVALUES|ENERGIES)",),
+    "mulliken": (rb"Mulliken Population Analysis",),
+    "hirshfeld": (rb"Hirshfeld Charges",),
+    "dipole": (rb"Dipole moment \[Debye\]",),
+    "opt_step": (
+        rb"--------  Informations? at step =",
+        rb"OPT\| Step number",
+    ),
+    "md_step": (
+        rb"MD\| Step number",
+        rb"STEP NUMBER +=",
+    ),
+    "md_ensemble": (rb"MD\| Ensemble [Tt]ype",),
+    "md_cell": (
+        rb"MD\| Cell lengths \[ang\]",
+        rb"CELL LNTHS\[bohr\] +=",
+    ),
+    "max_gradient": (
+        rb"Max\. gradient +=",
+        rb"OPT\| Maximum gradient +[-+0-9]",
+    ),
+    "opt_done": (
+        rb"\*\*\* +GEOMETRY OPTIMIZATION COMPLETED",
+        rb"GEOMETRY OPTIMIZATION COMPLETED",
+    ),
+    "opt_exhausted": (
+        rb"\*\*\* +MAXIMUM NUMBER OF OPTIMIZATION STEPS REACHED",
+        rb"MAXIMUM NUMBER OF OPTIMIZATION STEPS REACHED",
+    ),
+    "warning": (
+        rb"\*\*\* (?:[0-9:]+ )?WARNING",
+        rb"WARNING :",
+    ),
     "abort": (
-        rb"\* \[ABORT\]|===== Routine Calling Stack ====="
-        rb"|CP2K\| (?:Abnormal program termination|condition FAILED)"
+        rb"\* \[ABORT\]",
+        rb"===== Routine Calling Stack =====",
+        rb"CP2K\| (?:Abnormal program termination|condition FAILED)",
     ),
-    "error": rb"\*\*\* (?:[0-9:]+ )?ERROR",
-    "crash": rb"forrtl: (?:severe|error)|Fortran runtime error|Program received signal|Segmentation fault",
+    "error": (rb"\*\*\* (?:[0-9:]+ )?ERROR",),
+    "crash": (
+        rb"forrtl: (?:severe|error)",
+        rb"Fortran runtime error",
+        rb"Program received signal",
+        rb"Segmentation fault",
+    ),
     "killed": (
-        rb"slurmstepd: error:|srun: error:|=>> PBS: job killed|= +BAD TERMINATION|mpirun noticed that process|Killed\b"
+        rb"slurmstepd: error:",
+        rb"srun: error:",
+        rb"=>> PBS: job killed",
+        rb"= +BAD TERMINATION",
+        rb"mpirun noticed that process",
+        rb"Killed\b",
     ),
-    "memory": rb"MEMORY\| Estimated peak process memory",
-    "timing": rb"CP2K  +1 ",
-    "marker": rb"DBCSR\||CP2K\| |GLOBAL\| Run|SCF PARAMETERS|MODULE QUICKSTEP",
+    "memory": (rb"MEMORY\| Estimated peak process memory",),
+    "timing": (rb"CP2K  +1 ",),
+    "marker": (
+        rb"DBCSR\| Multiplication driver",
+        rb"DBCSR\| CPU Multiplication driver",
+        rb"CP2K\| source code revision",
+        rb"SCF PARAMETERS",
+    ),
 }
-"""Meaning → how such a line opens after its indentation."""
+"""Meaning → how such a line opens after its indentation. Every alternative begins with a literal character."""
 
-SCANNER = re.compile(rb"\n *+(?=[A-Zvfomsc=\[*-])(?:" + b"|".join(LINES.values()) + b")")
-"""One pass over the text: every match is a line that says something. Lines that open with a digit (most of a log) are
-passed over after one character, and there are no capturing groups: both are what makes the pass fast."""
 
-MEANING = re.compile(b"\n *+(?:" + b"|".join(b"(?P<%s>%s)" % (k.encode(), v) for k, v in LINES.items()) + b")")
+def _by_first_character() -> bytes:
+    """All alternatives as one expression, grouped by first character: most lines are passed over after one test."""
+    groups: dict[bytes, list[bytes]] = {}
+    for alternative in (item for items in LINES.values() for item in items):
+        length = 2 if alternative.startswith(b"\\") else 1
+        groups.setdefault(alternative[:length], []).append(alternative[length:])
+    return b"|".join(b"%s(?:%s)" % (first, b"|".join(rest)) for first, rest in groups.items())
+
+
+SCANNER = re.compile(rb"\n *+(?:" + _by_first_character() + b")")
+"""One pass over the text: every match is a line that says something. It has no capturing groups, which cost much."""
+
+MEANING = re.compile(
+    rb"\n *+(?:" + b"|".join(b"(?P<%s>%s)" % (name.encode(), b"|".join(items)) for name, items in LINES.items()) + b")"
+)
 """Tells which entry of :data:`LINES` a line that :data:`SCANNER` found belongs to (``lastgroup``)."""
 
 CP2K_ONLY = frozenset(LINES) - {"warning", "crash", "killed", "timing", "max_gradient", "n_atoms", "error"}

@@ -6,9 +6,9 @@ cut in the middle of a number, so only the end mark and error messages are accep
 
 from pathlib import Path
 
-from qdip_struct.cp2k.lines import take
+from qdip_struct.cp2k.lines import HANDLERS
 from qdip_struct.cp2k.patterns import CP2K_ONLY, MEANING, SCANNER
-from qdip_struct.cp2k.segments import Segment
+from qdip_struct.cp2k.segments import Handler, Segment
 from qdip_struct.errors import DataError
 
 _PIECE_BYTES = 1 << 20
@@ -24,30 +24,37 @@ class _Pass:
         self.path = path
         self.segments = [Segment(path)]
         self.known = False
-        self._meanings: dict[bytes, str] = {}
+        self._entries: dict[bytes, tuple[str, Handler]] = {}
 
-    def meaning(self, text: bytes, start: int, opening: bytes) -> str:
-        """The entry of the table that ``opening`` belongs to; the same wording is looked up once."""
-        meaning = self._meanings.get(opening)
-        if meaning is None:
-            found = MEANING.match(text, start)
-            meaning = (found.lastgroup if found else None) or ""
-            if len(self._meanings) < _LONGEST_MEMORY:
-                self._meanings[opening] = meaning
-        return meaning
+    def _entry(self, text: bytes, start: int, opening: bytes) -> tuple[str, Handler]:
+        """Meaning and handler of an opening; the same wording is looked up once."""
+        found = MEANING.match(text, start)
+        meaning = (found.lastgroup if found else None) or ""
+        entry = (meaning, HANDLERS.get(meaning, _nothing))
+        if len(self._entries) < _LONGEST_MEMORY:
+            self._entries[opening] = entry
+        self.known = self.known or meaning in CP2K_ONLY
+        return entry
 
     def scan(self, text: bytes, stop: int, offset: int) -> None:
         """Take the lines of ``text`` that begin before ``stop``; ``text`` starts at ``offset`` in the file."""
+        entries, segment, line_end = self._entries, self.segments[-1], text.find
         for found in SCANNER.finditer(text, 0, stop):
-            meaning = self.meaning(text, found.start(), found.group())
-            begin, end = found.start() + 1, text.find(b"\n", found.end())
-            if end < 0 and meaning not in _WITHOUT_NUMBERS:
-                continue
-            self.known = self.known or meaning in CP2K_ONLY
-            if meaning == "started" and (self.segments[-1].started or self.segments[-1].last is not None):
-                self.segments.append(Segment(self.path))
-            line = text[begin : end if end >= 0 else len(text)]
-            take(self.segments[-1], meaning=meaning, line=line, offset=offset + begin)
+            opening = found.group()
+            meaning, handler = entries.get(opening) or self._entry(text, found.start(), opening)
+            begin, end = found.start() + 1, line_end(b"\n", found.end())
+            if end < 0:
+                if meaning not in _WITHOUT_NUMBERS:
+                    continue
+                end = len(text)
+            if meaning == "started" and (segment.started or segment.last is not None):
+                segment = Segment(self.path)
+                self.segments.append(segment)
+            handler(segment, text[begin:end], offset + begin)
+
+
+def _nothing(segment: Segment, line: bytes, offset: int) -> None:
+    """Lines that only tell that a file is CP2K's."""
 
 
 def read_segments(path: Path) -> list[Segment]:
