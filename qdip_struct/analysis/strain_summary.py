@@ -211,8 +211,9 @@ def summarise(
     for name in per_frame[-1]:
         regions[name] = _over_frames([frame[name] for frame in per_frame])
     to_reference: dict[str, Change] = {}
-    for names in groups if free is not None else []:
-        to_reference.update(change_between(strain, free, phase=dots[0], groups=names, measure=measure))
+    if free is not None:
+        for names in groups:
+            to_reference.update(change_between(strain, free, phase=dots[0], groups=names, measure=measure))
     tensor = strain.tensor(measure) if len(maps) == 1 else frame_average(maps, measure=measure)[0]
     matrices = [name for name, role in phases.roles.items() if role == "matrix"]
     continuum, reason = None, "no dot in a matrix"

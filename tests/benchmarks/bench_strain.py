@@ -25,7 +25,7 @@ def crystal(name: str, n: int) -> tuple[Atoms, float]:
     if name == "PbS":
         a = 5.936
         fcc = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
-        basis, numbers = np.vstack((fcc, fcc + [0.5, 0, 0])), [82] * 4 + [16] * 4
+        basis, numbers = np.vstack((fcc, fcc + np.array([0.5, 0, 0]))), [82] * 4 + [16] * 4
     else:
         a = 6.29
         basis = np.array([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5], [0.5, 0.5, 0.5]])

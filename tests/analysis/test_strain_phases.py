@@ -1,0 +1,128 @@
+"""Phases of cations by label and by chemistry, and the reference lattices that follow."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from conftest import A_DOT, A_MATRIX, cubic_perovskite, known_dot, rock_salt
+
+from qdip_struct.analysis.phases import cations_of, chemical_phases, find_phases
+from qdip_struct.analysis.reference import measured_reference, references_of
+from qdip_struct.analysis.strain import strain_map
+from qdip_struct.analysis.sublattice import rocksalt, sublattice_of
+from qdip_struct.errors import DataError, UsageError
+from qdip_struct.materials.crystals import get_crystal
+
+
+def test_labels_of_the_builder_decide(embedded):
+    phases = find_phases(embedded.atoms)
+    assert phases.origin == "labels"
+    assert phases.roles == {"CsPbI3": "matrix", "PbS": "dot"}
+    assert (phases.labels == "PbS").sum() == 225
+    assert set(phases.role_of()) == {"dot", "matrix", ""}
+
+
+def test_chemistry_finds_the_same_phases_without_labels(embedded):
+    bare = embedded.atoms.copy()
+    for name in ("phase", "region", "dot"):
+        del bare.arrays[name]
+    phases = find_phases(bare)
+    assert phases.origin == "chemistry"
+    assert phases.roles == {"CsPbI3": "matrix", "PbS": "dot"}
+    by_label = find_phases(embedded.atoms).labels
+    decided = phases.labels != ""
+    inner = np.linalg.norm(bare.positions - embedded.centre, axis=1) < 10.0
+    assert (phases.labels[inner] == by_label[inner]).all()
+    assert decided.sum() + len(phases.undecided) == (by_label != "").sum()
+
+
+@pytest.mark.parametrize(
+    ("atoms", "name"),
+    [
+        (rock_salt(2), "PbS"),
+        (rock_salt(2, symbols=("Pb", "Se")), "PbSe"),
+        (cubic_perovskite(2), "CsPbI3"),
+        (cubic_perovskite(2, symbols=("Cs", "Sn", "Br")), "CsSnBr3"),
+    ],
+)
+def test_names_of_pure_crystals(atoms, name):
+    assert list(chemical_phases(atoms).roles) == [name]
+
+
+def test_name_of_a_mixed_halide():
+    atoms = cubic_perovskite(2)
+    halides = np.flatnonzero(np.asarray(atoms.get_chemical_symbols()) == "I")
+    symbols = np.asarray(atoms.get_chemical_symbols())
+    symbols[halides[:8]] = "Br"
+    atoms.set_chemical_symbols(symbols.tolist())
+    assert list(chemical_phases(atoms).roles) == ["CsPbI2Br"]
+
+
+def test_molecular_a_sites_are_named():
+    atoms = cubic_perovskite(2, symbols=("Cs", "Pb", "I"))
+    lead_and_iodine = atoms[[a.index for a in atoms if a.symbol != "Cs"]]
+    places = [a.position for a in atoms if a.symbol == "Cs"]
+    methylammonium = Atoms("CN" * len(places), positions=[p + np.array([d, 0, 0]) for p in places for d in (-0.7, 0.7)])
+    assert list(chemical_phases(lead_and_iodine + methylammonium).roles) == ["MAPbI3"]
+
+
+def test_a_structure_without_framework_is_refused():
+    with pytest.raises(DataError, match="no cation with a phase"):
+        find_phases(Atoms("CsBr", positions=[[0, 0, 0], [2, 2, 2]], cell=[4, 4, 4], pbc=True))
+    assert cations_of("nonsense") is None
+    assert cations_of("NaI") == ("Na",)
+
+
+def test_references_from_role_phase_and_data_set(embedded):
+    phases = find_phases(embedded.atoms)
+    given = references_of(phases, lattices={"dot": 5.987, "CsPbI3": [6.2, 6.2, 6.3]})
+    assert given["PbS"].lattice_angstrom == 5.987
+    assert given["CsPbI3"].lattice_angstrom == pytest.approx((6.2 * 6.2 * 6.3) ** (1 / 3))
+    liu = references_of(phases, dataset="liu2019")
+    assert (liu["PbS"].lattice_angstrom, liu["CsPbI3"].lattice_angstrom) == (5.94, 6.21)
+    assert "Liu" in liu["PbS"].source
+    with pytest.raises(UsageError, match="no phase or role 'shell'"):
+        references_of(phases, lattices={"shell": 5.8})
+    with pytest.raises(UsageError, match="takes one lattice constant"):
+        references_of(phases, lattices={"dot": [5.9, 5.9, 6.0]})
+    with pytest.raises(UsageError, match="positive length"):
+        references_of(phases, lattices={"dot": -1.0})
+
+
+def test_mixed_crystals_take_vegard_and_wurtzite_its_own_vectors():
+    atoms = cubic_perovskite(2)
+    symbols = np.asarray(atoms.get_chemical_symbols())
+    symbols[np.flatnonzero(symbols == "I")[:8]] = "Br"
+    atoms.set_chemical_symbols(symbols.tolist())
+    phases = find_phases(atoms)
+    mixed = references_of(phases, dataset="liu2019")["CsPbI2Br"]
+    assert mixed.lattice_angstrom == pytest.approx((2 * 6.21 + 5.85) / 3)
+    wz = sublattice_of(get_crystal("CdS:wurtzite"))
+    lengths = np.linalg.norm(wz.arrays[0], axis=1)
+    a, _, c = get_crystal("CdS:wurtzite").lengths
+    assert sorted(set(np.round(lengths, 6))) == sorted({round(a, 6), round(np.hypot(a / np.sqrt(3), c / 2), 6)})
+
+
+def test_tetragonal_crystal_with_its_axis():
+    crystal = get_crystal("MAPbI3:tetragonal")
+    across = sublattice_of(crystal, c_axis=0).arrays[0]
+    assert np.abs(across[0]).max() == pytest.approx(crystal.lengths[2] / 2)
+    assert abs(np.linalg.det(across[:3])) == pytest.approx(crystal.a_angstrom**3)
+    with pytest.raises(UsageError, match="c_axis"):
+        sublattice_of(crystal, c_axis=3)
+    with pytest.raises(UsageError, match="rock-salt"):
+        sublattice_of(get_crystal("CsPbI3:delta"))
+
+
+def test_reference_measured_on_the_dot_in_vacuum():
+    known = known_dot(6, 22.0)
+    dot = known.atoms[known.atoms.arrays["dot"] >= 0]
+    found, spread = measured_reference(dot, phase="PbS", start=rocksalt("PbS", A_DOT), source="vacuum")
+    assert found.lattice_angstrom == pytest.approx(A_DOT * 1.005, abs=1e-10)
+    assert spread < 1e-10
+    labels = find_phases(known.atoms).labels
+    only_dot = np.where(labels == "PbS", labels, "")
+    strain = strain_map(known.atoms, phases=only_dot, references={"PbS": found})
+    assert np.abs(strain.mean()).max() < 1e-12
+    with pytest.raises(DataError, match="holds no PbSe"):
+        measured_reference(dot, phase="PbSe", start=rocksalt("PbSe", 6.1), source="vacuum")
+    assert A_MATRIX > A_DOT
