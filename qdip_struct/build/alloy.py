@@ -244,7 +244,7 @@ def _parent(crystal: Crystal, *, phase: str) -> Crystal:
 def _shells(sites: SiteCell, index: Array) -> list[Any]:
     """Matrices of the first shells of a sublattice: share of neighbour pairs (images counted) between two sites.
 
-    Dense up to a thousand sites, where that is faster, else sparse.
+    Dense up to two hundred sites, where that is faster, else sparse.
     """
     from scipy.sparse import coo_matrix
 
@@ -263,7 +263,7 @@ def _shells(sites: SiteCell, index: Array) -> list[Any]:
         chosen = shell == k
         shares = np.full(int(chosen.sum()), 1.0 / chosen.sum())
         matrix = coo_matrix((shares, (one[chosen], two[chosen])), shape=shape).tocsr()
-        found.append(matrix.toarray() if len(index) <= 1000 else matrix)
+        found.append(matrix.toarray() if len(index) <= 200 else matrix)
     return found
 
 
