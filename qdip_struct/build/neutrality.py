@@ -17,6 +17,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 
 from qdip_struct.build.contacts import too_close
+from qdip_struct.build.evenness import choose
 from qdip_struct.build.neighbours import nearest, neighbour_pairs
 from qdip_struct.build.regions import FORMAL_CHARGES, formal_charge_of
 from qdip_struct.errors import UsageError
@@ -30,72 +31,28 @@ BOND = 1.3
 """Metal neighbours of an anion are those within this factor of the border's shortest metal–anion distance."""
 
 
-def spread(points: Array, *, facets: Array, count: int, order: Array) -> Array:
-    """Choose ``count`` of ``points`` so that facets share them evenly and they are far apart.
+def pick(centred: Array, *, ranks: Array, facets: Array, count: int, rng: np.random.Generator) -> Array:
+    """Take whole classes of ``ranks`` in ascending order, and an even, symmetric part of the last class.
 
     Parameters
     ----------
-    points
-        (n, 3) Å relative to the centre of the dot.
+    centred
+        Sites (n, 3) Å relative to the centre of the dot, in its frame.
+    ranks
+        (n,) class of each site.
     facets
-        Outward unit normals (m, 3).
+        Outward unit normals (m, 3) in the same frame.
     count
         How many.
-    order
-        (n,) permutation that decides between equals.
-
-    Returns
-    -------
-    numpy.ndarray
-        Numbers of the chosen points (count,), in the order of choice.
+    rng
+        Decides between equals.
     """
-    if count >= len(points):
-        return np.arange(len(points))
-    rank = np.empty(len(points), dtype=int)
-    rank[order] = np.arange(len(points))
-    height = points @ facets.T
-    member = (height >= height.max(axis=0) - 0.5) | (height >= height.max(axis=1, keepdims=True) - 1e-3)
-    weight = member / member.sum(axis=1, keepdims=True)
-    load = np.zeros(len(facets))
-    apart = np.full(len(points), np.inf)
-    total = np.zeros(3)
-    taken = np.zeros(len(points), dtype=bool)
-    chosen = np.zeros(count, dtype=int)
-    for step in range(count):
-        peak = np.round((member * (load + weight)).max(axis=1), 6)
-        mean = np.round((weight * load).sum(axis=1), 6)
-        dipole = np.round(np.linalg.norm(points + total, axis=1), 3)
-        free = np.flatnonzero(~taken)
-        keys = (rank[free], dipole[free], -np.round(apart[free], 3), mean[free], peak[free])
-        best = _first_of(free, keys)
-        chosen[step], taken[best] = best, True
-        load += weight[best]
-        total += points[best]
-        apart = np.minimum(apart, np.linalg.norm(points - points[best], axis=1))
-    return chosen
-
-
-def _first_of(free: Array, keys: tuple[Array, ...]) -> int:
-    """The entry of ``free`` that is smallest by the last key, then by the one before, and so on."""
-    left = np.arange(len(free))
-    for key in reversed(keys):
-        values = key[left]
-        left = left[values == values.min()]
-        if len(left) == 1:
-            break
-    return int(free[left[0]])
-
-
-def pick(centred: Array, *, ranks: Array, facets: Array, count: int, rng: np.random.Generator) -> Array:
-    """Take whole classes of ``ranks`` in ascending order, and spread the rest over the last class."""
     order = np.lexsort(np.round(centred, 3).T)
     chosen: list[Array] = []
     left = count
     for rank in np.unique(ranks):
         members = order[ranks[order] == rank]
-        picked = spread(
-            centred[members], facets=facets, count=min(left, len(members)), order=rng.permutation(len(members))
-        )
+        picked = choose(centred[members], facets=facets, count=min(left, len(members)), rng=rng)
         chosen.append(members[picked])
         left -= len(picked)
         if left == 0:

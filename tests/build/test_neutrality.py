@@ -7,30 +7,11 @@ from hypothesis import strategies as st
 
 from qdip_struct.build.embed import embed_dot
 from qdip_struct.build.material import material
-from qdip_struct.build.neutrality import neutralise, spread
+from qdip_struct.build.neutrality import neutralise
 from qdip_struct.build.regions import formal_charge_of
 from qdip_struct.errors import UsageError
 
 AXES = np.concatenate([np.eye(3), -np.eye(3)])
-
-
-@settings(deadline=None, derandomize=True, max_examples=30)
-@given(count=st.integers(0, 54), seed=st.integers(0, 99))
-def test_facets_share_evenly(count: int, seed: int) -> None:
-    """Nine sites on each of six faces of a cube, none on an edge: loads differ by one at most."""
-    grid = np.array([(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)], dtype=float)
-    points = np.concatenate([np.insert(grid, axis, sign * 3.0, axis=1) for axis in range(3) for sign in (1.0, -1.0)])
-    chosen = spread(points, facets=AXES, count=count, order=np.random.default_rng(seed).permutation(len(points)))
-    assert len(set(chosen.tolist())) == count
-    loads = (points[chosen] @ AXES.T > 2.5).sum(axis=0)
-    assert loads.max(initial=0) - loads.min(initial=99) <= 1
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_two_of_eight_corners_lie_opposite(seed: int) -> None:
-    corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float) * 5
-    chosen = spread(corners, facets=AXES, count=2, order=np.random.default_rng(seed).permutation(8))
-    assert np.allclose(corners[chosen].sum(axis=0), 0.0)
 
 
 @settings(deadline=None, derandomize=True, max_examples=15)
