@@ -5,9 +5,11 @@ SHA-256 of every output file it was read from and is believed only while they ag
 outputs give the same bytes.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import signal
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -124,7 +126,8 @@ def _store(path: Path, run: Run, stamp: dict[str, Any]) -> dict[str, Any]:
     record = json.loads(json_text({**_labels(path), **run.to_dict(), "path": "."}))
     place = result_path(path)
     if _replaceable(place) and os.access(place.parent, os.W_OK):
-        write_text(place, json_text({**record, **stamp}), force=True)
+        with contextlib.suppress(DataError):  # a full disk must not hide what was read
+            write_text(place, json_text({**record, **stamp}), force=True)
     return {**record, "path": str(path)}
 
 
@@ -186,16 +189,25 @@ def collect(
         except DataError as error:
             result.failed.append(Failure(path, str(error)))
     work = [(path, reread) for path in tasks]
-    workers = min(processes or len(os.sched_getaffinity(0)), len(work))
+    workers = min(processes or _cores(), len(work))
     if workers > 1 and processes is None and _bytes(tasks) < _FEW_BYTES:
         workers = 1
     if workers <= 1:
         _sort_in(result, tasks, map(_attempt, work), progress)
     else:
-        with ProcessPoolExecutor(workers) as pool:
-            chunk = max(1, min(8, len(work) // (4 * workers)))
-            _sort_in(result, tasks, pool.map(_attempt, work, chunksize=chunk), progress)
+        chunk = max(1, min(8, len(work) // (4 * workers)))
+        with ProcessPoolExecutor(workers, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
+            try:
+                _sort_in(result, tasks, pool.map(_attempt, work, chunksize=chunk), progress)
+            except KeyboardInterrupt:
+                pool.shutdown(cancel_futures=True)
+                raise
     return result
+
+
+def _cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _bytes(paths: Iterable[Path]) -> int:

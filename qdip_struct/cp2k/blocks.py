@@ -11,6 +11,7 @@ import numpy as np
 
 from qdip_struct import units
 from qdip_struct.cp2k.patterns import NUMBER
+from qdip_struct.cp2k.run import Criterion
 
 _MESSAGE_BYTES = 4096
 _ATOM_FORCE = re.compile(rb" *(?:FORCES\|)? *\d+(?: +\d+ +[A-Za-z]\S*)?((?: +" + NUMBER + rb"){3,4}) *\r?\n")
@@ -23,6 +24,50 @@ _POTENTIAL = re.compile(rb" *(?:[A-Za-z-]+ )?[Pp]otential information for +(?:.*
 _KINDS_END = re.compile(rb" *(?:MOLECULE KIND INFORMATION|TOTAL NUMBERS AND MAXIMUM NUMBERS)")
 _KIND_LINES = 200_000
 _DIPOLE = re.compile(rb" *X= *(%s) +Y= *(%s) +Z= *(%s) +Total= *[-+.0-9]+ *\r?\n" % (NUMBER, NUMBER, NUMBER))
+_CRITERIA_LINES = 60
+_CRITERIA_UNITS = {
+    "max_step_angstrom": units.ANGSTROM_PER_BOHR,
+    "rms_step_angstrom": units.ANGSTROM_PER_BOHR,
+    "max_gradient_ev_per_angstrom": units.EV_PER_ANGSTROM_PER_ATOMIC_FORCE,
+    "rms_gradient_ev_per_angstrom": units.EV_PER_ANGSTROM_PER_ATOMIC_FORCE,
+    "pressure_deviation_gpa": units.GPA_PER_BAR,
+}
+_CRITERIA = tuple(
+    (re.compile(rf"(?:{wording}) (YES|NO)" if part == "met" else rf"(?:{wording}) (-?\d+\.\d+)"), name, part)
+    for name, values, limits, verdicts in (
+        (
+            "max_step_angstrom",
+            r"Max\. step size|Maximum step size",
+            r"Conv\. limit for step size|Convergence limit for maximum step size",
+            r"Convergence in step size|Maximum step size is converged",
+        ),
+        (
+            "rms_step_angstrom",
+            r"RMS step size",
+            r"Conv\. limit for RMS step|Convergence limit for RMS step size",
+            r"Convergence in RMS step|RMS step size is converged",
+        ),
+        (
+            "max_gradient_ev_per_angstrom",
+            r"Max\. gradient|Maximum gradient",
+            r"Conv\. limit for gradients|Convergence limit for maximum gradient",
+            r"Conv\. in gradients|Maximum gradient is converged",
+        ),
+        (
+            "rms_gradient_ev_per_angstrom",
+            r"RMS gradient",
+            r"Conv\. limit for RMS grad\.|Convergence limit for RMS gradient",
+            r"Conv\. in RMS gradients|RMS gradient is converged",
+        ),
+        (
+            "pressure_deviation_gpa",
+            r"Pressure Deviation \[bar\]|Pressure deviation.*\[bar\]",
+            r"Pressure Tolerance \[bar\]|Pressure tolerance \[bar\]",
+            r"Conv\. for PRESSURE|Pressure is converged",
+        ),
+    )
+    for wording, part in ((values, "value"), (limits, "limit"), (verdicts, "met"))
+)
 _FORCE_UNITS = {
     "a.u.": units.EV_PER_ANGSTROM_PER_ATOMIC_FORCE,
     "hartree/bohr": units.EV_PER_ANGSTROM_PER_ATOMIC_FORCE,
@@ -106,6 +151,30 @@ def read_dipole(stream: BinaryIO, *, offset: int) -> np.ndarray | None:
     next(lines, b"")
     found = _DIPOLE.match(next(lines, b""))
     return np.array([float(word) for word in found.groups()]) if found else None
+
+
+def read_criteria(stream: BinaryIO, *, offset: int) -> dict[str, Criterion]:
+    """The convergence tests printed after an optimisation step, in both wordings of CP2K, in Å, eV/Å and GPa."""
+    found: dict[str, dict[str, float | bool]] = {}
+    name = ""
+    for line, _ in zip(_lines(stream, offset), range(_CRITERIA_LINES), strict=False):
+        text = " ".join(line.decode("utf-8", "replace").replace("OPT|", " ").replace("=", " ").split())
+        if not line.endswith(b"\n") or text.startswith(("OPTIMIZATION STEP", "Number of electrons")):
+            break
+        if text == "Conv. for gradients NO" and name:  # said alike of the largest and of the RMS gradient
+            found[name]["met"] = False
+            continue
+        for pattern, entry, part in _CRITERIA:
+            if match := pattern.fullmatch(text):
+                name, value = entry, match.group(1)
+                numbers = found.setdefault(name, {})
+                numbers[part] = value == "YES" if part == "met" else abs(float(value)) * _CRITERIA_UNITS[name]
+                break
+    return {name: Criterion(parts.get("value"), parts.get("limit"), _verdict(parts)) for name, parts in found.items()}
+
+
+def _verdict(parts: dict[str, float | bool]) -> bool | None:
+    return bool(parts["met"]) if "met" in parts else None
 
 
 def read_kinds(stream: BinaryIO, *, offset: int) -> tuple[dict[str, str], dict[str, str]]:

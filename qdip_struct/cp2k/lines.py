@@ -123,7 +123,8 @@ def _gap(segment: Segment, line: bytes, offset: int) -> None:
 def _opt_step(segment: Segment, line: bytes, offset: int) -> None:
     if found := _STEP.search(line):
         segment.last_step = int(found.group(1))
-        if segment.indices:
+        if segment.last is not None:
+            segment.last.offsets["step"] = offset
             segment.indices[-1] = segment.last_step
 
 

@@ -57,7 +57,7 @@ def read_run(path: Path) -> Run:
 
     ``energy_ev`` is the last energy whose SCF converged; the status is never guessed from an exit code. Segments
     (``run.out``, ``run.out.2``, …, or one file with several program headers) are joined into one history; the last
-    one decides the status. A last segment that CP2K left empty counts as truncated.
+    one decides the status. A last segment that is empty or unreadable counts as truncated.
 
     Raises
     ------
@@ -68,10 +68,14 @@ def read_run(path: Path) -> Run:
     files = output_files(path)
     segments: list[Segment] = []
     for file in files:
-        if file.stat().st_size == 0 and len(files) > 1:
-            segments.append(Segment(file))
-        else:
+        try:
             segments += read_segments(file)
+        except DataError as error:
+            if len(files) == 1:
+                raise
+            segments.append(Segment(file, killed=str(error)))
+    if not any(segment.facts or segment.last for segment in segments) and len(files) > 1:
+        raise DataError(f"{path} holds {len(files)} outputs and CP2K wrote something readable to none of them")
     return _join(path, segments)
 
 
@@ -197,7 +201,10 @@ def _results(segment: Segment, evaluation: Evaluation, *, n_atoms: int | None) -
     where, gradient = evaluation.offsets, evaluation.max_gradient
     before = evaluation.before
     if segment.optimised and evaluation is segment.last and before is not None and before.converged:
-        where = {**{name: before.offsets[name] for name in ("forces", "stress") if name in before.offsets}, **where}
+        where = {
+            **{name: before.offsets[name] for name in ("forces", "stress", "step") if name in before.offsets},
+            **where,
+        }
         gradient = before.max_gradient if gradient is None else gradient
     arrays: dict[str, Any] = {}
     with segment.path.open("rb") as stream:
@@ -205,6 +212,8 @@ def _results(segment: Segment, evaluation: Evaluation, *, n_atoms: int | None) -
             arrays["forces"] = blocks.read_forces(stream, offset=where["forces"], n_atoms=n_atoms)
         if "stress" in where:
             arrays["stress_gpa"] = blocks.read_stress(stream, offset=where["stress"])
+        if "step" in where:
+            arrays["criteria"] = blocks.read_criteria(stream, offset=where["step"])
         if "dipole" in where:
             arrays["dipole_debye"] = blocks.read_dipole(stream, offset=where["dipole"])
         if "mulliken" in where:

@@ -14,6 +14,7 @@ from qdip_struct.errors import DataError
 _PIECE_BYTES = 1 << 20
 _LONGEST_LINE = 1 << 16
 _LONGEST_MEMORY = 4096
+_LONGEST_MEANT = 2048
 _WITHOUT_NUMBERS = frozenset({"ended", "abort", "error", "walltime", "exit_request", "crash", "killed"})
 
 
@@ -47,6 +48,8 @@ class _Pass:
                 if meaning not in _WITHOUT_NUMBERS:
                     continue
                 end = len(text)
+            if end - begin > _LONGEST_MEANT:
+                continue
             if meaning == "started" and (segment.started or segment.last is not None):
                 segment = Segment(self.path)
                 self.segments.append(segment)

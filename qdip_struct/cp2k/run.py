@@ -40,6 +40,15 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class Criterion:
+    """One convergence test of an optimisation step: value and limit (Å, eV/Å or GPa by its name) and CP2K's verdict."""
+
+    value: float | None
+    limit: float | None
+    met: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One energy of a run: ``index`` is CP2K's own step counter; ``scf_converged`` is ``None`` without an SCF."""
 
@@ -112,6 +121,8 @@ class Run:
     spin channels), the net charges (n,) in e, the Mulliken ``spin_moments`` (n,) in μB and ``dipole_debye`` (3,)
     belong to the step of ``energy_ev``. ``max_force_ev_per_angstrom`` is the largest norm of an atom's force; without
     printed forces it is CP2K's own maximum gradient (largest component), and ``max_force_measure`` says which.
+    ``criteria`` are the convergence tests of that step: ``max_step_angstrom``, ``rms_step_angstrom``,
+    ``max_gradient_ev_per_angstrom``, ``rms_gradient_ev_per_angstrom``, ``pressure_deviation_gpa``.
     ``scf_converged`` speaks of the last SCF, ``n_scf_unconverged`` counts the energies whose SCF failed.
     """
 
@@ -139,6 +150,7 @@ class Run:
     forces: np.ndarray | None = None
     stress_gpa: np.ndarray | None = None
     steps: Steps = field(default_factory=Steps)
+    criteria: dict[str, Criterion] = field(default_factory=dict)
     mulliken_charges: np.ndarray | None = None
     hirshfeld_charges: np.ndarray | None = None
     spin_moments: np.ndarray | None = None
@@ -156,6 +168,9 @@ class Run:
             ("dipole_debye", self.dipole_debye),
         ):
             document[name] = None if array is None else array.tolist()
+        document["criteria"] = {
+            name: {"value": test.value, "limit": test.limit, "met": test.met} for name, test in self.criteria.items()
+        }
         document["settings"] = self.settings.to_dict()
         return document
 

@@ -215,6 +215,32 @@ def test_optimisations_say_whether_they_converged() -> None:
     assert done.forces is not None
 
 
+def test_convergence_criteria_of_the_last_step() -> None:
+    done, stopped = read_run(RUNS / "geo_done").criteria, read_run(RUNS / "geo_max").criteria
+    assert done.keys() == stopped.keys()
+    assert all(test.met and test.value <= test.limit for test in done.values())
+    assert not all(test.met for test in stopped.values())
+    assert all(test.met == (test.value <= test.limit) for test in stopped.values())
+    assert done["max_gradient_ev_per_angstrom"].limit == pytest.approx(2e-3 * ase_units.Hartree / ase_units.Bohr)
+    assert done["max_step_angstrom"].limit == pytest.approx(0.02 * ase_units.Bohr)
+    pressure = read_run(RUNS / "cell_done").criteria["pressure_deviation_gpa"]
+    assert pressure.limit == pytest.approx(10.0)
+    assert read_run(RUNS / "energy").criteria == {}
+
+
+def test_an_unreadable_segment_does_not_hide_the_others(tmp_path: Path) -> None:
+    write(tmp_path, b"mpirun was unable to find the executable\n")
+    write(tmp_path, text_of("energy"), "run.out.2")
+    assert read_run(tmp_path).status == "done"
+    write(tmp_path, b"mpirun was unable to find the executable\n", "run.out.3")
+    run = read_run(tmp_path)
+    assert run.status == "truncated"
+    assert "run.out.3 is not a CP2K output" in run.reason
+    assert run.energy_ev == read_run(RUNS / "energy").energy_ev
+    write(tmp_path, b"nothing\n", "run.out.2")
+    assert read_or_refuse(tmp_path) is None
+
+
 def test_the_cell_is_that_of_the_last_step() -> None:
     text = text_of("cell_done").decode()
     volume = float(re.findall(r"^ CELL\| Volume \[angstrom\^3\]: +(\S+)$", text, re.MULTILINE)[-1])

@@ -182,6 +182,7 @@ def test_optimisation_steps_in_both_wordings(step: str, tmp_path: Path) -> None:
     assert run.energy_ev == -9.5 * ase_units.Hartree
     assert run.max_force_ev_per_angstrom == pytest.approx(0.0003036619 * ase_units.Hartree / ase_units.Bohr)
     assert run.max_force_measure == "component"
+    assert run.criteria["max_gradient_ev_per_angstrom"].value == run.max_force_ev_per_angstrom
 
 
 def test_an_inner_optimisation_that_completed_does_not_finish_the_outer_one(tmp_path: Path) -> None:
