@@ -5,7 +5,6 @@ enumerated by Hermite normal forms and compared as reduced cells. Here each supe
 net's point group, and the strain is that of the best linear map between the two cells, not of one choice of basis.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.errors import UsageError
-from qdip_struct.matching.nets import SMALL_CHANGES, Net, point_group
+from qdip_struct.matching.nets import Net, point_group
+from qdip_struct.matching.superlattice_pairs import INCLUSIVE, Pairs, common_basis, find_pairs, inverse_change
 from qdip_struct.matching.superlattices import Superlattices, superlattices
 
 MAX_INDEX = 20_000
-_INCLUSIVE = 1.0 + 1e-9
 
 
 @dataclass(frozen=True)
@@ -55,26 +54,6 @@ class Match:
     def strain_max(self) -> float:
         """Largest absolute principal strain."""
         return max(map(abs, self.strain_principal))
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Superlattice pairs with a common shape, before a strain or an area is asked for.
-
-    Parameters
-    ----------
-    film, substrate
-        Positions in the two lists of superlattices.
-    change
-        (n, 2, 2) change of the substrate's basis that makes the map as isotropic as possible.
-    stretch
-        (n, 2) principal stretches λ of the film brought onto the substrate, larger one first.
-    """
-
-    film: NDArray[np.int64]
-    substrate: NDArray[np.int64]
-    change: NDArray[np.int64]
-    stretch: NDArray[np.float64]
 
 
 def find_matches(
@@ -117,28 +96,6 @@ def find_matches(
     return _matches(film, substrate, films, substrates, pairs, max_angle)
 
 
-def find_pairs(films: Superlattices, *, substrates: Superlattices, stretch_range: tuple[float, float]) -> Pairs:
-    """Pairs of superlattices whose best map has both principal stretches within ``stretch_range`` (inclusive).
-
-    The best map is the most isotropic one; it does not depend on the scale of either net, so one call serves a whole
-    range of compositions.
-    """
-    low, high = stretch_range[0] / _INCLUSIVE, stretch_range[1] * _INCLUSIVE
-    film_index, substrate_index = _candidates(films, substrates, low, high)
-    g, h = films.gram[film_index], substrates.gram[substrate_index]
-    adjugate = np.stack([g[:, 2], -g[:, 1], g[:, 0]], axis=1) / (g[:, 0] * g[:, 2] - g[:, 1] ** 2)[:, None]
-    best = np.full(len(g), np.inf)
-    which = np.zeros(len(g), dtype=np.int64)
-    for number, change in enumerate(SMALL_CHANGES):
-        trace = _trace(adjugate, _changed(h, change))
-        better = trace < best * (1.0 - 1e-9)
-        best, which = np.where(better, trace, best), np.where(better, number, which)
-    chosen = SMALL_CHANGES[which]
-    stretch = _stretch(adjugate, _changed(h, chosen))
-    kept = (stretch[:, 0] <= high) & (stretch[:, 1] >= low)
-    return Pairs(film_index[kept], substrate_index[kept], chosen[kept], stretch[kept])
-
-
 def smallest_matches(
     film: Net,
     *,
@@ -173,8 +130,8 @@ def smallest_matches(
         substrates=substrates,
         stretch_range=((1.0 - max_strain) / float(ratio.max()), (1.0 + max_strain) / float(ratio.min())),
     )
-    angle = _angles(films, substrates, pairs)[1]
-    kept = angle <= max_angle * _INCLUSIVE
+    angle = common_basis(films, substrates, pairs)[1]
+    kept = angle <= max_angle * INCLUSIVE
     areas, stretch = substrates.index[pairs.substrate[kept]] * substrate.area, pairs.stretch[kept]
     order = np.lexsort((np.round(np.abs(np.log(stretch)).max(axis=1), 9), np.round(areas, 6)))
     areas, stretch = areas[order], stretch[order]
@@ -186,11 +143,11 @@ def smallest_matches(
         most = np.maximum(
             np.abs(ratio[part, None] * stretch[None, :, 0] - 1.0), np.abs(ratio[part, None] * stretch[None, :, 1] - 1.0)
         )
-        inside = areas[None, :] * outer[part, None] ** 2 <= max_area * _INCLUSIVE
-        allowed = (most <= max_strain * _INCLUSIVE) & inside
+        inside = areas[None, :] * outer[part, None] ** 2 <= max_area * INCLUSIVE
+        allowed = (most <= max_strain * INCLUSIVE) & inside
         found = np.any(allowed, axis=1)
         smallest = np.where(allowed, areas[None, :], np.inf).min(axis=1)
-        least = np.where(allowed & (areas[None, :] <= smallest[:, None] * _INCLUSIVE), most, np.inf).min(axis=1)
+        least = np.where(allowed & (areas[None, :] <= smallest[:, None] * INCLUSIVE), most, np.inf).min(axis=1)
         area[part] = np.where(found, smallest * outer[part] ** 2, np.nan)
         strain[part] = np.where(found, least, np.nan)
     return area, strain
@@ -216,7 +173,7 @@ def _check_limits(max_area: float, max_strain: float, max_angle: float) -> None:
 
 
 def _index(net: Net, area: float) -> int:
-    index = int(area / net.area * _INCLUSIVE)
+    index = int(area / net.area * INCLUSIVE)
     if index > MAX_INDEX:
         raise UsageError(
             f"{area:.0f} Å² hold {index} primitive cells of {net.name}; at most {MAX_INDEX}, ask for a smaller area"
@@ -224,107 +181,16 @@ def _index(net: Net, area: float) -> int:
     return index
 
 
-def _candidates(
-    films: Superlattices, substrates: Superlattices, low: float, high: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs whose cell area and both successive minima agree within the stretches (necessary for a match)."""
-    film_area = np.sqrt(films.gram[:, 0] * films.gram[:, 2] - films.gram[:, 1] ** 2)
-    order = np.argsort(film_area, kind="stable")
-    sorted_area = film_area[order]
-    film_short, film_long = np.sqrt(films.gram[order, 0]), np.sqrt(films.gram[order, 2])
-    area = np.sqrt(substrates.gram[:, 0] * substrates.gram[:, 2] - substrates.gram[:, 1] ** 2)
-    short, long = np.sqrt(substrates.gram[:, 0]), np.sqrt(substrates.gram[:, 2])
-    first = np.searchsorted(sorted_area, area / (high * high) / _INCLUSIVE, side="left")
-    last = np.searchsorted(sorted_area, area / (low * low) * _INCLUSIVE, side="right")
-    found_film, found_substrate = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
-    breaks = np.flatnonzero((np.diff(first) != 0) | (np.diff(last) != 0)) + 1
-    for begin, end in itertools.pairwise([0, *breaks.tolist(), len(first)]):
-        window = slice(int(first[begin]), int(last[begin]))
-        a, b = short[begin:end, None] / film_short[None, window], long[begin:end, None] / film_long[None, window]
-        row, column = np.nonzero((a >= low) & (a <= high) & (b >= low) & (b <= high))
-        found_substrate.append(row + begin)
-        found_film.append(order[column + window.start])
-    return np.concatenate(found_film), np.concatenate(found_substrate)
-
-
-def _changed(h: NDArray[np.float64], change: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(n, 3) Gram values after a change of basis U·H·Uᵀ; one change (2, 2) for all or one each (n, 2, 2)."""
-    a, b, c, d = change[..., 0, 0], change[..., 0, 1], change[..., 1, 0], change[..., 1, 1]
-    first = a * a * h[:, 0] + 2 * a * b * h[:, 1] + b * b * h[:, 2]
-    cross = a * c * h[:, 0] + (a * d + b * c) * h[:, 1] + b * d * h[:, 2]
-    second = c * c * h[:, 0] + 2 * c * d * h[:, 1] + d * d * h[:, 2]
-    return np.stack([first, cross, second], axis=1)
-
-
-def _stretch(inverse: NDArray[np.float64], h: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, 2) square roots of the eigenvalues of C = G⁻¹·H, larger first.
-
-    The difference of the eigenvalues is √[(C₁₁ − C₂₂)² + 4·C₁₂·C₂₁], which keeps its digits when they are equal.
-    """
-    c11 = inverse[:, 0] * h[:, 0] + inverse[:, 1] * h[:, 1]
-    c22 = inverse[:, 1] * h[:, 1] + inverse[:, 2] * h[:, 2]
-    c12 = inverse[:, 0] * h[:, 1] + inverse[:, 1] * h[:, 2]
-    c21 = inverse[:, 1] * h[:, 0] + inverse[:, 2] * h[:, 1]
-    difference = inverse[:, 0] * h[:, 0] - inverse[:, 2] * h[:, 2]
-    root = np.sqrt(np.maximum(difference**2 + 4.0 * c12 * c21, 0.0))
-    return np.sqrt(np.stack([0.5 * (c11 + c22 + root), 0.5 * (c11 + c22 - root)], axis=1))
-
-
-def _trace(inverse: NDArray[np.float64], h: NDArray[np.float64]) -> NDArray[np.float64]:
-    """tr(G⁻¹·H) = λ₁² + λ₂²."""
-    values: NDArray[np.float64] = inverse[:, 0] * h[:, 0] + 2.0 * inverse[:, 1] * h[:, 1] + inverse[:, 2] * h[:, 2]
-    return values
-
-
-def _angles(
-    films: Superlattices, substrates: Superlattices, pairs: Pairs
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The common change of basis (n, 2, 2) that leaves the substrate reduced, and the angle difference (degree) in it.
-
-    Of several equally short bases the one with the smallest difference is taken.
-    """
-    film_rows = films.gram[pairs.film]
-    substrate_gram = substrates.gram[pairs.substrate]
-    film_gram = _changed(film_rows, _inverse(pairs.change))
-    best = np.full(len(film_rows), np.inf)
-    which = np.zeros(len(film_rows), dtype=np.int64)
-    slack = 1e-6 * (substrate_gram[:, 0] + substrate_gram[:, 2])
-    for number, change in enumerate(SMALL_CHANGES):
-        s = _changed(substrate_gram, change)
-        reduced = (s[:, 0] <= s[:, 2] + slack) & (s[:, 1] <= slack) & (s[:, 1] >= -0.5 * s[:, 0] - slack)
-        f = _changed(film_gram, change)
-        difference = np.abs(_angle(s) - _angle(f))
-        better = reduced & (difference < best - 1e-6)
-        best, which = np.where(better, difference, best), np.where(better, number, which)
-    return SMALL_CHANGES[which], best
-
-
-def _inverse(change: NDArray[np.int64]) -> NDArray[np.int64]:
-    determinant = change[:, 0, 0] * change[:, 1, 1] - change[:, 0, 1] * change[:, 1, 0]
-    adjugate = np.stack(
-        [
-            np.stack([change[:, 1, 1], -change[:, 0, 1]], axis=1),
-            np.stack([-change[:, 1, 0], change[:, 0, 0]], axis=1),
-        ],
-        axis=1,
-    )
-    return adjugate * determinant[:, None, None]
-
-
-def _angle(gram: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.degrees(np.arccos(np.clip(gram[:, 1] / np.sqrt(gram[:, 0] * gram[:, 2]), -1.0, 1.0)))
-
-
 def _matches(
     film: Net, substrate: Net, films: Superlattices, substrates: Superlattices, pairs: Pairs, max_angle: float
 ) -> tuple[Match, ...]:
-    common, angle = _angles(films, substrates, pairs)
-    kept = np.flatnonzero(angle <= max_angle * _INCLUSIVE)
+    common, angle = common_basis(films, substrates, pairs)
+    kept = np.flatnonzero(angle <= max_angle * INCLUSIVE)
     common, angle = common[kept], angle[kept]
     stretch = pairs.stretch[kept]
     # Row i of the film lies on row i of change·substrate; the inverse moves the change to the film's side.
     substrate_rows = common @ substrates.matrices[pairs.substrate[kept]]
-    film_rows = common @ _inverse(pairs.change[kept]) @ films.matrices[pairs.film[kept]]
+    film_rows = common @ inverse_change(pairs.change[kept]) @ films.matrices[pairs.film[kept]]
     substrate_rows = _presentable(substrate_rows, point_group(substrate.gram))
     film_rows = _presentable(film_rows, point_group(film.gram))
     film_rows, substrate_rows = _upright(film_rows, substrate_rows)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.errors import UsageError
-from qdip_struct.matching.coincidence import find_matches, find_pairs, pareto, smallest_matches
+from qdip_struct.matching.coincidence import find_matches, pareto, smallest_matches
 from qdip_struct.matching.nets import net_from_vectors, surface_net
+from qdip_struct.matching.superlattice_pairs import find_pairs
 from qdip_struct.matching.superlattices import superlattices
 from qdip_struct.materials.crystals import get_crystal, with_edges
 
