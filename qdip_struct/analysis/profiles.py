@@ -76,7 +76,8 @@ def dot_centre(atoms: "Atoms", strain: StrainMap, *, dot: str) -> Floats:
     )
     near = fractional - middle
     near -= np.where(pbc, np.rint(near), 0.0)
-    centre: Floats = (middle + near.mean(axis=0)) @ cell
+    found = middle + near.mean(axis=0)
+    centre: Floats = (found - np.where(pbc, np.floor(found + 1e-9), 0.0)) @ cell
     return centre
 
 

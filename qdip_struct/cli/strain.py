@@ -59,10 +59,13 @@ def run(args: argparse.Namespace) -> int:
     from qdip_struct.analysis.gauge import parse_directions
     from qdip_struct.analysis.strain_summary import summarise
     from qdip_struct.build.store import read_structure, sidecar_of, write_structure
+    from qdip_struct.report.lattice_plots import FORMATS, save_figure
 
     for path in (args.csv, args.plot, args.out, None if args.out is None else sidecar_of(args.out)):
         if path is not None:
             refuse_existing(path, force=args.force)
+    if args.plot is not None and args.plot.suffix.lower() not in FORMATS:
+        raise UsageError(f"cannot write {args.plot}: expected a name that ends in {', '.join(FORMATS)}")
     directions = parse_directions(args.line)
     lattices = _lattices(args.reference_lattice)
     structures = {spec.partition(":")[0]: spec for spec in args.crystal}
@@ -103,7 +106,6 @@ def run(args: argparse.Namespace) -> int:
     if args.csv is not None:
         write_text(args.csv, summary.csv(), force=args.force)
     if args.plot is not None:
-        from qdip_struct.report.lattice_plots import save_figure
         from qdip_struct.report.strain_plots import strain_figure
 
         save_figure(args.plot, strain_figure(summary), force=args.force)
