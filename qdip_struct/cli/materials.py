@@ -1,5 +1,8 @@
 """Crystals: lattice constants (Å), phase, temperature (K), data set, source, and whether the number was verified.
 
+With a NAME, or with --properties, also thermal expansion, elastic moduli, dielectric constants and band edges. A YAML
+file of the same format as the shipped crystals.yaml adds records or replaces those of the same name, phase and set.
+
 examples:
   qdip materials
   qdip materials CsPbI3
@@ -12,13 +15,17 @@ from typing import Any
 
 from qdip_struct.cli.console import answer, table
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.crystals import Crystal, get_crystal, list_crystals, list_datasets
+from qdip_struct.materials.crystals import PHASE_ALIASES, Crystal, get_crystal, list_crystals, list_datasets
+from qdip_struct.materials.properties import Property, list_properties
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``qdip materials``."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="one crystal, as NAME or NAME:phase")
     parser.add_argument("--dataset", metavar="NAME", help="only this data set")
+    parser.add_argument(
+        "--properties", action="store_true", help="also expansion, moduli, dielectric constants, band edges of all"
+    )
     parser.add_argument(
         "--crystals", action="append", type=Path, default=[], metavar="FILE", help="YAML file that adds crystals"
     )
@@ -38,6 +45,9 @@ def run(args: argparse.Namespace) -> int:
             crystals = tuple(_with(crystals, phase))
             if not crystals:
                 raise UsageError(f"no phase '{phase}' of {name}; known: {known}")
+    wanted = None if args.name is None else args.name.partition(":")[0]
+    properties = list_properties(files=files) if args.properties or wanted else ()
+    properties = tuple(p for p in properties if wanted in (None, p.material))
     document = {
         "datasets": [
             {"name": d.name, "title": d.title, "doi": d.doi, "temperature_kelvin": d.temperature_kelvin}
@@ -45,14 +55,13 @@ def run(args: argparse.Namespace) -> int:
             if args.dataset in (None, d.name)
         ],
         "crystals": [_entry(crystal) for crystal in crystals],
+        "properties": [_property(p) for p in properties],
     }
-    answer(args, document, text=_text(crystals))
+    answer(args, document, text=_text(crystals) + _properties_text(properties))
     return 0
 
 
 def _with(crystals: tuple[Crystal, ...], phase: str) -> list[Crystal]:
-    from qdip_struct.materials.crystals import PHASE_ALIASES
-
     wanted = PHASE_ALIASES.get(phase.lower(), phase.lower())
     return [crystal for crystal in crystals if crystal.phase == wanted]
 
@@ -77,6 +86,36 @@ def _entry(crystal: Crystal) -> dict[str, Any]:
         "note": crystal.note,
         "origin": crystal.origin,
     }
+
+
+def _property(entry: Property) -> dict[str, Any]:
+    return {
+        "material": entry.material,
+        "phase": entry.phase,
+        "quantity": entry.quantity,
+        "values": dict(entry.values),
+        "uncertainty": entry.uncertainty,
+        "temperature_kelvin": entry.temperature_kelvin,
+        "source": entry.source,
+        "doi": entry.doi,
+        "verified": entry.verified,
+        "note": entry.note,
+        "origin": entry.origin,
+    }
+
+
+def _properties_text(properties: tuple[Property, ...]) -> str:
+    rows = [
+        (
+            p.material,
+            p.quantity.replace("_", " "),
+            ", ".join(f"{name} {value:g}" for name, value in p.values.items()),
+            "yes" if p.verified else "no",
+            p.source,
+        )
+        for p in properties
+    ]
+    return "\n\n" + table(("material", "property", "values", "verified", "source"), rows) if rows else ""
 
 
 def _text(crystals: tuple[Crystal, ...]) -> str:

@@ -200,7 +200,13 @@ def _document(result: Screen) -> dict[str, Any]:
 def _closed_form(result: Screen) -> dict[str, Any]:
     return {
         "zero_mismatch": [
-            {"fraction": m.fraction, "formula": m.formula, "a_angstrom": m.a_angstrom, "others": dict(m.others)}
+            {
+                "fraction": m.fraction,
+                "fraction_uncertainty": m.fraction_uncertainty,
+                "formula": m.formula,
+                "a_angstrom": m.a_angstrom,
+                "others": dict(m.others),
+            }
             for m in result.zero_mismatch
         ],
         "window": [{"from": w.start, "to": w.end, "others": dict(w.others)} for w in result.window],
@@ -225,7 +231,8 @@ def _text(result: Screen) -> str:
     ]
     for match in result.zero_mismatch:
         others = "".join(f", {name} {x:.2f}" for name, x in match.others.items())
-        lines.append(f"zero misfit at fraction {match.fraction:.3f}: {match.formula}, {match.a_angstrom:.4f} Å{others}")
+        fraction = f"{match.fraction:.3f} +- {match.fraction_uncertainty:.3f}"
+        lines.append(f"zero misfit at fraction {fraction}: {match.formula}, {match.a_angstrom:.4f} Å{others}")
     if result.axes and not result.zero_mismatch:
         lines.append("no composition has zero misfit")
     for window in result.window:

@@ -36,6 +36,10 @@ class LatticeCurve:
         x = np.asarray(fraction, dtype=float)
         return self.first * x + self.second * (1.0 - x) - self.bowing * x * (1.0 - x)
 
+    def slope(self, fraction: float) -> float:
+        """da/dx at a fraction, Å."""
+        return self.first - self.second - self.bowing * (1.0 - 2.0 * fraction)
+
     def solve(self, lattice: float) -> tuple[float, ...]:
         """Every x in [0, 1] with a(x) = ``lattice``, ascending; empty when there is none or the curve is flat."""
         # a(x) − lattice = b·x² + (a₁ − a₀ − b)·x + (a₀ − lattice)

@@ -42,9 +42,13 @@ CUBIC_TYPES = ("rocksalt", "zincblende", "perovskite", "cscl")
 
 @dataclass(frozen=True)
 class ZeroMisfit:
-    """A composition of zero misfit; ``others`` are the fractions on the other axes."""
+    """A composition of zero misfit; ``others`` are the fractions on the other axes.
+
+    ``fraction_uncertainty`` is one standard uncertainty from the lattice constants of both sides, over the slope.
+    """
 
     fraction: float
+    fraction_uncertainty: float
     formula: str
     a_angstrom: float
     others: Mapping[str, float]
@@ -295,12 +299,17 @@ def _closed_form(
     for values in combinations:
         ends = np.column_stack([np.tile(values, (2, 1)), [[1.0], [0.0]]])
         first, second = lattice_constants(mixed, axes=axes, fractions=ends, bowing=bowing)[0]
-        lattice = float(lattice_constants(still, axes=axes, fractions=ends, bowing=bowing)[0][0])
+        lattices, spreads = lattice_constants(still, axes=axes, fractions=ends, bowing=bowing)
+        lattice = float(lattices[0])
         curve = LatticeCurve(float(first), float(second), axis_bowing(main, bowing))
         others = {axis.name: float(x) for axis, x in zip(rest, values, strict=True)}
         for x in zero_misfit(curve, lattice=lattice):
-            text = formula_at(mixed, axes=axes, values=[*values, x]).text
-            matches.append(ZeroMisfit(x, text, lattice, others))
+            point = np.append(values, x)
+            spread = lattice_constants(mixed, axes=axes, fractions=point[None, :], bowing=bowing)[1]
+            slope = abs(curve.slope(x))
+            error = float(np.hypot(spread[0], spreads[0])) / slope if slope > 0.0 else float("inf")
+            text = formula_at(mixed, axes=axes, values=point).text
+            matches.append(ZeroMisfit(x, error, text, lattice, others))
         for start, end in misfit_window(
             curve, lattice=lattice, tolerance=tolerance, mixed=main.side, denominator=denominator
         ):

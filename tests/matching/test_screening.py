@@ -21,6 +21,14 @@ def test_liu(dot, kwargs, fraction):
     assert result.zero_mismatch[0].a_angstrom == pytest.approx(kwargs.get("dot_lattice", result.a_dot[0]))
 
 
+def test_the_uncertainty_of_the_match_point():
+    match = screen("PbS", matrix="CsPb(Br,I)3", dataset="liu2019").zero_mismatch[0]
+    spread = np.hypot(0.005, np.hypot(0.75 * 0.005, 0.25 * 0.005))
+    assert match.fraction_uncertainty == pytest.approx(spread / 0.36)
+    given = screen("PbS", matrix="CsPb(Br,I)3", dataset="liu2019", dot_lattice=5.94).zero_mismatch[0]
+    assert given.fraction_uncertainty < match.fraction_uncertainty
+
+
 def test_diffraction_lattices_at_room_temperature():
     result = screen("PbS", matrix="CsPb(Br,I)3")
     assert result.temperature_kelvin == 298
