@@ -1,0 +1,37 @@
+"""The relaxed box that ships with the package: converged as it says, and its numbers are what the README states."""
+
+import json
+
+import pytest
+
+from qdip_struct.analysis.strain_summary import summarise
+from qdip_struct.build.store import read_structure
+from qdip_struct.files import sha256
+from qdip_struct.resources import shipped
+
+REFERENCE = shipped("workflows", "embedded_dot", "reference")
+LATTICES = {"dot": 6.016, "matrix": 6.41}
+
+
+@pytest.mark.parametrize("start", ["own", "coherent"])
+def test_the_strain_of_the_relaxed_box(start):
+    sidecar = json.loads((REFERENCE / f"relaxed_{start}.json").read_text())
+    assert sidecar["converged"] is True
+    assert sidecar["max_force_ev_per_angstrom"] <= sidecar["fmax_ev_per_angstrom"] == 0.03
+    assert sidecar["structure_sha256"] == sha256((REFERENCE / f"relaxed_{start}.extxyz").read_bytes())
+    assert sidecar["start_file_sha256"] == sha256((REFERENCE / "embedded.extxyz").read_bytes())
+    atoms = read_structure(REFERENCE / f"relaxed_{start}.extxyz")
+    vacuum = read_structure(REFERENCE / "vacuum.extxyz")
+    document = summarise([atoms], lattices=LATTICES, vacuum_dot=vacuum).to_dict()
+    assert len(atoms) == 2860
+    assert document["regions"]["dot"]["n"] == 364
+    assert document["undefined"] == 0
+    # A dot ten times stiffer than its matrix takes a small part of the misfit, never all of it and never none.
+    assert 0.002 < document["regions"]["dot_core"]["mean"] < 0.02
+    assert document["regions"]["dot_core"]["mean"] < 0.2 * document["continuum"]["misfit"]
+    assert 0.005 < document["to_reference"]["dot_core"]["mean"] < 0.02
+    rows = [row for row in document["lines"] if row["phase"] == "PbS"]
+    assert all(row["n_spacings"] == 4 and 0 < row["strain_to_reference"] < 0.015 for row in rows)
+    stated = json.loads((REFERENCE / f"strain_{start}.json").read_text())
+    for region, values in stated["regions"].items():
+        assert document["regions"][region]["mean"] == pytest.approx(values["mean"], abs=1e-9)
