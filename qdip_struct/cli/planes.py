@@ -7,6 +7,7 @@ minus sign is written in brackets: "(-2 2 4)".
 examples:
   qdip planes PbS MAPbBr3 --spacing 4.2
   qdip planes MAPbI3:tetragonal --plane 224 --plane "(-2 2 4)"
+  qdip planes CsPbI3:delta --powder
   qdip planes PbS --plane 022 --plane 202 --zone "[1 1 -1]"
 """
 
@@ -24,6 +25,7 @@ from qdip_struct.matching.planes import (
     explain_spacing,
     is_allowed,
     plane_angle,
+    powder_lines,
     reflections,
 )
 from qdip_struct.materials.crystals import DEFAULT_DATASET, Crystal, get_crystal
@@ -38,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spacing", type=float, metavar="A", help="a measured fringe, Å")
     parser.add_argument("--tolerance", type=float, default=0.05, metavar="A", help="of the fringe, Å (0.05)")
     parser.add_argument("--d-min", type=float, default=1.5, metavar="A", help="smallest spacing of the list, Å (1.5)")
+    parser.add_argument("--powder", action="store_true", help="powder lines with intensities (pymatgen), up to 60°")
+    parser.add_argument("--wavelength", type=float, default=1.54184, metavar="A", help="of --powder, Å (Cu Kα)")
     parser.add_argument("--dataset", default=DEFAULT_DATASET, metavar="NAME", help=f"data set ({DEFAULT_DATASET})")
     parser.add_argument(
         "--crystals", action="append", type=Path, default=[], metavar="FILE", help="YAML file that adds crystals"
@@ -70,7 +74,7 @@ def _document(
     if args.spacing is not None:
         listed = explain_spacing(crystal, spacing=args.spacing, tolerance=args.tolerance)
     else:
-        listed = () if planes else reflections(crystal, d_min=args.d_min)
+        listed = () if planes or args.powder else reflections(crystal, d_min=args.d_min)
     return {
         "crystal": crystal.label,
         "lengths_angstrom": crystal.lengths,
@@ -90,6 +94,12 @@ def _document(
         ],
         "zone": zone,
         "reflections": [_reflection(r) for r in listed],
+        "powder": [
+            {"plane": plane, "spacing_angstrom": spacing, "two_theta_degree": angle, "intensity": intensity}
+            for plane, spacing, angle, intensity in (
+                powder_lines(crystal, wavelength=args.wavelength) if args.powder else ()
+            )
+        ],
     }
 
 
@@ -137,4 +147,19 @@ def _text(document: dict[str, Any], args: argparse.Namespace) -> str:
             for r in document["reflections"]
         ]
         lines += ["", table(("plane", "d Å", "planes", "", "|F|²/F(0)²"), rows)]
+    if document["powder"]:
+        lines += ["", _powder_table(document["powder"])]
     return "\n".join(lines)
+
+
+def _powder_table(powder: list[dict[str, Any]]) -> str:
+    rows = [
+        (
+            plane_text(line["plane"]),
+            f"{line['spacing_angstrom']:.4f}",
+            f"{line['two_theta_degree']:.3f}",
+            f"{line['intensity']:.1f}",
+        )
+        for line in powder
+    ]
+    return table(("plane", "d Å", "2θ °", "intensity"), rows)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.composition import Formula, mixed_lattice_constant
+from qdip_struct.materials.composition import Formula, mixed_lattice_constant, named_datasets
 from qdip_struct.materials.crystals import check_lattice, list_crystals
 from qdip_struct.materials.elasticity import Moduli, mixed_moduli
 
@@ -95,6 +95,7 @@ def make_side(
     if given_lattice is not None:
         check_lattice(given_lattice, what=f"the lattice constant of the {name}")
     ends, source = [], ""
+    datasets: dict[str, None] = {}
     for corner in corners:
         if given_lattice is not None:
             kind = _structure_type(corner, files)
@@ -102,6 +103,7 @@ def make_side(
             continue
         mixed = mixed_lattice_constant(corner, dataset=dataset, temperature=temperature, files=files)
         source = mixed.source
+        datasets.update(dict.fromkeys(mixed.datasets))
         structure = mixed.terms[0][0].structure_type
         moduli = mixed_moduli(corner, files=files)
         ends.append(End(corner.text, mixed.a_angstrom, mixed.uncertainty_angstrom, structure, moduli))
@@ -109,7 +111,7 @@ def make_side(
         source = f"given: {given_lattice:g} Å"
     elif len(ends) > 1:
         listed = ", ".join(f"{end.formula} {end.a_angstrom:.4g} Å" for end in ends)
-        source = f"Vegard between {listed} (data set {dataset})"
+        source = f"Vegard between {listed} ({named_datasets(tuple(datasets))})"
     return Side(name, formula, source, tuple(ends), given_lattice)
 
 

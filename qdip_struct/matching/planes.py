@@ -168,7 +168,14 @@ def powder_lines(
     """Powder lines by pymatgen's XRD calculator: plane, d (Å), 2θ (degree), intensity (strongest = 100).
 
     A molecular ion is taken as a nitrogen atom at its centre.
+
+    Raises
+    ------
+    UsageError
+        If the wavelength is not between 0.01 and 10 Å.
     """
+    if not (math.isfinite(wavelength) and 0.01 <= wavelength <= 10.0):
+        raise UsageError(f"the wavelength is {wavelength:g} Å; expected 0.01 to 10 Å")
     from pymatgen.analysis.diffraction.xrd import XRDCalculator
     from pymatgen.core import Lattice, Structure
 

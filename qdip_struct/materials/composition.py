@@ -167,7 +167,17 @@ class MixedLattice:
             moved = "" if a == crystal.a_angstrom else f"; {crystal.a_angstrom:g} at {crystal.temperature_kelvin:g} K"
             return f"{crystal.source}{moved}"
         ends = ", ".join(f"{crystal.name} {a:.4g} Å" for crystal, _, a in self.terms)
-        return f"Vegard between {ends} (data set {self.terms[0][0].dataset})"
+        return f"Vegard between {ends} ({named_datasets(self.datasets)})"
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Data sets of the end members; more than one only where a user's set says that it extends another."""
+        return tuple(dict.fromkeys(crystal.dataset for crystal, _, _ in self.terms))
+
+
+def named_datasets(names: Sequence[str]) -> str:
+    """``data set liu2019`` or ``data sets mine, xrd_298K``."""
+    return f"data set{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def parse_formula(text: str) -> Formula:

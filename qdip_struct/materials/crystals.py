@@ -256,10 +256,17 @@ def list_crystals(*, dataset: str | None = None, files: Sequence[Path] = ()) -> 
 
 
 def get_dataset(name: str, *, files: Sequence[Path] = ()) -> DataSet:
-    """One data set by its name; :class:`UsageError` lists those known."""
+    """One data set by its name; a temperature that it does not give is that of the set it extends.
+
+    Raises
+    ------
+    UsageError
+        If the data set is unknown; the message lists those known.
+    """
     library = load_library(tuple(files))
-    library.chain(name)
-    return library.datasets[name]
+    chain = [library.datasets[member] for member in library.chain(name)]
+    temperature = next((d.temperature_kelvin for d in chain if d.temperature_kelvin is not None), None)
+    return replace(chain[0], temperature_kelvin=temperature)
 
 
 def list_datasets(*, files: Sequence[Path] = ()) -> tuple[DataSet, ...]:

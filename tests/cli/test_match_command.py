@@ -117,6 +117,14 @@ def test_planes_angles_and_zones(qdip, qdip_json):
     assert qdip("planes", "PbS", "--spacing", "0")[0] == 2
 
 
+def test_powder_lines(qdip_json, qdip):
+    _, document = qdip_json("planes", "PbS", "--powder")
+    strongest = max(document["crystals"][0]["powder"], key=lambda line: line["intensity"])
+    assert strongest["spacing_angstrom"] == pytest.approx(5.936 / 2, abs=1e-3)
+    assert strongest["two_theta_degree"] == pytest.approx(30.1, abs=0.1)
+    assert qdip("planes", "PbS", "--powder", "--wavelength", "-1")[0] == 2
+
+
 def test_planes_list_every_reflection(qdip_json):
     _, document = qdip_json("planes", "PbS", "--d-min", "2.0")
     allowed = {tuple(r["plane"]) for r in document["crystals"][0]["reflections"] if r["allowed"]}

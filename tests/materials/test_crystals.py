@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from qdip_struct.errors import DataError, UsageError
-from qdip_struct.materials.composition import parse_formula
-from qdip_struct.materials.crystals import get_crystal, list_crystals, list_datasets, scaled, with_edges
+from qdip_struct.materials.composition import mixed_lattice_constant, parse_formula
+from qdip_struct.materials.crystals import get_crystal, get_dataset, list_crystals, list_datasets, scaled, with_edges
 
 ALL = list_crystals()
 CHARGES = {"Pb": 2, "Cd": 2, "Zn": 2, "S": -2, "Se": -2, "Te": -2, "Cs": 1, "Na": 1, "MA": 1, "FA": 1,
@@ -156,6 +156,14 @@ crystals:
 """
 
 
+def tin(folder):
+    path = folder / "tin.yaml"
+    path.write_text(
+        "crystals: [{name: CsSnI3, phase: cubic, dataset: mine, structure_type: perovskite, a: 6.2, source: notebook}]"
+    )
+    return path
+
+
 def test_a_user_file_adds_and_overrides_and_shows_its_name(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(USER)
@@ -166,6 +174,9 @@ def test_a_user_file_adds_and_overrides_and_shows_its_name(tmp_path):
     assert get_crystal("RbPbI3", dataset="mine", files=files).sites[0].species == "Pb"
     assert get_crystal("CsPbI3", dataset="mine", files=files).dataset == "xrd_298K"
     assert get_crystal("PbS").a_angstrom == 5.936
+    assert get_dataset("mine", files=files).temperature_kelvin == 298
+    mixed = mixed_lattice_constant("CsPb0.5Sn0.5I3", dataset="mine", files=(path, tin(tmp_path)))
+    assert "data sets mine, xrd_298K" in mixed.source or "data sets xrd_298K, mine" in mixed.source
     assert "mine" in {d.name for d in list_datasets(files=files)}
     with pytest.raises(UsageError):
         get_crystal("RbPbI3", dataset="liu2019", files=files)
