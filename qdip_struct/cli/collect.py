@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.campaign.collection import Collected, collect
+from qdip_struct.campaign.trajectories import write_trajectory
 from qdip_struct.cli.console import emit, note, table
 from qdip_struct.cp2k.run import SUMMARY
-from qdip_struct.errors import DataError, UsageError
+from qdip_struct.errors import DataError, QdipError, UsageError
 from qdip_struct.files import json_text, refuse_existing, write_text
 
 EXIT_SOME_UNFINISHED = 3
@@ -37,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--nproc", type=int, metavar="N", help="runs read at once (default: one per core)")
     parser.add_argument("--reread", action="store_true", help="read every output, even one that has not changed")
+    parser.add_argument(
+        "--trajectories",
+        action="store_true",
+        help="also write trajectory.extxyz (eV, Å, region labels) in run folders that hold positions of several steps",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
         first = (found.failed + found.skipped)[0]
         more = len(found.failed) + len(found.skipped) - 1
         raise DataError(first.reason + (f" (and {more} more paths that cannot be read)" if more else ""))
+    faults = _trajectories(found, force=args.force) if args.trajectories else 0
     document = found.to_dict()
     if args.out is not None:
         write_text(args.out, _csv(found) if args.out.suffix == ".csv" else json_text(document), force=args.force)
@@ -63,7 +70,22 @@ def run(args: argparse.Namespace) -> int:
             note(f"{record['status']}: {record['path']}: {record['reason']}")
         for item in found.failed:
             note(f"failed: {item.reason}")
-    return EXIT_SOME_UNFINISHED if found.unfinished or found.failed else 0
+    return EXIT_SOME_UNFINISHED if found.unfinished or found.failed or faults else 0
+
+
+def _trajectories(found: Collected, *, force: bool) -> int:
+    """Write the labelled trajectories; say what was written and what could not be, and count the latter."""
+    faults = 0
+    for run in found.runs:
+        try:
+            written = write_trajectory(Path(run["path"]), force=force)
+        except QdipError as error:
+            faults += 1
+            note(f"no trajectory: {error}")
+            continue
+        if written is not None:
+            note(f"wrote {written[0]}: {written[1]} frames")
+    return faults
 
 
 def _bar(answers: Iterable[Any], total: int) -> Iterable[Any]:

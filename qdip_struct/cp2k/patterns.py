@@ -152,7 +152,22 @@ MEANING = re.compile(
 )
 """Tells which entry of :data:`LINES` a line that :data:`SCANNER` found belongs to (``lastgroup``)."""
 
-CP2K_ONLY = frozenset(LINES) - {"warning", "crash", "killed", "timing", "max_gradient", "n_atoms", "error"}
+_SAID_BY_OTHERS = frozenset(
+    {
+        "warning",
+        "error",
+        "crash",
+        "killed",
+        "timing",
+        "max_gradient",
+        "n_atoms",
+        "mulliken",
+        "hirshfeld",
+        "dipole",
+        "gap",
+    }
+)
+CP2K_ONLY = frozenset(LINES) - _SAID_BY_OTHERS
 """Meanings whose wording no other program prints: one of them makes a file CP2K's."""
 
 NUMBER = rb"[-+]?\d+(?:\.\d*)?(?:[EeDd][-+]?\d+)?"

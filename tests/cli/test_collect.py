@@ -185,3 +185,23 @@ def test_a_folder_not_started_fails_by_name(tmp_path: Path) -> None:
 
 def test_the_same_path_twice_is_one_run(study: Path) -> None:
     assert len(collect([study, study / "energy", study]).runs) == 4
+
+
+def test_trajectories_get_their_labels_back(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import numpy as np
+    from ase import Atoms
+    from ase.io import read, write
+
+    atoms = Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.8]], cell=[5, 5, 5], pbc=True)
+    atoms.set_array("region", np.array(["dot", "matrix"]))
+    write(study / "restarted" / "structure.extxyz", atoms)
+    assert main(["collect", str(study / "restarted"), "--trajectories"]) == 0
+    assert "6 frames" in capsys.readouterr().err
+    frames = read(study / "restarted" / "trajectory.extxyz", index=":")
+    assert [list(frame.arrays["region"]) for frame in frames] == [["dot", "matrix"]] * 6
+    assert main(["collect", str(study / "restarted"), "--trajectories"]) == 3
+    assert "exists" in capsys.readouterr().err
+    assert main(["collect", str(study / "restarted"), "--trajectories", "--force"]) == 0
+    write(study / "restarted" / "structure.extxyz", Atoms("HO", positions=np.zeros((2, 3))))
+    assert main(["collect", str(study / "restarted"), "--trajectories", "--force"]) == 3
+    assert "order" in capsys.readouterr().err
