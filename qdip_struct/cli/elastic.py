@@ -208,7 +208,7 @@ def _misfit(dot: str, matrix: str, args: argparse.Namespace) -> tuple[float, flo
     a_dot = found["dot"]["a_angstrom"]
     if args.misfit is not None:
         return args.misfit, a_dot, found
-    return (found["matrix"]["a_angstrom"] - a_dot) / a_dot, a_dot, found
+    return round((found["matrix"]["a_angstrom"] - a_dot) / a_dot, 12) + 0.0, a_dot, found
 
 
 def _moduli(name: str, role: str, args: argparse.Namespace) -> Moduli:

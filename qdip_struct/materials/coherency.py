@@ -156,6 +156,10 @@ def stability_curve(
     smaller, so the turning point moves to a higher loading: the V-shaped stability of Liu et al., Nature 570, 96
     (2019). The elastic energy is that of free surroundings, φ·(9/2)·K_d·ε_dot(φ)·f per total volume.
 
+    This is the picture of Liu et al., layers of matrix between dots. The energy of one isolated dot says otherwise
+    below :func:`critical_diameter`: there a coherent dot is always the cheaper one, at any spacing. The two criteria
+    disagree for small dots, and which one a film follows is not decided here.
+
     Parameters
     ----------
     diameter, burgers
