@@ -159,6 +159,7 @@ def _dot(matrix: str, args: argparse.Namespace) -> dict[str, Any]:
     }
     if args.curve:
         curve = _curve(document, args)
+        document["curve_diameter_angstrom"] = args.diameter
         document["critical_volume_fraction"] = curve.critical_fraction
         document["curve"] = [
             {
@@ -276,6 +277,13 @@ def _text(document: dict[str, Any]) -> str:
     spacing = document["critical_spacing_angstrom"]["matthews_blakeslee"]
     lines.append(f"critical spacing (Matthews-Blakeslee layer): {spacing:.0f} Å")
     if "curve" in document:
+        smallest = min(document["critical_diameter_angstrom"].values())
+        if document["misfit"] != 0.0 and document["curve_diameter_angstrom"] < smallest:
+            lines.append(
+                f"dots of {document['curve_diameter_angstrom']:g} Å are below both critical diameters: one dot alone "
+                "would stay coherent at any spacing;\n"
+                "the curve follows the layers of matrix between dots (Liu et al. 2019)"
+            )
         lines.append(
             f"dots are close enough to stay coherent above {100 * document['critical_volume_fraction']:.1f} vol %"
         )
