@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.build.cells import SiteCell
-from qdip_struct.build.molecules import Molecule
+from qdip_struct.build.cells import SiteCell, turned
+from qdip_struct.build.lattice import lattice_points
 from qdip_struct.build.surface import SurfaceCell
 from qdip_struct.errors import UsageError
 
@@ -110,11 +110,7 @@ def bulk_block(
     positions[:, 2] *= stretch
     cell = np.array([[*onto[0], 0.0], [*onto[1], 0.0], above])
     sites = surface.sites.take(np.array(index), positions=wrapped(positions, lateral=onto), cell=cell)
-    templates = tuple(
-        Molecule(unit.name, unit.symbols, tuple((float(x), float(y), float(z)) for x, y, z in unit.array @ turn))
-        for unit in sites.templates
-    )
-    return Block(replace(sites, templates=templates), np.array(number), n_layers, surface, matrix)
+    return Block(turned(sites, rotation=turn.T), np.array(number), n_layers, surface, matrix)
 
 
 def strained(block: Block, *, lateral: Array, stretch: float = 1.0) -> Block:
@@ -153,19 +149,6 @@ def wrapped(positions: Array, *, lateral: Array) -> Array:
     fractional = np.round(fractional - np.floor(fractional + 1e-7), 12) + 0.0
     moved[:, :2] = fractional @ lateral
     return moved
-
-
-def lattice_points(matrix: Array) -> Array:
-    """Integer points (n, 2) of the net inside the supercell with rows ``matrix`` (2, 2), n = |det|; exact."""
-    matrix = np.asarray(matrix, dtype=int)
-    determinant = int(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0])
-    corners = np.array([[0, 0], matrix[0], matrix[1], matrix[0] + matrix[1]])
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    grid = np.stack(np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(low, high, strict=True)), indexing="ij"), -1)
-    points = grid.reshape(-1, 2)
-    adjugate = np.array([[matrix[1, 1], -matrix[0, 1]], [-matrix[1, 0], matrix[0, 0]]]) * np.sign(determinant)
-    scaled = points @ adjugate
-    return points[((scaled >= 0) & (scaled < abs(determinant))).all(axis=1)]
 
 
 def straight_periods(surface: SurfaceCell, *, matrix: Array, most: int = 6) -> int:

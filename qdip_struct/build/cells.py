@@ -66,6 +66,15 @@ class SiteCell:
         )
 
 
+def turned(sites: SiteCell, *, rotation: Array) -> SiteCell:
+    """The same sites with their molecules turned by ``rotation`` (3, 3), acting on columns; positions stay."""
+    units = []
+    for unit in sites.templates:
+        offsets = np.round(unit.array @ rotation.T, 12)
+        units.append(replace(unit, offsets=tuple((float(x), float(y), float(z)) for x, y, z in offsets)))
+    return replace(sites, templates=tuple(units))
+
+
 @lru_cache(maxsize=64)
 def sites_of_crystal(crystal: Crystal) -> SiteCell:
     """The sites of a crystal's conventional cell."""

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.build.block import Block, lattice_points
+from qdip_struct.build.block import Block
 from qdip_struct.build.cells import SiteCell
 from qdip_struct.build.joint import Joint
+from qdip_struct.build.lattice import lattice_points
 from qdip_struct.build.registry import cation_square, film_position, reference_columns
 from qdip_struct.build.surface import kinds_of_sites
 from qdip_struct.errors import UsageError

@@ -15,7 +15,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from qdip_struct.build.cells import SiteCell, sites_of
+from qdip_struct.build.cells import SiteCell, sites_of, turned
+from qdip_struct.build.lattice import completion, primitive_basis, reduced_pair
 from qdip_struct.build.regions import FORMAL_CHARGES
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.matching.nets import Plane
@@ -133,7 +134,7 @@ def _of_crystal(crystal: Crystal, plane: Plane, layer_tolerance: float) -> Surfa
 
 def _cut(sites: SiteCell, plane: Plane, layer_tolerance: float) -> SurfaceCell:
     rotations, translations = _symmetry(sites)
-    basis = _primitive_basis(translations[[np.array_equal(r, np.eye(3)) for r in rotations]])
+    basis = primitive_basis(translations[[np.array_equal(r, np.eye(3)) for r in rotations]])
     miller = basis @ np.array(plane)
     scale = np.abs(miller[np.abs(miller) > 1e-9]).min()
     integers = next(
@@ -142,12 +143,12 @@ def _cut(sites: SiteCell, plane: Plane, layer_tolerance: float) -> SurfaceCell:
         if np.allclose(miller / scale * factor, np.rint(miller / scale * factor), atol=1e-7)
     )
     integers = integers // np.gcd.reduce(integers)
-    combination = _completion(integers)
+    combination = completion(integers)
     uvw = combination @ basis
     vectors = uvw @ sites.cell
     if np.linalg.det(sites.cell) < 0:
         vectors, uvw = vectors[[1, 0, 2]], uvw[[1, 0, 2]]
-    turn = _reduce_pair(vectors[:2])
+    turn = reduced_pair(vectors[:2])
     vectors[:2], uvw[:2] = turn @ vectors[:2], turn @ uvw[:2]
     normal = np.cross(vectors[0], vectors[1])
     normal /= np.linalg.norm(normal)
@@ -166,7 +167,7 @@ def _cut(sites: SiteCell, plane: Plane, layer_tolerance: float) -> SurfaceCell:
     if len(keep) * np.rint(1.0 / abs(np.linalg.det(basis))) != len(sites):
         raise DataError(f"{sites.name}: two sites of the cell lie closer than {_SAME_SITE_ANGSTROM} Å")
     order = keep[np.lexsort((fractional[keep, 0], fractional[keep, 1], fractional[keep, 2]))]
-    reduced = sites.take(order, positions=fractional[order] @ cell, cell=cell)
+    reduced = turned(sites.take(order, positions=fractional[order] @ cell, cell=cell), rotation=frame)
     upright = np.array([np.allclose(np.array(plane) @ np.linalg.inv(r), plane) for r in rotations])
     over = np.array([np.allclose(np.array(plane) @ np.linalg.inv(r), -np.array(plane)) for r in rotations])
     heights = np.array([(np.array(plane) @ t) / (np.array(plane) @ uvw[2]) for t in translations[upright]])
@@ -203,60 +204,6 @@ def _symmetry(sites: SiteCell) -> tuple[Array, Array]:
         pure = np.array([np.array_equal(r, np.eye(3)) for r in rotations])
         rotations, translations = rotations[pure], translations[pure]
     return rotations, translations
-
-
-def _primitive_basis(translations: Array) -> Array:
-    """Basis of the lattice spanned by the unit vectors and the centring translations, rows, in cell fractions."""
-    n = len(translations)
-    rows = [list(map(int, row)) for row in np.rint(np.vstack([np.eye(3), translations % 1.0]) * n).astype(int)]
-    basis: list[list[int]] = []
-    for column in range(3):
-        while True:
-            live = sorted((row for row in rows if row[column]), key=lambda row: abs(row[column]))
-            if len(live) < 2:
-                break
-            for row in live[1:]:
-                factor = row[column] // live[0][column]
-                row[:] = [a - factor * b for a, b in zip(row, live[0], strict=True)]
-        pivot = next(row for row in rows if row[column])
-        rows = [row for row in rows if row is not pivot]
-        basis.append(pivot if pivot[column] > 0 else [-value for value in pivot])
-    return np.array(basis) / n
-
-
-def _completion(indices: Array) -> Array:
-    """Unimodular integer rows U with U·h = (0, 0, 1): two vectors in the plane h and one step out of it, det U = +1."""
-    rows = [[*unit, int(h)] for unit, h in zip(np.eye(3, dtype=int).tolist(), indices, strict=True)]
-    while True:
-        live = sorted((row for row in rows if row[3]), key=lambda row: abs(row[3]))
-        if len(live) == 1:
-            break
-        factor = live[1][3] // live[0][3]
-        live[1][:] = [a - factor * b for a, b in zip(live[1], live[0], strict=True)]
-    out = live[0] if live[0][3] > 0 else [-value for value in live[0]]
-    inside = [row[:3] for row in rows if row is not live[0]]
-    found = np.array([*inside, out[:3]])
-    return found if np.linalg.det(found) > 0 else found[[1, 0, 2]]
-
-
-def _reduce_pair(vectors: Array) -> Array:
-    """Integer matrix (2, 2), det +1, that takes two vectors to the shortest pair with an angle between 60° and 120°.
-
-    Among equals the choice is fixed: the first vector has its first non-zero component positive.
-    """
-    turn = np.eye(2, dtype=int)
-    while True:
-        u, v = turn @ vectors
-        if np.round(u @ u - v @ v, 8) > 0:
-            turn = np.array([turn[1], -turn[0]])
-            continue
-        step = int(np.rint(np.round((u @ v) / (u @ u), 8)))
-        if step == 0 or abs((u @ v) / (u @ u)) <= 0.5 + 1e-8:
-            break
-        turn[1] -= step * turn[0]
-    first = (turn @ vectors)[0]
-    lead = first[np.abs(first) > 1e-6]
-    return -turn if lead[0] < 0 else turn
 
 
 def _distinct(fractional: Array, cell: Array, *, kinds: Array) -> Array:

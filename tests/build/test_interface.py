@@ -1,5 +1,7 @@
 """Interfaces: the cells of a set belong together, for every system of the field and both terminations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -359,3 +361,33 @@ def test_the_second_run_gives_the_same_bytes(pbs):
 def test_nonsense_is_refused(pbs, options, word):
     with pytest.raises(UsageError, match=word):
         build_interface(pbs, get_crystal("CsPbBr3"), **options)
+
+
+def test_a_users_crystal_with_molecules_keeps_their_orientation(pbs):
+    own = conventional_cell(get_crystal("MAPbBr3"), orientation="random", seed=11)
+    built = build_interface(pbs, own, termination="AX")
+    check_set(built)
+
+    def axis(atoms):
+        carbon, nitrogen = (atoms.positions[atoms.numbers == z] for z in (6, 7))
+        return (nitrogen - carbon) / np.linalg.norm(nitrogen - carbon, axis=1)[:, None]
+
+    # (100) up and [010] along x: crystal x, y, z become slab z, x, y.
+    assert axis(built.substrate) == pytest.approx(np.repeat(axis(own)[:, [1, 2, 0]], 2, axis=0), abs=1e-6)
+
+
+def test_formamidinium_is_a_whole_ion_too(pbs):
+    crystal = get_crystal("MAPbBr3")
+    sites = tuple(replace(site, species="FA" if site.species == "MA" else site.species) for site in crystal.sites)
+    built = build_interface(pbs, replace(crystal, name="FAPbBr3", sites=sites, lengths=(5.99,) * 3), termination="AX")
+    assert ions_of(built.substrate) == {"Br": 4, "FA": 2, "Pb": 1}
+    assert built.reports["substrate"]["formal_charge"]["total"] == 0
+    assert np.bincount(built.interface.get_array("molecule")[built.interface.get_array("molecule") >= 0]).tolist() == [
+        8,
+        8,
+    ]
+
+
+def test_one_atom_may_stand_in_for_the_molecule(pbs):
+    built = build_interface(pbs, get_crystal("MAPbI3:tetragonal"), substrate_plane=(1, 1, 0), a_site="Cs")
+    assert ions_of(built.substrate) == {"Cs": 2, "I": 10, "Pb": 4} and built.report["a_site"] == "Cs"
