@@ -97,8 +97,12 @@ class StrainSummary:
         }
 
     def labelled(self) -> "Atoms":
-        """The structure with arrays strain (n, 6), strain_mean, strain_shear, strain_rotation, strain_residual,
-        strain_lattice and strain_neighbours; NaN (0 neighbours) on atoms that carry no strain."""
+        """The structure with its map as arrays, for OVITO and for later commands.
+
+        ``strain`` (n, 6, Voigt xx yy zz yz xz xy), ``strain_mean``, ``strain_shear``, ``strain_rotation`` (degree),
+        ``strain_residual`` and ``strain_lattice`` (Å), NaN on atoms that carry no strain; ``strain_neighbours``;
+        ``bond_count`` and ``bond_length`` (mean, Å) of the metal-anion bonds of every atom.
+        """
         labelled: Atoms = self.atoms.copy()
         n, sites = len(labelled), self.strain.sites
         columns: dict[str, NDArray[Any]] = {
@@ -116,6 +120,8 @@ class StrainSummary:
         neighbours = np.zeros(n, dtype=int)
         neighbours[sites] = self.strain.neighbours
         labelled.arrays["strain_neighbours"] = neighbours
+        bonds = find_bonds(labelled)
+        labelled.arrays["bond_count"], labelled.arrays["bond_length"] = bonds.coordination(), bonds.mean_length()
         return labelled
 
     def csv(self) -> str:
