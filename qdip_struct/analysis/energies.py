@@ -51,6 +51,7 @@ class GroupEnergies:
     substrate: tuple[SurfaceEnergy, ...]
     substrate_mean: float | None
     adsorption: float | None
+    adsorption_counterpoise: float | None
     interface: tuple[SurfaceEnergy, ...]
     strain_film: float | None
     strain_substrate: float | None
@@ -69,6 +70,7 @@ class GroupEnergies:
             "surface_energy_substrate_limits": [_limit(item) for item in self.substrate],
             "surface_energy_substrate_mean_of_terminations_mev_per_angstrom2": self.substrate_mean,
             "adsorption_energy_mev_per_angstrom2": self.adsorption,
+            "adsorption_energy_counterpoise_mev_per_angstrom2": self.adsorption_counterpoise,
             "interface_energy_mev_per_angstrom2": interface.value if interface else None,
             "interface_energy_reference": interface.reference if interface else None,
             "interface_energy_limits": [_limit(item) for item in self.interface],
@@ -127,6 +129,15 @@ def adsorption_energy(film: EnergyRun, substrate: EnergyRun, interface: EnergyRu
             f"{_counts(interface.composition)} against {_counts(together)}"
         )
     return MEV_PER_EV * (_energy(film) + _energy(substrate) - _energy(interface)) / interface.area
+
+
+def counterpoise_energy(film: EnergyRun, substrate: EnergyRun, interface: EnergyRun) -> float:
+    """E_ad with both slabs in the basis of the whole interface (Boys & Bernardi 1970, doi:10.1080/00268977000101561).
+
+    ``film`` and ``substrate`` are the slabs in the geometry they have in the interface, with the partner as ghosts:
+    for interfaces that were not relaxed.
+    """
+    return adsorption_energy(film, substrate, interface)
 
 
 def strain_energy(slab: EnergyRun, strained: EnergyRun, free: EnergyRun) -> float:
@@ -198,6 +209,7 @@ def combine_group(group: str, runs: Iterable[EnergyRun]) -> tuple[GroupEnergies 
         substrate=substrate,
         substrate_mean=mean,
         adsorption=adsorption,
+        adsorption_counterpoise=attempt(counterpoise_energy, "film_ghost", "substrate_ghost", "interface"),
         interface=interface,
         strain_film=attempt(strain_energy, "film", "film_bulk", "film_bulk_free"),
         strain_substrate=attempt(strain_energy, "substrate", "substrate_bulk", "substrate_bulk_free"),

@@ -29,6 +29,8 @@ Role = Literal[
     "substrate_bulk_free",
     "substrate_other",
     "film_other",
+    "film_ghost",
+    "substrate_ghost",
     "reservoir",
     "dot",
     "embedded",
@@ -130,6 +132,7 @@ def create_run_folder(
                 "cell_angstrom": atoms.cell[:],
                 "n_electrons": deck.n_electrons,
                 "settings": deck.settings,
+                "pdos_regions": deck.pdos_regions,
                 "decisions": [vars(decision) for decision in deck.decisions],
                 "structure": structure_report or {},
                 **provenance,
@@ -145,7 +148,9 @@ def create_run_folder(
 
 
 def _composition(atoms: "Atoms") -> dict[str, int]:
-    symbols = atoms.get_chemical_symbols()
+    """Atoms per element; ghosts are no atoms."""
+    ghosts = atoms.arrays.get("ghost", [False] * len(atoms))
+    symbols = [symbol for symbol, ghost in zip(atoms.get_chemical_symbols(), ghosts, strict=True) if not ghost]
     return {symbol: symbols.count(symbol) for symbol in sorted(set(symbols))}
 
 

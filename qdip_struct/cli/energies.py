@@ -55,6 +55,8 @@ def energies_text(document: dict[str, Any]) -> str:
         mean = group["surface_energy_substrate_mean_of_terminations_mev_per_angstrom2"]
         rows += [("surface energy, substrate", mean, "mean of both terminations")]
         rows += [("adsorption energy (work of adhesion)", group["adsorption_energy_mev_per_angstrom2"], "")]
+        counterpoise = group["adsorption_energy_counterpoise_mev_per_angstrom2"]
+        rows += [("adsorption energy, counterpoise corrected", counterpoise, "")]
         rows += [
             ("interface energy", item["value_mev_per_angstrom2"], item["reference"])
             for item in group["interface_energy_limits"]

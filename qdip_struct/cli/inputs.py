@@ -11,11 +11,20 @@ units: cutoffs in Ry, walltime in seconds, charges in e. Presets and templates: 
 """
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qdip_struct.cli.console import emit, note, table
+from qdip_struct.cp2k.printing import PRINTABLE
 from qdip_struct.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from qdip_struct.cp2k.deck import Wishes
+
+_NOT_RECORDED = ("structure", "out", "force", "json", "config", "debug", "role", "group", "cp2k_version")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +37,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kpoints", metavar="N,N,N", help="Monkhorst-Pack mesh instead of the preset's")
     parser.add_argument("--multiplicity", type=int, help="spin multiplicity 2S+1 (default: from the electron count)")
     parser.add_argument("--charge", type=int, default=0, help="total charge in e (default: 0)")
+    parser.add_argument("--basis", default="dzvp", help="dzvp (default), tzvp, dzvp-uzh or tzvp-uzh: kinds.yaml")
+    parser.add_argument("--scf", choices=("auto", "ot", "diagonalization", "ls"), default="auto", help="default: auto")
+    parser.add_argument(
+        "--print", action="append", default=[], metavar="WHAT", help=f"{', '.join(PRINTABLE)}; repeat the option"
+    )
+    parser.add_argument(
+        "--stride", type=int, default=2, metavar="N", help="every N-th grid point in cubes (default: 2)"
+    )
+    parser.add_argument("--fixed-layers", type=int, default=0, metavar="N", help="hold the N lowest layers fixed")
+    parser.add_argument("--counterpoise", action="store_true", help="also the slabs of interfaces with ghost partners")
+    parser.add_argument("--on-scf-failure", choices=("default", "continue"), default="default")
     parser.add_argument("--dispersion", choices=("none", "d3bj"), default="none", help="van der Waals correction")
     parser.add_argument("--dipole-correction", choices=("on", "off"), help="default: the preset's; slabs only")
     parser.add_argument("--walltime", type=int, metavar="SECONDS", help="CP2K stops by itself after this time, in s")
@@ -36,8 +56,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cp2k-version", metavar="VERSION", help="version the inputs are for (default: the installed)")
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    name: str
+    path: Path
+    atoms: "Atoms"
+    sidecar: dict[str, Any]
+    role: str
+    group: str
+
+
 def run(args: argparse.Namespace) -> int:
     """Make the decks, check every one, then write all run folders."""
+    from qdip_struct.build.ghosts import ghost_partners
     from qdip_struct.build.store import read_sidecar, read_structure
     from qdip_struct.campaign.rundir import create_run_folder
     from qdip_struct.cli.check import refuse_errors, schema_for
@@ -45,49 +76,58 @@ def run(args: argparse.Namespace) -> int:
     from qdip_struct.cp2k.inputfile import parse_input
     from qdip_struct.cp2k.preflight import check_input
     from qdip_struct.cp2k.presets import get_preset, template_text
-    from qdip_struct.files import provenance
+    from qdip_struct.files import provenance, refuse_existing
 
     preset = get_preset(args.preset)
     template = template_text(args.task, own=args.template)
-    wishes = _wishes(args)
     schema, version = schema_for(args.cp2k_version)
+    wishes = _wishes(args, version=version)
     out = args.out if args.out is not None else Path("runs")
-    names = [path.stem for path in args.structure]
-    double = sorted({name for name in names if names.count(name) > 1})
-    if double:
-        raise UsageError(f"two structures are named {double[0]}; run folders are named after them: rename one")
-    for name in names:
-        if (out / name).exists() and not args.force:
-            raise UsageError(f"{out / name} exists; give another -o or --force to replace it with its outputs")
-    prepared = []
+    wanted: list[_Wanted] = []
     for path in args.structure:
         atoms = read_structure(path)
         sidecar = read_sidecar(path) or {}
         role = args.role or str(sidecar.get("role") or "single")
         group = args.group or str(sidecar.get("group") or path.stem)
+        wanted.append(_Wanted(path.stem, path, atoms, sidecar, role, group))
+        if args.counterpoise and role == "interface":
+            for partner, ghosted in ghost_partners(atoms).items():
+                name = f"{path.stem}_{partner}_ghost"
+                wanted.append(_Wanted(name, path, ghosted, sidecar, f"{partner}_ghost", group))
+    names = [item.name for item in wanted]
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise UsageError(f"two structures are named {double[0]}; run folders are named after them: rename one")
+    for name in names:
+        refuse_existing(out / name, force=args.force)
+    decks = []
+    for item in wanted:
         try:
-            deck = make_deck(atoms, task=args.task, preset=preset, template=template, role=role, wishes=wishes)
+            deck = make_deck(
+                item.atoms, task=args.task, preset=preset, template=template, role=item.role, wishes=wishes
+            )
         except (UsageError, DataError) as error:
-            raise type(error)(f"{path}: {error}") from error
-        findings = check_input(parse_input(deck.text, source=str(path)), schema=schema)
-        refuse_errors(findings, source=f"the input for {path}")
+            raise type(error)(f"{item.path}: {error}") from error
+        findings = check_input(parse_input(deck.text, source=str(item.path)), schema=schema)
+        refuse_errors(findings, source=f"the input for {item.path}")
         for finding in findings:
-            note(f"warning: {path.name}: {finding.message}; {finding.remedy}")
-        prepared.append((path, atoms, sidecar, role, group, deck))
-    written = []
-    parameters = {"preset": args.preset, "task": args.task, "set": args.set, "template": args.template}
-    for path, atoms, sidecar, role, group, deck in prepared:
-        folder = create_run_folder(
-            out / path.stem,
-            atoms=atoms,
+            note(f"warning: {item.name}: {finding.message}; {finding.remedy}")
+        decks.append(deck)
+    parameters = {name: value for name, value in vars(args).items() if name not in _NOT_RECORDED}
+    parameters["template"] = None if args.template is None else args.template.name
+    written = [
+        create_run_folder(
+            out / item.name,
+            atoms=item.atoms,
             deck=deck,
-            role=role,
-            group=group,
-            provenance=provenance("inputs", {**parameters, "structure": path.name}, cp2k_version=version),
-            structure_report=sidecar,
+            role=item.role,
+            group=item.group,
+            provenance=provenance("inputs", {**parameters, "structure": item.path.name}, cp2k_version=version),
+            structure_report=item.sidecar,
             force=args.force,
         )
-        written.append(folder)
+        for item, deck in zip(wanted, decks, strict=True)
+    ]
     document = {
         "preset": preset.name,
         "about": preset.about,
@@ -105,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _wishes(args: argparse.Namespace) -> Any:
+def _wishes(args: argparse.Namespace, *, version: str | None) -> "Wishes":
     from qdip_struct.cp2k.deck import Wishes
 
     mesh = None
@@ -116,7 +156,16 @@ def _wishes(args: argparse.Namespace) -> Any:
         mesh = (int(words[0]), int(words[1]), int(words[2]))
     if args.walltime is not None and args.walltime <= 0:
         raise UsageError(f"--walltime is a positive number of seconds, not {args.walltime}")
+    if args.fixed_layers < 0:
+        raise UsageError(f"--fixed-layers is a number of layers, not {args.fixed_layers}")
     return Wishes(
+        basis=args.basis,
+        scf=args.scf,
+        version=version,
+        on_scf_failure=args.on_scf_failure,
+        prints=tuple(args.print),
+        stride=args.stride,
+        fixed_layers=args.fixed_layers,
         kpoints=mesh,
         multiplicity=args.multiplicity,
         charge=args.charge,

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from qdip_struct.cp2k.program import find_data_directory
 from qdip_struct.files import read_text
-from qdip_struct.resources import shipped
 
 _HEADER = re.compile(r"^\s*([A-Z][a-z]?)\s+([^\s\d].*?)\s*$")
 _INTEGERS = re.compile(r"^\s*\d+(?:\s+\d+)*\s*$")
@@ -41,16 +40,6 @@ class Potential:
 
     element: str
     names: tuple[str, ...]
-    n_valence: int
-
-
-@dataclass(frozen=True)
-class KindDefault:
-    """What an element gets when nothing else is asked for: basis set, potential, valence electrons."""
-
-    element: str
-    basis: str
-    potential: str
     n_valence: int
 
 
@@ -114,18 +103,6 @@ def _shells(lines: list[str], start: int, *, n_sets: int) -> tuple[int, ...]:
             counts[momentum] = counts.get(momentum, 0) + count
         start += n_exponents + 1
     return tuple(counts.get(momentum, 0) for momentum in range(max(counts, default=-1) + 1))
-
-
-@cache
-def kind_defaults() -> Mapping[str, KindDefault]:
-    """Defaults per element from the shipped ``cp2k_templates/kinds.yaml``: usable without any CP2K installed."""
-    import yaml
-
-    content = yaml.safe_load(read_text(shipped("cp2k_templates", "kinds.yaml")))
-    return {
-        element: KindDefault(element, f"{content['basis']}", f"{content['potential']}-q{electrons}", int(electrons))
-        for element, electrons in content["valence"].items()
-    }
 
 
 def potential_valence(element: str, name: str, *, file: str) -> int | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from qdip_struct.cp2k.constraints import decide_cell_constraint, lowest_layers
 from qdip_struct.cp2k.decisions import Decision, decide_dipole, decide_kpoints, decide_spin, look_at
 from qdip_struct.cp2k.inputfile import (
     Section,
@@ -20,8 +21,11 @@ from qdip_struct.cp2k.inputfile import (
     parse_setting,
     set_value,
 )
+from qdip_struct.cp2k.kinds import DEFAULT_SET, get_kind_set
 from qdip_struct.cp2k.presets import Preset
+from qdip_struct.cp2k.printing import fill_prints
 from qdip_struct.cp2k.sections import (
+    ScfMethod,
     count_electrons,
     fill,
     fill_dispersion,
@@ -30,6 +34,7 @@ from qdip_struct.cp2k.sections import (
     fill_subsys,
     kinds_of,
 )
+from qdip_struct.cp2k.versions import fill_scf_failure
 from qdip_struct.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,12 +53,23 @@ class Deck:
     decisions: tuple[Decision, ...]
     settings: dict[str, Any]
     n_electrons: int
+    pdos_regions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a user may ask for beyond preset and template; ``None`` leaves the decision to the structure."""
+    """What a user may ask for beyond preset and template; ``None`` leaves the decision to the structure.
 
+    ``fixed_layers`` counts layers from below, ``fixed_atoms`` are 0-based indices; ``settings`` are ``PATH=VALUE``.
+    """
+
+    basis: str = DEFAULT_SET
+    scf: ScfMethod = "auto"
+    version: str | None = None
+    on_scf_failure: Literal["default", "continue"] = "default"
+    prints: tuple[str, ...] = ()
+    stride: int = 2
+    fixed_layers: int = 0
     kpoints: tuple[int, int, int] | None = None
     multiplicity: int | None = None
     charge: int = 0
@@ -96,7 +112,8 @@ def make_deck(
     cell = np.asarray(atoms.cell[:], dtype=float)
     if np.linalg.det(cell) <= 0:
         raise UsageError("the cell is left-handed or has no volume; CP2K needs three right-handed lattice vectors")
-    kinds = kinds_of(atoms)
+    kind_set = get_kind_set(wishes.basis)
+    kinds = kinds_of(atoms, kind_set=kind_set)
     n_electrons = count_electrons(kinds) - wishes.charge
     geometry = look_at(cell, atoms.positions)
     mesh, decided_mesh = decide_kpoints(
@@ -115,8 +132,10 @@ def make_deck(
     fill(tree, "GLOBAL/PROJECT", PROJECT)
     if wishes.walltime_s is not None:
         fill(tree, "GLOBAL/WALLTIME", str(wishes.walltime_s))
-    fill(tree, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME", "BASIS_MOLOPT")
-    fill(tree, "FORCE_EVAL/DFT/POTENTIAL_FILE_NAME", "GTH_POTENTIALS")
+    if not get_values(tree, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME"):
+        for name in kind_set.basis_files:
+            set_value(tree, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME", name, add=True)
+    fill(tree, "FORCE_EVAL/DFT/POTENTIAL_FILE_NAME", kind_set.potential_file)
     if wishes.charge:
         fill(tree, "FORCE_EVAL/DFT/CHARGE", str(wishes.charge))
     if spin == "UKS":
@@ -127,18 +146,30 @@ def make_deck(
         fill(tree, "FORCE_EVAL/DFT/SURF_DIP_DIR", dipole)
     for path, value in preset.values["set"].items():
         fill(tree, path, str(value))
-    decisions.append(fill_scf(tree, mesh, preset=preset))
+    decisions.append(fill_scf(tree, mesh, preset=preset, method=wishes.scf))
+    decisions += fill_scf_failure(tree, wishes.on_scf_failure, version=wishes.version)
     if wishes.dispersion == "d3bj":
         fill_dispersion(tree)
         decisions.append(Decision("dispersion", "D3(BJ)", "asked for (Grimme et al. 2011, doi:10.1002/jcc.21759)"))
     if task in ("geo_opt", "cell_opt"):
-        decisions.append(fill_motion(tree, task, n_atoms=len(atoms), preset=preset, fixed=wishes.fixed_atoms))
+        fixed = wishes.fixed_atoms
+        if wishes.fixed_layers:
+            fixed += lowest_layers(atoms.positions, n_layers=wishes.fixed_layers)
+        decisions.append(fill_motion(tree, task, n_atoms=len(atoms), preset=preset, fixed=fixed))
+    if task == "cell_opt":
+        frozen, decided_cell = decide_cell_constraint(geometry, role=role)
+        decisions.append(decided_cell)
+        if frozen != "NONE":
+            fill(tree, "MOTION/CELL_OPT/CONSTRAINT", frozen)
+    sampled = mesh != (1, 1, 1) or find_section(tree, "FORCE_EVAL/DFT/KPOINTS") is not None
+    decided_prints, pdos_regions = fill_prints(tree, wishes.prints, atoms=atoms, kpoints=sampled, stride=wishes.stride)
+    decisions += decided_prints
     fill_subsys(tree, atoms, kinds)
     for setting in wishes.settings:
         path, value, add = parse_setting(setting)
         set_value(tree, path, value, add=add)
         decisions.append(Decision("setting", f"{path}{'+' if add else ''}={value}", "asked for with --set"))
-    return Deck(format_input(tree), tree, tuple(decisions), settings_of(tree), n_electrons)
+    return Deck(format_input(tree), tree, tuple(decisions), settings_of(tree), n_electrons, pdos_regions)
 
 
 def settings_of(tree: Section) -> dict[str, Any]:

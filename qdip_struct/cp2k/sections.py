@@ -5,12 +5,13 @@ Each filler leaves alone what the template already says.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from qdip_struct.cp2k.data import KindDefault, kind_defaults
 from qdip_struct.cp2k.decisions import Decision, decide_optimizer
 from qdip_struct.cp2k.inputfile import Keyword, Section, Verbatim, find_section, get_values, set_value
+from qdip_struct.cp2k.kinds import KindDefault, KindSet
 from qdip_struct.cp2k.presets import Preset
+from qdip_struct.cp2k.printing import list_lines
 from qdip_struct.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,27 +44,15 @@ def kind_names(atoms: "Atoms") -> list[str]:
     return [f"{s}{GHOST_SUFFIX}" if ghost else s for s, ghost in zip(symbols, atoms.arrays["ghost"], strict=True)]
 
 
-def kinds_of(atoms: "Atoms") -> tuple[Kind, ...]:
-    """The kinds of a structure in alphabetical order.
-
-    Raises
-    ------
-    UsageError
-        For an element that ``cp2k_templates/kinds.yaml`` does not know.
-    """
-    defaults = kind_defaults()
+def kinds_of(atoms: "Atoms", *, kind_set: KindSet) -> tuple[Kind, ...]:
+    """The kinds of a structure in alphabetical order; :class:`UsageError` for an element the set does not know."""
     counts: dict[str, int] = {}
     for name in kind_names(atoms):
         counts[name] = counts.get(name, 0) + 1
-    kinds = []
-    for name in sorted(counts):
-        element = name.removesuffix(GHOST_SUFFIX)
-        if element not in defaults:
-            raise UsageError(
-                f"no basis set and potential are set down for {element}; known elements: {', '.join(defaults)}"
-            )
-        kinds.append(Kind(name, defaults[element], counts[name], name.endswith(GHOST_SUFFIX)))
-    return tuple(kinds)
+    return tuple(
+        Kind(name, kind_set.of(name.removesuffix(GHOST_SUFFIX)), counts[name], name.endswith(GHOST_SUFFIX))
+        for name in sorted(counts)
+    )
 
 
 def count_electrons(kinds: Sequence[Kind]) -> int:
@@ -71,31 +60,65 @@ def count_electrons(kinds: Sequence[Kind]) -> int:
     return sum(kind.default.n_valence * kind.n_atoms for kind in kinds if not kind.ghost)
 
 
-def fill_scf(tree: Section, mesh: tuple[int, int, int], *, preset: Preset) -> Decision:
-    """k-points with diagonalisation and Broyden mixing, or OT at Γ: OT cannot work with k-points."""
+ScfMethod = Literal["auto", "ot", "diagonalization", "ls"]
+
+
+def fill_scf(tree: Section, mesh: tuple[int, int, int], *, preset: Preset, method: ScfMethod = "auto") -> Decision:
+    """k-points with diagonalisation and Broyden mixing, or OT at Γ (OT cannot work with k-points), or linear scaling.
+
+    Raises
+    ------
+    UsageError
+        If OT or linear scaling is asked for together with k-points.
+    """
     dft = "FORCE_EVAL/DFT"
     eps_scf = str(preset.values["eps_scf"])
+    gamma = mesh == (1, 1, 1)
+    if method in ("ot", "ls") and not gamma:
+        raise UsageError(
+            f"--scf {method} works at Gamma only, but the mesh is {'x'.join(map(str, mesh))}; --kpoints 1,1,1"
+        )
+    if method == "ls":
+        return _fill_linear_scaling(tree)
     _fill_restart(tree, save=bool(preset.values["save_wavefunction"]))
     if find_section(tree, f"{dft}/KPOINTS") or find_section(tree, f"{dft}/SCF/OT"):
         fill(tree, f"{dft}/SCF/EPS_SCF", eps_scf)
         return Decision("SCF", "as the template says", "the template has its own &KPOINTS or &OT")
     fill(tree, f"{dft}/SCF/SCF_GUESS", "ATOMIC")
     fill(tree, f"{dft}/SCF/EPS_SCF", eps_scf)
-    if mesh == (1, 1, 1):
+    reason = "asked for" if method != "auto" else ""
+    if method == "ot" or (method == "auto" and gamma):
         fill(tree, f"{dft}/SCF/MAX_SCF", "25")
         fill(tree, f"{dft}/SCF/OT/MINIMIZER", "DIIS")
         fill(tree, f"{dft}/SCF/OT/PRECONDITIONER", "FULL_SINGLE_INVERSE")
         fill(tree, f"{dft}/SCF/OUTER_SCF/EPS_SCF", eps_scf)
         fill(tree, f"{dft}/SCF/OUTER_SCF/MAX_SCF", "10")
-        return Decision("SCF", "OT", "Gamma only and a gap is expected: orbital transformation is fastest")
-    fill(tree, f"{dft}/KPOINTS/SCHEME", f"MONKHORST-PACK {mesh[0]} {mesh[1]} {mesh[2]}")
-    fill(tree, f"{dft}/KPOINTS/FULL_GRID", "OFF")
+        reason = reason or "Gamma only and a gap is expected: orbital transformation is fastest"
+        return Decision("SCF", "OT, FULL_SINGLE_INVERSE", reason)
+    if not gamma:
+        fill(tree, f"{dft}/KPOINTS/SCHEME", f"MONKHORST-PACK {mesh[0]} {mesh[1]} {mesh[2]}")
+        fill(tree, f"{dft}/KPOINTS/FULL_GRID", "OFF")
     fill(tree, f"{dft}/SCF/MAX_SCF", "100")
     fill(tree, f"{dft}/SCF/DIAGONALIZATION/ALGORITHM", "STANDARD")
     fill(tree, f"{dft}/SCF/MIXING/METHOD", "BROYDEN_MIXING")
     fill(tree, f"{dft}/SCF/MIXING/ALPHA", "0.4")
     fill(tree, f"{dft}/SCF/MIXING/NBROYDEN", "8")
-    return Decision("SCF", "diagonalisation, Broyden mixing", "CP2K has no OT with k-points")
+    return Decision("SCF", "diagonalisation, Broyden mixing", reason or "CP2K has no OT with k-points")
+
+
+def _fill_linear_scaling(tree: Section) -> Decision:
+    """LS_SCF: no orbitals, its EPS_SCF is per electron; slower than OT below some thousand atoms."""
+    place = "FORCE_EVAL/DFT/LS_SCF"
+    fill(tree, "FORCE_EVAL/DFT/QS/LS_SCF", "T")
+    for name, value in (
+        ("MAX_SCF", "60"),
+        ("EPS_SCF", "1.0E-7"),
+        ("EPS_FILTER", "1.0E-7"),
+        ("PURIFICATION_METHOD", "TRS4"),
+        ("S_PRECONDITIONER", "ATOMIC"),
+    ):
+        fill(tree, f"{place}/{name}", value)
+    return Decision("SCF", "linear scaling (LS_SCF)", "asked for; slower than OT below about 5000 atoms, no orbitals")
 
 
 def _fill_restart(tree: Section, *, save: bool) -> None:
@@ -124,21 +147,12 @@ def fill_motion(tree: Section, task: str, *, n_atoms: int, preset: Preset, fixed
     fill(tree, f"{place}/OPTIMIZER", decision.choice)
     fill(tree, f"{place}/MAX_ITER", str(preset.values["max_iterations"]))
     fill(tree, f"{place}/MAX_FORCE", f"{float(preset.values['force_tolerance']):.1E}")
-    if fixed:
-        fill(tree, "MOTION/CONSTRAINT/FIXED_ATOMS/COMPONENTS_TO_FIX", "XYZ")
-        fill(tree, "MOTION/CONSTRAINT/FIXED_ATOMS/LIST", _ranges(fixed))
+    constraint = "MOTION/CONSTRAINT/FIXED_ATOMS"
+    if fixed and not find_section(tree, constraint):
+        set_value(tree, f"{constraint}/COMPONENTS_TO_FIX", "XYZ")
+        for line in list_lines(fixed):
+            set_value(tree, f"{constraint}/LIST", line, add=True)
     return decision
-
-
-def _ranges(indices: Sequence[int]) -> str:
-    """0-based indices as CP2K's 1-based list: 0, 1, 2, 5 → ``1..3 6``."""
-    runs: list[list[int]] = []
-    for index in sorted(set(indices)):
-        if runs and index == runs[-1][1] + 1:
-            runs[-1][1] = index
-        else:
-            runs.append([index, index])
-    return " ".join(f"{a + 1}" if a == b else f"{a + 1}..{b + 1}" for a, b in runs)
 
 
 def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[Kind]) -> None:

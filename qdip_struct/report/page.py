@@ -193,6 +193,7 @@ def energy_rows(group: dict[str, Any]) -> list[dict[str, Any]]:
     mean = group["surface_energy_substrate_mean_of_terminations_mev_per_angstrom2"]
     rows += [("γ substrate, mean of terminations", mean)]
     rows += [("E_ad (work of adhesion)", group["adsorption_energy_mev_per_angstrom2"])]
+    rows += [("E_ad, counterpoise corrected", group["adsorption_energy_counterpoise_mev_per_angstrom2"])]
     rows += [
         (f"γ_int, {item['reference']}", item["value_mev_per_angstrom2"]) for item in group["interface_energy_limits"]
     ]

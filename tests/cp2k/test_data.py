@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from qdip_struct.cp2k.data import data_file, kind_defaults, potential_valence, read_basis_sets, read_potentials
+from qdip_struct.cp2k.data import data_file, potential_valence, read_basis_sets, read_potentials
+from qdip_struct.cp2k.kinds import get_kind_set, list_kind_sets
 from qdip_struct.cp2k.program import Program
+from qdip_struct.errors import UsageError
 
 POTENTIALS = """# comment
 Pb GTH-PBE-q4 GTH-PBE
@@ -44,15 +46,28 @@ def test_reads_names_electrons_and_shells(tmp_path: Path) -> None:
 
 
 @pytest.mark.cp2k
-@pytest.mark.parametrize("element", sorted(kind_defaults()))
-def test_defaults_exist_in_the_installed_files(element: str, cp2k: Program) -> None:
-    basis_file, potential_file = data_file("BASIS_MOLOPT"), data_file("GTH_POTENTIALS")
-    if basis_file is None or potential_file is None:
+@pytest.mark.parametrize("name", [item.name for item in list_kind_sets()])
+def test_names_and_electrons_agree_with_the_installed_files(name: str, cp2k: Program) -> None:
+    kinds = get_kind_set(name)
+    files = [data_file(file) for file in kinds.basis_files]
+    potential_file = data_file(kinds.potential_file)
+    if potential_file is None or None in files:
         pytest.skip("CP2K's data files are not installed")
-    default = kind_defaults()[element]
-    assert any(default.basis in basis.names for basis in read_basis_sets(basis_file)[element])
-    found = [p for p in read_potentials(potential_file)[element] if default.potential in p.names]
-    assert [p.n_valence for p in found] == [default.n_valence]
+    potentials = read_potentials(potential_file)
+    for element, default in kinds.elements.items():
+        found = [
+            b for file in files if file for b in read_basis_sets(file).get(element, ()) if default.basis in b.names
+        ]
+        assert len(found) == 1, (element, default.basis)
+        valence = [p.n_valence for p in potentials[element] if default.potential in p.names]
+        assert valence == [default.n_valence], element
+
+
+def test_set_without_an_element_names_one_that_has_it() -> None:
+    with pytest.raises(UsageError, match="for Na in 'tzvp'; use --basis dzvp or"):
+        get_kind_set("tzvp").of("Na")
+    with pytest.raises(UsageError, match="unknown basis 'qzvp'"):
+        get_kind_set("qzvp")
 
 
 @pytest.mark.cp2k

@@ -1,0 +1,74 @@
+"""Which basis set and pseudopotential an element gets: the sets of ``cp2k_templates/kinds.yaml``.
+
+Usable without any CP2K installed; :mod:`qdip_struct.cp2k.preflight` compares the names with the installed files.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from qdip_struct.errors import UsageError
+from qdip_struct.files import read_text
+from qdip_struct.resources import shipped
+
+DEFAULT_SET = "dzvp"
+
+
+@dataclass(frozen=True)
+class KindDefault:
+    """What an element gets: basis set, potential, valence electrons."""
+
+    element: str
+    basis: str
+    potential: str
+    n_valence: int
+
+
+@dataclass(frozen=True)
+class KindSet:
+    """A family of basis sets with its potentials and the data files of CP2K that hold them."""
+
+    name: str
+    about: str
+    basis_files: tuple[str, ...]
+    potential_file: str
+    elements: Mapping[str, KindDefault]
+
+    def of(self, element: str) -> KindDefault:
+        """The default of one element; :class:`UsageError` when the set has none."""
+        if element not in self.elements:
+            others = [other.name for other in list_kind_sets() if element in other.elements]
+            remedy = f"use --basis {' or '.join(others)}" if others else f"known: {', '.join(self.elements)}"
+            raise UsageError(f"no basis set and potential are set down for {element} in '{self.name}'; {remedy}")
+        return self.elements[element]
+
+
+@cache
+def list_kind_sets() -> tuple[KindSet, ...]:
+    """All sets, in file order."""
+    import yaml
+
+    content = yaml.safe_load(read_text(shipped("cp2k_templates", "kinds.yaml")))
+    return tuple(_kind_set(name, entry, content["valence"]) for name, entry in content["sets"].items())
+
+
+def get_kind_set(name: str) -> KindSet:
+    """The set of that name; :class:`UsageError` lists what there is."""
+    sets = {item.name: item for item in list_kind_sets()}
+    if name not in sets:
+        raise UsageError(f"unknown basis '{name}'; known: {', '.join(sets)}")
+    return sets[name]
+
+
+def _kind_set(name: str, entry: Mapping[str, Any], valence: Mapping[str, int]) -> KindSet:
+    instead = entry.get("instead", {})
+    elements = {}
+    for element, n in _without(valence.items(), entry.get("lacks", ())):
+        basis = str(instead.get(element, entry["basis"])).format(n=n)
+        elements[element] = KindDefault(element, basis, str(entry["potential"]).format(n=n), n)
+    return KindSet(name, entry["about"], tuple(entry["basis_files"]), entry["potential_file"], elements)
+
+
+def _without(items: Iterable[tuple[str, int]], lacking: Iterable[str]) -> list[tuple[str, int]]:
+    return [(element, n) for element, n in items if element not in set(lacking)]

@@ -1,0 +1,119 @@
+"""What a run is asked to print beyond energy and forces: charges, levels, densities, stress.
+
+PDOS is asked per region of the builder; in a k-point run, where CP2K writes none, DOS takes its place.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from qdip_struct.cp2k.decisions import Decision
+from qdip_struct.cp2k.inputfile import Keyword, Section, find_section, get_values, set_value
+from qdip_struct.errors import UsageError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+PRINTABLE = ("stress", "mulliken", "hirshfeld", "pdos", "gap", "density", "hartree", "moments")
+N_EMPTY_STATES = 10
+
+
+def fill_prints(
+    tree: Section, wanted: Sequence[str], *, atoms: "Atoms", kpoints: bool, stride: int = 2
+) -> tuple[list[Decision], tuple[str, ...]]:
+    """Add print sections.
+
+    Parameters
+    ----------
+    tree
+        The input.
+    wanted
+        Words of ``PRINTABLE``.
+    atoms
+        The structure; its array ``region`` makes one PDOS list a region.
+    kpoints
+        Whether the run samples k-points.
+    stride
+        Every how many grid points a cube file has a value, along each direction.
+
+    Returns
+    -------
+    decisions, regions
+        Regions in the order of CP2K's lists (``list1``, ``list2``, ...), empty without PDOS.
+
+    Raises
+    ------
+    UsageError
+        For an unknown word or a stride below 1.
+    """
+    unknown = [word for word in wanted if word not in PRINTABLE]
+    if unknown:
+        raise UsageError(f"cannot print '{unknown[0]}'; known: {', '.join(PRINTABLE)}")
+    if stride < 1:
+        raise UsageError(f"the stride of cube files is a positive whole number, not {stride}")
+    decisions: list[Decision] = []
+    regions: tuple[str, ...] = ()
+    printing = "FORCE_EVAL/DFT/PRINT"
+    for word in dict.fromkeys(wanted):
+        if word == "stress":
+            if not get_values(tree, "FORCE_EVAL/STRESS_TENSOR"):
+                set_value(tree, "FORCE_EVAL/STRESS_TENSOR", "ANALYTICAL")
+            _switch(tree, "FORCE_EVAL/PRINT", "STRESS_TENSOR")
+        elif word in ("mulliken", "hirshfeld", "moments"):
+            _switch(tree, printing, word.upper())
+        elif word in ("density", "hartree"):
+            section = _switch(tree, printing, {"density": "E_DENSITY_CUBE", "hartree": "V_HARTREE_CUBE"}[word])
+            section.entries.append(Keyword("STRIDE", f"{stride} {stride} {stride}"))
+        elif kpoints:
+            _switch(tree, printing, "DOS")
+            reason = "CP2K writes neither PDOS nor gaps in a k-point run"
+            decisions.append(Decision("levels", "DOS", reason))
+        elif word == "gap":
+            section = _switch(tree, printing, "MO_CUBES")
+            section.entries += [Keyword("NHOMO", "1"), Keyword("NLUMO", "1"), Keyword("WRITE_CUBE", "F")]
+        else:
+            regions = _fill_pdos(_switch(tree, printing, "PDOS"), atoms)
+            lists = ", ".join(f"list {number} {region}" for number, region in enumerate(regions, start=1))
+            decisions.append(Decision("PDOS", lists or "per kind", "one list for each region of the builder"))
+    return decisions, regions
+
+
+def _switch(tree: Section, place: str, name: str) -> Section:
+    parent = find_section(tree, place, create=True)
+    assert parent is not None
+    found = parent.sections(name)
+    if found:
+        return found[0]
+    section = Section(name, "ON")
+    parent.entries.append(section)
+    return section
+
+
+def _fill_pdos(section: Section, atoms: "Atoms") -> tuple[str, ...]:
+    if section.entries:
+        return ()
+    section.entries += [Keyword("NLUMO", str(N_EMPTY_STATES)), Keyword("COMPONENTS", "T")]
+    if "region" not in atoms.arrays:
+        return ()
+    labels = [str(label) for label in atoms.arrays["region"]]
+    regions = tuple(sorted(set(labels)))
+    for region in regions:
+        chosen = [index for index, label in enumerate(labels) if label == region]
+        section.entries.append(Section("LDOS", "", [Keyword("LIST", text) for text in list_lines(chosen)]))
+    return regions
+
+
+def list_lines(indices: Sequence[int], *, width: int = 100) -> list[str]:
+    """0-based indices as the values of CP2K ``LIST`` keywords, 1-based ranges: 0, 1, 2, 5 → ``1..3 6``."""
+    runs: list[list[int]] = []
+    for index in sorted(set(indices)):
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    lines = [""]
+    for first, last in runs:
+        word = f"{first + 1}" if first == last else f"{first + 1}..{last + 1}"
+        if len(lines[-1]) + len(word) >= width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return [line for line in lines if line]
