@@ -54,6 +54,11 @@ def _exit_request(segment: Segment, line: bytes, offset: int) -> None:
         _scf_failed(segment, line, offset)
 
 
+@tells(HANDLERS, "total")
+def _total(segment: Segment, line: bytes, offset: int) -> None:
+    segment.pending_total = last_number(line)
+
+
 @tells(HANDLERS, "energy")
 def _energy(segment: Segment, line: bytes, offset: int) -> None:
     found = ENERGY.search(line)
@@ -73,6 +78,7 @@ def _energy(segment: Segment, line: bytes, offset: int) -> None:
         segment.cell,
         segment.pending_gaps,
         segment.pending_offsets,
+        segment.pending_total if method == b"QS" else None,
         before=segment.last,
     )
     segment.energies.append(math.nan if energy is None else energy)
@@ -86,7 +92,7 @@ def _energy(segment: Segment, line: bytes, offset: int) -> None:
         segment.converged = evaluation
     elif verdict is None and not part:
         segment.unknown = evaluation
-    segment.scf, segment.pending_gaps, segment.pending_offsets = None, [], {}
+    segment.scf, segment.pending_total, segment.pending_gaps, segment.pending_offsets = None, None, [], {}
 
 
 def _judge(segment: Segment, method: bytes) -> bool | None:

@@ -10,12 +10,14 @@ import numpy as np
 from qdip_struct import units
 from qdip_struct.cp2k import blocks
 from qdip_struct.cp2k.reader import read_segments
-from qdip_struct.cp2k.run import Failure, Run, Settings, Status, Steps
+from qdip_struct.cp2k.run import Failure, Run, Status, Steps
 from qdip_struct.cp2k.segments import Evaluation, Segment
+from qdip_struct.cp2k.settings import settings_of
 from qdip_struct.errors import DataError
 
 _OPTIMISATIONS = frozenset({"GEO_OPT", "GEOMETRY_OPTIMIZATION", "CELL_OPT"})
 _OUTPUT = "run.out"
+_SAME_HARTREE = 0.01
 
 
 def is_run_folder(path: Path) -> bool:
@@ -114,12 +116,12 @@ def _join(path: Path, segments: Sequence[Segment]) -> Run:
         n_scf_unconverged=int((steps.verdict == 0).sum()),
         geo_converged=(bool(last.optimised) and _scf_converged([last]) is not False) if optimises else None,
         n_geo_steps=next((s.last_step for s in reversed(same) if s.last_step is not None), None),
-        warnings=tuple(_warnings(same) + _strangers(segments, same)),
+        warnings=tuple(_warnings(same) + _strangers(segments, same) + (_doubts(chosen[1]) if chosen else [])),
         wall_time_s=round(sum(w for w in walls if w is not None), 3) if None not in walls else None,
         peak_memory_mib=max(memories) if memories else None,
         n_segments=len(same),
         steps=steps,
-        settings=_settings(header),
+        settings=settings_of(header),
         **_results(*chosen, n_atoms=_n_atoms(same)) if chosen else {"cell": _cell(header.cell)},
     )
 
@@ -135,6 +137,14 @@ def _belongs(segment: Segment, last: Segment) -> bool:
 def _strangers(segments: Sequence[Segment], same: Sequence[Segment]) -> list[str]:
     others = len(segments) - len(same)
     return [f"the output also holds {others} segment(s) of other runs, which are not counted"] if others else []
+
+
+def _doubts(evaluation: Evaluation) -> list[str]:
+    """A converged SCF ends with the energy that is printed; where it does not, something was added, or damaged."""
+    energy, total = evaluation.energy_hartree, evaluation.total_hartree
+    if energy is None or total is None or abs(energy - total) < _SAME_HARTREE:
+        return []
+    return [f"ENERGY| differs from the SCF's last 'Total energy:' by {energy - total:.6f} hartree"]
 
 
 def _verdict(last: Segment, *, run_type: str | None) -> tuple[Status, str]:
@@ -253,47 +263,3 @@ def _warnings(segments: Sequence[Segment]) -> list[str]:
 
 def _cell(vectors: dict[str, tuple[float, ...]]) -> np.ndarray | None:
     return np.array([vectors[axis] for axis in "abc"]) if len(vectors) == 3 else None
-
-
-def _settings(segment: Segment) -> Settings:
-    def number(name: str, factor: float = 1.0) -> float | None:
-        try:
-            return float(segment.facts[name]) * factor
-        except (KeyError, ValueError):
-            return None
-
-    def whole(name: str) -> int | None:
-        value = number(name)
-        return int(value) if value is not None and value.is_integer() else None
-
-    basis: dict[str, str] = {}
-    potential: dict[str, str] = {}
-    if segment.kind_offsets:
-        with segment.path.open("rb") as stream:
-            for offset in segment.kind_offsets:
-                names, potentials = blocks.read_kinds(stream, offset=offset)
-                basis |= names
-                potential |= potentials
-    spin = segment.facts.get("spin")
-    return Settings(
-        functional="+".join(segment.functionals) or None,
-        basis=basis,
-        potential=potential,
-        cutoff_rydberg=number("cutoff", 2.0),
-        rel_cutoff_rydberg=number("rel_cutoff", 2.0),
-        kpoints=segment.kpoints,
-        spin=None if spin is None else ("UKS" if spin == "UKS" else "RKS"),
-        multiplicity=whole("multiplicity"),
-        charge=whole("charge"),
-        dispersion=_dispersion(segment.dispersion),
-        surface_dipole="surface_dipole" in segment.facts,
-    )
-
-
-def _dispersion(lines: Sequence[str]) -> str | None:
-    """The name of the van der Waals correction: its method and its damping, without literature and parameters."""
-    if not lines:
-        return None
-    method = next((line for line in lines if line.startswith(("DFT-D", "DFTD", "rVV10", "LMKLL", "DRSLL"))), lines[0])
-    damping = next((line.split(":")[0] for line in lines if "Damping" in line and "Factor" not in line), None)
-    return f"{method}, {damping}" if damping else method

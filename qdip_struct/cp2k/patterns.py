@@ -55,6 +55,7 @@ LINES: dict[str, tuple[bytes, ...]] = {
     ),
     "walltime": (rb"\*\*\* .*?run terminated - exceeded requested execution time",),
     "exit_request": (rb"\*\*\* .*?run terminated (?:by|because)",),
+    "total": (rb"Total energy:",),
     "energy": (rb"ENERGY\| Total FORCE_EVAL",),
     "forces": (
         rb"ATOMIC FORCES in",

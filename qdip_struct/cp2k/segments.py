@@ -14,7 +14,10 @@ from pathlib import Path
 
 @dataclass(slots=True)
 class Evaluation:
-    """One ``ENERGY|`` line (hartree, ``None`` when damaged) and what belongs to it: cell (Å), gaps (eV), blocks."""
+    """One ``ENERGY|`` line (hartree, ``None`` when damaged) and what belongs to it: cell (Å), gaps (eV), blocks.
+
+    ``total_hartree`` is the ``Total energy:`` that the SCF itself ended with.
+    """
 
     number: int
     energy_hartree: float | None
@@ -22,6 +25,7 @@ class Evaluation:
     cell: dict[str, tuple[float, ...]]
     gaps: list[float]
     offsets: dict[str, int]
+    total_hartree: float | None = None
     max_gradient: float | None = None
     before: "Evaluation | None" = None
 
@@ -63,6 +67,7 @@ class Segment:
     warnings: dict[bytes, list[int]] = field(default_factory=dict)
     memory_mib: float | None = None
     wall_time_s: float | None = None
+    pending_total: float | None = None
     pending_gaps: list[float] = field(default_factory=list)
     pending_offsets: dict[str, int] = field(default_factory=dict)
     part: bool | None = None

@@ -321,6 +321,12 @@ def test_a_damaged_energy_is_no_energy(value: bytes, tmp_path: Path) -> None:
     assert run.last_printed_energy_ev is None
 
 
+def test_an_energy_that_contradicts_its_scf_is_told(tmp_path: Path) -> None:
+    text = re.sub(rb"(energy \[a\.u\.\]: +)-1\.1", rb"\g<1>-1.7", text_of("energy"))
+    assert any("differs from the SCF" in warning for warning in read_run(write(tmp_path, text)).warnings)
+    assert not any("differs" in warning for name in STATUS for warning in read_run(RUNS / name).warnings)
+
+
 def test_a_damaged_force_row_gives_no_forces(tmp_path: Path) -> None:
     text = text_of("energy")
     assert read_run(write(tmp_path, text.replace(b"      2      1      H ", b"      2      1      ? "))).forces is None
