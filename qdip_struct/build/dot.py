@@ -108,7 +108,7 @@ def cut(
     crystal = core.crystal
     if center == "auto":
         kinds = _auto_centers(crystal, shape=shape)
-        tried = [cut(core, shape=shape, center=c, termination=termination, shell=shell, seed=seed) for c in kinds]
+        tried = _each(core, kinds=kinds, shape=shape, termination=termination, shell=shell, seed=seed)
         return min(tried, key=lambda dot: _misfit(dot, shape=shape))
     if termination not in TERMINATIONS:
         raise UsageError(f"unknown termination '{termination}'; known: {', '.join(TERMINATIONS)}")
@@ -126,8 +126,8 @@ def cut(
 
     within_core = taken(0.0)
     within = taken(thickness) if thickness else within_core
-    if not within.any():
-        raise UsageError(f"a {shape.name} of this size holds no site of {crystal.name}; give a larger one")
+    if not within_core.any():
+        raise UsageError(f"no site of {crystal.name} lies inside this {shape.name}; give a larger one")
     chosen = np.flatnonzero(within)
     chosen = chosen[np.lexsort(np.round(sites.positions[chosen], 4).T)]
     picked = occupy(sites.take(chosen), fractions=core.fractions, seed=seed)
@@ -144,6 +144,18 @@ def _auto_centers(crystal: Crystal, *, shape: Shape) -> tuple[Center, ...]:
     if shape.name == "cuboid":
         return ("metal", "a-site", "anion", "anion-y", "anion-z", "metal-yz", "metal-xz", "metal-xy")
     return ("metal", "a-site")
+
+
+def _each(core: Material, *, kinds: Sequence[Center], **wish: Any) -> list[DotSites]:
+    """The cuts about each kind of centre that hold a site; refused when none does."""
+    found: list[DotSites] = []
+    for number, kind in enumerate(kinds):
+        try:
+            found.append(cut(core, center=kind, **wish))
+        except UsageError:
+            if number == len(kinds) - 1 and not found:
+                raise
+    return found
 
 
 def _misfit(dot: DotSites, *, shape: Shape) -> tuple[bool, float]:

@@ -17,6 +17,7 @@ from qdip_struct.build.material import Material
 from qdip_struct.build.molecules import Orientation
 from qdip_struct.build.neighbours import nearest
 from qdip_struct.build.neutrality import Neutral, Rule, neutralise
+from qdip_struct.build.orientation import permutes_axes
 from qdip_struct.build.parent import TERMINATIONS, Termination, on_parent_lattice
 from qdip_struct.build.regions import INTERFACE_DEPTH, formal_charge_of, formal_charges, mark_interface, report
 from qdip_struct.build.shapes import Shape, make_shape
@@ -84,14 +85,15 @@ def embed_dot(
     lattice
         (Pseudo-)cubic lattice constant of the matrix in Å; default its own.
     dot_lattice
-        Lattice constant of the dot in Å; default that of the matrix when coherent, else the dot's own.
+        Lattice constant of the dot in Å; default that of the matrix when both lie on one parent lattice and the
+        rotation (0°, 90° about ⟨100⟩, ...) carries it onto itself, else the dot's own.
     rotate
         Rotation (3, 3) of the dot, from the orientation in which its axes lie along the matrix's parent lattice;
         with ``absolute`` from the box axes.
     mode
         ``coherent``: one parent lattice. ``insert``: the dot keeps its own lattice and orientation, and the cavity
-        grows until no pair is too close (:mod:`qdip_struct.build.contacts`). ``auto``: coherent where possible and no
-        rotation or dot lattice is asked for.
+        grows until no pair is too close (:mod:`qdip_struct.build.contacts`). ``auto``: coherent where possible, and
+        insert where a rotation or a dot lattice is asked for.
     center, termination
         See :data:`qdip_struct.build.parent.CENTERS` and :data:`~qdip_struct.build.parent.TERMINATIONS`; default
         ``BX2`` for rock salt on a matrix of metal corners, ``site`` for other crystals.
@@ -132,7 +134,8 @@ def embed_dot(
     else:
         core = _material(dot)
         assert isinstance(core, Material)
-        if coherent or dot_lattice is not None:
+        shared = host.on_parent and on_parent_lattice(core.crystal) and permutes_axes(turn)
+        if dot_lattice is not None or (shared and mode != "insert"):
             core = core.at(lattice=host.lattice if dot_lattice is None else dot_lattice)
         natural: Termination = "BX2" if _takes_bx2(core, host=host) else "site"
         sites = cut(core, shape=body, center=center, termination=termination or natural, shell=shell, seed=seed)

@@ -3,10 +3,10 @@
 The rule ``swap``: a negative structure turns that many anions of the dot's border into the matrix's anion (the halide
 passivation of a ligand exchange), those with the fewest metal neighbours first (Pauling's electrostatic valence rule,
 J. Am. Chem. Soc. 51, 1010 (1929), doi:10.1021/ja01379a006); a positive one turns anions of the matrix's border into
-the dot's anion, those with the most metal neighbours of the dot first. The rule ``vacancy`` removes the matrix's
-anions (negative) or A cations, whole molecules (positive) at the border instead; it also corrects what is left when
-there are too few anions to swap. Equal sites are taken so that the
-facets share them evenly and they lie far from each other; what is still equal is decided by the seed.
+the dot's anion, those with the most metal neighbours of the dot first. The rule ``vacancy`` removes anions of the
+matrix's border (negative) or its cations of least charge, in a perovskite the A cations, whole molecules (positive);
+it also corrects what is left when there are too few anions to swap. Of equal sites as many of the cube's symmetries
+survive as the count allows, and facets share them evenly; what is still equal is decided by the seed.
 """
 
 from typing import Any, Literal
@@ -174,22 +174,24 @@ def _correct(
     if not rest:
         return changes, []
     untouched = np.setdiff1d(there, picked)
-    pool = untouched[charge[untouched] == -sign]
+    opposite = untouched[np.sign(charge[untouched]) == -sign]
+    unit = int(np.abs(charge[opposite]).min(initial=99))
+    pool = opposite[np.abs(charge[opposite]) == unit]
     distance, _ = nearest(positions[pool], targets=positions[here], cell=cell, pbc=pbc, cutoff=2 * BORDER)
     pool, distance = pool[np.isfinite(distance)], distance[np.isfinite(distance)]
-    if len(pool) < rest:
-        kind = "anions" if sign > 0 else "A cations"
+    if len(pool) * unit < rest or rest % unit:
         raise UsageError(
-            f"the structure has a formal charge of {-sign * needed:+d} e and only {len(pool)} single-charged {kind} "
-            f"within {2 * BORDER:g} Å of the dot to remove; another size, centre or termination, or --neutral report, "
-            "will do"
+            f"the structure has a formal charge of {-sign * needed:+d} e and the matrix {len(pool)} ions of "
+            f"{-sign * unit:+d} e within {2 * BORDER:g} Å of the dot to remove, which cannot balance it; another size, "
+            "centre or termination, or --neutral report, will do"
         )
-    gone = pool[pick(centred[pool], ranks=np.round(distance, 2), facets=facets, count=rest, rng=rng)]
+    ranks = np.round(distance, 2)
+    gone = pool[pick(centred[pool], ranks=ranks, facets=facets, count=rest // unit, rng=rng)]
     removed: list[int] = []
     for index in gone:
         whole = [int(index)] if molecule[index] < 0 else np.flatnonzero(molecule == molecule[index]).tolist()
         removed += whole
-        changes.append(_change("remove", atoms, index=index, to=None, charge=sign, number=number,
+        changes.append(_change("remove", atoms, index=index, to=None, charge=sign * unit, number=number,
                                reason="border ion nearest to the dot leaves"))  # fmt: skip
     return changes, removed
 

@@ -121,7 +121,8 @@ def parse_rotation(text: str, *, dot: Crystal | None, matrix: Crystal | None) ->
 
 
 def parse_indices(text: str) -> tuple[int, int, int]:
-    """Three integers from ``111``, ``1-10``, ``1 -1 0`` or ``1,-1,0``, else :class:`UsageError`."""
+    """Three integers from ``111``, ``1-10``, ``1 -1 0``, ``1,-1,0``, with or without brackets; x, y, z are axes too."""
+    text = {"x": "100", "y": "010", "z": "001"}.get(text.strip(), text.strip("()[]{}<> "))
     compact = re.fullmatch(r"\s*(-?\d)(-?\d)(-?\d)\s*", text)
     spaced = re.fullmatch(r"\s*(-?\d+)[\s,]+(-?\d+)[\s,]+(-?\d+)\s*", text)
     match = compact or spaced

@@ -18,6 +18,7 @@ from qdip_struct.cli.console import emit
 from qdip_struct.cli.dot_options import (
     add_dot_options,
     add_file_options,
+    numbers,
     parameters_of,
     shape_of,
     shell_of,
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--orientation", default="antiparallel", help="of molecules: antiparallel, parallel, random")
     add_dot_options(parser)
     group = parser.add_argument_group("how it is put in")
-    group.add_argument("--dot-lattice", type=float, metavar="A", help="lattice constant of the dot, Å: cut and insert")
+    group.add_argument("--dot-lattice", metavar="A", help="lattice constant of the dot, Å, or 'own'")
     group.add_argument(
         "--rotate", metavar="HOW", help="AXIS,DEG (001,45), euler:F1,F,F2, or (hkl)[uvw]||(hkl)[uvw]: cut and insert"
     )
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         shape=_sized(args, dot=dot, shell=shell),
         cells=whole_numbers(args.cells, what="--cells"),
         lattice=args.lattice,
-        dot_lattice=args.dot_lattice,
+        dot_lattice=_dot_lattice(args.dot_lattice, dot=dot),
         rotate=turn,
         absolute=absolute,
         mode=args.mode,
@@ -116,6 +117,16 @@ def _rotation(text: str | None, *, dot: "Material | Atoms", matrix: "Material | 
         return None, False
     crystals = [body.crystal if isinstance(body, Material) else None for body in (dot, matrix)]
     return parse_rotation(text, dot=crystals[0], matrix=crystals[1])
+
+
+def _dot_lattice(text: str | None, *, dot: "Material | Atoms") -> float | None:
+    from qdip_struct.build.material import Material
+
+    if text is None:
+        return None
+    if not isinstance(dot, Material):
+        raise UsageError("a dot from a file has its lattice; leave --dot-lattice out")
+    return dot.crystal.a_angstrom if text == "own" else numbers(text, what="--dot-lattice", count=1)[0]
 
 
 def _sized(args: argparse.Namespace, *, dot: "Material | Atoms", shell: "Shell | None") -> "Shape":

@@ -139,9 +139,8 @@ def test_cuboid_of_whole_parent_cells_needs_no_change(n: int) -> None:
 def test_rotating_onto_itself_equals_the_coherent_build(shape: str, axis: tuple, degrees: float, neutral: str) -> None:
     coherent = embed_dot(lead_sulphide(), iodide(), shape=shape, diameter=26.0, neutral=neutral)
     turned = embed_dot(
-        lead_sulphide(), iodide(), shape=shape, diameter=26.0, neutral=neutral, dot_lattice=LATTICE,
-        rotate=about(axis, degrees=degrees),
-    )  # fmt: skip
+        lead_sulphide(), iodide(), shape=shape, diameter=26.0, neutral=neutral, rotate=about(axis, degrees=degrees)
+    )
     assert coherent.report["mode"] == "coherent"
     assert turned.report["mode"] == "insert"
     if neutral == "off":
@@ -281,7 +280,7 @@ def test_any_dot_in_any_matrix_is_neutral_and_whole(
         ({"diameter": -3.0}, "above zero"),
         ({"diameter": float("nan")}, "above zero"),
         ({"diameter": 60.0}, "make the dot smaller"),
-        ({"diameter": 1.0, "center": "void"}, "holds no site"),
+        ({"diameter": 1.0, "center": "void"}, "no site of"),
         ({"cells": (8, 8)}, "three whole numbers"),
         ({"cells": (8, 8.5, 8)}, "three whole numbers"),
         ({"cells": (8, 0, 8)}, "three whole numbers"),

@@ -52,7 +52,15 @@ def test_parent_axes_of_the_tetragonal_cell_lie_along_its_diagonals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "indices"), [("111", (1, 1, 1)), ("1-10", (1, -1, 0)), ("1 -1 0", (1, -1, 0)), ("2,0,-10", (2, 0, -10))]
+    ("text", "indices"),
+    [
+        ("111", (1, 1, 1)),
+        ("1-10", (1, -1, 0)),
+        ("1 -1 0", (1, -1, 0)),
+        ("2,0,-10", (2, 0, -10)),
+        ("[1-11]", (1, -1, 1)),
+        ("z", (0, 0, 1)),
+    ],
 )
 def test_indices(text: str, indices: tuple[int, int, int]) -> None:
     assert parse_indices(text) == indices

@@ -38,7 +38,7 @@ def test_families_of_a_cubic_crystal(hkl: tuple[int, int, int], count: int) -> N
     assert len(family(hkl)) == count
 
 
-def test_wulff_with_dear_111_is_a_cube_and_with_dear_100_an_octahedron() -> None:
+def test_wulff_with_costly_111_is_a_cube_and_with_costly_100_an_octahedron() -> None:
     cube = polyhedron("wulff", energies={(1, 0, 0): 1.0, (1, 1, 1): 5.0}, volume=1000.0)
     assert np.allclose(np.abs(cube.corners), 5.0)
     octahedron = polyhedron("wulff", energies={(1, 0, 0): 5.0, (1, 1, 1): 1.0}, volume=1000.0)
