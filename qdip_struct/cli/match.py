@@ -29,6 +29,7 @@ from qdip_struct.matching.nets import (
     pseudocubic_plane,
     surface_net,
 )
+from qdip_struct.matching.orientations import orientations
 from qdip_struct.materials.crystals import DEFAULT_DATASET, Crystal, get_crystal, scaled, with_edges
 from qdip_struct.materials.properties import lattice_at
 from qdip_struct.materials.structure_files import looks_like_file, read_crystal
@@ -51,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--symmetric", action="store_true", help="limit |ln stretch| and the larger area: same list when swapped"
     )
     parser.add_argument("--pareto", action="store_true", help="only matches that none beats in both area and strain")
+    parser.add_argument(
+        "--orientations", action="store_true", help="also every distinct twist of film against substrate, per match"
+    )
     parser.add_argument("--dataset", default=DEFAULT_DATASET, metavar="NAME", help=f"data set ({DEFAULT_DATASET})")
     parser.add_argument("--temperature", type=float, metavar="K", help="bring both lattices to K kelvin")
     parser.add_argument(
@@ -80,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     warm = [c.temperature_kelvin for c in (film, substrate) if c.temperature_kelvin is not None]
     if len(warm) == 2 and abs(warm[0] - warm[1]) > 50.0:
         note(f"the lattices are at {warm[0]:g} and {warm[1]:g} K; --temperature brings both to one temperature")
-    document = {
+    document: dict[str, Any] = {
         "film": _side(film, film_plane, film_net),
         "substrate": _side(substrate, substrate_plane, substrate_net),
         "limits": {
@@ -91,6 +95,16 @@ def run(args: argparse.Namespace) -> int:
         },
         "matches": [_entry(match, film, film_net, substrate, substrate_net) for match in matches],
     }
+    if args.orientations:
+        for entry, match in zip(document["matches"], matches, strict=True):
+            entry["orientations"] = [
+                {
+                    "twist_degree": o.twist_degree,
+                    "mirrored": o.match.mirrored,
+                    "substrate_matrix": o.match.substrate_matrix,
+                }
+                for o in orientations(match, film=film_net, substrate=substrate_net)
+            ]
     answer(args, document, text=_text(document))
     return 0
 
@@ -190,11 +204,13 @@ def _text(document: dict[str, Any]) -> str:
             _along(m["film_uvw"]),
             _along(m["substrate_uvw"]),
             "" if m["primitive"] else "supercell",
+            " ".join(f"{o['twist_degree']:.2f}" for o in m.get("orientations", ())),
         )
         for m in document["matches"]
     ]
+    twists = "twists °" if "orientations" in document["matches"][0] else ""
     header = ("area Å²", "film Å²", "film strain", "angle °", "film cell", "substrate cell", "film [uvw]",
-              "substrate [uvw]", "")  # fmt: skip
+              "substrate [uvw]", "", twists)  # fmt: skip
     return "\n".join([*lines, f"{len(rows)} distinct matches", "", table(header, rows)])
 
 

@@ -39,6 +39,15 @@ def test_swapping_with_symmetric_limits(qdip_json):
     assert one == other
 
 
+def test_orientations(qdip, qdip_json):
+    words = ("match", "PbS", "100", "CsPbI3", "100", "--orientations")
+    _, document = qdip_json(*words)
+    assert all(len(m["orientations"]) >= 1 for m in document["matches"])
+    assert document["matches"][0]["orientations"][0]["twist_degree"] == pytest.approx(0.0, abs=1e-6)
+    _, out, _ = qdip(*words)
+    assert "twists" in out
+
+
 def test_pareto_and_no_match(qdip, qdip_json):
     _, document = qdip_json("match", "PbS", "100", "CsPbI3", "100", "--max-area", "1600", "--pareto")
     strains = [m["strain_max"] for m in document["matches"]]
