@@ -41,7 +41,13 @@ class CommonCell:
 
 
 def common_cells(
-    film: SurfaceCell, substrate: SurfaceCell, *, max_area: float, max_strain: float, match: int | None = None
+    film: SurfaceCell,
+    substrate: SurfaceCell,
+    *,
+    max_area: float,
+    max_strain: float,
+    max_angle: float = 1.0,
+    match: int | None = None,
 ) -> CommonCell:
     """One common cell of two surface cells.
 
@@ -49,8 +55,8 @@ def common_cells(
     ----------
     film, substrate
         Surface cells.
-    max_area, max_strain
-        Limits of the search, Å² and a fraction.
+    max_area, max_strain, max_angle
+        Limits of the search: Å², a fraction, degree.
     match
         Number in the list sorted by area, then strain. ``None``: of the cells of the smallest area the one in which the
         cation nets of both crystals share most sites (cube on cube where there is a common parent lattice), then the
@@ -65,7 +71,7 @@ def common_cells(
     substrate_net, substrate_change = _net(substrate)
     check_positive(max_area, what="the largest common area", unit="Å²")
     room = max_area >= substrate_net.area * (1.0 - 1e-9) and max_area >= film_net.area * (1.0 - max_strain) ** 2
-    found = _matches(film_net, substrate_net, float(max_area), float(max_strain)) if room else ()
+    found = _matches(film_net, substrate_net, float(max_area), float(max_strain), float(max_angle)) if room else ()
     if not found or not 0 <= (match or 0) < len(found):
         raise UsageError(
             f"{film.sites.name} and {substrate.sites.name} have {len(found)} common cells up to {max_area:g} Å² and a "
@@ -120,8 +126,8 @@ def _cation_vectors(surface: SurfaceCell, matrix: Array) -> Array:
 
 
 @lru_cache(maxsize=256)
-def _matches(film: Net, substrate: Net, max_area: float, max_strain: float) -> tuple[Match, ...]:
-    return find_matches(film, substrate=substrate, max_area=max_area, max_strain=max_strain, max_angle=10.0)
+def _matches(film: Net, substrate: Net, max_area: float, max_strain: float, max_angle: float) -> tuple[Match, ...]:
+    return find_matches(film, substrate=substrate, max_area=max_area, max_strain=max_strain, max_angle=max_angle)
 
 
 def _net(surface: SurfaceCell) -> tuple[Net, Array]:

@@ -13,15 +13,16 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from qdip_struct.build.block import cut, wrapped
-from qdip_struct.build.cells import SiteCell, sites_of, to_atoms
+from qdip_struct.build.block import wrapped
+from qdip_struct.build.cells import SiteCell, to_atoms
+from qdip_struct.build.companions import companions, in_cell
 from qdip_struct.build.joint import Joint, StrainOn, join
 from qdip_struct.build.molecules import Orientation
 from qdip_struct.build.regions import report as structure_report
 from qdip_struct.build.registry import film_position, touching_gap
-from qdip_struct.build.slab import Material, check_vacuum, face_facts, in_cell
+from qdip_struct.build.slab import Material, check_vacuum, face_facts
 from qdip_struct.build.stiffness import Normal
-from qdip_struct.build.stoichiometry import excess, formula_units, ions_of, ions_of_sites, reservoir_of
+from qdip_struct.build.stoichiometry import excess, formula_units, ions_of
 from qdip_struct.build.surface import LAYER_TOLERANCE_ANGSTROM
 from qdip_struct.errors import UsageError
 from qdip_struct.matching.nets import Plane, plane_text
@@ -98,6 +99,7 @@ def build_interface(
     seed: int = 0,
     max_area: float = 400.0,
     max_strain: float = 0.10,
+    max_angle: float = 1.0,
     layer_tolerance: float = LAYER_TOLERANCE_ANGSTROM,
 ) -> InterfaceCells:
     """Build a film on a substrate and the cells that belong to it.
@@ -126,11 +128,12 @@ def build_interface(
     vacuum
         Empty length along z in the common cell, Å; not used by a sandwich.
     kind
-        ``slab``: vacuum above and below, one interface. ``sandwich``: no vacuum, two interfaces; the cell is sheared
-        where that gives the second one the same registry.
+        ``slab``: vacuum above and below, one interface. ``sandwich``: no vacuum, two interfaces (its role is
+        ``sandwich``, its work of adhesion is per 2A); the cell is sheared where that gives the second one the same
+        registry.
     match
         Number in the list of common cells of :func:`qdip_struct.matching.coincidence.find_matches` within
-        ``max_area`` (Å²) and ``max_strain``, sorted by area, then strain. Default: see
+        ``max_area`` (Å²), ``max_strain`` and ``max_angle`` (degree), sorted by area, then strain. Default: see
         :func:`qdip_struct.build.common_cell.common_cells`.
     repeat
         Lateral repeat of that common cell.
@@ -154,7 +157,8 @@ def build_interface(
         film, substrate, film_plane=film_plane, substrate_plane=substrate_plane, film_layers=film_layers,
         substrate_layers=substrate_layers, termination=termination, film_termination=film_termination,
         strain_on=strain_on, normal=normal, match=match, repeat=repeat, lateral=lateral, contact=contact, a_site=a_site,
-        orientation=orientation, seed=seed, max_area=max_area, max_strain=max_strain, layer_tolerance=layer_tolerance,
+        orientation=orientation, seed=seed, max_area=max_area, max_strain=max_strain, max_angle=max_angle,
+        layer_tolerance=layer_tolerance,
     )  # fmt: skip
     return place(joint, registry=registry, gap=gap, vacuum=vacuum, kind=kind)
 
@@ -215,7 +219,11 @@ def place(
     cells["film_bulk"] = to_atoms(joint.blocks["film"].sites, region="film")
     cells["substrate_bulk"] = to_atoms(joint.blocks["substrate"].sites, region="substrate")
     cells["film_bulk_free"] = to_atoms(joint.free_blocks["film"].sites, region="film")
-    others = _others(joint, cell)
+    block, count = joint.blocks["substrate"], int(joint.substrate_layer.max()) + 1
+    dataset = joint.facts["dataset"]["substrate"]
+    others = companions(joint.substrate, block, top=joint.tops["substrate"], count=count, cell=cell, dataset=dataset)
+    if max(map(abs, joint.facts["strain_substrate"])) > 1e-9:
+        others["substrate_bulk_free"] = to_atoms(joint.free_blocks["substrate"].sites, region="substrate")
     reservoir = others.get("reservoir")
     name = registry if isinstance(registry, str) else f"{registry[0]:g},{registry[1]:g}"
     facts = joint.facts
@@ -235,9 +243,12 @@ def place(
         "dipole_direction": "z",
         "reservoir": None if reservoir is None else str(reservoir.get_array("phase")[0]),
     }
-    reports = {role: _report(role, atoms, common, joint) for role, atoms in {**cells, **others}.items()}
+    reports = {}
     for role, atoms in {**cells, **others}.items():
-        atoms.info = {"role": role, "group": group}
+        # Two interfaces in one cell: a role of its own, so that nobody takes its energy for that of one interface.
+        named = "sandwich" if role == "interface" and kind == "sandwich" else role
+        reports[role] = {**_report(role, atoms, common, joint), "role": named}
+        atoms.info = {"role": named, "group": group}
     strain = {"film": tuple(facts["strain_film"]), "substrate": tuple(facts["strain_substrate"])}
     return InterfaceCells(
         **cells, area_angstrom2=facts["area_angstrom2"], strain=strain, report=common, reports=reports, others=others
@@ -301,27 +312,6 @@ def _closing_vector(
     used = _touching(image, start, lateral=lateral) if gap is None else gap
     height = planes[1] + used - planes[0]
     return np.array([-shift[0], -shift[1], height]) + 0.0
-
-
-def _others(joint: Joint, cell: Array) -> dict[str, Atoms]:
-    found: dict[str, Atoms] = {}
-    if max(map(abs, joint.facts["strain_substrate"])) > 1e-9:
-        found["substrate_bulk_free"] = to_atoms(joint.free_blocks["substrate"].sites, region="substrate")
-    if not excess(ions_of_sites(joint.substrate), bulk=joint.blocks["substrate"].sites):
-        return found
-    block, top = joint.blocks["substrate"], joint.tops["substrate"]
-    layers = block.surface.layers
-    if len({layer.kind for layer in layers}) == 2:
-        other = next(k for k in range(top + 1, top + len(layers)) if layers[k % len(layers)].kind != layers[top].kind)
-        count = int(joint.substrate_layer.max()) + 1
-        sites, _ = cut(block, bottom=other - count + 1, count=count)
-        atoms = to_atoms(sites, region="substrate")
-        middle = 0.5 * (cell[2, 2] - np.ptp(atoms.positions[:, 2])) - atoms.positions[:, 2].min()
-        found["substrate_other"] = in_cell(atoms, cell, lift=middle)
-    reservoir = reservoir_of(block.sites, dataset=joint.facts["dataset"]["substrate"])
-    if reservoir is not None:
-        found["reservoir"] = to_atoms(sites_of(reservoir), region="substrate")
-    return found
 
 
 def _report(role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint) -> dict[str, Any]:

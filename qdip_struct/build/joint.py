@@ -91,6 +91,7 @@ def join(
     seed: int = 0,
     max_area: float = 400.0,
     max_strain: float = 0.10,
+    max_angle: float = 1.0,
     layer_tolerance: float = LAYER_TOLERANCE_ANGSTROM,
 ) -> Joint:
     """Bring two crystals into one lateral cell and cut both slabs.
@@ -111,7 +112,12 @@ def join(
         "substrate": termination_named(surfaces["substrate"], termination),
     }
     common = common_cells(
-        surfaces["film"], surfaces["substrate"], max_area=max_area, max_strain=max_strain, match=match
+        surfaces["film"],
+        surfaces["substrate"],
+        max_area=max_area,
+        max_strain=max_strain,
+        max_angle=max_angle,
+        match=match,
     )
     film_matrix = common.film
     if common.found.mirrored:

@@ -6,7 +6,7 @@ Lengths in Å, charges in e.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from qdip_struct.build.alloy import Alloy, Decoration, blocks_for, decorate
 from qdip_struct.build.block import Block, bulk_block, cut
 from qdip_struct.build.cells import SiteCell, oriented, sites_of, to_atoms, with_a_site
+from qdip_struct.build.companions import companions, in_cell
 from qdip_struct.build.molecules import Orientation
 from qdip_struct.build.regions import FORMAL_CHARGES
 from qdip_struct.build.regions import report as structure_report
-from qdip_struct.build.stoichiometry import excess, formula_units, ions_of_sites
+from qdip_struct.build.stoichiometry import excess, formula_units, ions_of, ions_of_sites
 from qdip_struct.build.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, surface_cell
 from qdip_struct.errors import UsageError
 from qdip_struct.matching.nets import Plane, plane_text
@@ -41,14 +42,21 @@ class SlabCells:
         Atoms; the bulk has the lateral cell of the slab.
     report
         Entries of the slab's sidecar.
-    bulk_report
-        Entries of the bulk's sidecar.
+    reports
+        Report of each role, as written to its sidecar.
+    others
+        Companions of a non-stoichiometric slab, see :mod:`qdip_struct.build.companions`.
     """
 
     slab: Atoms
     bulk: Atoms
     report: Mapping[str, Any]
-    bulk_report: Mapping[str, Any]
+    reports: Mapping[str, Mapping[str, Any]]
+    others: Mapping[str, Atoms] = field(default_factory=dict)
+
+    def cells(self) -> dict[str, Atoms]:
+        """Every cell by its role: the slab is ``substrate``, its bulk ``substrate_bulk``."""
+        return {"substrate": self.slab, "substrate_bulk": self.bulk, **self.others}
 
 
 def terminations(surface: SurfaceCell) -> tuple[int, ...]:
@@ -194,32 +202,41 @@ def build_slab(
     sites, layer = cut(block, bottom=top - count + 1, count=count)
     facts = face_facts(sites, layer, block, top=top)
     check_faces(faces, facts, surface)
-    atoms = to_atoms(sites, region="matrix")
+    atoms = to_atoms(sites, region="substrate")
     thickness = float(np.ptp(atoms.positions[:, 2]))
     cell = np.zeros((3, 3))
     cell[:2, :2], cell[2, 2] = block.lateral, thickness + vacuum
-    slab = in_cell(atoms, cell, lift=0.5 * vacuum - atoms.positions[:, 2].min())
-    bulk = to_atoms(block.sites, region="matrix")
-    random = orientation == "random" or bool(decorations)
+    crystal = material.parent if isinstance(material, Alloy) else material
+    dataset = crystal.dataset if isinstance(crystal, Crystal) else None
+    others = companions(sites, block, top=top, count=count, cell=cell, dataset=dataset)
+    slab, bulk = in_cell(atoms, cell), to_atoms(block.sites, region="substrate")
     common = {
         "group": f"{surface.sites.name}{plane_text(surface.plane)}x{count}_{surface.layers[top].name}",
         "material": surface.sites.name,
+        "dataset": dataset,
         "plane": list(surface.plane),
         "uvw": (block.matrix @ surface.uvw[:2]).round(6).tolist(),
         "area_angstrom2": block.area,
+        "layers": count,
+        "vacuum_angstrom": vacuum,
+        "dipole_direction": "z",
         "a_site": a_site,
+        "orientation": orientation,
         "alloy": [decoration_entry(d) for d in decorations],
+        "reservoir": str(others["reservoir"].get_array("phase")[0]) if "reservoir" in others else None,
     }
-    report = structure_report(
-        slab, seed=seed if random else None, role="slab", **common, layers=count, vacuum_angstrom=vacuum,
-        thickness_angstrom=thickness, dipole_direction="z", **facts,
-    )  # fmt: skip
-    bulk_report = structure_report(
-        bulk, seed=seed if random else None, role="slab_bulk", **common,
-        n_formula_units=formula_units(ions_of_sites(block.sites), bulk=block.sites),
-    )  # fmt: skip
-    slab.info, bulk.info = {"role": "slab", "group": common["group"]}, {"role": "slab_bulk", "group": common["group"]}
-    return SlabCells(slab=slab, bulk=bulk, report=report, bulk_report=bulk_report)
+    cells = {"substrate": slab, "substrate_bulk": bulk, **others}
+    used_seed = seed if orientation == "random" or decorations else None
+    reports = {}
+    for role, entry in cells.items():
+        entry.info = {"role": role, "group": common["group"]}
+        more: dict[str, Any] = (
+            {"n_formula_units": formula_units(ions_of(entry), bulk=block.sites)} if role != "reservoir" else {}
+        )
+        if role == "substrate":
+            more = {**facts, "thickness_angstrom": thickness}
+        reports[role] = structure_report(entry, seed=used_seed, role=role, **common, **more)
+    return SlabCells(slab=slab, bulk=bulk, report=reports["substrate"], reports=reports, others=others)
 
 
 def face_facts(sites: SiteCell, layer: Array, block: Block, *, top: int) -> dict[str, Any]:
@@ -279,15 +296,6 @@ def decoration_entry(decoration: Decoration) -> dict[str, Any]:
         "n_sites": decoration.n_sites,
         "correlation_error": decoration.correlation_error,
     }
-
-
-def in_cell(atoms: Atoms, cell: Array, *, lift: float) -> Atoms:
-    """A copy in ``cell``, raised by ``lift`` (Å) along z, periodic in three directions."""
-    copy = atoms.copy()
-    copy.positions[:, 2] += lift
-    copy.set_cell(cell)
-    copy.set_pbc(True)
-    return copy
 
 
 def check_layers(count: int, *, what: str) -> None:

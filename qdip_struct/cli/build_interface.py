@@ -47,9 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--registry", default="continuation", metavar="NAME", help="name, two fractions, or scan (continuation)")
     add("--scan-divisions", type=int, default=4, metavar="N", help="grid steps along the cation square of a scan (4)")
     add("--gap", metavar="A[,A...]", help="contact layer to contact layer, Å; several for a scan (the ions touch)")
-    add("--match", type=int, metavar="N", help="number in the list of 'qdip match' (cube on cube in the smallest cell)")
+    add("--match", type=int, metavar="N", help="number in the list of 'qdip match' at these limits (cube on cube)")
     add("--max-area", type=float, default=400.0, metavar="A2", help="largest common cell, Å² (400)")
     add("--max-strain", type=float, default=0.10, metavar="F", help="largest principal strain, fraction (0.10)")
+    add("--max-angle", type=float, default=1.0, metavar="DEG", help="largest change of the cell angle, degree (1)")
     add("--repeat", default="1,1", metavar="N,M", help="lateral repeat of the common cell (1,1)")
     add("--lateral", metavar="A,B[,DEG]", help="impose the common cell: edges in Å and angle in degree")
     add("--strain-on", default="film", metavar="WHO", help="film, substrate, or shared by stiffness (film)")
@@ -110,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             max_area=args.max_area,
             max_strain=args.max_strain,
+            max_angle=args.max_angle,
             layer_tolerance=args.layer_tolerance,
         )
         registries: list[Any] = [_registry_of(args.registry)]

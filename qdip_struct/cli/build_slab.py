@@ -1,6 +1,7 @@
 """Cut a slab of a crystal parallel to any plane, with its bulk reference in the same lateral cell.
 
-Writes slab and slab_bulk with a sidecar .json each: both faces, symmetric or not, formal charge, dipole and polarity,
+Writes slab and slab_bulk (and, for a slab that is not stoichiometric, slab_other and reservoir) with a sidecar .json
+each: both faces, symmetric or not, formal charge, dipole and polarity,
 what a non-stoichiometric slab has too much of, thickness. --list prints every termination of the plane and writes
 nothing; --dry-run prints the slab's report and writes nothing. Lengths in Å (angstrom), dipole per area in e/Å.
 
@@ -17,6 +18,14 @@ from typing import Any
 
 from qdip_struct.cli.console import emit, table
 from qdip_struct.errors import UsageError
+
+NAMES = {
+    "substrate": "slab",
+    "substrate_bulk": "slab_bulk",
+    "substrate_other": "slab_other",
+    "reservoir": "reservoir",
+}
+"""File name of each role; the roles are those that ``qdip energies`` combines."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,11 +90,11 @@ def run(args: argparse.Namespace) -> int:
     origin = origin_of(args, command="build slab")
     documents = []
     for name, built in slabs.items():
-        reports = {"slab": built.report, "slab_bulk": built.bulk_report}
+        cells = {NAMES[role]: atoms for role, atoms in built.cells().items()}
+        reports = {NAMES[role]: report for role, report in built.reports.items()}
         files: dict[str, str] = {}
         if not args.dry_run:
             folder = Path(args.out) / (str(name).replace(":", "-") if len(names) > 1 else "")
-            cells = {"slab": built.slab, "slab_bulk": built.bulk}
             files = write_cells(folder, cells, reports=reports, origin=origin, format=args.format, force=args.force)
         documents.append({**built.report, "files": files, "cells": reports})
     document = documents[0] if len(documents) == 1 else {"slabs": documents}

@@ -240,6 +240,7 @@ def test_a_sandwich_has_two_equal_interfaces(pbs):
             built = build_interface(
                 pbs, get_crystal("CsPbBr3"), kind="sandwich", termination=termination, film_layers=layers
             )
+            assert built.reports["interface"]["role"] == built.interface.info["role"] == "sandwich"
             assert built.report["n_interfaces"] == 2 and built.report["vacuum_angstrom"] == 0.0
             cell, gap = built.interface.cell.array, built.report["gap_angstrom"]
             assert np.linalg.det(cell) > 0 and too_close(built.interface) == 0

@@ -32,6 +32,18 @@ def test_perovskite_slabs_hold_what_their_layers_hold(layers, termination, vacuu
     assert built.report["dipolar"] is False
 
 
+def test_both_terminations_and_the_reservoir_come_with_a_slab_that_is_not_stoichiometric():
+    built = build_slab(get_crystal("CsPbBr3"), layers=5, termination="AX")
+    assert list(built.cells()) == ["substrate", "substrate_bulk", "substrate_other", "reservoir"]
+    other = built.others["substrate_other"]
+    assert other.cell.array == pytest.approx(built.slab.cell.array)
+    total = {name: n + ions_of(other)[name] for name, n in ions_of(built.slab).items()}
+    assert total == {"Br": 15, "Cs": 5, "Pb": 5}
+    assert list(build_slab(get_crystal("CsPbBr3"), layers=4).cells()) == ["substrate", "substrate_bulk"]
+    for role, report in built.reports.items():
+        assert report["role"] == role and report["group"] == built.report["group"]
+
+
 def test_units_are_whole_periods_and_stoichiometric():
     built = build_slab(get_crystal("CsPbBr3"), units=3, faces="stoichiometric")
     assert built.report["n_formula_units"] == 3 and built.report["excess"] == {}
@@ -59,7 +71,7 @@ def test_the_bulk_reference_has_the_lateral_cell_and_composition():
     for name, plane in (("PbS", (1, 1, 0)), ("CsPbBr3", (1, 1, 1)), ("MAPbI3:tetragonal", (1, 1, 0))):
         built = build_slab(get_crystal(name), plane=plane, layers=4, repeat=(2, 1))
         assert built.bulk.cell.array[:2] == pytest.approx(built.slab.cell.array[:2], abs=1e-10)
-        units = built.bulk_report["n_formula_units"]
+        units = built.reports["substrate_bulk"]["n_formula_units"]
         crystal = get_crystal(name)
         volume = crystal.volume / crystal.n_formula_units
         assert built.bulk.cell.volume == pytest.approx(units * volume)
