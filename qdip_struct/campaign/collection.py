@@ -22,7 +22,7 @@ from qdip_struct.cp2k.run import Failure, Run
 from qdip_struct.errors import DataError, QdipError
 from qdip_struct.files import json_text, write_text
 
-READER = 1
+READER = 2
 """Raised whenever the reader's answers change, so that older ``result.json`` files are read anew."""
 
 _FEW_BYTES = 4_000_000

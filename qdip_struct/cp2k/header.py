@@ -32,7 +32,8 @@ def _version(segment: Segment, line: bytes, offset: int) -> None:
 
 @tells(FACTS, "spin")
 def _spin(segment: Segment, line: bytes, offset: int) -> None:
-    segment.facts["spin"] = "UKS" if b"unrestricted" in line else "RKS"
+    word = text_of(line.split()[-1])
+    segment.facts["spin"] = word if word in ("RKS", "UKS", "ROKS") else "UKS" if b"unrestricted" in line else "RKS"
 
 
 @tells(FACTS, "surface_dipole")
@@ -123,5 +124,16 @@ def _fact(name: str) -> Handler:
     return note
 
 
-for _name in ("project", "run_type", "multiplicity", "charge", "cutoff", "rel_cutoff", "md_ensemble"):
+for _name in (
+    "project",
+    "run_type",
+    "multiplicity",
+    "charge",
+    "cutoff",
+    "rel_cutoff",
+    "md_ensemble",
+    "exact_exchange",
+    "smearing",
+    "smearing_kelvin",
+):
     FACTS[_name] = _fact(_name)

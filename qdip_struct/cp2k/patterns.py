@@ -28,6 +28,9 @@ LINES: dict[str, tuple[bytes, ...]] = {
     "multiplicity": (rb"DFT\| Multiplicity",),
     "charge": (rb"DFT\| Charge",),
     "functional": (rb"FUNCTIONAL\|",),
+    "exact_exchange": (rb"HFX_INFO\| FRACTION:",),
+    "smearing": (rb"Smear method:",),
+    "smearing_kelvin": (rb"Electronic temperature \[K\]:",),
     "dispersion": (
         rb"vdW (?:POTENTIAL|potential)\|",
         rb"VDW POTENTIAL\|",
@@ -183,7 +186,7 @@ CELL_VECTOR = re.compile(
     rb"Vector ([abc]) \[angstrom\]?:? +(-?\d+\.\d+) +(-?\d+\.\d+) +(-?\d+\.\d+)(?: +\|[abc]\| *= *(\d+\.\d+))?\s*$"
 )
 
-FUNCTIONAL = re.compile(rb"FUNCTIONAL\| +([A-Za-z0-9_+()-][A-Za-z0-9_+() -]*?): *\r?$")
+FUNCTIONAL = re.compile(rb"FUNCTIONAL\| +(?:LIBXC )?([A-Za-z0-9_+()-]+): *\r?$")
 """The name in a ``FUNCTIONAL|`` line; the other such lines are literature."""
 
 GAP = re.compile(rb"(?:\[eV\] *:|gap:) +(?:.* )?(\d+\.\d+)(?: *eV)?\s*$")

@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 Status = Literal["done", "scf_unconverged", "max_steps", "walltime", "aborted", "truncated"]
-Spin = Literal["RKS", "UKS"]
+Spin = Literal["RKS", "UKS", "ROKS"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Settings:
     multiplicity: int | None = None
     charge: int | None = None
     dispersion: str | None = None
+    smearing: str | None = None
     surface_dipole: bool = False
 
     def to_dict(self) -> dict[str, Any]:

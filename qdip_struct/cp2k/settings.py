@@ -1,9 +1,11 @@
 """What decides whether two energies may be combined, as a finished run printed it."""
 
+import re
 from collections.abc import Sequence
+from typing import get_args
 
 from qdip_struct.cp2k import blocks
-from qdip_struct.cp2k.run import Settings
+from qdip_struct.cp2k.run import Settings, Spin
 from qdip_struct.cp2k.segments import Segment
 
 
@@ -28,20 +30,33 @@ def settings_of(segment: Segment) -> Settings:
                 names, potentials = blocks.read_kinds(stream, offset=offset)
                 basis |= names
                 potential |= potentials
-    spin = segment.facts.get("spin")
+    spins: tuple[Spin, ...] = get_args(Spin)
+    spin = next((name for name in spins if name == segment.facts.get("spin")), None)
+    smearing, kelvin = segment.facts.get("smearing"), segment.facts.get("smearing_kelvin")
     return Settings(
-        functional="+".join(segment.functionals) or None,
+        functional="+".join(_functional(segment)) or None,
         basis=basis,
         potential=potential,
         cutoff_rydberg=number("cutoff", 2.0),
         rel_cutoff_rydberg=number("rel_cutoff", 2.0),
         kpoints=segment.kpoints,
-        spin=None if spin is None else ("UKS" if spin == "UKS" else "RKS"),
+        spin=spin,
         multiplicity=whole("multiplicity"),
         charge=whole("charge"),
         dispersion=_dispersion(segment.dispersion),
+        smearing=f"{smearing} {kelvin} K" if smearing and kelvin else smearing,
         surface_dipole="surface_dipole" in segment.facts,
     )
+
+
+def _functional(segment: Segment) -> list[str]:
+    """Names of the functional's parts, with the fraction of exact exchange."""
+    fraction = segment.facts.get("exact_exchange")
+    return segment.functionals + ([f"HF({float(fraction):g})"] if fraction and _is_number(fraction) else [])
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"\d+\.\d+", text) is not None
 
 
 def _dispersion(lines: Sequence[str]) -> str | None:

@@ -322,3 +322,26 @@ def test_dispersion_is_named_with_its_damping(tmp_path: Path) -> None:
     )
     found = read(tmp_path, lines, SCF, GOOD, ENERGY["8.1"].format(-7.0)).settings
     assert found.dispersion == "DFT-D3 (Version 3.1), BJ Damping"
+
+
+def test_functionals_with_exact_exchange_and_from_libxc(tmp_path: Path) -> None:
+    hybrid = (
+        " FUNCTIONAL| PBE:\n FUNCTIONAL| J.P.Perdew, K.Burke\n  HFX_INFO| FRACTION:                  0.2500000000\n"
+    )
+    assert read(tmp_path, hybrid, SCF, GOOD, ENERGY["8.1"].format(-7.0)).settings.functional == "PBE+HF(0.25)"
+    libxc = (
+        " FUNCTIONAL| GGA_X_PBE_SOL:\n FUNCTIONAL| Optional external parameters:\n"
+        " FUNCTIONAL| {scale=1.000}\n FUNCTIONAL| GGA_C_PBE_SOL:\n"
+    )
+    found = read(tmp_path, libxc, SCF, GOOD, ENERGY["8.1"].format(-7.0)).settings
+    assert found.functional == "GGA_X_PBE_SOL+GGA_C_PBE_SOL"
+
+
+def test_spin_and_smearing(tmp_path: Path) -> None:
+    lines = (
+        " DFT| Spin restricted open Kohn-Sham calculation                            ROKS\n"
+        "                        Smear method:                                FERMI_DIRAC\n"
+        "                        Electronic temperature [K]:                        500.0\n"
+    )
+    found = read(tmp_path, lines, SCF, GOOD, ENERGY["8.1"].format(-7.0)).settings
+    assert (found.spin, found.smearing) == ("ROKS", "FERMI_DIRAC 500.0 K")
