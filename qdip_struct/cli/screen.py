@@ -136,6 +136,9 @@ def _remarks(result: Screen) -> list[str]:
             "Liu et al. 2019 state the match of PbS near 66 % Br with |f| < 0.2 %: that needs a(PbS) = 5.97 Å, the "
             "value of Ning et al. 2015; with the 5.94 Å of Liu et al. their end points 5.85 and 6.21 Å match at 75 %"
         )
+    datasets = tuple(dict.fromkeys((*result.dot.datasets, *result.matrix.datasets)))
+    if len(datasets) > 1:
+        lines.append(f"lattice constants come from several data sets, as {datasets[0]} says: {', '.join(datasets)}")
     return [*lines, *result.assumptions]
 
 

@@ -66,6 +66,7 @@ class Side:
     source: str
     ends: tuple[End, ...]
     given_lattice: float | None
+    datasets: tuple[str, ...] = ()
 
     @property
     def a_angstrom(self) -> float | None:
@@ -112,7 +113,7 @@ def make_side(
     elif len(ends) > 1:
         listed = ", ".join(f"{end.formula} {end.a_angstrom:.4g} Å" for end in ends)
         source = f"Vegard between {listed} ({named_datasets(tuple(datasets))})"
-    return Side(name, formula, source, tuple(ends), given_lattice)
+    return Side(name, formula, source, tuple(ends), given_lattice, tuple(datasets))
 
 
 def composition_axes(dot: Side, matrix: Side) -> tuple[Axis, ...]:

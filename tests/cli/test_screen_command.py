@@ -83,6 +83,20 @@ def test_configuration_file(qdip_json, tmp_path):
     assert document["zero_mismatch"][0]["fraction"] == pytest.approx(2 / 3)
 
 
+def test_a_user_data_set_says_what_it_borrows(qdip, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "datasets: {mine: {title: mine, extends: xrd_298K}}\n"
+        "crystals: [{name: PbS, phase: rocksalt, dataset: mine, structure_type: rocksalt, a: 5.95,"
+        " temperature_kelvin: 298, source: own diffraction}]\n"
+    )
+    words = ("screen", "--dot", "PbS", "--matrix", "CsPb(Br,I)3", "--crystals", path)
+    code, out, err = qdip(*words, "--dataset", "mine")
+    assert code == 0 and "own diffraction" in out and "several data sets" in err and "mine, xrd_298K" in err
+    _, _, err = qdip(*words)
+    assert "several data sets" not in err
+
+
 @pytest.mark.parametrize(
     "words",
     [
