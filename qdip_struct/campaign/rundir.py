@@ -23,6 +23,7 @@ Role = Literal[
     "film",
     "substrate",
     "interface",
+    "sandwich",
     "film_bulk",
     "substrate_bulk",
     "film_bulk_free",
