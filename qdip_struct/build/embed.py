@@ -12,11 +12,17 @@ from numpy.typing import NDArray
 from qdip_struct.build.arrangement import Arrangement, centres_of, spacings
 from qdip_struct.build.dot import CENTER_NAMES, Center, DotSites, cut, dot_atoms
 from qdip_struct.build.host import Host, centre_in, check_cells, host_of
-from qdip_struct.build.insert import cavity_by_hull, cavity_on_parent, continues_parent, crowded
+from qdip_struct.build.insert import (
+    cavity_by_hull,
+    cavity_on_parent,
+    check_apart,
+    check_room,
+    continues_parent,
+    crowded,
+)
 from qdip_struct.build.material import Material
 from qdip_struct.build.molecules import Orientation
-from qdip_struct.build.neighbours import nearest
-from qdip_struct.build.neutrality import Neutral, Rule, neutralise
+from qdip_struct.build.neutrality import NEUTRAL, Neutral, Rule, neutralise
 from qdip_struct.build.orientation import permutes_axes
 from qdip_struct.build.parent import TERMINATIONS, Termination, on_parent_lattice
 from qdip_struct.build.regions import INTERFACE_DEPTH, formal_charge_of, formal_charges, mark_interface, report
@@ -27,8 +33,6 @@ from qdip_struct.materials.crystals import Crystal
 
 Array = NDArray[Any]
 Mode = Literal["auto", "coherent", "insert"]
-DOTS_APART = 4.0
-"""Atoms of different dots must be farther apart than this (Å)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +107,7 @@ def embed_dot(
     shell
         Shell around the core.
     neutral, rule, seed
-        See :func:`qdip_struct.build.neutrality.neutralise`; the seed also places the species of mixed sites.
+        See :mod:`qdip_struct.build.neutrality`; the seed also places the species of mixed sites.
     a_site, orientation
         One-atom ion in the place of molecular ions, or ``molecule`` to keep them whole, and how these are turned.
     interface_depth
@@ -117,6 +121,8 @@ def embed_dot(
     counts = check_cells(cells)
     if center not in CENTER_NAMES:
         raise UsageError(f"unknown center '{center}'; known: {', '.join(CENTER_NAMES)}")
+    if neutral not in NEUTRAL:
+        raise UsageError(f"unknown neutral '{neutral}'; known: {', '.join(NEUTRAL)}")
     if lattice is not None and isinstance(matrix, Atoms):
         raise UsageError("a matrix given as a structure keeps its cell; leave the lattice constant out")
     body = make_shape(shape, diameter=diameter) if isinstance(shape, str) else shape
@@ -140,7 +146,7 @@ def embed_dot(
         natural: Termination = "BX2" if _takes_bx2(core, host=host) else "site"
         sites = cut(core, shape=body, center=center, termination=termination or natural, shell=shell, seed=seed)
         guest, kind = dot_atoms(sites), sites.center
-    _check_room(guest, cell=host.cell, turn=turn, margin=host.lattice)
+    check_room(guest, cell=host.cell, turn=turn, margin=host.lattice)
     volume = _volume(guest, sites=sites)
     if isinstance(positions, Arrangement):
         around = 2.0 * float(np.linalg.norm(guest.positions, axis=1).max()) + host.lattice
@@ -163,12 +169,15 @@ def embed_dot(
         if not coherent:
             gone |= crowded(placed, host=host, centre=centre, among=~gone)
         guests.append(placed)
-    _check_apart(guests, cell=host.cell)
+    check_apart(guests, cell=host.cell)
     atoms = joined(guests, host.atoms[~gone[host.site_of_atom]], cell=host.cell)
     before = formal_charge_of(atoms)["total"]
-    atoms, changes = neutralise(
-        atoms, centres=centres, facets=body.facets @ turn.T, neutral=neutral, rule=rule, seed=seed
+    balanced, changes = (
+        (atoms, [])
+        if neutral == "off"
+        else neutralise(atoms, centres=centres, facets=body.facets @ turn.T, rule=rule, seed=seed)
     )
+    atoms, changes, proposed = (balanced, changes, []) if neutral == "strict" else (atoms, [], changes)
     mark_interface(atoms, depth=interface_depth)
     size = (6.0 / math.pi * volume) ** (1.0 / 3.0)
     content = report(
@@ -182,6 +191,7 @@ def embed_dot(
         center=kind,
         termination=None if sites is None else _termination(sites, continued=continued),
         neutral=neutral,
+        proposed_changes=proposed,
         rule=rule,
         charge_before_changes=before,
         rotation=turn.tolist(),
@@ -233,38 +243,12 @@ def _finished(dot: Atoms) -> Atoms:
     return guest
 
 
-def _check_room(guest: Atoms, *, cell: Array, turn: Array, margin: float) -> None:
-    """Refuse a dot that does not leave ``margin`` Å of matrix on each side."""
-    points = guest.positions @ turn.T
-    normals = np.linalg.inv(cell)
-    normals = normals / np.linalg.norm(normals, axis=0)
-    for axis in range(3):
-        width = float(np.ptp(points @ normals[:, axis]))
-        height = abs(float(cell[axis] @ normals[:, axis]))
-        if width + margin > height:
-            raise UsageError(
-                f"the dot is {width:.2f} Å wide across box face {'abc'[axis]} but the box has {height:.2f} Å, of which "
-                f"{margin:.2f} Å must stay matrix; make the dot smaller or give more cells"
-            )
-
-
 def _termination(sites: DotSites, *, continued: bool) -> dict[str, str]:
     """Name of the border rule and what it means for this dot in this matrix."""
     if continued:
         return {"name": sites.termination, "meaning": TERMINATIONS[sites.termination]}
     free = "dot and matrix share no parent lattice here: the dot is cut by this rule, the matrix ends where ions touch"
     return {"name": sites.termination, "meaning": free}
-
-
-def _check_apart(guests: list[Atoms], *, cell: Array) -> None:
-    """Refuse dots whose atoms touch."""
-    for number, guest in enumerate(guests[1:], start=1):
-        others = np.concatenate([other.positions for other in guests[:number]])
-        near, _ = nearest(guest.positions, targets=others, cell=cell, pbc=np.ones(3, dtype=bool), cutoff=DOTS_APART)
-        if np.isfinite(near).any():
-            raise UsageError(
-                f"two dots come within {near.min():.2f} Å of each other; give a larger box, fewer or smaller dots"
-            )
 
 
 def _units(guest: Atoms) -> float:

@@ -9,10 +9,14 @@ from numpy.typing import NDArray
 from qdip_struct.build.contacts import too_close
 from qdip_struct.build.dot import DotSites
 from qdip_struct.build.host import Host
+from qdip_struct.build.neighbours import nearest
 from qdip_struct.build.orientation import permutes_axes
 from qdip_struct.build.parent import CENTERS, inside
+from qdip_struct.errors import UsageError
 
 Array = NDArray[Any]
+DOTS_APART = 4.0
+"""Atoms of different dots must be farther apart than this (Å)."""
 _MISFIT = 0.15
 
 
@@ -81,3 +85,29 @@ def crowded(guest: Atoms, *, host: Host, centre: Array, among: Array) -> Array:
     )  # fmt: skip
     result[host.site_of_atom[atoms[near]]] = True
     return result
+
+
+def check_room(guest: Atoms, *, cell: Array, turn: Array, margin: float) -> None:
+    """Refuse a dot that does not leave ``margin`` Å of matrix on each side."""
+    points = guest.positions @ turn.T
+    normals = np.linalg.inv(cell)
+    normals = normals / np.linalg.norm(normals, axis=0)
+    for axis in range(3):
+        width = float(np.ptp(points @ normals[:, axis]))
+        height = abs(float(cell[axis] @ normals[:, axis]))
+        if width + margin > height:
+            raise UsageError(
+                f"the dot is {width:.2f} Å wide across box face {'abc'[axis]} but the box has {height:.2f} Å, of which "
+                f"{margin:.2f} Å must stay matrix; make the dot smaller or give more cells"
+            )
+
+
+def check_apart(guests: list[Atoms], *, cell: Array) -> None:
+    """Refuse dots whose atoms touch."""
+    for number, guest in enumerate(guests[1:], start=1):
+        others = np.concatenate([other.positions for other in guests[:number]])
+        near, _ = nearest(guest.positions, targets=others, cell=cell, pbc=np.ones(3, dtype=bool), cutoff=DOTS_APART)
+        if np.isfinite(near).any():
+            raise UsageError(
+                f"two dots come within {near.min():.2f} Å of each other; give a larger box, fewer or smaller dots"
+            )

@@ -24,6 +24,12 @@ from qdip_struct.errors import UsageError
 
 Array = NDArray[Any]
 Neutral = Literal["strict", "report", "off"]
+NEUTRAL: dict[str, str] = {
+    "strict": "border sites are changed until the whole is neutral, or the structure is refused",
+    "report": "nothing is changed; the report lists what strict would change",
+    "off": "nothing is changed",
+}
+"""What is done about the charge, by name."""
 Rule = Literal["swap", "vacancy"]
 BORDER = 5.3
 """Atoms with an atom of the other side within this distance (Å) are border sites."""
@@ -68,7 +74,7 @@ def _majority(atoms: Atoms, *, among: Array, what: str) -> str:
 
 
 def neutralise(
-    atoms: Atoms, *, centres: Array, facets: Array, neutral: Neutral = "strict", rule: Rule = "swap", seed: int = 0
+    atoms: Atoms, *, centres: Array, facets: Array, rule: Rule = "swap", seed: int = 0
 ) -> tuple[Atoms, list[dict[str, Any]]]:
     """Change border sites until the formal charge is zero.
 
@@ -80,8 +86,6 @@ def neutralise(
         Centre of each dot, (k, 3) Å.
     facets
         Outward unit normals (m, 3) over which the changes are spread.
-    neutral
-        ``strict``: neutral or refused. ``report`` and ``off``: nothing is changed.
     rule
         ``swap`` or ``vacancy``, see the module.
     seed
@@ -99,7 +103,7 @@ def neutralise(
         If the border has too few sites of the kind the rule needs.
     """
     excess = formal_charge_of(atoms)["total"]
-    if neutral != "strict" or excess == 0:
+    if excess == 0:
         return atoms, []
     atoms = atoms.copy()
     rng = np.random.default_rng(seed)

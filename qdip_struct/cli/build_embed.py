@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     built = embed_dot(
         dot,
         matrix,
-        shape=_sized(args, dot=dot, shell=shell),
+        shape=_sized(args, dot=dot, matrix=matrix, shell=shell),
         cells=whole_numbers(args.cells, what="--cells"),
         lattice=args.lattice,
         dot_lattice=_dot_lattice(args.dot_lattice, dot=dot),
@@ -129,26 +129,27 @@ def _dot_lattice(text: str | None, *, dot: "Material | Atoms") -> float | None:
     return dot.crystal.a_angstrom if text == "own" else numbers(text, what="--dot-lattice", count=1)[0]
 
 
-def _sized(args: argparse.Namespace, *, dot: "Material | Atoms", shell: "Shell | None") -> "Shape":
-    """The shape, scaled to a number of atoms where one is asked for."""
+def _sized(
+    args: argparse.Namespace, *, dot: "Material | Atoms", matrix: "Material | Atoms", shell: "Shell | None"
+) -> "Shape":
+    """The shape, scaled to a number of ions of the dot where one is asked for."""
     from qdip_struct.build.dot import scale_for
     from qdip_struct.build.material import Material
+    from qdip_struct.build.parent import on_parent_lattice
 
     shape = shape_of(args)
     if args.atoms is None:
         return shape
     if not isinstance(dot, Material):
         raise UsageError("a dot from a file has its size; leave --atoms out")
-    return shape.scaled(
-        scale_for(
-            dot,
-            shape=shape,
-            n_atoms=args.atoms,
-            center=args.center,
-            termination=args.termination or "site",
-            shell=shell,
-        )
-    )
+    termination, core = "site", dot
+    if isinstance(matrix, Material) and on_parent_lattice(dot.crystal) and on_parent_lattice(matrix.crystal):
+        termination = "BX2" if matrix.crystal.structure_type == "perovskite" else "site"
+        if args.rotate is None and args.dot_lattice is None:
+            core = dot.at(lattice=args.lattice or matrix.crystal.a_angstrom)
+    wanted: Any = args.termination or termination
+    factor = scale_for(core, shape=shape, n_atoms=args.atoms, center=args.center, termination=wanted, shell=shell)
+    return shape.scaled(factor)
 
 
 def _positions(args: argparse.Namespace) -> "Sequence[Sequence[float]] | Arrangement":
@@ -195,7 +196,9 @@ def summary(path: Path, content: dict[str, Any]) -> str:
         )
         lines.append(f"changed for neutrality: {done}")
     elif charge["total"]:
-        lines.append("not neutral: nothing was changed")
+        wanted = len(content.get("proposed_changes", []))
+        more = f"; --neutral strict would change {wanted} sites" if wanted else ""
+        lines.append(f"not neutral: nothing was changed{more}")
     else:
         lines.append("neutral as cut: nothing was changed")
     return "\n".join(lines)

@@ -62,6 +62,8 @@ def test_report_and_off_change_nothing(neutral: str) -> None:
     built = embed_dot(material("PbS"), material("CsPbI3"), diameter=24.0, cells=(6, 6, 6), neutral=neutral)
     assert built.report["changes"] == []
     assert built.report["formal_charge"]["total"] == built.report["charge_before_changes"] != 0
+    if neutral == "report":
+        assert sum(c["charge"] for c in built.report["proposed_changes"]) == -built.report["charge_before_changes"]
 
 
 def test_a_structure_that_cannot_be_made_neutral_is_refused() -> None:
