@@ -22,6 +22,7 @@ from qdip_struct.errors import DataError, UsageError
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from qdip_struct.campaign.jobscript import Site
     from qdip_struct.cp2k.deck import Wishes
 
 _NOT_RECORDED = ("structure", "out", "force", "json", "config", "debug", "role", "group", "cp2k_version")
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dispersion", choices=("none", "d3bj"), default="none", help="van der Waals correction")
     parser.add_argument("--dipole-correction", choices=("on", "off"), help="default: the preset's; slabs only")
     parser.add_argument("--walltime", type=int, metavar="SECONDS", help="CP2K stops by itself after this time, in s")
+    parser.add_argument("--site", metavar="NAME", help="also a job script: laptop, slurm, pbs or a YAML file like them")
     parser.add_argument("--role", help="role of the runs (default: from the sidecar, else single)")
     parser.add_argument("--group", help="group of the runs (default: from the sidecar, else the structure's name)")
     parser.add_argument("--cp2k-version", metavar="VERSION", help="version the inputs are for (default: the installed)")
@@ -70,18 +72,21 @@ def run(args: argparse.Namespace) -> int:
     """Make the decks, check every one, then write all run folders."""
     from qdip_struct.build.ghosts import ghost_partners
     from qdip_struct.build.store import read_sidecar, read_structure
+    from qdip_struct.campaign.cost import estimate_run
+    from qdip_struct.campaign.jobscript import LIST, job_script, load_site, run_list, script_name
     from qdip_struct.campaign.rundir import create_run_folder
     from qdip_struct.cli.check import refuse_errors, schema_for
     from qdip_struct.cp2k.deck import make_deck
     from qdip_struct.cp2k.inputfile import parse_input
     from qdip_struct.cp2k.preflight import check_input
     from qdip_struct.cp2k.presets import get_preset, template_text
-    from qdip_struct.files import provenance, refuse_existing
+    from qdip_struct.files import provenance, refuse_existing, write_text
 
     preset = get_preset(args.preset)
     template = template_text(args.task, own=args.template)
     schema, version = schema_for(args.cp2k_version)
-    wishes = _wishes(args, version=version)
+    site = load_site(args.site) if args.site else None
+    wishes = _wishes(args, version=version, site=site)
     out = args.out if args.out is not None else Path("runs")
     wanted: list[_Wanted] = []
     for path in args.structure:
@@ -98,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     double = sorted({name for name in names if names.count(name) > 1})
     if double:
         raise UsageError(f"two structures are named {double[0]}; run folders are named after them: rename one")
-    for name in names:
+    for name in [*names, *([script_name(site), LIST] if site else [])]:
         refuse_existing(out / name, force=args.force)
     decks = []
     for item in wanted:
@@ -128,15 +133,28 @@ def run(args: argparse.Namespace) -> int:
         )
         for item, deck in zip(wanted, decks, strict=True)
     ]
+    if site is not None:
+        write_text(out / LIST, run_list(names), force=args.force)
+        write_text(out / script_name(site), job_script(site, n_runs=len(names)), force=args.force)
+    costs = [estimate_run(folder) for folder in written]
     document = {
         "preset": preset.name,
         "about": preset.about,
         "cost": preset.cost,
         "cp2k_version": version,
+        "job_script": str(out / script_name(site)) if site else None,
         "keywords_checked": schema is not None,
         "runs": [
-            {"path": str(f.path), **{k: f.record[k] for k in ("role", "group", "n_atoms", "n_electrons", "decisions")}}
-            for f in written
+            {
+                "path": str(folder.path),
+                **{key: folder.record[key] for key in ("role", "group", "n_atoms", "n_electrons", "decisions")},
+                "estimate": {
+                    "core_hours": cost.core_hours,
+                    "core_hours_range": cost.range_core_hours,
+                    "memory_gb": cost.memory_gb,
+                },
+            }
+            for folder, cost in zip(written, costs, strict=True)
         ],
     }
     if schema is None:
@@ -145,7 +163,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _wishes(args: argparse.Namespace, *, version: str | None) -> "Wishes":
+def _wishes(args: argparse.Namespace, *, version: str | None, site: "Site | None") -> "Wishes":
     from qdip_struct.cp2k.deck import Wishes
 
     mesh = None
@@ -171,18 +189,26 @@ def _wishes(args: argparse.Namespace, *, version: str | None) -> "Wishes":
         charge=args.charge,
         dispersion=args.dispersion,
         dipole_correction=None if args.dipole_correction is None else args.dipole_correction == "on",
-        walltime_s=args.walltime,
+        walltime_s=site.walltime_s if site is not None and args.walltime is None else args.walltime,
         settings=tuple(args.set),
     )
 
 
 def _text(document: dict[str, Any]) -> str:
-    rows = [(r["path"], r["role"], r["group"], r["n_atoms"], r["n_electrons"]) for r in document["runs"]]
+    rows = [
+        (
+            *(r[key] for key in ("path", "role", "group", "n_atoms", "n_electrons")),
+            f"{r['estimate']['core_hours']:.2g}",
+            f"{r['estimate']['memory_gb']:.2g}",
+        )
+        for r in document["runs"]
+    ]
     lines = [
         f"preset {document['preset']}: {document['about']}",
         f"cost: {document['cost']}",
         "",
-        table(("run folder", "role", "group", "atoms", "electrons"), rows),
+        table(("run folder", "role", "group", "atoms", "electrons", "core-h", "GB"), rows),
+        "core-h and GB are estimates, good to a factor of three either way",
     ]
     seen: dict[str, list[str]] = {}
     for item in document["runs"]:
@@ -190,6 +216,8 @@ def _text(document: dict[str, Any]) -> str:
             line = f"{decision['topic']}: {decision['choice']} ({decision['reason']})"
             seen.setdefault(line, []).append(Path(item["path"]).name)
     everywhere = len(document["runs"])
+    if document["job_script"]:
+        lines += ["", f"job script: {document['job_script']} (submit it from its folder)"]
     lines += ["", "decided for you (change with --set, --kpoints, ...):"]
     lines += [f"  {line}{'' if len(who) == everywhere else ': ' + ', '.join(who)}" for line, who in seen.items()]
     return "\n".join(lines)

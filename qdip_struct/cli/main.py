@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "inputs": "CP2K run folders from structures, checked before they are written",
     "check": "check CP2K inputs before they wait in a queue",
     "run": "run or continue run folders on this machine",
+    "segment": "one idempotent piece of one run, for job scripts",
     "collect": "read finished CP2K runs: status, energies, forces",
     "energies": "surface, adsorption and interface energies from finished runs",
     "strain": "strain map of a relaxed structure, per phase and without a reference configuration",

@@ -51,9 +51,7 @@ def decide_cell_constraint(geometry: Geometry, *, role: str) -> tuple[Literal["N
         reason = "the vacuum of a slab has no equilibrium; a changed lateral cell no longer fits the slab's partners"
         return axis, Decision(topic, f"{axis} frozen", reason)
     if geometry.system in ("wire", "isolated"):
-        raise UsageError(
-            f"a cell optimisation of an {geometry.system} structure would only close the vacuum; use geo_opt"
-        )
+        raise UsageError("a cell optimisation of a wire or an isolated dot would only close its vacuum; use geo_opt")
     if role in SHARED_LATERAL_ROLES:
         return "XY", Decision(topic, "XY frozen", "the lateral cell is shared with the slabs this is the reference of")
     return "NONE", Decision(topic, "none", "a crystal: all cell lengths are free")

@@ -1,0 +1,82 @@
+"""What a run may cost, as an estimate with its range: core-hours and memory from timings of small cells.
+
+Fitted to CP2K 2023.1 on one core: OT at Γ for 8, 64 and 216 atoms of PbS (0.9, 5.9, 39.5 s and 0.2, 0.7, 2.6 GB per
+SCF step), and k-point cells of 2 to 20 atoms with and without vacuum. Beyond a few hundred atoms it is an
+extrapolation: believe it within a factor of three either way.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qdip_struct.campaign.rundir import RunFolder
+
+UNCERTAINTY = 3.0
+FIRST_SCF_STEPS = 28
+SCF_STEPS_LATER = 12
+GEOMETRY_STEPS = 60
+_ELECTRONS_PER_ATOM = 5.0
+_OT_SECONDS, _OT_GIGABYTES, _OT_ATOMS = 39.5, 2.6, 216.0
+_OT_TIME_EXPONENT, _OT_MEMORY_EXPONENT = 2.4, 1.65
+_GRID_SECONDS_PER_ANGSTROM3, _DIAGONALISATION_SECONDS = 0.004, 0.027
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Core-hours for the whole run and per SCF step, memory in GB; all estimates, good to a factor of three."""
+
+    core_hours: float
+    core_hours_per_scf_step: float
+    memory_gb: float
+
+    @property
+    def range_core_hours(self) -> tuple[float, float]:
+        """Lower and upper end of the estimate."""
+        return self.core_hours / UNCERTAINTY, self.core_hours * UNCERTAINTY
+
+
+def estimate(
+    *, n_electrons: int, volume: float, mesh: tuple[int, int, int] | None, cutoff: float, optimisation: bool
+) -> Cost:
+    """Estimate a run.
+
+    Parameters
+    ----------
+    n_electrons
+        Valence electrons; 5 an atom in PbS, which the timings are from.
+    volume
+        Volume of the cell, Å³, vacuum included.
+    mesh
+        Monkhorst-Pack mesh, ``None`` for Γ with OT.
+    cutoff
+        Plane-wave cutoff, Ry; the grid grows with its power 3/2.
+    optimisation
+        Whether geometry steps follow (60 are assumed).
+    """
+    atoms = n_electrons / _ELECTRONS_PER_ATOM
+    grid = (cutoff / 300.0) ** 1.5
+    if mesh is None:
+        seconds = _OT_SECONDS * (atoms / _OT_ATOMS) ** _OT_TIME_EXPONENT
+        seconds = max(seconds, _GRID_SECONDS_PER_ANGSTROM3 * volume * grid)
+        memory = max(0.3, _OT_GIGABYTES * (atoms / _OT_ATOMS) ** _OT_MEMORY_EXPONENT)
+    else:
+        n_kpoints = max(1.0, float(np.prod(mesh)) / 2)
+        diagonalisation = _DIAGONALISATION_SECONDS * n_kpoints * (atoms / 8.0) ** 2.5
+        seconds = _GRID_SECONDS_PER_ANGSTROM3 * volume * grid + diagonalisation
+        memory = 0.5 + 1e-3 * volume * grid
+    steps = FIRST_SCF_STEPS + (GEOMETRY_STEPS * SCF_STEPS_LATER if optimisation else 0)
+    return Cost(seconds * steps / 3600, seconds / 3600, memory)
+
+
+def estimate_run(folder: RunFolder) -> Cost:
+    """Estimate a run folder from its ``run.json``."""
+    record = folder.record
+    mesh = record["settings"].get("kpoints")
+    volume = abs(float(np.linalg.det(np.array(record["cell_angstrom"], dtype=float))))
+    return estimate(
+        n_electrons=int(record["n_electrons"]),
+        volume=volume,
+        mesh=(int(mesh[0]), int(mesh[1]), int(mesh[2])) if mesh else None,
+        cutoff=float(record["settings"].get("cutoff_rydberg") or 300.0),
+        optimisation=(record.get("parameters") or {}).get("task") in ("geo_opt", "cell_opt"),
+    )

@@ -1,0 +1,190 @@
+"""Job scripts for a site: an array over run folders, each piece one ``qdip segment``.
+
+The folders stand in a file beside the script, one a line, and reach the shell only as a quoted variable; names with
+line breaks are refused. ``qdip segment`` exits with 75 when the run must go on, and the job then queues itself again.
+"""
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from qdip_struct.errors import DataError, UsageError
+from qdip_struct.files import read_text
+from qdip_struct.resources import shipped
+
+AGAIN = 75
+LIST = "runs.txt"
+_MARGIN_FRACTION, _MARGIN_S = 0.05, 600
+_NAMES = {"slurm": "job.sbatch", "pbs": "job.pbs", "shell": "job.sh"}
+
+
+@dataclass(frozen=True)
+class Site:
+    """All that is local to a machine: see the files in ``workflows/sites``."""
+
+    engine: Literal["slurm", "pbs", "shell"]
+    time: str
+    nodes: int
+    tasks: int
+    cpus_per_task: int
+    simultaneous: int
+    setup: tuple[str, ...]
+    launcher: str
+    memory_gb: int | None = None
+    partition: str | None = None
+    account: str | None = None
+
+    @property
+    def seconds(self) -> int:
+        """Length of one job in s."""
+        hours, minutes, seconds = map(int, self.time.split(":"))
+        return 3600 * hours + 60 * minutes + seconds
+
+    @property
+    def walltime_s(self) -> int:
+        """When CP2K is told to stop: the job less 5 %, at least 10 minutes of it (half of very short jobs)."""
+        return max(self.seconds // 2, self.seconds - max(_MARGIN_S, int(_MARGIN_FRACTION * self.seconds)))
+
+
+def load_site(name: str) -> Site:
+    """Read a site by the name of a shipped file, or from a YAML file of the user's.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name, an unknown key or a value of the wrong kind; the message names the file.
+    """
+    import yaml
+
+    path = Path(name)
+    if not path.suffix:
+        try:
+            path = shipped("workflows", "sites", f"{name}.yaml")
+        except DataError as error:
+            raise UsageError(f"unknown site '{name}'; known: laptop, slurm, pbs, or give a YAML file") from error
+    try:
+        content = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: expected a mapping; copy one of the shipped site files")
+    known = {field.name for field in fields(Site)}
+    wrong = sorted(set(map(str, content)) ^ known)
+    if wrong:
+        problem = "missing" if wrong[0] in known else "unknown"
+        raise UsageError(f"{path}: the key '{wrong[0]}' is {problem}; keys: {', '.join(sorted(known))}")
+    return _checked(content, path)
+
+
+def _checked(content: dict[str, object], path: Path) -> Site:
+    if content["engine"] not in _NAMES:
+        raise UsageError(f"{path}: engine is slurm, pbs or shell, not '{content['engine']}'")
+    for key in ("nodes", "tasks", "cpus_per_task", "simultaneous"):
+        if not isinstance(content[key], int) or isinstance(content[key], bool) or int(str(content[key])) < 1:
+            raise UsageError(f"{path}: {key} is a positive whole number, not '{content[key]}'")
+    if not re.fullmatch(r"\d{1,4}:[0-5]\d:[0-5]\d", str(content["time"])):
+        raise UsageError(f"{path}: time is HH:MM:SS in quotes, not '{content['time']}'")
+    for key in ("partition", "account"):
+        if content[key] is not None and not re.fullmatch(r"[\w.+-]+", str(content[key])):
+            raise UsageError(f"{path}: {key} is one word, not '{content[key]}'")
+    if content["memory_gb"] is not None and not isinstance(content["memory_gb"], int):
+        raise UsageError(f"{path}: memory_gb is a whole number or null, not '{content['memory_gb']}'")
+    setup = content["setup"]
+    if not isinstance(setup, list) or not all(isinstance(line, str) for line in setup):
+        raise UsageError(f"{path}: setup is a list of shell lines")
+    return Site(**{**content, "setup": tuple(setup), "launcher": str(content["launcher"] or "")})  # type: ignore[arg-type]
+
+
+def script_name(site: Site) -> str:
+    """File name of the job script of a site."""
+    return _NAMES[site.engine]
+
+
+def run_list(folders: Sequence[str]) -> str:
+    """The list that the script reads, one folder a line, relative to the script.
+
+    Raises
+    ------
+    UsageError
+        If a name holds a line break.
+    """
+    for folder in folders:
+        if "\n" in folder or "\r" in folder:
+            raise UsageError(f"{folder!r} holds a line break; rename the folder")
+    return "".join(f"{folder}\n" for folder in folders)
+
+
+def job_script(site: Site, *, n_runs: int) -> str:
+    """Text of the job script for ``n_runs`` folders listed in ``runs.txt`` beside it."""
+    launcher = f" --launcher {shlex.quote(site.launcher + _ranks(site))}" if site.launcher else ""
+    segment = f'qdip segment "$run" --threads {site.cpus_per_task}{launcher}'
+    if site.engine == "shell":
+        loop = [
+            "while IFS= read -r run; do",
+            "  while :; do",
+            f"    {segment} < /dev/null && break",
+            f"    [ $? -eq {AGAIN} ] || break",
+            "  done",
+            f"done < {LIST}",
+        ]
+        return _lines(["#!/usr/bin/env bash", *_head(site), 'cd "$(dirname "$0")"', *loop])
+    if site.engine == "slurm":
+        index, again = "SLURM_ARRAY_TASK_ID", 'scontrol requeue "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"'
+        directives, start = _slurm(site, n_runs), 'cd "$SLURM_SUBMIT_DIR"'
+    else:
+        index, again = "PBS_ARRAY_INDEX", 'qrerun "$PBS_JOBID"'
+        directives, start = _pbs(site, n_runs), 'cd "$PBS_O_WORKDIR"'
+    body = [
+        start,
+        f'run=$(sed -n "${{{index}}}p" {LIST})',
+        segment,
+        "code=$?",
+        f"if [ $code -eq {AGAIN} ]; then {again}; exit 0; fi",
+        "exit $code",
+    ]
+    return _lines(["#!/usr/bin/env bash", *directives, *_head(site), *body])
+
+
+def _ranks(site: Site) -> str:
+    first = site.launcher.split()[0].rsplit("/", 1)[-1]
+    return f" -n {site.tasks * site.nodes}" if first in ("srun", "mpirun", "mpiexec") else ""
+
+
+def _head(site: Site) -> list[str]:
+    return ["set -u", *site.setup]
+
+
+def _slurm(site: Site, n_runs: int) -> list[str]:
+    options = [
+        "--job-name=qdip",
+        f"--array=1-{n_runs}%{site.simultaneous}",
+        f"--time={site.time}",
+        f"--nodes={site.nodes}",
+        f"--ntasks={site.tasks * site.nodes}",
+        f"--cpus-per-task={site.cpus_per_task}",
+        "--requeue",
+        "--open-mode=append",
+        "--output=slurm-%A_%a.log",
+    ]
+    options += [f"--mem={site.memory_gb}G"] if site.memory_gb else []
+    options += [f"--partition={site.partition}"] if site.partition else []
+    options += [f"--account={site.account}"] if site.account else []
+    return [f"#SBATCH {option}" for option in options]
+
+
+def _pbs(site: Site, n_runs: int) -> list[str]:
+    cores = site.tasks * site.cpus_per_task
+    chunk = f"select={site.nodes}:ncpus={cores}:mpiprocs={site.tasks}:ompthreads={site.cpus_per_task}"
+    options = ["-N qdip", f"-l {chunk}" + (f":mem={site.memory_gb}gb" if site.memory_gb else "")]
+    options += [f"-l walltime={site.time}", "-r y", "-j oe"]
+    options += [f"-J 1-{n_runs}%{site.simultaneous}"] if n_runs > 1 else []
+    options += [f"-q {site.partition}"] if site.partition else []
+    options += [f"-A {site.account}"] if site.account else []
+    return [f"#PBS {option}" for option in options]
+
+
+def _lines(lines: Sequence[str]) -> str:
+    return "\n".join(lines) + "\n"

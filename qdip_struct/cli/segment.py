@@ -1,0 +1,42 @@
+"""One idempotent piece of one run: continue from the last good state, judge the output, say whether to go on.
+
+Safe to call twice, anywhere, after any kill. Exit codes: 0 done (or already done), 75 run me again, 1 failed.
+
+example:
+  qdip segment runs/interface --threads 2 --launcher "srun -n 32"
+"""
+
+import argparse
+import shlex
+from pathlib import Path
+
+from qdip_struct.cli.console import answer
+from qdip_struct.errors import UsageError
+
+_EXIT = {"done": 0, "again": 75, "failed": 1}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``qdip segment``."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="run folder")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="OpenMP threads of a rank (default: 1)")
+    parser.add_argument("--launcher", default="", metavar="WORDS", help="words before the executable: 'srun -n 32'")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run CP2K once in the folder unless it is done."""
+    from qdip_struct.campaign.rundir import open_run_folder
+    from qdip_struct.campaign.segment import run_segment
+    from qdip_struct.cp2k.program import require_program
+
+    if args.threads < 1:
+        raise UsageError(f"--threads is a positive number, not {args.threads}")
+    verdict = run_segment(
+        open_run_folder(args.folder),
+        program=require_program(),
+        threads=args.threads,
+        launcher=tuple(shlex.split(args.launcher)),
+    )
+    document = {"path": str(args.folder), "outcome": verdict.outcome, "reason": verdict.reason}
+    answer(args, document, text=f"{args.folder}: {verdict.outcome}{': ' if verdict.reason else ''}{verdict.reason}")
+    return _EXIT[verdict.outcome]

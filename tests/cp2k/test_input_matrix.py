@@ -1,0 +1,144 @@
+"""Every kind of system with every task, preset and spin: our checks and CP2K's own find nothing to object to."""
+
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+from ase import Atoms
+
+from qdip_struct.build.cells import conventional_cell
+from qdip_struct.build.embed import embed_dot
+from qdip_struct.build.interface import build_interface
+from qdip_struct.cp2k.deck import Wishes, make_deck
+from qdip_struct.cp2k.inputfile import parse_input
+from qdip_struct.cp2k.preflight import check_input
+from qdip_struct.cp2k.presets import get_preset, template_text
+from qdip_struct.cp2k.program import Program
+from qdip_struct.cp2k.schema import load_schema
+from qdip_struct.errors import UsageError
+from qdip_struct.materials.crystals import get_crystal
+
+
+@cache
+def system(name: str) -> Atoms:
+    pbs = get_crystal("PbS", dataset="pbe_cp2k")
+    bromide = get_crystal("CsPbBr3", dataset="pbe_cp2k")
+    if name == "bulk":
+        return conventional_cell(pbs)
+    if name in ("slab", "interface"):
+        cells = build_interface(pbs, bromide)
+        return cells.film if name == "slab" else cells.interface
+    if name == "free dot":
+        atoms = conventional_cell(pbs) * (2, 2, 2)
+        atoms.center(vacuum=8.0)
+        return atoms
+    if name == "embedded dot":
+        return embed_dot(pbs, bromide, diameter=12.0, cells=(4, 4, 4)).atoms
+    if name == "molecules":
+        return conventional_cell(get_crystal("MAPbI3:tetragonal"))
+    atoms = conventional_cell(bromide) * (2, 1, 1)
+    atoms.symbols[[i for i, s in enumerate(atoms.symbols) if s == "Br"][:3]] = "I"
+    return atoms
+
+
+SYSTEMS = ("bulk", "slab", "interface", "free dot", "embedded dot", "molecules", "alloyed")
+PRINTS = ("mulliken", "hirshfeld", "pdos", "gap", "density", "hartree")
+
+
+@pytest.mark.cp2k
+@pytest.mark.parametrize("parity", ["even", "odd"])
+@pytest.mark.parametrize("preset", ["ning2015", "production", "quick"])
+@pytest.mark.parametrize("task", ["energy", "geo_opt", "cell_opt"])
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_combination(name: str, task: str, preset: str, parity: str, cp2k: Program, tmp_path: Path) -> None:
+    wishes = Wishes(charge=int(parity == "odd"), prints=PRINTS, stride=4)
+
+    def deck() -> str:
+        made = make_deck(
+            system(name), task=task, preset=get_preset(preset), template=template_text(task), wishes=wishes
+        )
+        assert (made.settings["spin"] == "UKS") == (made.n_electrons % 2 == 1)
+        return made.text
+
+    if name == "free dot" and task == "cell_opt":
+        with pytest.raises(UsageError, match="only close its vacuum"):
+            deck()
+        return
+    text = deck()
+    assert not [f for f in check_input(parse_input(text), schema=load_schema(cp2k)) if f.level == "error"]
+    (tmp_path / "run.inp").write_text(text)
+    said = subprocess.run(
+        [str(cp2k.path), "--check", "run.inp"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "SUCCESS" in said.stdout, said.stdout[-2000:]
+
+
+def test_regions_become_pdos_lists_with_every_atom_once() -> None:
+    atoms = system("embedded dot")
+    deck = make_deck(
+        atoms,
+        task="energy",
+        preset=get_preset("ning2015"),
+        template=template_text("energy"),
+        wishes=Wishes(prints=("pdos",)),
+    )
+    assert deck.pdos_regions == tuple(sorted(set(atoms.arrays["region"])))
+    blocks = deck.text.split("&LDOS")[1:]
+    assert len(blocks) == len(deck.pdos_regions)
+    for region, block in zip(deck.pdos_regions, blocks, strict=True):
+        chosen: list[int] = []
+        for line in block.split("&END")[0].split("LIST")[1:]:
+            for word in line.split():
+                first, _, last = word.partition("..")
+                chosen += range(int(first) - 1, int(last or first))
+        assert [atoms.arrays["region"][i] for i in chosen] == [region] * len(chosen)
+        assert len(chosen) == sum(label == region for label in atoms.arrays["region"])
+
+
+def test_k_point_runs_get_dos_instead_of_pdos() -> None:
+    deck = make_deck(
+        system("bulk"),
+        task="energy",
+        preset=get_preset("quick"),
+        template=template_text("energy"),
+        wishes=Wishes(prints=("pdos", "gap")),
+    )
+    assert "&DOS" in deck.text
+    assert "&PDOS" not in deck.text
+    assert "&MO_CUBES" not in deck.text
+
+
+def test_later_version_differs_exactly_where_it_must() -> None:
+    def text(version: str, wanted: str) -> str:
+        wishes = Wishes(version=version, on_scf_failure=wanted)  # type: ignore[arg-type]
+        preset, template = get_preset("quick"), template_text("geo_opt")
+        return make_deck(system("bulk"), task="geo_opt", preset=preset, template=template, wishes=wishes).text
+
+    assert text("2023.1", "default") == text("2026.1", "default") == text("2023.1", "continue")
+    extra = set(text("2026.1", "continue").splitlines()) - set(text("2023.1", "continue").splitlines())
+    assert extra == {"      IGNORE_CONVERGENCE_FAILURE T"}
+
+
+def test_fixed_layers_and_linear_scaling() -> None:
+    preset = get_preset("ning2015")
+    slab = system("slab")
+    fixed = make_deck(
+        slab, task="geo_opt", preset=preset, template=template_text("geo_opt"), wishes=Wishes(fixed_layers=1)
+    )
+    line = next(line for line in fixed.text.splitlines() if line.strip().startswith("LIST"))
+    first, _, last = line.split()[1].partition("..")
+    lowest = slab.positions[:, 2].min()
+    assert all(slab.positions[int(first) - 1 : int(last), 2] < lowest + 0.1)
+    with pytest.raises(UsageError, match="between 1 and 2"):
+        make_deck(slab, task="geo_opt", preset=preset, template=template_text("geo_opt"), wishes=Wishes(fixed_layers=3))
+    linear = make_deck(slab, task="energy", preset=preset, template=template_text("energy"), wishes=Wishes(scf="ls"))
+    assert "LS_SCF T" in linear.text
+    with pytest.raises(UsageError, match="Gamma only"):
+        make_deck(
+            slab,
+            task="energy",
+            preset=get_preset("quick"),
+            template=template_text("energy"),
+            wishes=Wishes(scf="ot"),
+        )
