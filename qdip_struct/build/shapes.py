@@ -124,7 +124,17 @@ class Polyhedron:
 
 
 Shape = Ellipsoid | Polyhedron
-SHAPES = ("sphere", "ellipsoid", "cube", "cuboid", "octahedron", "dodecahedron", "truncated-octahedron", "wulff")
+SHAPES = (
+    "sphere",
+    "ellipsoid",
+    "cube",
+    "cuboid",
+    "octahedron",
+    "dodecahedron",
+    "truncated-octahedron",
+    "wulff",
+    "facets",
+)
 """Shapes known by name."""
 
 
@@ -166,16 +176,21 @@ def polyhedron(name: str, *, energies: Mapping[tuple[int, int, int], float], vol
     """
     if not energies:
         raise UsageError("a Wulff shape needs surface energies, for example 100=16,111=20")
-    normals: list[tuple[float, float, float]] = []
-    distances: list[float] = []
     for hkl, energy in energies.items():
         if not (math.isfinite(energy) and energy > 0):
             raise UsageError(f"the surface energy of {hkl} is {energy:g}; expected a finite number above zero")
-        for x, y, z in family(hkl).tolist():
-            normals.append((x, y, z))
-            distances.append(float(energy))
-    body = Polyhedron(name, tuple(normals), tuple(distances))
+    body = _faceted(name, energies)
     return body.scaled((volume / body.volume) ** (1.0 / 3.0))
+
+
+def _faceted(name: str, distances: Mapping[tuple[int, int, int], float]) -> Polyhedron:
+    """All facets of the cubic families, each family at its distance from the centre."""
+    rows = [(normal, float(distance)) for hkl, distance in distances.items() for normal in family(hkl).tolist()]
+    normals = tuple((float(x), float(y), float(z)) for (x, y, z), _ in rows)
+    body = Polyhedron(name, normals, tuple(distance for _, distance in rows))
+    if len(body.corners) < 4:
+        raise UsageError(f"the facets of '{name}' do not enclose a volume; add facets on the open sides")
+    return body
 
 
 def make_shape(
@@ -184,6 +199,7 @@ def make_shape(
     diameter: float | None = None,
     edges: Sequence[float] | None = None,
     energies: Mapping[tuple[int, int, int], float] | None = None,
+    distances: Mapping[tuple[int, int, int], float] | None = None,
 ) -> Shape:
     """Make a shape by name.
 
@@ -196,7 +212,9 @@ def make_shape(
     edges
         Three full widths in Å along x, y, z, for ``cuboid`` and ``ellipsoid``.
     energies
-        Surface energy of each family {hkl}, for ``wulff``.
+        Surface energy of each cubic family {hkl}, for ``wulff``.
+    distances
+        Distance in Å from the centre to each cubic family {hkl} of facets, for ``facets``.
 
     Raises
     ------
@@ -212,6 +230,12 @@ def make_shape(
         if name == "ellipsoid":
             return Ellipsoid(name, (x / 2, y / 2, z / 2))
         return _cuboid(name, (x, y, z))
+    if name == "facets":
+        if not distances:
+            raise UsageError("a shape by its facets needs their distances in Å, for example 100=12,111=13.5")
+        for hkl, distance in distances.items():
+            positive_length(distance, what=f"the distance of the facet {hkl}")
+        return _faceted(name, distances)
     if diameter is None:
         raise UsageError(f"a {name} needs a diameter in Å")
     size = positive_length(diameter, what="the diameter of the dot")

@@ -33,6 +33,9 @@ def add_dot_options(parser: argparse.ArgumentParser) -> None:
         "--energies", metavar="HKL=E,...", help="surface energies for wulff, any one unit: 100=16,111=20"
     )
     group.add_argument(
+        "--facets", metavar="HKL=D,...", help="facets and their distances from the centre in Å: 100=12,111=14"
+    )
+    group.add_argument(
         "--center",
         default="auto",
         choices=("auto", "metal", "anion", "a-site", "bond", "void"),
@@ -80,21 +83,29 @@ def whole_numbers(text: str, *, what: str) -> tuple[int, ...]:
 
 def shape_of(args: argparse.Namespace) -> "Shape":
     """The shape that the options describe."""
-    from qdip_struct.build.orientation import parse_indices
     from qdip_struct.build.shapes import make_shape
 
-    energies = None
-    if args.energies is not None:
-        energies = {}
-        for part in args.energies.split(","):
-            plane, _, energy = part.partition("=")
-            energies[parse_indices(plane)] = numbers(energy, what=f"the surface energy of {plane}", count=1)[0]
+    energies = _by_plane(args.energies, what="surface energy")
+    distances = _by_plane(args.facets, what="distance of the facet")
+    name = "facets" if distances is not None else args.shape
     if args.atoms is not None and args.diameter is not None:
         raise UsageError("give --diameter or --atoms, not both")
     edges = None if args.edges is None else numbers(args.edges, what="--edges", count=3)
-    return make_shape(
-        args.shape, diameter=30.0 if args.diameter is None else args.diameter, edges=edges, energies=energies
-    )
+    diameter = 30.0 if args.diameter is None else args.diameter
+    return make_shape(name, diameter=diameter, edges=edges, energies=energies, distances=distances)
+
+
+def _by_plane(text: str | None, *, what: str) -> dict[tuple[int, int, int], float] | None:
+    """Numbers by Miller indices: ``100=16,111=20``."""
+    from qdip_struct.build.orientation import parse_indices
+
+    if text is None:
+        return None
+    found = {}
+    for part in text.split(","):
+        plane, _, number = part.partition("=")
+        found[parse_indices(plane)] = numbers(number, what=f"the {what} of {plane}", count=1)[0]
+    return found
 
 
 def shell_of(args: argparse.Namespace) -> "Shell | None":

@@ -45,6 +45,16 @@ def test_wulff_with_costly_111_is_a_cube_and_with_costly_100_an_octahedron() -> 
     assert len(np.unique(np.round(octahedron.corners, 6), axis=0)) == 6
 
 
+def test_facets_stand_at_their_distances() -> None:
+    body = make_shape("facets", distances={(1, 0, 0): 10.0, (1, 1, 1): 12.0})
+    for hkl, distance in (((1, 0, 0), 10.0), ((1, 1, 1), 12.0)):
+        assert (body.corners @ family(hkl).T).max(axis=0) == pytest.approx([distance] * len(family(hkl)))
+    with pytest.raises(UsageError, match="distances"):
+        make_shape("facets", diameter=20)
+    with pytest.raises(UsageError, match="above zero"):
+        make_shape("facets", distances={(1, 0, 0): -2.0})
+
+
 @settings(deadline=None, derandomize=True, max_examples=20)
 @given(e111=st.floats(0.6, 1.7), e110=st.floats(0.7, 1.5), seed=st.integers(0, 1000))
 def test_volume_equals_the_share_of_random_points_inside(e111: float, e110: float, seed: int) -> None:
@@ -58,7 +68,9 @@ def test_volume_equals_the_share_of_random_points_inside(e111: float, e110: floa
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_inside_is_symmetric_about_the_centre(name: str) -> None:
-    body = make_shape(name, diameter=20, edges=(20, 14, 26), energies={(1, 0, 0): 1.0, (1, 1, 1): 1.1})
+    body = make_shape(
+        name, diameter=20, edges=(20, 14, 26), energies={(1, 0, 0): 1.0, (1, 1, 1): 1.1}, distances={(1, 1, 1): 9.0}
+    )
     points = np.random.default_rng(0).uniform(-14, 14, (2000, 3))
     assert np.array_equal(body.contains(points), body.contains(-points))
     assert body.contains(points, grown=1.0).sum() > body.contains(points).sum()
