@@ -66,10 +66,8 @@ class Fits:
         self._maps: dict[tuple[int, int], Floats] = {}
         self._fitted = [self._back(ideal) for ideal in self.reference]
 
-    def solve(
-        self, vectors: Floats, valid: NDArray[np.bool_]
-    ) -> tuple[Floats, Floats, NDArray[np.int64], NDArray[np.int64]]:
-        """Deformation gradients of n cations with up to k neighbours.
+    def match(self, vectors: Floats, valid: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
+        """Match the neighbours of n cations to the ideal vectors.
 
         Parameters
         ----------
@@ -80,10 +78,9 @@ class Fits:
 
         Returns
         -------
-        F, residual, columns, variant
-            F (n, 3, 3), NaN with fewer than three non-coplanar matches; root-mean-square misfit (n,) in Å; the
-            neighbour matched to each ideal vector (n, width), −1 for none (two candidates count as none); the set of
-            ideal vectors used (n,).
+        columns, D, variant
+            The neighbour matched to each ideal vector (n, width), −1 for none (two candidates count as none); the
+            vectors to them (n, 3·width) in Å, 0 for none; the set of ideal vectors that fits best (n,).
         """
         n, k = valid.shape
         flat = np.where(valid[:, :, None], vectors, 0.0).reshape(-1, 3)
@@ -93,7 +90,26 @@ class Fits:
             other, vectors_other = self._matched(flat, table, n=n, k=k)
             more = np.count_nonzero(other >= 0, axis=1) > np.count_nonzero(columns >= 0, axis=1)
             columns[more], D[more], variant[more] = other[more], vectors_other[more], number
-        present = columns >= 0
+        return columns, D, variant
+
+    def solve(self, D: Floats, *, present: NDArray[np.bool_], variant: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Deformation gradients from matched vectors.
+
+        Parameters
+        ----------
+        D
+            (n, 3·width) vectors matched to the ideal ones, 0 where there is none, Å.
+        present
+            (n, width) which are matched.
+        variant
+            (n,) set of ideal vectors.
+
+        Returns
+        -------
+        F, residual
+            F (n, 3, 3), NaN with fewer than three non-coplanar matches; root-mean-square misfit (n,) in Å.
+        """
+        n = len(D)
         pattern = present @ (1 << np.arange(self.width)) * len(self.reference) + variant
         keys, group = np.unique(pattern, return_inverse=True)
         F = np.empty((n, 9))
@@ -109,7 +125,7 @@ class Fits:
             squares[rows] = np.einsum("ni,ni->n", error, error)
         with np.errstate(invalid="ignore", divide="ignore"):
             residual = np.sqrt(squares / np.count_nonzero(present, axis=1))
-        return F.reshape(n, 3, 3), residual, columns, variant
+        return F.reshape(n, 3, 3), residual
 
     def _matched(self, flat: Floats, table: _Table, *, n: int, k: int) -> tuple[NDArray[np.int64], Floats]:
         """Column matched to each ideal vector, (n, width), and the vectors themselves, (n, 3·width), 0 for none."""

@@ -22,15 +22,17 @@ from qdip_struct.analysis import measures
 from qdip_struct.analysis.images import Images, nearest, periodic_images
 from qdip_struct.analysis.neighbourhood import Fits
 from qdip_struct.analysis.orientation import find_orientation
+from qdip_struct.analysis.site_grid import SiteGrid
 from qdip_struct.analysis.sublattice import Sublattice
 from qdip_struct.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from ase import Atoms
-    from scipy.spatial import cKDTree
 
 Floats = NDArray[np.float64]
+Finder = Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], Floats, NDArray[np.int64]]]
 _CHUNK = 16384
+_LARGE = 20000
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def strain_map(
         frame, matching = find_orientation(images, ideal)
         orientations[name], used[name] = frame, ideal.rotated(frame)
         fits = Fits(used[name], matching=ideal.rotated(matching))
-        fit = partial(_fit, own=own, images=images, tree=images.tree(), fits=fits, cutoff=ideal.cutoff_angstrom)
+        fit = partial(_fit, own=own, images=images, find=_finder(images, fits, ideal.rotated(matching)), fits=fits)
         starts = range(0, len(own), _CHUNK)
         with _workers(threads if len(starts) > 1 else 1) as mapped:
             for here, F, R, U, misfit, mates, which in mapped(fit, starts):
@@ -174,21 +176,36 @@ def _workers(threads: int) -> Iterator[Callable[..., Iterable[Any]]]:
             yield pool.map
 
 
-def _fit(
-    start: int,
-    *,
-    own: NDArray[np.int64],
-    images: Images,
-    tree: "cKDTree",
-    fits: Fits,
-    cutoff: float,
-) -> tuple[NDArray[Any], ...]:
+def _finder(images: Images, fits: Fits, matching: Sublattice) -> Finder:
+    """How the matched neighbours of a chunk of cations are found: by place in a large crystal, else by search."""
+    radius, cutoff = matching.match_radius_angstrom, matching.cutoff_angstrom
+    if images.n >= _LARGE and len(matching.variants) == 1:
+        grid = SiteGrid(images, radius=radius, cutoff=cutoff)
+        if grid.usable:
+            ideal = matching.arrays[0]
+            guess = grid.expected(ideal)
+
+            def by_place(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
+                return *grid.neighbours(rows, ideal=ideal, guess=guess), np.zeros(len(rows), dtype=np.int64)
+
+            return by_place
+    tree = images.tree()
+
+    def by_search(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
+        index, valid = nearest(images, tree, rows, count=fits.width, cutoff=cutoff)
+        vectors = images.positions[index] - images.positions[rows][:, None, :]
+        columns, D, variant = fits.match(vectors, valid)
+        return np.where(columns >= 0, np.take_along_axis(index, np.maximum(columns, 0), axis=1), -1), D, variant
+
+    return by_search
+
+
+def _fit(start: int, *, own: NDArray[np.int64], images: Images, find: Finder, fits: Fits) -> tuple[NDArray[Any], ...]:
     """One chunk of cations: their numbers, F, R, U, residual, partners, variant."""
     rows = np.arange(start, min(start + _CHUNK, len(own)))
-    index, valid = nearest(images, tree, rows, count=fits.width, cutoff=cutoff)
-    vectors = images.positions[index] - images.positions[rows][:, None, :]
-    F, residual, columns, variant = fits.solve(vectors, valid)
-    owner = own[images.owner[np.take_along_axis(index, np.maximum(columns, 0), axis=1)]]
+    index, D, variant = find(rows)
+    present = index >= 0
+    F, residual = fits.solve(D, present=present, variant=variant)
     R, U = measures.polar(F)
     F[np.isnan(U[:, 0, 0])] = np.nan
-    return own[rows], F, R, U, residual, np.where(columns >= 0, owner, -1), variant
+    return own[rows], F, R, U, residual, np.where(present, own[images.owner[index]], -1), variant
