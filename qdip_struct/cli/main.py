@@ -31,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "build embed": "a quantum dot in a matrix supercell",
     "build attach": "a dot on a slab surface, or dots buried under an overgrown layer",
     "inputs": "CP2K run folders from structures, checked before they are written",
+    "converge": "a convergence study: run folders, later table and plot",
     "check": "check CP2K inputs before they wait in a queue",
     "run": "run or continue run folders on this machine",
     "segment": "one idempotent piece of one run, for job scripts",

@@ -1,0 +1,124 @@
+"""A convergence study: run folders at several cutoffs, k-point meshes or vacuum widths; later its table and plot.
+
+Given a structure and --vary, it writes the run folders; given the folder of a study, it reads the result.
+
+  cutoff, rel_cutoff in Ry; kpoints: points along the shortest lattice vector; vacuum in Å
+
+example:
+  qdip converge bulk.extxyz --vary cutoff=200,300,400,600 --preset production -o cutoffs
+  qdip run cutoffs
+  qdip converge cutoffs --plot cutoffs.svg
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from qdip_struct.cli.console import answer, emit, table
+from qdip_struct.errors import DataError, UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``qdip converge``."""
+    parser.add_argument("path", type=Path, metavar="PATH", help="structure to study, or the folder of a study")
+    parser.add_argument("--vary", metavar="NAME=V1,V2", help="what to vary, at which values")
+    parser.add_argument("--preset", default="production", help="everything else (default: production)")
+    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="set any CP2K keyword; repeat")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="figure of the result: svg, pdf or png")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepare a study or read one; exit 3 when a level is not done."""
+    if args.path.is_dir():
+        if args.vary:
+            raise UsageError(f"{args.path} is a folder; --vary needs a structure file")
+        return _read(args)
+    if not args.vary:
+        raise UsageError("give --vary NAME=V1,V2,... with a structure, or the folder of a study without it")
+    return _prepare(args)
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    from qdip_struct.build.store import read_structure
+    from qdip_struct.campaign.convergence import make_levels, parse_vary
+    from qdip_struct.campaign.rundir import create_run_folder
+    from qdip_struct.cli.check import refuse_errors, schema_for
+    from qdip_struct.cp2k.deck import Wishes, make_deck
+    from qdip_struct.cp2k.inputfile import parse_input
+    from qdip_struct.cp2k.preflight import check_input
+    from qdip_struct.cp2k.presets import get_preset, template_text
+    from qdip_struct.files import provenance, refuse_existing
+
+    name, values = parse_vary(args.vary)
+    preset, template = get_preset(args.preset), template_text("energy")
+    atoms = read_structure(args.path)
+    schema, version = schema_for(None)
+    out = args.out if args.out is not None else Path(f"{args.path.stem}_{name}")
+    levels = make_levels(atoms, name=name, values=values, wishes=Wishes(settings=tuple(args.set)))
+    decks = []
+    for level in levels:
+        refuse_existing(out / f"{name}_{level.value:g}", force=args.force)
+        deck = make_deck(level.atoms, task="energy", preset=preset, template=template, wishes=level.wishes)
+        refuse_errors(check_input(parse_input(deck.text), schema=schema), source=f"{name} {level.value:g}")
+        decks.append(deck)
+    parameters = {"preset": args.preset, "vary": args.vary, "set": args.set, "structure": args.path.name}
+    for level, deck in zip(levels, decks, strict=True):
+        create_run_folder(
+            out / f"{name}_{level.value:g}",
+            atoms=level.atoms,
+            deck=deck,
+            role="single",
+            group=f"{args.path.stem} {name}",
+            provenance=provenance(
+                "converge", parameters, cp2k_version=version, vary={"name": name, "value": level.value}
+            ),
+            force=args.force,
+        )
+    document = {"path": str(out), "vary": name, "values": values}
+    shown = ", ".join(f"{value:g}" for value in values)
+    emit(document, as_json=args.json, text=f"{out}: {len(values)} run folders, {name} {shown}; next: qdip run {out}")
+    return 0
+
+
+def _read(args: argparse.Namespace) -> int:
+    from qdip_struct.campaign.convergence import points_document, read_points
+    from qdip_struct.campaign.rundir import find_run_folders
+
+    name, points = read_points(find_run_folders([args.path]))
+    document = points_document(name, points)
+    done = [point for point in points if point.status == "done"]
+    if args.plot is not None:
+        _plot(args, document, n_done=len(done))
+    rows = [
+        (
+            f"{p.value:g}",
+            p.status,
+            None if p.energy_per_atom_ev is None else f"{p.energy_per_atom_ev:.6f}",
+            None if p.difference_mev_per_atom is None else f"{p.difference_mev_per_atom + 0.0:.3f}",
+            None if p.wall_time_s is None else f"{p.wall_time_s:.0f}",
+        )
+        for p in points
+    ]
+    header = (f"{name} ({document['unit']})", "status", "eV/atom", "meV/atom against finest", "time s")
+    answer(args, document, text=table(header, rows))
+    return 0 if len(done) == len(points) else 3
+
+
+def _plot(args: argparse.Namespace, document: dict[str, Any], *, n_done: int) -> None:
+    import io
+
+    from matplotlib.figure import Figure
+
+    from qdip_struct.files import write_bytes
+    from qdip_struct.report.convergence_plots import draw_convergence
+
+    if n_done < 2:
+        raise DataError(f"{args.path}: a plot needs two finished levels, there are {n_done}")
+    kind = args.plot.suffix.lstrip(".").lower()
+    if kind not in ("svg", "pdf", "png"):
+        raise UsageError(f"--plot {args.plot}: write an svg, pdf or png file")
+    figure = Figure(figsize=(5.5, 3.6), layout="constrained")
+    draw_convergence(figure.add_subplot(), document)
+    stream = io.BytesIO()
+    figure.savefig(stream, format=kind, metadata=None if kind == "png" else {"Creator": "qdip_struct"})
+    write_bytes(args.plot, stream.getvalue(), force=args.force)
