@@ -1,6 +1,6 @@
 """Collecting finished runs: which paths hold runs, reading them in parallel, and not reading an unchanged one again.
 
-Beside each run lies its ``result.json`` (``NAME.result.json`` for a lone ``NAME.out``). It carries the size and
+Beside each run lies its ``result.json`` (``NAME.out.result.json`` for a lone ``NAME.out``). It carries the size and
 SHA-256 of every output file it was read from and is believed only while they agree; it holds no time, so the same
 outputs give the same bytes.
 """
@@ -79,7 +79,7 @@ def find_runs(path: Path) -> list[Path]:
 
 def result_path(path: Path) -> Path:
     """Where the record of a run lies."""
-    return path / "result.json" if path.is_dir() else path.with_name(f"{path.stem}.result.json")
+    return path / "result.json" if path.is_dir() else path.with_name(f"{path.name}.result.json")
 
 
 def _fingerprint(files: Iterable[Path]) -> list[dict[str, Any]]:

@@ -37,8 +37,10 @@ def output_files(path: Path) -> list[Path]:
     """
     if not path.exists():
         raise DataError(f"cannot read {path}: no such file or folder")
-    if not path.is_dir():
+    if path.is_file():
         return [path]
+    if not path.is_dir():
+        raise DataError(f"cannot read {path}: it is neither a file nor a folder")
     try:
         names = sorted(item.name for item in path.iterdir() if item.is_file())
     except OSError as error:

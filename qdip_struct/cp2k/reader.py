@@ -68,8 +68,6 @@ def read_segments(path: Path) -> list[Segment]:
     DataError
         If the file cannot be read, is empty, or holds no line that only CP2K prints.
     """
-    if path.exists() and not path.is_file():
-        raise DataError(f"cannot read {path}: it is not a file")
     passing = _Pass(path)
     size = 0
     try:
@@ -91,5 +89,16 @@ def read_segments(path: Path) -> list[Segment]:
     if size == 0:
         raise DataError(f"{path} is empty: CP2K wrote nothing, or has not started")
     if not passing.known:
-        raise DataError(f"{path} is not a CP2K output: none of its lines is one that CP2K prints")
+        raise DataError(f"{path} is not a CP2K output: {_guess(path)}")
     return passing.segments
+
+
+def _guess(path: Path) -> str:
+    """What else the file may be, from its first bytes."""
+    with path.open("rb") as stream:
+        head = stream.read(6)
+    if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
+        return "it is compressed, unpack it first"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "it is UTF-16 text, save it as UTF-8"
+    return "none of its lines is one that CP2K prints"

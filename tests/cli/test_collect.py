@@ -168,7 +168,7 @@ def test_lone_outputs_stay_apart(tmp_path: Path) -> None:
     assert find_runs(tmp_path) == [tmp_path / f"{name}.out" for name in ("energy", "odd", "uks")]
     energies = [run["energy_ev"] for run in collect([tmp_path]).runs]
     assert len(set(energies)) == 3
-    assert result_path(tmp_path / "uks.out").name == "uks.result.json"
+    assert result_path(tmp_path / "uks.out").name == "uks.out.result.json"
     assert result_path(tmp_path / "uks.out").exists()
 
 

@@ -1,5 +1,7 @@
 """Finished runs read right, every time, or not at all: real runs, damaged runs, other versions' wordings."""
 
+import gzip
+import os
 import re
 import subprocess
 import sys
@@ -365,6 +367,17 @@ def test_line_ends_and_encodings(tmp_path: Path) -> None:
 )
 def test_what_is_not_cp2ks_is_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
     assert read_or_refuse(write(tmp_path, content)) is None
+
+
+def test_compressed_and_special_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="unpack it first"):
+        read_run(write(tmp_path, gzip.compress(text_of("energy"))))
+    with pytest.raises(DataError, match="UTF-8"):
+        read_run(write(tmp_path, text_of("energy").decode().encode("utf-16")))
+    pipe = tmp_path / "pipe.out"
+    os.mkfifo(pipe)
+    with pytest.raises(DataError, match="neither a file nor a folder"):
+        read_run(pipe)
 
 
 def test_missing_paths_and_folders_without_a_run_are_refused(tmp_path: Path) -> None:
