@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from qdip_struct.build.arrangement import Arrangement
 from qdip_struct.build.cells import conventional_cell
 from qdip_struct.build.embed import Embedded, embed_dot
+from qdip_struct.build.host import host_of
 from qdip_struct.build.material import Material, material
-from qdip_struct.build.orientation import about
+from qdip_struct.build.orientation import about, from_euler
 from qdip_struct.build.regions import mark_interface
 from qdip_struct.build.shapes import make_shape
 from qdip_struct.build.shell import make_shell
@@ -264,14 +265,18 @@ def test_arrays_and_random_dots_share_one_matrix() -> None:
 def test_any_dot_in_any_matrix_is_neutral_and_whole(
     dot: str, matrix: tuple[str, int], shape: str, size: float, turn: tuple | None, center: str, seed: int
 ) -> None:
-    from qdip_struct.build.orientation import from_euler
-
     body = make_shape(shape, diameter=size, edges=(size, 0.8 * size, 1.1 * size))
+    host = host_of(material(matrix[0]), cells=(matrix[1],) * 3, a_site="molecule")
     built = embed_dot(
         material(dot), material(matrix[0]), shape=body, cells=(matrix[1],) * 3, center=center, a_site="molecule",
         rotate=None if turn is None else from_euler(turn), seed=seed,
     )  # fmt: skip
     check(built)
+    outside = built.atoms.get_array("dot") < 0
+    home = {tuple(row) for row in np.round(host.atoms.positions, 4).tolist()}
+    kept = [tuple(row) for row in np.round(built.atoms.positions[outside], 4).tolist()]
+    assert len(set(kept)) == len(kept)
+    assert home.issuperset(kept)
 
 
 @pytest.mark.parametrize(
