@@ -18,6 +18,10 @@ LARGEST_ROTATION_DEGREE = 30.0
 _SAMPLE = 200
 _ENOUGH = 0.6
 _CLEAR = 0.9
+_TIE = 0.02
+_PREVIEW = 40
+_REFINED = 6
+_ITERATIONS = 12
 
 
 def find_orientation(images: Images, ideal: Sublattice) -> tuple[Floats, Floats]:
@@ -37,13 +41,15 @@ def find_orientation(images: Images, ideal: Sublattice) -> tuple[Floats, Floats]
     )
     vectors = images.positions[index] - images.positions[sample][:, None, :]
     one = np.eye(3)
-    turned, share = _refined(vectors, valid, ideal, one)
-    if share < _CLEAR:
-        for start in _candidates(vectors, valid, ideal):
-            rotation, found = _refined(vectors, valid, ideal, start)
-            better = found > share + 1e-9 or (found > share - 1e-9 and _angle(rotation) < _angle(turned) - 1e-6)
-            if better:
-                turned, share = rotation, found
+    found = [_refined(vectors, valid, ideal, one)]
+    if found[0][1] < _CLEAR:
+        starts = _candidates(vectors, valid, ideal)
+        few = slice(0, _PREVIEW)
+        scores = [_matched(vectors[few], valid[few], ideal, start)[3] for start in starts]
+        order = sorted(range(len(starts)), key=lambda i: (-round(scores[i], 2), round(_angle(starts[i]), 3)))
+        found += [_refined(vectors, valid, ideal, starts[i]) for i in order[:_REFINED]]
+    best = max(share for _, share in found)
+    turned, share = min((one for one in found if one[1] > best - _TIE), key=lambda one: round(_angle(one[0]), 6))
     if share < _ENOUGH:
         return one, one
     return (one if _angle(turned) <= LARGEST_ROTATION_DEGREE else turned), turned
@@ -57,32 +63,31 @@ def _central_sample(images: Images) -> NDArray[np.int64]:
 
 def _refined(vectors: Floats, valid: NDArray[np.bool_], ideal: Sublattice, rotation: Floats) -> tuple[Floats, float]:
     """Improve a rotation by matching and fitting in turn; return it with the share of vectors that match."""
+    sets = np.stack(ideal.arrays)
     share = 0.0
-    for _ in range(12):
-        best = None
-        for rows in ideal.rotated(rotation).arrays:
-            slot = (vectors @ rows.T - 0.5 * np.einsum("ki,ki->k", rows, rows)).argmax(axis=2)
-            away = np.linalg.norm(vectors - rows[slot], axis=2)
-            close = valid & (away <= ideal.match_radius_angstrom)
-            if best is None:
-                best = (slot, close, np.zeros(len(slot), dtype=int))
-            else:
-                more = close.sum(axis=1) > best[1].sum(axis=1)
-                best = (
-                    np.where(more[:, None], slot, best[0]),
-                    np.where(more[:, None], close, best[1]),
-                    np.where(more, 1, best[2]),
-                )
-        assert best is not None
-        slot, close, variant = best
-        share = float(close.sum() / max(int(valid.sum()), 1))
-        sets = np.stack(ideal.arrays)
-        start = sets[variant[:, None], slot]
-        following = _kabsch(start[close], vectors[close])
+    for _ in range(_ITERATIONS):
+        slot, close, variant, share = _matched(vectors, valid, ideal, rotation)
+        following = _kabsch(sets[variant[:, None], slot][close], vectors[close])
         if np.abs(following - rotation).max() < 1e-6:
             break
         rotation = following
     return rotation, share
+
+
+def _matched(
+    vectors: Floats, valid: NDArray[np.bool_], ideal: Sublattice, rotation: Floats
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64], float]:
+    """Nearest ideal vector of each neighbour, whether it matches, the variant of each site, the share that matches."""
+    slots, closes = [], []
+    for rows in ideal.rotated(rotation).arrays:
+        slot = (vectors @ rows.T - 0.5 * np.einsum("ki,ki->k", rows, rows)).argmax(axis=2)
+        away = vectors - rows[slot]
+        slots.append(slot)
+        closes.append(valid & (np.einsum("nki,nki->nk", away, away) <= ideal.match_radius_angstrom**2))
+    variant = np.argmax([close.sum(axis=1) for close in closes], axis=0)
+    sites = np.arange(len(vectors))
+    slot, close = np.stack(slots)[variant, sites], np.stack(closes)[variant, sites]
+    return slot, close, variant, float(close.sum() / max(int(valid.sum()), 1))
 
 
 def _kabsch(start: Floats, end: Floats, *, minimum: int = 3) -> Floats:

@@ -29,8 +29,8 @@ def both_ways(atoms, reference, monkeypatch):
 
 
 @pytest.mark.parametrize("crystal", LEAD)
-@pytest.mark.parametrize("n", [1, 2, 5])
-@pytest.mark.parametrize("noise", [0.0, 0.1, 0.4])
+@pytest.mark.parametrize("n", [1, 2, 4])
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.3])
 def test_same_map_by_place_and_by_search(crystal, n, noise, monkeypatch):
     atoms, reference = lead(crystal, n)
     rng = np.random.default_rng(n)

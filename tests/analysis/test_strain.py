@@ -294,3 +294,28 @@ def test_no_worse_than_ovito_on_the_lead_of_the_matrix():
         assert np.sqrt((ours**2).mean()) <= np.sqrt((peer**2).mean()) * (1 + 1e-9)
     dot = strain.phase == "PbS"
     assert np.abs(theirs[dot] - 0.005 * np.eye(3)).max() > 0.005
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.sampled_from(sorted(CASES)), st.integers(0, 2**31 - 1))
+def test_any_orientation_of_a_noisy_crystal_is_found(crystal, seed):
+    build, reference, neighbours = CASES[crystal]
+    rng = np.random.default_rng(seed)
+    turn = Rotation.random(rng=rng).as_matrix()
+    atoms = build(3)
+    atoms.set_cell(atoms.cell.array @ (1.005 * turn).T, scale_atoms=True)
+    exact = mapped(atoms, reference)
+    assert np.abs(exact.mean() - 0.005).max() < 1e-12
+    atoms.positions += rng.normal(0, 0.15, atoms.positions.shape)
+    noisy = mapped(atoms, reference)
+    assert noisy.neighbours.mean() > 0.98 * neighbours
+    assert abs(noisy.mean().mean() - 0.005) < 0.002
+
+
+@pytest.mark.parametrize("crystal", CASES)
+def test_strong_noise_does_not_turn_the_axes(crystal):
+    build, reference, _ = CASES[crystal]
+    for seed in range(5):
+        atoms = build(3)
+        atoms.positions += np.random.default_rng(seed).normal(0, 0.35, atoms.positions.shape)
+        assert np.array_equal(mapped(atoms, reference).orientations["x"], np.eye(3))
