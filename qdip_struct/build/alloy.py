@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.build.cells import SiteCell
+from qdip_struct.build.molecules import check_seed
 from qdip_struct.build.neighbours import neighbour_pairs
 from qdip_struct.build.regions import FORMAL_CHARGES
 from qdip_struct.errors import UsageError
@@ -165,7 +166,7 @@ def decorate(
             f"{len(index)} sites of {sublattice} are too few for {fractions[empty[0]]:.4g} {empty[0]} in {sites.name}; "
             "take a larger lateral cell or more layers"
         )
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(check_seed(seed))
     kinds = generator.permutation(np.repeat(np.arange(len(names)), counts))
     shells = _shells(sites, index)
     if arrangement == "sqs":

@@ -22,6 +22,7 @@ from qdip_struct.build.slab import (
     check_repeat,
     decoration_entry,
     filled_block,
+    stand_ins,
     surface_of,
     termination_named,
 )
@@ -187,6 +188,7 @@ def join(
         ),
         "elastic_source": {part: None if s is None else s.source for part, s in stiffness.items()},
         "a_site": a_site,
+        "stand_in_for": stand_ins(film, substrate, a_site=a_site),
         "orientation": orientation,
         "seed": seed,
         "alloy": {part: [decoration_entry(d) for d in entries] for part, entries in decorations.items()},

@@ -98,6 +98,13 @@ def _formamidinium() -> tuple[list[str], Array]:
     return symbols, np.array(points)
 
 
+def check_seed(seed: int) -> int:
+    """Return ``seed`` when it is a whole number that is not negative, else raise :class:`UsageError`."""
+    if isinstance(seed, bool) or int(seed) != seed or seed < 0:
+        raise UsageError(f"the seed is {seed}; expected a whole number, 0 or larger")
+    return int(seed)
+
+
 def orientations(points: Array, *, rule: Orientation, seed: int = 0) -> Array:
     """Rotation of each molecule by a stated rule, shape (n, 3, 3).
 
@@ -116,7 +123,7 @@ def orientations(points: Array, *, rule: Orientation, seed: int = 0) -> Array:
     """
     n = len(points)
     if rule == "random":
-        quaternions = np.random.default_rng(seed).normal(size=(n, 4))
+        quaternions = np.random.default_rng(check_seed(seed)).normal(size=(n, 4))
         return _rotations(quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True))
     if rule not in ORIENTATIONS:
         raise UsageError(f"unknown orientation rule '{rule}'; known: {', '.join(ORIENTATIONS)}")

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.build.cells import SiteCell
+from qdip_struct.build.neighbours import neighbour_pairs
 from qdip_struct.build.regions import FORMAL_CHARGES
 from qdip_struct.errors import UsageError
 
@@ -52,21 +53,21 @@ def touching_gap(
     max over pairs of z_below − z_above + √((r_i + r_j)² − ρ²), ρ their lateral distance, images included: the shift to
     add to every z of the upper atoms. Lateral vectors are rows (2, 2), Å.
     """
-    r = radii_of(symbols_below)[:, None] + radii_of(symbols_above)[None, :]
-    delta = positions_above[None, :, :2] - positions_below[:, None, :2]
-    fractional = delta @ np.linalg.inv(lateral)
-    delta = (fractional - np.rint(fractional)) @ lateral
-    lift = np.full(r.shape, -np.inf)
-    heights = positions_below[:, None, 2] - positions_above[None, :, 2]
-    widest = float(r.max(initial=0.0))
-    area = abs(np.linalg.det(lateral))
-    reach = [int(np.ceil(widest / (area / np.linalg.norm(lateral[1 - k])))) for k in range(2)]
-    for i in range(-reach[0], reach[0] + 1):
-        for j in range(-reach[1], reach[1] + 1):
-            rho = ((delta + i * lateral[0] + j * lateral[1]) ** 2).sum(axis=-1)
-            room = r * r - rho
-            lift = np.where(room >= 0.0, np.maximum(lift, heights + np.sqrt(np.maximum(room, 0.0))), lift)
-    return float(lift.max(initial=0.0)) if np.isfinite(lift).any() else float(heights.max())
+    lower, upper = radii_of(symbols_below), radii_of(symbols_above)
+    cell = np.diag([0.0, 0.0, 1.0])
+    cell[:2, :2] = lateral
+    pbc = np.array([True, True, False])
+    flat = np.array([1.0, 1.0, 0.0])
+    reach = float(lower.max() + upper.max())
+    below, above, rho = neighbour_pairs(
+        positions_below * flat, targets=positions_above * flat, cell=cell, pbc=pbc, cutoff=reach
+    )
+    room = (lower[below] + upper[above]) ** 2 - rho**2
+    heights = positions_below[below, 2] - positions_above[above, 2]
+    touch = room >= 0.0
+    if not touch.any():
+        return float(positions_below[:, 2].max() - positions_above[:, 2].min())
+    return float((heights[touch] + np.sqrt(room[touch])).max())
 
 
 def film_position(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from qdip_struct.build.alloy import Alloy, Decoration, blocks_for, decorate
 from qdip_struct.build.block import Block, bulk_block, cut
-from qdip_struct.build.cells import SiteCell, oriented, sites_of, to_atoms, with_a_site
+from qdip_struct.build.cells import MOLECULES, SiteCell, oriented, sites_of, to_atoms, with_a_site
 from qdip_struct.build.companions import companions, in_cell
 from qdip_struct.build.molecules import Orientation
 from qdip_struct.build.regions import FORMAL_CHARGES
@@ -110,6 +110,14 @@ def surface_of(
         return surface_cell(material, plane=plane, layer_tolerance=layer_tolerance)
     sites = sites_of(material.parent if isinstance(material, Alloy) else material)
     return surface_cell(with_a_site(sites, a_site=a_site), plane=plane, layer_tolerance=layer_tolerance)
+
+
+def stand_ins(*materials: Material, a_site: str) -> list[str]:
+    """Molecular ions that ``a_site`` stands in for, in alphabetical order; none when they stay whole."""
+    if a_site == "molecule":
+        return []
+    sites = [sites_of(entry.parent if isinstance(entry, Alloy) else entry) for entry in materials]
+    return sorted({str(name) for entry in sites for name in entry.species if str(name) in MOLECULES})
 
 
 def filled_block(
@@ -221,6 +229,7 @@ def build_slab(
         "vacuum_angstrom": vacuum,
         "dipole_direction": "z",
         "a_site": a_site,
+        "stand_in_for": stand_ins(material, a_site=a_site),
         "orientation": orientation,
         "alloy": [decoration_entry(d) for d in decorations],
         "reservoir": str(others["reservoir"].get_array("phase")[0]) if "reservoir" in others else None,

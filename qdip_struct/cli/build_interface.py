@@ -180,8 +180,8 @@ def _text(document: dict[str, Any]) -> str:
             shares = ", ".join(f"{ion} {share:.4f}" for ion, share in entry["realised"].items())
             error = entry["correlation_error"]
             lines.append(f"{part} alloy: {shares} on {entry['n_sites']} sites, correlation error {error:.4f}")
-    if document["a_site"] != "molecule":
-        lines.append(f"{document['a_site']} stands in for the molecular ions of the A site")
+    if document["stand_in_for"]:
+        lines.append(f"A site: one {document['a_site']} ion stands in for each {', '.join(document['stand_in_for'])}")
     if document["reservoir"]:
         lines.append(
             f"the substrate slab is not stoichiometric: its surface energy refers to bulk {document['reservoir']}"

@@ -159,6 +159,8 @@ def _text(document: dict[str, Any]) -> str:
         f"formal charge {document['formal_charge']['total']} e, dipole {document['dipole_e_per_angstrom']:g} e/Å"
         f"{' (dipolar)' if document['dipolar'] else ''}{', polar plane' if document['polar'] else ''}",
     ]
+    if document["stand_in_for"]:
+        lines.append(f"A site: one {document['a_site']} ion stands in for each {', '.join(document['stand_in_for'])}")
     for entry in document["alloy"]:
         shares = ", ".join(f"{ion} {share:.4f}" for ion, share in entry["realised"].items())
         lines.append(f"alloy: {shares} on {entry['n_sites']} sites, correlation error {entry['correlation_error']:.4f}")

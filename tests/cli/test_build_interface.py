@@ -96,6 +96,13 @@ def test_alloys_print_their_realised_composition(tmp_path, capsys):
     assert code == 0 and "correlation error" in out and "Br 0.6667, I 0.3333" in out and "S 0.5000, Se 0.5000" in out
 
 
+def test_a_stand_in_says_so(tmp_path, capsys):
+    words = ["build", "interface", "--film", "PbS", "--substrate", "MAPbBr3", "--a-site", "Cs"]
+    code, out, _ = call(capsys, *words, "-o", tmp_path)
+    assert code == 0 and "one Cs ion stands in for each MA" in out
+    assert json.loads((tmp_path / "film.json").read_text())["stand_in_for"] == ["MA"]
+
+
 def test_a_configuration_file_is_the_same_as_flags(tmp_path, capsys):
     config = tmp_path / "set.yaml"
     config.write_text("film: PbS\nsubstrate: CsPbBr3\ndataset: pbe_cp2k\nfilm-layers: 5\n")
@@ -152,6 +159,8 @@ def test_results_are_never_overwritten(tmp_path, capsys):
         (["--substrate", "missing.cif"], 1, "missing.cif"),
         (["--layer-tolerance", "9"], 1, "tolerance"),
         (["--colour", "red"], 2, "colour"),
+        (["--substrate", "MAPbI3", "--orientation", "random", "--seed", "-1", "--dataset", "xrd_298K"], 2, "BX2"),
+        (["--film", "PbS0.5Se0.5", "--repeat", "2,2", "--seed", "-1", "--dataset", "liu2019"], 2, "seed"),
     ],
 )
 def test_nonsense_is_refused_in_one_line(tmp_path, capsys, words, code, say):
