@@ -46,7 +46,7 @@ def load_model(name: str, *, threads: int = 1) -> Any:
     warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad", category=UserWarning)
     with contextlib.redirect_stdout(io.StringIO()):
         calculator = dynamics.CHGNetCalculator(use_device="cpu", on_isolated_atoms="ignore")
-    # Stress and magnetic moments, which a relaxation in a fixed cell does not use, double the cost.
+    # Stress and magnetic moments, which a relaxation in a fixed cell does not use, are left out.
     calculator.calculate = functools.partial(calculator.calculate, task="ef")
     return calculator
 
