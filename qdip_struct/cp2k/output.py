@@ -18,6 +18,7 @@ from qdip_struct.errors import DataError
 _OPTIMISATIONS = frozenset({"GEO_OPT", "GEOMETRY_OPTIMIZATION", "CELL_OPT"})
 _OUTPUT = "run.out"
 _SAME_HARTREE = 0.01
+_SAYS_ONLY_THAT = ("=====", "CP2K| Abnormal")
 
 
 def is_run_folder(path: Path) -> bool:
@@ -152,8 +153,9 @@ def _doubts(evaluation: Evaluation) -> list[str]:
 def _verdict(last: Segment, *, run_type: str | None) -> tuple[Status, str]:
     if last.aborts or (last.errors and not last.ended):
         with last.path.open("rb") as stream:
-            messages = [blocks.read_message(stream, offset=offset) for offset in (*last.errors, *last.aborts)]
-        return "aborted", next((message for message in messages if message), "CP2K stopped without a message")
+            messages = [blocks.read_message(stream, offset=offset) for offset in (*last.aborts, *last.errors)]
+        telling = [message for message in messages if message and not message.startswith(_SAYS_ONLY_THAT)]
+        return "aborted", next(iter(telling or filter(None, messages)), "CP2K stopped without a message")
     if not last.ended:
         if last.crash:
             return "aborted", last.crash
