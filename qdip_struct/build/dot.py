@@ -253,6 +253,7 @@ def dot_report(atoms: Atoms, *, dot: DotSites, changes: Sequence[Mapping[str, An
         center=dot.center,
         termination={"name": dot.termination, "meaning": TERMINATIONS[dot.termination]},
         lattice_angstrom={"dot": dot.crystal.a_angstrom},
+        lattice_source={"dot": dot.crystal.source},
         n_formula_units_dot=dot.n_units,
         equivalent_diameter_angstrom=(6.0 / math.pi * dot.volume) ** (1.0 / 3.0),
         extent_angstrom=np.ptp(atoms.positions, axis=0).tolist(),

@@ -196,6 +196,10 @@ def embed_dot(
         charge_before_changes=before,
         rotation=turn.tolist(),
         lattice_angstrom={"dot": None if sites is None else sites.crystal.a_angstrom, "matrix": host.lattice},
+        lattice_source={
+            "dot": "given structure" if sites is None else sites.crystal.source,
+            "matrix": held.crystal.source if isinstance(held, Material) else "given structure",
+        },
         n_dots=len(centres),
         dot_centers_angstrom=np.round(centres, 6).tolist(),
         n_formula_units_dot=_units(guest),

@@ -61,7 +61,8 @@ def material(spec: str, *, dataset: str | None = None) -> Material:
             raise
         mixture = mixed_lattice_constant(formula, dataset=dataset)
         host = max(mixture.terms, key=lambda term: round(term[1], 9))[0]
-        return Material(formula.text, scaled(host, lattice=mixture.a_angstrom), fractions_of(formula))
+        parent = replace(scaled(host, lattice=mixture.a_angstrom), source=mixture.source)
+        return Material(formula.text, parent, fractions_of(formula))
     return Material(crystal.name, crystal)
 
 

@@ -18,8 +18,9 @@ from qdip_struct.cli.dot_options import (
     add_file_options,
     numbers,
     parameters_of,
-    shape_of,
+    refuse_given,
     shell_of,
+    sized_shape,
     whole_numbers,
 )
 from qdip_struct.errors import UsageError
@@ -87,10 +88,11 @@ def _attached(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
     from qdip_struct.build.orientation import parse_indices
     from qdip_struct.build.passivation import passivate
 
+    refuse_given(args, {"array": "1,1"}, where="with an attached dot (see --overgrown)")
     core = dot if args.dot_lattice is None else dot.at(lattice=args.dot_lattice)
     raw = cut(
         core,
-        shape=shape_of(args),
+        shape=sized_shape(args, core=core, termination="site"),
         center=args.center,
         termination=args.termination or "site",
         shell=shell_of(args),
@@ -120,15 +122,21 @@ def _buried(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
 
     if args.matrix is None:
         raise UsageError("buried dots share the lattice of --matrix; a --slab file cannot be overgrown")
+    attached_only = {"facet": "100", "twist": 0.0, "registry": "continuation", "gap": None, "ligand": None,
+                     "surface": "stoichiometric", "dot_lattice": None, "shell": None, "termination": None,
+                     "top": "BX2"}  # fmt: skip
+    refuse_given(args, attached_only, where="with buried dots, which share the lattice of the matrix")
+    held = material(args.matrix, dataset=args.dataset)
+    core = dot.at(lattice=args.lattice or held.crystal.a_angstrom)
     counts = whole_numbers(args.array, what="--array")
     if len(counts) != 2:
         raise UsageError(f"--array is '{args.array}'; expected two whole numbers, for example 2,2")
     return bury_dots(
         dot,
-        material(args.matrix, dataset=args.dataset),
+        held,
         cells=whole_numbers(args.cells, what="--cells"),
         overgrown=args.overgrown,
-        shape=shape_of(args),
+        shape=sized_shape(args, core=core, termination="BX2"),
         array=(counts[0], counts[1]),
         lattice=args.lattice,
         center=args.center,
@@ -145,6 +153,8 @@ def _slab(args: argparse.Namespace) -> "Atoms":
     from qdip_struct.build.store import read_structure
 
     if args.slab is not None:
+        unused = {"lattice": None, "cells": "6,6,3", "top": "BX2"}
+        refuse_given(args, unused, where="with --slab, which has its own cell")
         found = read_structure(args.slab)
         return found if found.has("region") else label(found, region="matrix", phase=args.slab.stem)
     held = material(args.matrix, dataset=args.dataset)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.cli.console import emit
-from qdip_struct.cli.dot_options import add_dot_options, add_file_options, parameters_of, shape_of, shell_of
+from qdip_struct.cli.dot_options import add_dot_options, add_file_options, parameters_of, shell_of, sized_shape
 from qdip_struct.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Cut, finish, write, print."""
-    from qdip_struct.build.dot import cut, dot_atoms, dot_report, in_vacuum, scale_for
+    from qdip_struct.build.dot import cut, dot_atoms, dot_report, in_vacuum
     from qdip_struct.build.material import material
     from qdip_struct.build.passivation import passivate
     from qdip_struct.build.store import write_structure
@@ -53,12 +53,9 @@ def run(args: argparse.Namespace) -> int:
         core = core.at(lattice=args.lattice)
     if len({site.label for site in core.crystal.sites} & {"cation", "anion"}) != 2:
         raise UsageError(f"{core.name} is no binary compound; a free dot is cut from PbS, CdSe and the like")
-    shape, shell = shape_of(args), shell_of(args)
+    shell = shell_of(args)
     termination: Termination = args.termination or "site"
-    if args.atoms is not None:
-        shape = shape.scaled(
-            scale_for(core, shape=shape, n_atoms=args.atoms, center=args.center, termination=termination, shell=shell)
-        )
+    shape = sized_shape(args, core=core, termination=termination)
     raw = cut(core, shape=shape, center=args.center, termination=termination, shell=shell, seed=args.seed)
     dot, changes = passivate(
         raw, surface=args.surface, ligand=args.ligand, counter_ion=args.counter_ion, seed=args.seed
@@ -86,6 +83,7 @@ def _summary(path: Path, content: dict[str, Any]) -> str:
             f"diameter of the sphere of equal volume: {content['equivalent_diameter_angstrom']:.2f} Å; extent "
             + " × ".join(f"{length:.2f}" for length in content["extent_angstrom"])
             + f" Å; centre on {content['center']}",
+            f"lattice constant {content['lattice_angstrom']['dot']:.4f} Å ({content['lattice_source']['dot']})",
             "surface: " + ("; ".join(done) if done else "as cut, nothing changed"),
         ]
     )

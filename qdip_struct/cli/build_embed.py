@@ -20,8 +20,10 @@ from qdip_struct.cli.dot_options import (
     add_file_options,
     numbers,
     parameters_of,
+    refuse_given,
     shape_of,
     shell_of,
+    sized_shape,
     whole_numbers,
 )
 from qdip_struct.errors import UsageError
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
 
     from qdip_struct.build.arrangement import Arrangement
     from qdip_struct.build.material import Material
+    from qdip_struct.build.parent import Termination
     from qdip_struct.build.shapes import Shape
-    from qdip_struct.build.shell import Shell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     built = embed_dot(
         dot,
         matrix,
-        shape=_sized(args, dot=dot, matrix=matrix, shell=shell),
+        shape=_sized(args, dot=dot, matrix=matrix),
         cells=whole_numbers(args.cells, what="--cells"),
         lattice=args.lattice,
         dot_lattice=_dot_lattice(args.dot_lattice, dot=dot),
@@ -129,27 +131,22 @@ def _dot_lattice(text: str | None, *, dot: "Material | Atoms") -> float | None:
     return dot.crystal.a_angstrom if text == "own" else numbers(text, what="--dot-lattice", count=1)[0]
 
 
-def _sized(
-    args: argparse.Namespace, *, dot: "Material | Atoms", matrix: "Material | Atoms", shell: "Shell | None"
-) -> "Shape":
+def _sized(args: argparse.Namespace, *, dot: "Material | Atoms", matrix: "Material | Atoms") -> "Shape":
     """The shape, scaled to a number of ions of the dot where one is asked for."""
-    from qdip_struct.build.dot import scale_for
     from qdip_struct.build.material import Material
     from qdip_struct.build.parent import on_parent_lattice
 
-    shape = shape_of(args)
-    if args.atoms is None:
-        return shape
     if not isinstance(dot, Material):
-        raise UsageError("a dot from a file has its size; leave --atoms out")
-    termination, core = "site", dot
+        unused = ("diameter", "edges", "atoms", "energies", "facets", "termination", "shell")
+        refuse_given(args, dict.fromkeys(unused), where="with a dot from a file, which has its size")
+        return shape_of(args)
+    core = dot
+    natural: Termination = "site"
     if isinstance(matrix, Material) and on_parent_lattice(dot.crystal) and on_parent_lattice(matrix.crystal):
-        termination = "BX2" if matrix.crystal.structure_type == "perovskite" else "site"
+        natural = "BX2" if matrix.crystal.structure_type == "perovskite" else "site"
         if args.rotate is None and args.dot_lattice is None:
             core = dot.at(lattice=args.lattice or matrix.crystal.a_angstrom)
-    wanted: Any = args.termination or termination
-    factor = scale_for(core, shape=shape, n_atoms=args.atoms, center=args.center, termination=wanted, shell=shell)
-    return shape.scaled(factor)
+    return sized_shape(args, core=core, termination=natural)
 
 
 def _positions(args: argparse.Namespace) -> "Sequence[Sequence[float]] | Arrangement":
@@ -158,6 +155,8 @@ def _positions(args: argparse.Namespace) -> "Sequence[Sequence[float]] | Arrange
     asked = [name for name in ("array", "random", "volume_fraction") if getattr(args, name) is not None]
     if len(asked) > 1:
         raise UsageError("give one of --array, --random and --volume-fraction")
+    if args.spacing and not {"random", "volume_fraction"} & set(asked):
+        raise UsageError("--spacing belongs to random dots: --random N or --volume-fraction F")
     if not asked:
         return ((0.5, 0.5, 0.5),)
     if args.array is not None:
@@ -179,6 +178,12 @@ def summary(path: Path, content: dict[str, Any]) -> str:
         "regions: " + ", ".join(f"{name} {count}" for name, count in content["regions"].items()),
         f"volume fraction of the dot: {content['volume_fraction']:.4f}, "
         f"diameter of the sphere of that volume: {content['equivalent_diameter_angstrom']:.2f} Å",
+        "lattice constant / Å: "
+        + ", ".join(
+            f"{part} {value:.4f} ({content['lattice_source'][part]})"
+            for part, value in content["lattice_angstrom"].items()
+            if value is not None
+        ),
         f"shortest distance: {content['min_distance_angstrom']:.3f} Å",
     ]
     if content["termination"] is not None:

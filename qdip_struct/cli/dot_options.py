@@ -2,11 +2,14 @@
 
 import argparse
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from qdip_struct.errors import UsageError
 
 if TYPE_CHECKING:
+    from qdip_struct.build.material import Material
+    from qdip_struct.build.parent import Termination
     from qdip_struct.build.shapes import Shape
     from qdip_struct.build.shell import Shell
 
@@ -82,17 +85,46 @@ def whole_numbers(text: str, *, what: str) -> tuple[int, ...]:
 
 
 def shape_of(args: argparse.Namespace) -> "Shape":
-    """The shape that the options describe."""
+    """The shape that the options describe; an option that the shape does not use is refused."""
     from qdip_struct.build.shapes import make_shape
 
     energies = _by_plane(args.energies, what="surface energy")
     distances = _by_plane(args.facets, what="distance of the facet")
     name = "facets" if distances is not None else args.shape
+    uses = {"edges": ("cuboid", "ellipsoid"), "energies": ("wulff",), "facets": ("facets",)}
+    for option, shapes in uses.items():
+        if getattr(args, option) is not None and name not in shapes:
+            raise UsageError(f"--{option} belongs to {' or '.join(shapes)}, not to a {name}")
+    if args.diameter is not None and name in ("cuboid", "ellipsoid", "facets"):
+        raise UsageError(
+            f"a {name} has its size from --{'facets' if name == 'facets' else 'edges'}; leave --diameter out"
+        )
     if args.atoms is not None and args.diameter is not None:
         raise UsageError("give --diameter or --atoms, not both")
     edges = None if args.edges is None else numbers(args.edges, what="--edges", count=3)
     diameter = 30.0 if args.diameter is None else args.diameter
     return make_shape(name, diameter=diameter, edges=edges, energies=energies, distances=distances)
+
+
+def sized_shape(args: argparse.Namespace, *, core: "Material", termination: "Termination") -> "Shape":
+    """The shape, scaled to the number of ions where one is asked for."""
+    from qdip_struct.build.dot import scale_for
+
+    shape = shape_of(args)
+    if args.atoms is None:
+        return shape
+    wanted = args.termination or termination
+    factor = scale_for(
+        core, shape=shape, n_atoms=args.atoms, center=args.center, termination=wanted, shell=shell_of(args)
+    )
+    return shape.scaled(factor)
+
+
+def refuse_given(args: argparse.Namespace, defaults: Mapping[str, object], *, where: str) -> None:
+    """Refuse options that differ from their defaults and that ``where`` does not use."""
+    for name, default in defaults.items():
+        if getattr(args, name) != default:
+            raise UsageError(f"--{name.replace('_', '-')} is not used {where}; leave it out")
 
 
 def _by_plane(text: str | None, *, what: str) -> dict[tuple[int, int, int], float] | None:

@@ -78,6 +78,10 @@ def test_other_formats(name: str, tmp_path: Path, qdip) -> None:  # type: ignore
         (("--shell", "CdZnS", "--shell-thickness", "-2"), "thick"),
         (("--colour", "blue"), "unrecognized"),
         (("--termination", "top"), "invalid choice"),
+        (("--edges", "10,10,10"), "belongs to"),
+        (("--energies", "100=3"), "belongs to"),
+        (("--shape", "cuboid", "--edges", "10,10,10", "--diameter", "3"), "leave --diameter out"),
+        (("--spacing", "5"), "random dots"),
     ],
 )
 def test_nonsense_is_refused_in_one_line(words: tuple[str, ...], says: str, tmp_path: Path, qdip) -> None:  # type: ignore[no-untyped-def]
@@ -127,6 +131,29 @@ def test_attach_and_bury(extra: tuple[str, ...], tmp_path: Path, qdip_json) -> N
     assert code == 0
     assert content["formal_charge"]["total"] == 0
     assert content["mode"] == ("buried" if extra else "attached")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("build", "attach", "--dot", "PbS"), "--matrix or by --slab"),
+        (("build", "attach", "--dot", "PbS", "--matrix", "CsPbBr3", "--array", "2,2"), "--array is not used"),
+        (
+            ("build", "attach", "--dot", "PbS", "--matrix", "CsPbBr3", "--overgrown", "5", "--gap", "3"),
+            "--gap is not used",
+        ),
+        (("build", "attach", "--dot", "PbS", "--matrix", "CsPbBr3", "--registry", "left"), "unknown registry"),
+        (("build", "dot", "--material", "CsPbI3"), "no binary compound"),
+        (("build", "dot", "--material", "PbS", "--ligand", "S"), "expected a halide"),
+        (("build", "dot", "--material", "PbS", "--vacuum", "nan"), "vacuum"),
+        (("build", "dot", "--material", "PbS", "--facets", "11=3"), "three indices"),
+    ],
+)
+def test_other_nonsense(words: tuple[str, ...], says: str, tmp_path: Path, qdip) -> None:  # type: ignore[no-untyped-def]
+    code, out, err = qdip(*words, "-o", tmp_path / "x.extxyz")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert says in err
 
 
 @pytest.mark.cp2k
