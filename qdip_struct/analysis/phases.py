@@ -65,6 +65,9 @@ def find_phases(atoms: "Atoms") -> Phases:
         If no cation has a phase.
     """
     found = labelled_phases(atoms) if atoms.has("phase") else chemical_phases(atoms)
+    if atoms.has("phase") and not (found.labels != "").any():
+        # Phases named after a user's files say nothing about their cations.
+        found = chemical_phases(atoms)
     if not (found.labels != "").any():
         raise DataError(
             "no cation with a phase: expected Pb, Sn, Cd, Zn or Hg with chalcogen or halide neighbours, "

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 Floats = NDArray[np.float64]
+_FIRST_MARGIN_ANGSTROM = 15.0
 
 
 @dataclass(frozen=True)
@@ -114,20 +115,28 @@ def border_depth(atoms: "Atoms", strain: StrainMap, *, dot: str) -> Floats:
         outermost: Floats = radius - radius.max()
         return outermost
     depth = np.empty(len(positions))
-    cell = completed_cell(atoms.cell.array, pbc=atoms.pbc)
-    margin = float(np.linalg.norm(cell, axis=1).max()) * 0.75
     for side, sign in ((inside, -1.0), (~inside, 1.0)):
-        other = np.flatnonzero(~side)
-        mine = np.flatnonzero(side)
-        both = np.concatenate((mine, other))
-        images = periodic_images(positions[both], cell=atoms.cell.array, pbc=atoms.pbc, margin=margin)
-        targets = images.positions[images.owner >= len(mine)]
-        from scipy.spatial import cKDTree
-
-        distance, _ = cKDTree(targets).query(images.positions[: len(mine)])
-        depth[mine] = sign * distance
+        depth[side] = sign * _distance_to(positions[~side], positions[side], atoms)
     border = 0.5 * float(np.abs(depth).min())
     return depth - np.sign(depth) * border
+
+
+def _distance_to(targets: Floats, points: Floats, atoms: "Atoms") -> Floats:
+    """Distance in Å from each point to the nearest image of a target; the search widens until all have one."""
+    from scipy.spatial import cKDTree
+
+    distance = np.full(len(points), np.inf)
+    margin = _FIRST_MARGIN_ANGSTROM
+    while True:
+        rest = np.flatnonzero(np.isinf(distance))
+        both = np.vstack((points[rest], targets))
+        images = periodic_images(both, cell=atoms.cell.array, pbc=atoms.pbc, margin=margin)
+        tree = cKDTree(images.positions[images.owner >= len(rest)])
+        bound = margin if np.any(atoms.pbc) else np.inf
+        distance[rest] = tree.query(images.positions[: len(rest)], distance_upper_bound=bound)[0]
+        if np.isfinite(distance).all():
+            return distance
+        margin *= 2.0
 
 
 def radial_profile(
