@@ -60,11 +60,22 @@ class SlabCells:
 
 
 def terminations(surface: SurfaceCell) -> tuple[int, ...]:
-    """Numbers of the layers that can be the topmost one, one of each kind, from below to above."""
+    """Numbers of the layers that can be the topmost one, one of each kind.
+
+    Sorted by name, then by the distances to the layers above and below, so that the origin of the crystal's cell does
+    not matter.
+    """
+    layers = surface.layers
     first: dict[int, int] = {}
-    for number, layer in enumerate(surface.layers):
+    for number, layer in enumerate(layers):
         first.setdefault(layer.kind, number)
-    return tuple(first.values())
+
+    def order(number: int) -> tuple[str, float, float]:
+        above = (layers[(number + 1) % len(layers)].height - layers[number].height) % surface.period
+        below = (layers[number].height - layers[number - 1].height) % surface.period
+        return layers[number].name, round(above, 3), round(below, 3)
+
+    return tuple(sorted(first.values(), key=order))
 
 
 def termination_names(surface: SurfaceCell) -> tuple[str, ...]:

@@ -289,6 +289,31 @@ def test_own_structures_and_supercells_of_them_give_the_same_interface(pbs):
         assert np.where(same, distance, 9).min(axis=1).max() < 1e-8
 
 
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(shift=st.tuples(*(st.floats(-10, 10),) * 3), termination=st.sampled_from(["AX", "BX2", None]))
+def test_the_origin_of_a_users_cell_does_not_matter(shift, termination):
+    reference = build_interface(get_crystal("PbS"), get_crystal("CsPbBr3"), termination=termination)
+    own = conventional_cell(get_crystal("CsPbBr3"))
+    own.positions += np.array(shift)
+    film = conventional_cell(get_crystal("PbS"))
+    film.positions -= np.array(shift)
+    built = build_interface(film, own, termination=termination)
+    assert built.report["termination"] == reference.report["termination"]
+    assert built.report["gap_angstrom"] == pytest.approx(reference.report["gap_angstrom"])
+    # Equal up to a common lateral translation: bring one substrate Pb of the top onto the other.
+    cell = reference.interface.cell.array
+    pair = [
+        b.interface[(b.interface.numbers == 82) & (b.interface.get_array("region") == "substrate")]
+        for b in (built, reference)
+    ]
+    move = pair[1].positions[-1] - pair[0].positions[-1]
+    delta = (built.interface.positions + move)[:, None] - reference.interface.positions[None]
+    inside = delta @ np.linalg.inv(cell)
+    distance = np.linalg.norm((inside - np.rint(inside)) @ cell, axis=-1)
+    same = built.interface.numbers[:, None] == reference.interface.numbers[None]
+    assert np.where(same, distance, 9).min(axis=1).max() < 1e-6
+
+
 def test_the_contact_layer_may_have_its_own_composition(pbs):
     built = build_interface(pbs, get_crystal("CsPbI3"), contact={"Br": 1.0})
     substrate = built.substrate

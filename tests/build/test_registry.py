@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from qdip_struct.build.alloy import make_alloy
 from qdip_struct.build.interface import build_interface, place
 from qdip_struct.build.joint import join
-from qdip_struct.build.registry import IONIC_RADII_ANGSTROM, radii_of, touching_gap
+from qdip_struct.build.registry import IONIC_RADII_ANGSTROM, NAMES, radii_of, touching_gap
 from qdip_struct.build.registry_scan import irreducible_shifts
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.crystals import get_crystal
@@ -22,14 +22,13 @@ def pair(substrate="CsPbBr3", termination="BX2", plane=(1, 0, 0), **options):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("registry", "optimum", "tolerance"),
-    [("continuation", 3.15, 0.01), ("metal", 3.80, 0.01), ("hollow", 3.50, 0.36)],
-)
-def test_touching_spheres_come_near_the_gaps_that_cp2k_finds(registry, optimum, tolerance):
-    """Optima of W_ad for PbS // PbBr2-terminated CsPbBr3, PBE, 4×4×1 k-points."""
+def test_touching_spheres_come_near_the_gap_that_cp2k_finds():
+    """PbS // PbBr2-terminated CsPbBr3, PBE: 3.15 Å of 4×4×1 runs; metal over metal repels at 3.8 Å and nearer."""
     crystals = [get_crystal(name, dataset="pbe_cp2k") for name in ("PbS", "CsPbBr3")]
-    assert build_interface(*crystals, registry=registry).report["gap_angstrom"] == pytest.approx(optimum, abs=tolerance)
+    gaps = {name: build_interface(*crystals, registry=name).report["gap_angstrom"] for name in NAMES}
+    assert gaps["continuation"] == pytest.approx(3.15, abs=0.01)
+    assert gaps["metal"] >= 3.8 - 1e-9
+    assert gaps["hollow"] == pytest.approx(3.5, abs=0.36)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

@@ -55,7 +55,7 @@ def test_the_line_of_the_contract(tmp_path, capsys):
         "--registry", "0,0", "--match", "0", "--strain-on", "film", "--vacuum", "20", "--json", "-o", tmp_path,
     )  # fmt: skip
     document = json.loads(out)
-    assert code == 0 and [entry["termination"] for entry in document["interfaces"]] == ["BX2", "AX"]
+    assert code == 0 and [entry["termination"] for entry in document["interfaces"]] == ["AX", "BX2"]
     assert (tmp_path / "AX" / "interface.extxyz").exists() and (tmp_path / "BX2" / "film.json").exists()
 
 
@@ -177,13 +177,13 @@ def test_a_place_to_write_is_needed(capsys):
 
 def test_slabs_are_listed_tried_and_written(tmp_path, capsys):
     code, out, _ = call(capsys, "build", "slab", "--material", "CsPbBr3", "--list", "--json")
-    assert code == 0 and [entry["name"] for entry in json.loads(out)["terminations"]] == ["BX2", "AX"]
+    assert code == 0 and [entry["name"] for entry in json.loads(out)["terminations"]] == ["AX", "BX2"]
     words = ["build", "slab", "--material", "CsPbBr3", "--layers", "5", "--termination", "all"]
     code, out, _ = call(capsys, *words, "--dry-run")
     assert code == 0 and "atoms 13" in out and "atoms 12" in out
     code, out, _ = call(capsys, *words, "--json", "-o", tmp_path)
     assert code == 0
-    assert [entry["n_atoms"] for entry in json.loads(out)["slabs"]] == [13, 12]
+    assert [entry["n_atoms"] for entry in json.loads(out)["slabs"]] == [12, 13]
     assert (tmp_path / "AX" / "slab.extxyz").exists() and (tmp_path / "BX2" / "slab_bulk.json").exists()
     code, _, err = call(capsys, "build", "slab", "--material", "CsPbBr3", "--layers", "4", "--faces", "symmetric",
                         "-o", tmp_path / "y")  # fmt: skip
