@@ -106,6 +106,7 @@ LINES: dict[str, tuple[bytes, ...]] = {
     "warning": (
         rb"\*\*\* (?:[0-9:]+ )?WARNING",
         rb"WARNING :",
+        rb"FORCEFIELD\| WARNING:",
     ),
     "abort": (
         rb"\* \[ABORT\]",

@@ -120,8 +120,9 @@ class Run:
     ``energy_ev`` is the last energy whose SCF converged; ``last_printed_energy_ev`` is the last one in the text.
     ``forces`` (n, 3) eV/Å, ``stress_gpa`` (3, 3) with CP2K's sign, ``cell`` (3, 3) Å, ``gap_ev`` (the smallest of the
     spin channels), the net charges (n,) in e, the Mulliken ``spin_moments`` (n,) in μB and ``dipole_debye`` (3,)
-    belong to the step of ``energy_ev``. ``max_force_ev_per_angstrom`` is the largest norm of an atom's force; without
-    printed forces it is CP2K's own maximum gradient (largest component), and ``max_force_measure`` says which.
+    belong to the step of ``energy_ev``. Hirshfeld charges with CP2K's default reference are not fit to be quoted.
+    ``max_force_ev_per_angstrom`` is the largest norm of an atom's force; without printed forces it is CP2K's own
+    maximum gradient (largest component), and ``max_force_measure`` says which.
     ``criteria`` are the convergence tests of that step: ``max_step_angstrom``, ``rms_step_angstrom``,
     ``max_gradient_ev_per_angstrom``, ``rms_gradient_ev_per_angstrom``, ``pressure_deviation_gpa``.
     ``scf_converged`` speaks of the last SCF, ``n_scf_unconverged`` counts the energies whose SCF failed.
