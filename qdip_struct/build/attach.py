@@ -28,8 +28,9 @@ from qdip_struct.errors import UsageError
 Array = NDArray[Any]
 Top = Literal["BX2", "AX"]
 REGISTRIES = ("continuation", "metal", "hollow")
-"""A metal of the dot's lowest layer stands over an anion of the slab (the rock salt goes on), over a metal, or over the
-middle of the metal square."""
+"""A metal of the dot's lowest layer stands over an anion of the slab (the rock salt goes on), over a metal (like over
+like), or over the middle of the metal square. A facet of anions alone stands with an anion over a metal, an anion, or
+that middle."""
 TOUCH = 0.95
 """Opposite ions touch at this share of the sum of their radii."""
 
@@ -117,12 +118,13 @@ def attach_dot(
     guest.positions = guest.positions @ turn.T
     _check_lateral(guest, cell=slab.cell.array)
 
-    spot = _spot(slab, top=top, metals=metals, registry=registry, axes=axes)
     low = guest.positions[:, 2].min()
-    foot = np.flatnonzero((guest.get_array("formal_charge") >= 2) & (guest.positions[:, 2] < low + 1.0))
-    if not len(foot):
-        raise UsageError(f"the facet {tuple(facet)} of this dot ends without a metal; choose another facet or centre")
+    ions = guest.get_array("formal_charge")
+    lowest = np.flatnonzero((ions != 0) & (guest.positions[:, 2] < low + 1.0))
+    metal_feet = lowest[ions[lowest] >= 2]
+    foot = metal_feet if len(metal_feet) else lowest
     foot = foot[np.argsort(np.round(np.linalg.norm(guest.positions[foot, :2], axis=1), 4), kind="stable")]
+    spot = _spot(slab, metals=metals, registry=registry, axes=axes, metal_foot=len(metal_feet) > 0)
     guest.positions[:, :2] += spot - guest.positions[foot[0], :2]
     lift = _touching(guest, slab=slab) if gap is None else heights[top].max() + gap - low
     guest.positions[:, 2] += lift
@@ -229,8 +231,8 @@ def _square(metals: Array, *, cell: Array) -> Array:
     return parent_axes(flat, cell=lateral, length=math.sqrt(area / len(metals)))
 
 
-def _spot(slab: Atoms, *, top: Array, metals: Array, registry: str | tuple[float, float], axes: Array) -> Array:
-    """Lateral point (2,) Å near the middle of the cell over which the dot's metal stands."""
+def _spot(slab: Atoms, *, metals: Array, registry: str | tuple[float, float], axes: Array, metal_foot: bool) -> Array:
+    """Lateral point (2,) Å near the middle of the cell over which the dot's foot stands."""
     middle = (slab.cell.array[0] + slab.cell.array[1])[:2] / 2.0
     points = slab.positions
 
@@ -244,11 +246,9 @@ def _spot(slab: Atoms, *, top: Array, metals: Array, registry: str | tuple[float
         return metal + axes[:2, :2] @ np.array(registry) * edge
     if registry not in REGISTRIES:
         raise UsageError(f"unknown registry '{registry}'; known: {', '.join(REGISTRIES)}, or two fractions")
-    if registry == "metal":
-        return metal
-    if registry == "hollow":
-        return metal + axes[:2, :2] @ np.array([0.5, 0.5]) * edge
-    return metal + axes[:2, :2] @ np.array([0.5, 0.0]) * edge
+    over_metal = registry == ("metal" if metal_foot else "continuation")
+    shift = (0.5, 0.5) if registry == "hollow" else (0.0, 0.0) if over_metal else (0.5, 0.0)
+    return metal + axes[:2, :2] @ np.array(shift) * edge
 
 
 def _check_lateral(guest: Atoms, *, cell: Array) -> None:

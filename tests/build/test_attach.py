@@ -73,6 +73,18 @@ def test_the_facet_named_faces_the_slab(facet: tuple[int, int, int]) -> None:
     assert built.report["min_distance_angstrom"] > 2.2
 
 
+def test_a_facet_of_anions_continues_with_an_anion_over_a_metal() -> None:
+    dot = cut(material("PbS"), shape=make_shape("octahedron", diameter=14.0), center="metal")
+    low = dot.sites.positions @ np.ones(3)
+    assert set(dot.sites.species[low > low.max() - 0.1]) == {"S"}
+    built = attach_dot(dot, surface_slab(bromide(), cells=(6, 6, 2)), facet=(1, 1, 1))
+    atoms = built.atoms
+    inside, symbols = atoms.get_array("dot") >= 0, np.array(atoms.get_chemical_symbols())
+    foot = atoms.positions[inside][atoms.positions[inside, 2] < atoms.positions[inside, 2].min() + 0.1]
+    leads = atoms.positions[~inside & (symbols == "Pb"), :2]
+    assert min(np.linalg.norm(leads - point[:2], axis=1).min() for point in foot) < 1e-6
+
+
 def test_buried_dots_stand_on_the_slab_and_are_covered() -> None:
     shape = make_shape("cube", diameter=2 * 5.936)
     built = bury_dots(material("PbS"), bromide(), cells=(9, 5, 2), overgrown=4, shape=shape, array=(2, 1))
