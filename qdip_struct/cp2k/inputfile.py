@@ -58,12 +58,15 @@ class Section:
         return [e for e in self.entries if isinstance(e, Keyword) and e.name.upper() == name.upper()]
 
     def walk(self) -> "Iterator[tuple[tuple[str, ...], Keyword | Section]]":
-        """Every section and keyword below this one with the path of the section that holds it."""
+        """Every section and keyword below this one with the path of the section that holds it.
+
+        The lines of ``&COORD`` are data, not keywords, and are left out.
+        """
         for entry in self.entries:
             if isinstance(entry, Verbatim):
                 continue
             yield (), entry
-            if isinstance(entry, Section):
+            if isinstance(entry, Section) and entry.name.upper() != "COORD":
                 for path, item in entry.walk():
                     yield (entry.name.upper(), *path), item
 
@@ -115,6 +118,8 @@ def parse_input(text: str, *, source: str = "input") -> Section:
 
 
 def _split_comment(line: str) -> tuple[str, str]:
+    if "!" not in line and "#" not in line:
+        return line, ""
     quoted = ""
     for index, character in enumerate(line):
         if quoted:

@@ -24,7 +24,6 @@ _REFERENCED_FILES = (
     "FORCE_EVAL/DFT/WFN_RESTART_FILE_NAME",
     "FORCE_EVAL/SUBSYS/TOPOLOGY/COORD_FILE_NAME",
 )
-_SHIPPED_DATA = {"dftd3.dat", "rVV10_kernel_table.dat", "vdW_kernel_table.dat"}
 _HALIDES = {"F", "Cl", "Br", "I"}
 
 
@@ -62,6 +61,7 @@ def check_input(tree: Section, *, schema: Schema | None, folder: Path | None = N
             found += [Finding(*item) for item in check_subsys(subsys)]
             found += _check_kinds(tree, subsys)
             found += _check_methods(tree, subsys)
+    found += _check_data_files(tree, folder)
     if folder is not None:
         found += _check_files(tree, folder)
     return tuple(sorted(found, key=lambda item: (item.level != "error", item.line or 0, item.message)))
@@ -194,7 +194,10 @@ def _check_methods(tree: Section, subsys: Subsys) -> Iterator[Finding]:
     pdos = find_section(tree, f"{dft}/PRINT/PDOS")
     if sampled and pdos is not None:
         yield Finding("error", pdos.line, "PDOS is not written in a k-point run", "ask for &DOS instead")
+    if sampled and (get_values(tree, f"{dft}/QS/LS_SCF") or ["F"])[0].strip(".").upper().startswith("T"):
+        yield Finding("error", None, "linear scaling (LS_SCF) works at Gamma only", "leave the k-points away")
     yield from _check_dipole(tree, subsys)
+    yield from _check_fixed_atoms(tree, n_atoms=len(subsys.kinds))
     run_type = (get_values(tree, "GLOBAL/RUN_TYPE") or [""])[0].upper()
     if run_type == "CELL_OPT" and not get_values(tree, "FORCE_EVAL/STRESS_TENSOR"):
         yield Finding("error", None, "CELL_OPT needs the stress tensor", "set FORCE_EVAL/STRESS_TENSOR ANALYTICAL")
@@ -202,6 +205,15 @@ def _check_methods(tree: Section, subsys: Subsys) -> Iterator[Finding]:
     if method == "XTB" and "Pb" in subsys.elements and _HALIDES & set(subsys.elements):
         message = "GFN1-xTB makes halide perovskites collapse (CsPbBr3 goes to nonsense)"
         yield Finding("error", None, message, "use GPW with PBE")
+
+
+def _check_fixed_atoms(tree: Section, *, n_atoms: int) -> Iterator[Finding]:
+    section = find_section(tree, "MOTION/CONSTRAINT/FIXED_ATOMS")
+    for keyword in section.keywords("LIST") if section else []:
+        numbers = [int(number) for number in re.findall(r"\d+", keyword.value)]
+        if numbers and (max(numbers) > n_atoms or min(numbers) < 1):
+            message = f"FIXED_ATOMS names atom {max(numbers)}, but there are {n_atoms}"
+            yield Finding("error", keyword.line, message, "CP2K counts atoms from 1")
 
 
 def _check_dipole(tree: Section, subsys: Subsys) -> Iterator[Finding]:
@@ -233,7 +245,13 @@ def _check_files(tree: Section, folder: Path) -> Iterator[Finding]:
                 yield Finding(
                     "error", None, f"{path} refers to {name}, which is not in the run folder", "copy it there"
                 )
+
+
+def _check_data_files(tree: Section, folder: Path | None) -> Iterator[Finding]:
+    """Basis and potential files must be CP2K's own or lie where the run starts; silent without CP2K's data files."""
+    if data_file("GTH_POTENTIALS") is None:
+        return
     for keyword in ("BASIS_SET_FILE_NAME", "POTENTIAL_FILE_NAME"):
         for name in get_values(tree, f"FORCE_EVAL/DFT/{keyword}"):
-            if data_file("GTH_POTENTIALS") and not data_file(name) and not (folder / name).exists():
+            if not data_file(name) and not (folder or Path()).joinpath(name).exists():
                 yield Finding("error", None, f"{keyword} {name} is not among CP2K's data files", "correct the name")

@@ -118,6 +118,8 @@ def read_subsys(tree: Section, *, folder: Path | None) -> Subsys | None:
     if not labels or any(len(value) != 3 for value in values):
         raise DataError("&COORD holds no atoms, or an atom without three coordinates")
     positions = np.array(values)
+    if not np.isfinite(positions).all():
+        raise DataError("&COORD holds a coordinate that is no finite number")
     if scaled:
         positions = positions @ cell
     elif bohr:

@@ -224,3 +224,33 @@ def test_real_cp2k_killed_halfway_is_finished_by_the_next_call(tmp_path: Path, c
     assert first.run is None or first.run.energy_ev is None
     assert run_segment(folder, program=cp2k).outcome == "done"
     assert (folder.path / "run.out.2").exists()
+
+
+@pytest.mark.cp2k
+@pytest.mark.slow
+def test_continued_optimisation_ends_at_the_energy_of_an_undisturbed_one(tmp_path: Path, cp2k: Program) -> None:
+    """H2 stretched in a box, OT at Γ: killed after two geometry steps, continued from the saved geometry."""
+    h2 = Atoms("H2", positions=[[3.0, 3.0, 2.55], [3.0, 3.0, 3.45]], cell=[6.0] * 3, pbc=True)
+
+    def folder(name: str) -> RunFolder:
+        template = template_text("geo_opt").replace("&GEO_OPT\n", "&GEO_OPT\n    MAX_FORCE 5.0E-5\n")
+        deck = make_deck(h2, task="geo_opt", preset=get_preset("ning2015"), template=template)
+        record = provenance("inputs", {})
+        return create_run_folder(tmp_path / name, atoms=h2, deck=deck, role="single", group=name, provenance=record)
+
+    whole, broken = folder("whole"), folder("broken")
+    undisturbed = run_segment(whole, program=cp2k)
+
+    def kill_after_two_steps(process: "subprocess.Popen[bytes]") -> None:
+        wait_until(lambda: (broken.path / "run.out").read_bytes().count(b"Informations at step") > 2)
+        process.kill()
+
+    assert run_segment(broken, program=cp2k, started=kill_after_two_steps).outcome == "again"
+    continued = run_segment(broken, program=cp2k)
+    assert "RESTART_FILE_NAME run-1.restart" in (broken.path / "run.inp.2").read_text()
+    assert undisturbed.outcome == continued.outcome == "done"
+    assert undisturbed.run is not None
+    assert continued.run is not None
+    assert undisturbed.run.energy_ev is not None
+    hartree = 27.211386
+    assert continued.run.energy_ev == pytest.approx(undisturbed.run.energy_ev, abs=1e-6 * hartree)

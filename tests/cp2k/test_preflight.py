@@ -38,6 +38,8 @@ def findings(text: str, schema: Schema | None = None) -> tuple[Finding, ...]:
     return check_input(parse_input(text), schema=schema)
 
 
+FIXED = "&END FORCE_EVAL\n&MOTION\n&CONSTRAINT\n&FIXED_ATOMS\nLIST 1..2 99\n&END\n&END\n&END"
+
 # name, structure, text to replace, replacement, words of the message, does cp2k --check see it
 FAULTS = [
     ("unknown keyword", PBS, "CUTOFF 500", "CUTTOF 500", "no keyword CUTTOF", True),
@@ -56,6 +58,19 @@ FAULTS = [
     ("dipole direction", SLAB, "SURF_DIP_DIR Z", "SURF_DIP_DIR X", "vacuum is along Z", False),
     ("left-handed cell", PBS, "C 0.0000000000 0.0000000000 6.0", "C 0.0000000000 0.0000000000 -6.0", "left-", False),
     ("placeholder", PBS, "PROJECT run", "PROJECT @NAME@", "placeholder @NAME@", False),
+    ("keyword in the wrong section", PBS, "REL_CUTOFF 50", "PROJECT run", "no keyword PROJECT in &MGRID", True),
+    ("section written as keyword", PBS, "&POISSON", "MGRID 300\n&POISSON", "no keyword MGRID in &DFT", True),
+    ("unknown functional", PBS, "&XC_FUNCTIONAL PBE", "&XC_FUNCTIONAL PBEX", "cannot be 'PBEX'", True),
+    ("unknown k-point switch", PBS, "ALGORITHM STANDARD", "ALGORITHM STANDART", "cannot be 'STANDART'", True),
+    ("basis file missing", PBS, "BASIS_SET_FILE_NAME BASIS_MOLOPT", "BASIS_SET_FILE_NAME NONE", "NONE", False),
+    ("potential of another element", PBS, "GTH-PBE-q6", "GTH-PBE-q7", "GTH-PBE-q7 of S is not in", False),
+    ("coordinate missing", PBS, "Pb 0.0000000000 0.0000000000 0.0000000000", "Pb 0.0 0.0", "three coord", False),
+    ("coordinate is NaN", PBS, "Pb 0.0000000000 0.0000000000 0.0000000000", "Pb 0.0 0.0 nan", "no finite", False),
+    ("coordinate is a word", PBS, "Pb 0.0000000000 0.0000000000 0.0000000000", "Pb a b c", "no coordinates", False),
+    ("cell missing", PBS, "B 0.0000000000 6.0", "BB 0.0000000000 6.0", "no FORCE_EVAL/SUBSYS/CELL", False),
+    ("dipole correction in a crystal", PBS, "&POISSON", "SURFACE_DIPOLE_CORRECTION\n&POISSON", "no slab", False),
+    ("linear scaling with k-points", PBS, "METHOD GPW", "METHOD GPW\nLS_SCF T", "Gamma only", False),
+    ("fixed atom beyond the last", PBS, "&END FORCE_EVAL", FIXED, "names atom 99, but there are 8", False),
     ("overlapping atoms", PBS, "S 3.0000000000 0.0000000000 0.0", "S 0.5000000000 0.0000000000 0.0", "overlap", False),
 ]
 

@@ -1,0 +1,55 @@
+"""Inputs of 3,000 atoms: decks written and checked a second, and growth with size, beside pymatgen's writer."""
+
+import time
+
+from ase.build import bulk
+
+from qdip_struct.cp2k.deck import make_deck
+from qdip_struct.cp2k.inputfile import parse_input
+from qdip_struct.cp2k.preflight import check_input
+from qdip_struct.cp2k.presets import get_preset, template_text
+from qdip_struct.cp2k.program import find_program
+from qdip_struct.cp2k.schema import load_schema
+
+
+def cpu_seconds(function, *, repeat: int = 5) -> float:
+    """Smallest CPU time of some calls, s."""
+    best = float("inf")
+    for _ in range(repeat):
+        start = time.process_time()
+        function()
+        best = min(best, time.process_time() - start)
+    return best
+
+
+def main() -> None:
+    """Print CPU time per input, the growth exponent, and the ratio to pymatgen's StaticSet."""
+    program = find_program()
+    schema = load_schema(program) if program else None
+    preset, template = get_preset("ning2015"), template_text("geo_opt")
+    cell = bulk("PbS", "rocksalt", a=6.0, cubic=True)
+
+    def write_and_check(atoms) -> None:
+        deck = make_deck(atoms, task="geo_opt", preset=preset, template=template)
+        check_input(parse_input(deck.text), schema=schema)
+
+    small, large = cell * (4, 4, 3), cell * (8, 8, 6)
+    times = {len(atoms): cpu_seconds(lambda atoms=atoms: write_and_check(atoms)) for atoms in (small, large)}
+    for n_atoms, seconds in times.items():
+        print(
+            f"{n_atoms} atoms: {1000 * seconds:.1f} ms an input, written and checked; 1000 inputs {1000 * seconds:.0f} s"
+        )
+    print(f"growth with atoms: ×{times[len(large)] / times[len(small)]:.1f} for ×{len(large) / len(small):.0f}")
+    try:
+        from pymatgen.io.ase import AseAtomsAdaptor
+        from pymatgen.io.cp2k.sets import StaticSet
+
+        structure = AseAtomsAdaptor.get_structure(small)
+        peer = cpu_seconds(lambda: str(StaticSet(structure=structure)), repeat=2)
+        print(f"pymatgen StaticSet, {len(small)} atoms, unchecked: ×{peer / times[len(small)]:.1f} of our time")
+    except (ImportError, ValueError) as error:
+        print(f"pymatgen StaticSet made no input here: {type(error).__name__}: {str(error)[:120]}")
+
+
+if __name__ == "__main__":
+    main()
