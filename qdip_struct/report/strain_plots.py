@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 _PHASE_COLOURS = ("#b5451f", "#2b5f9e", "#3d7d4b", "#7a4fa0")
 _OUTLINE_PIXELS = 240
 _CLIP_PERCENTILE = 97.0
+_SLAB_WIDTH_ANGSTROM = 18.0
 
 
 def draw_slice(
@@ -66,6 +67,11 @@ def draw_slice(
     rest = atoms.positions[~carried] - centre
     rest = rest - np.where(atoms.pbc, np.rint(rest @ np.linalg.inv(cell)), 0.0) @ cell
     rest = rest[np.abs(rest[:, axis]) <= 0.5 * depth]
+    if dot is None and atoms.pbc[across]:
+        # A slab's cell may be one unit cell wide: show several.
+        copies = np.arange(max(1, int(np.ceil(_SLAB_WIDTH_ANGSTROM / np.linalg.norm(cell[across])))))
+        vectors, rest = ((copies[:, None, None] * cell[across] + part).reshape(-1, 3) for part in (vectors, rest))
+        inside, colours = np.tile(inside, len(copies)), np.tile(colours, len(copies))
     ax.scatter(rest[:, across], rest[:, up], s=3, color="#b8b8b8", linewidths=0, zorder=1)
     shown = inside & np.isfinite(colours)
     low, high = limits if limits is not None else _limits(colours[shown], cmap)
@@ -80,6 +86,7 @@ def draw_slice(
     bar = ax.figure.colorbar(points, ax=ax, shrink=0.85)
     bar.set_label(label)
     ax.set_aspect("equal")
+    ax.margins(0.06)
     ax.set_xlabel(f"{'xyz'[across]} (Å)")
     ax.set_ylabel(f"{'xyz'[up]} (Å)")
     return ax
