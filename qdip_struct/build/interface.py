@@ -228,9 +228,13 @@ def place(
     name = registry if isinstance(registry, str) else f"{registry[0]:g},{registry[1]:g}"
     facts = joint.facts
     group = (
-        f"{facts['film']}{plane_text(facts['film_plane'])}x{facts['film_layers']}_{facts['substrate']}"
-        f"{plane_text(facts['substrate_plane'])}x{facts['substrate_layers']}_{facts['termination']}_{name}"
-    ) + ("_sandwich" if kind == "sandwich" else "")
+        (
+            f"{facts['film']}{plane_text(facts['film_plane'])}x{facts['film_layers']}_{facts['substrate']}"
+            f"{plane_text(facts['substrate_plane'])}x{facts['substrate_layers']}_{facts['termination']}_{name}"
+        )
+        + (f"_gap{gap:g}" if gap is not None else "")
+        + ("_sandwich" if kind == "sandwich" else "")
+    )
     common = {
         "group": group,
         **facts,

@@ -18,10 +18,11 @@ examples:
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.cli.console import emit, table
+from qdip_struct.cli.console import emit, note, table
 from qdip_struct.errors import UsageError
 
 
@@ -137,6 +138,8 @@ def run(args: argparse.Namespace) -> int:
     origin = origin_of(args, command="build interface")
     documents = []
     for folder, cells in built.items():
+        film_atoms, substrate_atoms = len(cells.film), len(cells.substrate)
+        note(f"{cells.report['group']}: film {film_atoms} + substrate {substrate_atoms} = {len(cells.interface)} atoms")
         files = write_cells(
             Path(args.out) / folder, cells.cells(), reports=cells.reports, origin=origin, format=args.format,
             force=args.force,
@@ -158,6 +161,10 @@ def _registry_of(text: str) -> str | tuple[float, float]:
     return values[0], values[1]
 
 
+def _directions(uvw: Sequence[Sequence[float]]) -> str:
+    return ", ".join(f"[{' '.join(f'{value:g}' for value in row)}]" for row in uvw)
+
+
 def _text(document: dict[str, Any]) -> str:
     from qdip_struct.cli.building import cell_row
 
@@ -171,6 +178,7 @@ def _text(document: dict[str, Any]) -> str:
         f"film      {document['film_source']}",
         f"substrate {document['substrate_source']}",
         f"area {document['area_angstrom2']:.3f} Å², strain {strains}",
+        f"film {_directions(document['film_uvw'])} on substrate {_directions(document['substrate_uvw'])}",
         f"contact {document['termination']} / {document['film_termination']}, registry {document['registry']} "
         f"({document['registry_fraction'][0]:g}, {document['registry_fraction'][1]:g}), gap "
         f"{document['gap_angstrom']:.3f} Å ({document['gap_rule']}), interfaces {document['n_interfaces']}",

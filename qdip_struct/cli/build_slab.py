@@ -16,7 +16,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.cli.console import emit, table
+from qdip_struct.cli.console import emit, note, table
 from qdip_struct.errors import UsageError
 
 NAMES = {
@@ -93,6 +93,11 @@ def run(args: argparse.Namespace) -> int:
         cells = {NAMES[role]: atoms for role, atoms in built.cells().items()}
         reports = {NAMES[role]: report for role, report in built.reports.items()}
         files: dict[str, str] = {}
+        facts = built.report
+        note(
+            f"{facts['group']}: {facts['n_atoms']} atoms, {facts['thickness_angstrom']:.3f} Å thick, charge "
+            f"{facts['formal_charge']['total']} e, {'dipolar' if facts['dipolar'] else 'no dipole'}"
+        )
         if not args.dry_run:
             folder = Path(args.out) / (str(name).replace(":", "-") if len(names) > 1 else "")
             files = write_cells(folder, cells, reports=reports, origin=origin, format=args.format, force=args.force)

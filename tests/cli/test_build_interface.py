@@ -63,11 +63,13 @@ def test_a_scan_writes_a_folder_for_each_registry(tmp_path, capsys):
     code, out, _ = call(capsys, *BASIC, "--registry", "scan", "--json", "-o", tmp_path)
     document = json.loads(out)
     assert code == 0 and len(document["interfaces"]) == 4
+    assert len({entry["group"] for entry in document["interfaces"]}) == 4
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0,0", "0,0.25", "0,0.5", "0.25,0.25"]
 
 
 def test_gaps_of_a_scan_share_one_cell(tmp_path, capsys):
     code, out, _ = call(capsys, *BASIC, "--gap", "3.0,3.15,3.5", "--json", "-o", tmp_path)
+    assert len({entry["group"] for entry in json.loads(out)["interfaces"]}) == 3
     assert code == 0 and [entry["gap_angstrom"] for entry in json.loads(out)["interfaces"]] == [3.0, 3.15, 3.5]
     cells = [read_structure(path / "interface.extxyz").cell.array for path in sorted(tmp_path.iterdir())]
     assert len(cells) == 3 and np.ptp(cells, axis=0).max() == 0.0
