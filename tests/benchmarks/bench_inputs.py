@@ -36,9 +36,7 @@ def main() -> None:
     small, large = cell * (4, 4, 3), cell * (8, 8, 6)
     times = {len(atoms): cpu_seconds(lambda atoms=atoms: write_and_check(atoms)) for atoms in (small, large)}
     for n_atoms, seconds in times.items():
-        print(
-            f"{n_atoms} atoms: {1000 * seconds:.1f} ms an input, written and checked; 1000 inputs {1000 * seconds:.0f} s"
-        )
+        print(f"{n_atoms} atoms: {1000 * seconds:.1f} ms an input, written and checked; so many s for 1000 inputs")
     print(f"growth with atoms: ×{times[len(large)] / times[len(small)]:.1f} for ×{len(large) / len(small):.0f}")
     try:
         from pymatgen.io.ase import AseAtomsAdaptor
