@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from conftest import A_DOT, A_MATRIX, cubic_perovskite, rock_salt
+from known_strain import A_DOT, A_MATRIX, cubic_perovskite, rock_salt
 from scipy.spatial.transform import Rotation
 
 from qdip_struct.analysis.bonds import displacements, find_bonds

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import A_DOT, A_MATRIX, cubic_perovskite, rock_salt
+from known_strain import A_DOT, A_MATRIX, cubic_perovskite, rock_salt
 
 from qdip_struct.analysis.gauge import lines, parse_directions
 from qdip_struct.analysis.phases import find_phases

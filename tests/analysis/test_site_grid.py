@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from conftest import A_DOT, A_MATRIX, FCC, lattice
+from known_strain import A_DOT, A_MATRIX, FCC, lattice
 
 from qdip_struct.analysis import strain as module
 from qdip_struct.analysis.images import periodic_images

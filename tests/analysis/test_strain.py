@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from conftest import A_DOT, A_MATRIX, FCC, cubic_perovskite, known_dot, lattice, rock_salt
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from known_strain import A_DOT, A_MATRIX, FCC, cubic_perovskite, known_dot, lattice, rock_salt
 from scipy.spatial.transform import Rotation
 
 from qdip_struct.analysis.phases import find_phases

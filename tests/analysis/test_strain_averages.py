@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import A_DOT, A_MATRIX, known_dot, rock_salt
+from known_strain import A_DOT, A_MATRIX, known_dot, rock_salt
 
 from qdip_struct.analysis.averages import change_between, frame_average, region_means
 from qdip_struct.analysis.phases import find_phases

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from conftest import A_DOT, A_MATRIX, cubic_perovskite, known_dot, rock_salt
+from known_strain import A_DOT, A_MATRIX, cubic_perovskite, known_dot, rock_salt
 
 from qdip_struct.analysis.phases import cations_of, chemical_phases, find_phases
 from qdip_struct.analysis.reference import measured_reference, references_of

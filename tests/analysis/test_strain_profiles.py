@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import A_DOT, A_MATRIX, cubic_perovskite, known_dot, rock_salt
+from known_strain import A_DOT, A_MATRIX, cubic_perovskite, known_dot, rock_salt
 
 from qdip_struct.analysis.inclusion import continuum_curve, predict
 from qdip_struct.analysis.phases import find_phases
