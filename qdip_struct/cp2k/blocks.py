@@ -22,7 +22,7 @@ _KIND = re.compile(rb" *\d+\. Atomic kind: +(\S+)")
 _BASIS = re.compile(rb" *Orbital Basis Set +(\S+)\s*$")
 _POTENTIAL = re.compile(rb" *(?:[A-Za-z-]+ )?[Pp]otential information for +(?:.* )?(\S+)\s*$")
 _KINDS_END = re.compile(rb" *(?:MOLECULE KIND INFORMATION|TOTAL NUMBERS AND MAXIMUM NUMBERS)")
-_KIND_LINES = 200_000
+_KIND_BYTES = 1 << 24
 _DIPOLE = re.compile(rb" *X= *(%s) +Y= *(%s) +Z= *(%s) +Total= *[-+.0-9]+ *\r?\n" % (NUMBER, NUMBER, NUMBER))
 _CRITERIA_LINES = 60
 _CRITERIA_UNITS = {
@@ -182,8 +182,8 @@ def read_kinds(stream: BinaryIO, *, offset: int) -> tuple[dict[str, str], dict[s
     basis: dict[str, str] = {}
     potential: dict[str, str] = {}
     kind = None
-    for count, line in enumerate(_lines(stream, offset)):
-        if count > _KIND_LINES or _KINDS_END.match(line):
+    for line in _lines(stream, offset):
+        if stream.tell() - offset > _KIND_BYTES or _KINDS_END.match(line):
             break
         if found := _KIND.match(line):
             kind = found.group(1).decode("utf-8", "replace")
