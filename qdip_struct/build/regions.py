@@ -144,7 +144,7 @@ def regions_of(atoms: Atoms) -> dict[str, int]:
 def mark_interface(atoms: Atoms, *, depth: float = INTERFACE_DEPTH) -> Atoms:
     """Label ``interface`` all atoms of dot or matrix with an atom of the other side within ``depth`` Å; in place.
 
-    A molecule belongs to the interface when one of its atoms does.
+    A molecule belongs to the interface when one of its atoms does; ligands stay ``ligand``.
 
     Raises
     ------
@@ -154,6 +154,7 @@ def mark_interface(atoms: Atoms, *, depth: float = INTERFACE_DEPTH) -> Atoms:
     if not (math.isfinite(depth) and depth >= 0):
         raise UsageError(f"the interface depth is {depth:g} Å; expected a finite length of 0 or more")
     owner, region, molecule = (atoms.get_array(name) for name in ("dot", "region", "molecule"))
+    ligand = region == "ligand"
     here, there = np.flatnonzero(owner >= 0), np.flatnonzero(owner < 0)
     cell, pbc, points = atoms.cell.array, atoms.pbc, atoms.positions
     near, _ = nearest(points[there], targets=points[here], cell=cell, pbc=pbc, cutoff=depth)
@@ -164,6 +165,7 @@ def mark_interface(atoms: Atoms, *, depth: float = INTERFACE_DEPTH) -> Atoms:
     touched = np.unique(molecule[(region == "interface") & (molecule >= 0)])
     if len(touched):
         region[np.isin(molecule, touched)] = "interface"
+    region[ligand] = "ligand"
     atoms.set_array("region", region)
     return atoms
 

@@ -72,6 +72,13 @@ def test_interface_takes_whole_molecules() -> None:
     assert both.get_array("region").tolist() == ["interface", "dot", "interface", "interface", "matrix"]
 
 
+def test_ligands_at_the_interface_stay_ligands() -> None:
+    atoms = label(Atoms("PbII", positions=[(0, 0, 0), (3, 0, 0), (6, 0, 0)]), region="dot", phase="PbS")
+    atoms.set_array("dot", np.array([0, 0, -1]))
+    atoms.set_array("region", np.array(["dot", "ligand", "matrix"], dtype="U9"))
+    assert mark_interface(atoms, depth=3.5).get_array("region").tolist() == ["dot", "ligand", "interface"]
+
+
 @pytest.mark.parametrize("depth", [-1.0, float("nan"), float("inf")])
 def test_an_impossible_depth_is_refused(depth: float) -> None:
     atoms = label(Atoms("Pb"), region="dot", phase="PbS")
