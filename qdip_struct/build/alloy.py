@@ -3,7 +3,7 @@
 The quasi-random arrangement is searched by exchanging ions until the pair probabilities of the first shells are those
 of a random alloy (special quasi-random structures: A. Zunger et al., Phys. Rev. Lett. 65, 353 (1990), doi
 10.1103/PhysRevLett.65.353). The search is our own because it must give the same bytes for the same seed: sqsgenerator
-0.5.6 (MIT) gave two structures for one seed in one process, and icet 4.0 (MPL-2.0) has no wheel for Python 3.11.
+0.5.6 (MIT) gave two structures for one seed in one process, and icet 4.0 (MPL-2.0) offered no wheel for Python 3.11.
 """
 
 import math

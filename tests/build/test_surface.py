@@ -129,3 +129,23 @@ def test_a_common_divisor_is_dropped_and_nonsense_refused():
             surface_cell(crystal, plane=(1, 0, 0), layer_tolerance=tolerance)
     with pytest.raises(DataError, match="smaller layer tolerance"):
         surface_cell(crystal, plane=(3, 2, 1), layer_tolerance=3.0)
+
+
+@pytest.mark.parametrize("plane", [(1, 0, 0), (1, 1, 1)])
+def test_areas_and_spacings_agree_with_pymatgen(plane):
+    core = pytest.importorskip("pymatgen.core")
+    from pymatgen.core.surface import SlabGenerator
+
+    prototypes = {
+        "PbS": ("Fm-3m", ["Pb", "S"], [[0, 0, 0], [0.5, 0.5, 0.5]]),
+        "CsPbBr3": ("Pm-3m", ["Cs", "Pb", "Br"], [[0.5, 0.5, 0.5], [0, 0, 0], [0.5, 0, 0]]),
+    }
+    for name, (group, species, places) in prototypes.items():
+        crystal = get_crystal(name)
+        structure = core.Structure.from_spacegroup(group, core.Lattice.cubic(crystal.lengths[0]), species, places)
+        slab = SlabGenerator(structure, plane, 8, 10, primitive=True).get_slabs()[0]
+        surface = surface_cell(crystal, plane=plane)
+        assert abs(np.linalg.det(surface.net)) == pytest.approx(slab.surface_area, rel=1e-6)
+        # Area and density fix the period: pymatgen's d_hkl holds a whole number of ours (centring halves it).
+        ratio = structure.lattice.d_hkl(plane) / surface.period
+        assert ratio == pytest.approx(round(ratio))
