@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--gap", metavar="A[,A...]", help="contact layer to contact layer, Å; several for a scan (the ions touch)")
     add("--match", type=int, metavar="N", help="number in the list of 'qdip match' at these limits (cube on cube)")
     add("--max-area", type=float, default=400.0, metavar="A2", help="largest common cell, Å² (400)")
-    add("--max-strain", type=float, default=0.10, metavar="F", help="largest principal strain, fraction (0.10)")
+    add("--max-strain", type=float, metavar="F", help="largest principal strain, fraction (0.10; with --match 0.03)")
     add("--max-angle", type=float, default=1.0, metavar="DEG", help="largest change of the cell angle, degree (1)")
     add("--repeat", default="1,1", metavar="N,M", help="lateral repeat of the common cell (1,1)")
     add("--lateral", metavar="A,B[,DEG]", help="impose the common cell: edges in Å and angle in degree")
@@ -90,6 +90,8 @@ def run(args: argparse.Namespace) -> int:
         surface = surface_of(substrate, plane=substrate_plane, a_site=args.a_site, layer_tolerance=args.layer_tolerance)
         names = termination_names(surface)
     gaps: list[float | None] = [None] if args.gap is None else list(numbers(args.gap, option="--gap"))
+    # With --match the limits are those of 'qdip match', so that the number means the same cell in both.
+    max_strain = args.max_strain if args.max_strain is not None else 0.10 if args.match is None else 0.03
     plans: dict[str, tuple[Any, Any, float | None]] = {}
     for name in names:
         joint = join(
@@ -111,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
             orientation=args.orientation,
             seed=args.seed,
             max_area=args.max_area,
-            max_strain=args.max_strain,
+            max_strain=max_strain,
             max_angle=args.max_angle,
             layer_tolerance=args.layer_tolerance,
         )

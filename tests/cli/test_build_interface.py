@@ -59,6 +59,20 @@ def test_the_line_of_the_contract(tmp_path, capsys):
     assert (tmp_path / "AX" / "interface.extxyz").exists() and (tmp_path / "BX2" / "film.json").exists()
 
 
+def test_match_numbers_are_those_of_the_match_command(tmp_path, capsys):
+    code, out, _ = call(capsys, "match", "PbS", "100", "MAPbI3:tetragonal", "110", "--json")
+    matches = json.loads(out)["matches"]
+    assert code == 0
+    for number in range(3):
+        code, out, _ = call(
+            capsys, "build", "interface", "--film", "PbS", "--substrate", "MAPbI3:tetragonal", "--substrate-plane",
+            "110", "--match", number, "--json", "-o", tmp_path / str(number),
+        )  # fmt: skip
+        document = json.loads(out)
+        assert document["area_angstrom2"] == pytest.approx(matches[number]["area_angstrom2"], rel=1e-9)
+        assert document["strain_film"] == pytest.approx(matches[number]["strain_principal"], abs=1e-9)
+
+
 def test_a_scan_writes_a_folder_for_each_registry(tmp_path, capsys):
     code, out, _ = call(capsys, *BASIC, "--registry", "scan", "--json", "-o", tmp_path)
     document = json.loads(out)
