@@ -16,6 +16,8 @@ from qdip_struct.analysis.sublattice import Sublattice
 Floats = NDArray[np.float64]
 LARGEST_ROTATION_DEGREE = 30.0
 _SAMPLE = 200
+_SMALL = 20000
+_REGIONS = 8
 _ENOUGH = 0.6
 _CLEAR = 0.9
 _TIE = 0.02
@@ -31,15 +33,7 @@ def find_orientation(images: Images, ideal: Sublattice) -> tuple[Floats, Floats]
     proper rotation that brings the ideal vectors closest to the sampled neighbour vectors (Kabsch), among those
     equivalent by the crystal's symmetry the one with the smallest angle.
     """
-    sample = _central_sample(images)
-    index, valid = nearest(
-        images,
-        images.tree(),
-        sample,
-        count=max(len(vectors) for vectors in ideal.variants),
-        cutoff=ideal.cutoff_angstrom,
-    )
-    vectors = images.positions[index] - images.positions[sample][:, None, :]
+    vectors, valid = _sampled(images, ideal)
     one = np.eye(3)
     found = [_refined(vectors, valid, ideal, one)]
     if found[0][1] < _CLEAR:
@@ -55,10 +49,26 @@ def find_orientation(images: Images, ideal: Sublattice) -> tuple[Floats, Floats]
     return (one if _angle(turned) <= LARGEST_ROTATION_DEGREE else turned), turned
 
 
-def _central_sample(images: Images) -> NDArray[np.int64]:
-    if images.n <= _SAMPLE:
-        return np.arange(images.n)
-    return np.unique(np.linspace(0, images.n - 1, _SAMPLE).astype(np.int64))
+def _sampled(images: Images, ideal: Sublattice) -> tuple[Floats, NDArray[np.bool_]]:
+    """Neighbour vectors (s, k, 3) of a sample of points, and which exist: all points, or small regions all over."""
+    cutoff = ideal.cutoff_angstrom
+    points = images
+    sample = np.arange(images.n)
+    if images.n > _SMALL:
+        near = np.zeros(len(images.positions), dtype=bool)
+        inner = np.zeros(images.n, dtype=bool)
+        for centre in images.positions[np.linspace(0, images.n - 1, _REGIONS).astype(np.int64)]:
+            apart = np.abs(images.positions - centre).max(axis=1)
+            near |= apart <= 2.2 * cutoff
+            inner |= apart[: images.n] <= 1.1 * cutoff
+        kept = np.flatnonzero(near)
+        points = Images(images.positions[kept], images.owner[kept], int(np.count_nonzero(kept < images.n)))
+        sample = np.flatnonzero(inner[kept[: points.n]])
+    if len(sample) > _SAMPLE:
+        sample = sample[np.unique(np.linspace(0, len(sample) - 1, _SAMPLE).astype(np.int64))]
+    count = max(len(vectors) for vectors in ideal.variants)
+    index, valid = nearest(points, points.tree(), sample, count=count, cutoff=cutoff)
+    return points.positions[index] - points.positions[sample][:, None, :], valid
 
 
 def _refined(vectors: Floats, valid: NDArray[np.bool_], ideal: Sublattice, rotation: Floats) -> tuple[Floats, float]:

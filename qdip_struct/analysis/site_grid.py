@@ -7,6 +7,8 @@ cations are closer than two match radii, and sparse ones, go to the tree.
 """
 
 import itertools
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from qdip_struct.analysis.images import Images
 
 Floats = NDArray[np.float64]
+Mapped = Callable[..., Iterable[Any]]
 _CHUNK = 65536
 _BOXES_PER_POINT = 60
 _SAMPLE = 512
@@ -24,7 +27,7 @@ _PAIRS = [step for step in itertools.product((-2, -1, 0, 1, 2), repeat=3) if ste
 class SiteGrid:
     """Boxes over the images of the cations of one phase, at most one cation in each."""
 
-    def __init__(self, images: Images, *, radius: float, cutoff: float) -> None:
+    def __init__(self, images: Images, *, radius: float, cutoff: float, mapped: Mapped = map) -> None:
         self.images = images
         self.radius = radius
         self.step = 2.0 * radius / np.sqrt(3.0) * (1.0 - 1e-9)
@@ -38,7 +41,10 @@ class SiteGrid:
         self.box = np.full(int(np.prod(self.shape)), -1, dtype=np.int32)
         code = self._code(self.x, self.y, self.z)
         self.box[code] = np.arange(len(code), dtype=np.int32)
-        self.usable = bool((self.box[code] == np.arange(len(code))).all()) and not self._any_close_pair(code)
+        self.usable = bool((self.box[code] == np.arange(len(code))).all())
+        if self.usable:
+            starts = range(0, len(code), _CHUNK)
+            self.usable = not any(mapped(lambda start: self._any_close_pair(code, start), starts))
 
     def _code(self, x: Floats, y: Floats, z: Floats) -> NDArray[np.int32]:
         scale, (_, ny, nz) = 1.0 / self.step, self.shape.tolist()
@@ -53,24 +59,23 @@ class SiteGrid:
         _, ny, nz = self.shape.tolist()
         return (step[0] * ny + step[1]) * nz + step[2]
 
-    def _any_close_pair(self, code: NDArray[np.int32]) -> bool:
+    def _any_close_pair(self, code: NDArray[np.int32], start: int) -> bool:
         """Whether two points are closer than two match radii, so that one ideal vector might have two matches."""
         limit = (2.0 * self.radius) ** 2
-        for start in range(0, len(code), _CHUNK):
-            part = code[start : start + _CHUNK]
-            for step in _PAIRS:
-                # Boxes that far apart hold only points farther apart than the limit.
-                if sum(max(abs(s) - 1, 0) ** 2 for s in step) * self.step**2 > limit:
-                    continue
-                other = self.box[part + self._offset(step)]
-                first = np.flatnonzero(other >= 0)
-                second = other[first]
-                first = first + start
-                squared = (self.x[first] - self.x[second]) ** 2
-                squared += (self.y[first] - self.y[second]) ** 2
-                squared += (self.z[first] - self.z[second]) ** 2
-                if squared.size and squared.min() <= limit:
-                    return True
+        part = code[start : start + _CHUNK]
+        for step in _PAIRS:
+            # Boxes that far apart hold only points farther apart than the limit.
+            if sum(max(abs(s) - 1, 0) ** 2 for s in step) * self.step**2 > limit:
+                continue
+            other = self.box[part + self._offset(step)]
+            first = np.flatnonzero(other >= 0)
+            second = other[first]
+            first += start
+            squared = (self.x[first] - self.x[second]) ** 2
+            squared += (self.y[first] - self.y[second]) ** 2
+            squared += (self.z[first] - self.z[second]) ** 2
+            if squared.size and squared.min() <= limit:
+                return True
         return False
 
     def expected(self, ideal: Floats) -> Floats:

@@ -8,7 +8,7 @@ included, where methods that need a reference configuration or a complete neighb
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from qdip_struct.analysis import measures
 from qdip_struct.analysis.images import Images, nearest, periodic_images
 from qdip_struct.analysis.neighbourhood import Fits
 from qdip_struct.analysis.orientation import find_orientation
-from qdip_struct.analysis.site_grid import SiteGrid
+from qdip_struct.analysis.site_grid import Mapped, SiteGrid
 from qdip_struct.analysis.sublattice import Sublattice
 from qdip_struct.errors import DataError, UsageError
 
@@ -141,8 +141,8 @@ def strain_map(
         raise UsageError(f"no reference lattice for phase {', '.join(missing)}; known: {', '.join(references)}")
     m = len(sites)
     width = max(len(vectors) for name in names for vectors in references[str(name)].variants)
-    gradient, rotation, stretch = (np.full((m, 3, 3), np.nan) for _ in range(3))
-    residual = np.full(m, np.nan)
+    gradient, rotation, stretch = (np.empty((m, 3, 3)) for _ in range(3))
+    residual = np.empty(m)
     partners = np.full((m, width), -1, dtype=np.int32)
     variant = np.zeros(m, dtype=np.int8)
     used: dict[str, Sublattice] = {}
@@ -155,9 +155,10 @@ def strain_map(
         frame, matching = find_orientation(images, ideal)
         orientations[name], used[name] = frame, ideal.rotated(frame)
         fits = Fits(used[name], matching=ideal.rotated(matching))
-        fit = partial(_fit, own=own, images=images, find=_finder(images, fits, ideal.rotated(matching)), fits=fits)
         starts = range(0, len(own), _CHUNK)
         with _workers(threads if len(starts) > 1 else 1) as mapped:
+            find = _finder(images, fits, ideal.rotated(matching), mapped)
+            fit = partial(_fit, own=own, images=images, find=find, fits=fits)
             for here, F, R, U, misfit, mates, which in mapped(fit, starts):
                 gradient[here], rotation[here], stretch[here] = F, R, U
                 residual[here], variant[here], partners[here, : fits.width] = misfit, which, mates
@@ -167,7 +168,7 @@ def strain_map(
 
 
 @contextmanager
-def _workers(threads: int) -> Iterator[Callable[..., Iterable[Any]]]:
+def _workers(threads: int) -> Iterator[Mapped]:
     """A function like :func:`map` that runs on several threads."""
     if threads == 1:
         yield map
@@ -176,11 +177,11 @@ def _workers(threads: int) -> Iterator[Callable[..., Iterable[Any]]]:
             yield pool.map
 
 
-def _finder(images: Images, fits: Fits, matching: Sublattice) -> Finder:
+def _finder(images: Images, fits: Fits, matching: Sublattice, mapped: Mapped) -> Finder:
     """How the matched neighbours of a chunk of cations are found: by place in a large crystal, else by search."""
     radius, cutoff = matching.match_radius_angstrom, matching.cutoff_angstrom
     if images.n >= _LARGE and len(matching.variants) == 1:
-        grid = SiteGrid(images, radius=radius, cutoff=cutoff)
+        grid = SiteGrid(images, radius=radius, cutoff=cutoff, mapped=mapped)
         if grid.usable:
             ideal = matching.arrays[0]
             guess = grid.expected(ideal)
