@@ -185,6 +185,17 @@ def _text(document: dict[str, Any]) -> str:
         f"({document['registry_fraction'][0]:g}, {document['registry_fraction'][1]:g}), gap "
         f"{document['gap_angstrom']:.3f} Å ({document['gap_rule']}), interfaces {document['n_interfaces']}",
     ]
+    for part in ("film", "substrate"):
+        elastic = document[f"elastic_energy_{part}_mev_per_angstrom2"]
+        if any(document[f"strain_{part}"]):
+            values = (
+                "moduli not known"
+                if elastic is None
+                else (
+                    f"{elastic['normal_kept']:.3f} meV/Å² with its spacings along z kept, {elastic['normal_relaxed']:.3f} relaxed"
+                )
+            )
+            lines.append(f"elastic energy of the {part}: {values}")
     for part, entries in document["alloy"].items():
         for entry in entries:
             shares = ", ".join(f"{ion} {share:.4f}" for ion, share in entry["realised"].items())

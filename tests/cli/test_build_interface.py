@@ -119,6 +119,13 @@ def test_a_stand_in_says_so(tmp_path, capsys):
     assert json.loads((tmp_path / "film.json").read_text())["stand_in_for"] == ["MA"]
 
 
+def test_the_strain_is_reported_with_its_elastic_energy(tmp_path, capsys):
+    words = ["build", "interface", "--film", "PbS", "--substrate", "CsPbI3", "--strain-on", "shared"]
+    code, out, _ = call(capsys, *words, "-o", tmp_path)
+    assert code == 0 and "elastic energy of the film:" in out and "elastic energy of the substrate:" in out
+    assert (tmp_path / "substrate_bulk_free.extxyz").exists()
+
+
 def test_a_configuration_file_is_the_same_as_flags(tmp_path, capsys):
     config = tmp_path / "set.yaml"
     config.write_text("film: PbS\nsubstrate: CsPbBr3\ndataset: pbe_cp2k\nfilm-layers: 5\n")
