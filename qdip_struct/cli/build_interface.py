@@ -187,15 +187,13 @@ def _text(document: dict[str, Any]) -> str:
     ]
     for part in ("film", "substrate"):
         elastic = document[f"elastic_energy_{part}_mev_per_angstrom2"]
-        if any(document[f"strain_{part}"]):
-            values = (
-                "moduli not known"
-                if elastic is None
-                else (
-                    f"{elastic['normal_kept']:.3f} meV/Å² with its spacings along z kept, {elastic['normal_relaxed']:.3f} relaxed"
-                )
+        if any(document[f"strain_{part}"]) and elastic is None:
+            lines.append(f"elastic energy of the {part}: its moduli are not known")
+        elif any(document[f"strain_{part}"]):
+            kept, relaxed = elastic["normal_kept"], elastic["normal_relaxed"]
+            lines.append(
+                f"elastic energy of the {part}: {kept:.3f} meV/Å², {relaxed:.3f} with spacings along z relaxed"
             )
-            lines.append(f"elastic energy of the {part}: {values}")
     for part, entries in document["alloy"].items():
         for entry in entries:
             shares = ", ".join(f"{ion} {share:.4f}" for ion, share in entry["realised"].items())
