@@ -26,6 +26,8 @@ Array = NDArray[Any]
 Center = Literal[
     "auto", "metal", "anion", "a-site", "bond", "void", "anion-y", "anion-z", "metal-yz", "metal-xz", "metal-xy"
 ]
+MOST_IONS = 20_000_000
+"""Largest dot that is cut."""
 CENTER_NAMES = ("auto", *CENTERS)
 
 
@@ -115,6 +117,11 @@ def cut(
     if termination != "site" and not (on_parent_lattice(crystal) and crystal.structure_type == "rocksalt"):
         raise UsageError(f"termination '{termination}' is defined for rock salt dots; {crystal.name} takes 'site'")
     thickness = 0.0 if shell is None else shell.thickness
+    ions = _grown(shape, by=thickness).volume / crystal.volume * len(crystal.sites)
+    if ions > MOST_IONS:
+        raise UsageError(
+            f"a {shape.name} of this size holds {ions:.3g} ions, more than {MOST_IONS}; give a smaller one"
+        )
     origin = centre_point(crystal, center=center)
     sites = block(crystal, radius=_reach(shape) + thickness + max(crystal.lengths), origin=origin)
     rule = termination
@@ -223,13 +230,7 @@ def dot_atoms(dot: DotSites) -> Atoms:
 
 
 def in_vacuum(atoms: Atoms, *, vacuum: float) -> Atoms:
-    """A copy in a rectangular periodic box with at least ``vacuum`` Å between the dot and its images.
-
-    Raises
-    ------
-    UsageError
-        If the vacuum is not a finite length above zero.
-    """
+    """A copy in a rectangular periodic box with ``vacuum`` Å (above zero) between the dot and its images."""
     if not (math.isfinite(vacuum) and vacuum > 0):
         raise UsageError(f"the vacuum is {vacuum:g} Å; expected a finite length above zero")
     boxed = atoms.copy()
@@ -274,10 +275,10 @@ def scale_for(
     Raises
     ------
     UsageError
-        If ``n_atoms`` is below 2.
+        If ``n_atoms`` is below 2 or above a tenth of :data:`MOST_IONS`.
     """
-    if n_atoms < 2:
-        raise UsageError(f"a dot of {n_atoms} atoms is none; give 2 or more")
+    if not 2 <= n_atoms <= MOST_IONS // 10:
+        raise UsageError(f"a dot of {n_atoms} atoms cannot be cut; give 2 or more, at most {MOST_IONS // 10}")
 
     def count(factor: float) -> int:
         try:

@@ -23,7 +23,7 @@ from qdip_struct.build.insert import (
 from qdip_struct.build.material import Material
 from qdip_struct.build.molecules import Orientation
 from qdip_struct.build.neutrality import NEUTRAL, Neutral, Rule, neutralise
-from qdip_struct.build.orientation import permutes_axes
+from qdip_struct.build.orientation import permutes_axes, proper_rotation
 from qdip_struct.build.parent import TERMINATIONS, Termination, on_parent_lattice
 from qdip_struct.build.regions import INTERFACE_DEPTH, formal_charge_of, formal_charges, mark_interface, report
 from qdip_struct.build.shapes import Shape, make_shape
@@ -121,6 +121,8 @@ def embed_dot(
     counts = check_cells(cells)
     if center not in CENTER_NAMES:
         raise UsageError(f"unknown center '{center}'; known: {', '.join(CENTER_NAMES)}")
+    if seed < 0:
+        raise UsageError(f"the seed is {seed}; expected 0 or a larger whole number")
     if neutral not in NEUTRAL:
         raise UsageError(f"unknown neutral '{neutral}'; known: {', '.join(NEUTRAL)}")
     if lattice is not None and isinstance(matrix, Atoms):
@@ -131,7 +133,7 @@ def embed_dot(
         held = held.at(lattice=lattice)
     host = host_of(held, cells=counts, a_site=a_site, orientation=orientation, seed=seed)
     coherent = _is_coherent(dot, host=host, mode=mode, asked=rotate is not None or dot_lattice is not None)
-    turn = np.eye(3) if rotate is None else np.asarray(rotate, dtype=float)
+    turn = np.eye(3) if rotate is None else proper_rotation(rotate)
     turn = turn if absolute else host.axes @ turn
     sites = None
     if isinstance(dot, Atoms):

@@ -1,5 +1,6 @@
 """The matrix a dot goes into: a supercell as atoms that remember their site, and its parent lattice."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,13 +19,15 @@ from qdip_struct.build.cells import (
     with_a_site,
 )
 from qdip_struct.build.material import Material, occupy
-from qdip_struct.build.molecules import Orientation, library
+from qdip_struct.build.molecules import ORIENTATIONS, Orientation, library
 from qdip_struct.build.orientation import parent_axes
 from qdip_struct.build.parent import CENTERS, on_parent_lattice
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.crystals import Crystal
 
 Array = NDArray[Any]
+MOST_CELLS = 4_000_000
+"""Largest number of cells in a matrix."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +103,13 @@ def host_of(
     Raises
     ------
     UsageError
-        If ``cells`` or ``a_site`` is not possible.
+        If ``cells``, ``a_site`` or ``orientation`` is not possible.
     """
     counts = check_cells(cells)
+    if orientation not in ORIENTATIONS:
+        raise UsageError(f"unknown orientation '{orientation}'; known: {', '.join(ORIENTATIONS)}")
+    if math.prod(counts) > MOST_CELLS:
+        raise UsageError(f"{' × '.join(map(str, counts))} cells are more than the {MOST_CELLS} that can be built")
     if isinstance(matrix, Atoms):
         unit = with_a_site(sites_of_atoms(matrix), a_site=a_site)
         metals = unit.positions[np.isin(unit.sublattice, ("B", "cation"))]

@@ -132,6 +132,16 @@ def parse_indices(text: str) -> tuple[int, int, int]:
     return first, second, third
 
 
+def proper_rotation(rotation: Array) -> Array:
+    """Return ``rotation`` when it is a proper rotation matrix (3, 3), else raise :class:`UsageError`."""
+    matrix = np.asarray(rotation, dtype=float)
+    if matrix.shape != (3, 3) or not np.all(np.isfinite(matrix)):
+        raise UsageError("a rotation is a finite matrix of three by three numbers")
+    if not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-6) or np.linalg.det(matrix) < 0:
+        raise UsageError("the rotation matrix is not a proper rotation: R·Rᵀ must be 1 and its determinant +1")
+    return matrix
+
+
 def permutes_axes(rotation: Array) -> bool:
     """Whether the rotation carries the three cubic axes onto each other."""
     size = np.abs(rotation)

@@ -57,11 +57,17 @@ def add_file_options(parser: argparse.ArgumentParser) -> None:
     """Declare data set, seed and format."""
     parser.add_argument("--dataset", metavar="NAME", help="data set of the lattice constants (see 'qdip materials')")
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="decides what symmetry leaves open (default 0)"
+        "--seed", type=_seed, default=0, metavar="N", help="decides what symmetry leaves open (default 0)"
     )
     parser.add_argument(
         "--format", choices=("extxyz", "cif", "vasp", "xyz", "cp2k"), help="default: by the file's ending"
     )
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"the seed is '{text}'; expected 0 or a larger whole number")
+    return int(text)
 
 
 def numbers(text: str, *, what: str, count: int | None = None) -> tuple[float, ...]:
@@ -71,8 +77,9 @@ def numbers(text: str, *, what: str, count: int | None = None) -> tuple[float, .
     except ValueError:
         values = ()
     if not values or not all(map(math.isfinite, values)) or (count is not None and len(values) != count):
-        wanted = "finite numbers" if count is None else f"{count} finite numbers"
-        raise UsageError(f"{what} is '{text}'; expected {wanted} separated by commas")
+        several = "finite numbers" if count is None else f"{count} finite numbers"
+        wanted = "one finite number" if count == 1 else f"{several} separated by commas"
+        raise UsageError(f"{what} is '{text}'; expected {wanted}")
     return values
 
 

@@ -82,6 +82,8 @@ def test_other_formats(name: str, tmp_path: Path, qdip) -> None:  # type: ignore
         (("--energies", "100=3"), "belongs to"),
         (("--shape", "cuboid", "--edges", "10,10,10", "--diameter", "3"), "leave --diameter out"),
         (("--spacing", "5"), "random dots"),
+        (("--seed", "-1"), "seed"),
+        (("--seed", "1.5"), "seed"),
     ],
 )
 def test_nonsense_is_refused_in_one_line(words: tuple[str, ...], says: str, tmp_path: Path, qdip) -> None:  # type: ignore[no-untyped-def]
