@@ -14,7 +14,6 @@ from qdip_struct.matching.composition_grid import (
     Axis,
     Side,
     SideName,
-    axis_bowing,
     composition_axes,
     elastic_constants,
     formula_at,
@@ -22,15 +21,8 @@ from qdip_struct.matching.composition_grid import (
     lattice_constants,
     make_side,
 )
-from qdip_struct.matching.misfit import (
-    Denominator,
-    LatticeCurve,
-    check_tolerance,
-    misfit,
-    misfit_uncertainty,
-    misfit_window,
-    zero_misfit,
-)
+from qdip_struct.matching.match_points import Window, ZeroMisfit, match_points
+from qdip_struct.matching.misfit import Denominator, check_tolerance, misfit, misfit_uncertainty
 from qdip_struct.matching.nets import Net, Plane, surface_net
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.crystals import DEFAULT_DATASET, Crystal, get_dataset
@@ -38,29 +30,6 @@ from qdip_struct.materials.sites import prototype_sites
 
 MAX_POINTS = 200_001
 CUBIC_TYPES = ("rocksalt", "zincblende", "perovskite", "cscl")
-
-
-@dataclass(frozen=True)
-class ZeroMisfit:
-    """A composition of zero misfit; ``others`` are the fractions on the other axes.
-
-    ``fraction_uncertainty`` is one standard uncertainty from the lattice constants of both sides, over the slope.
-    """
-
-    fraction: float
-    fraction_uncertainty: float
-    formula: str
-    a_angstrom: float
-    others: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Window:
-    """An interval of the main axis in which \\|f\\| stays within the tolerance."""
-
-    start: float
-    end: float
-    others: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -176,7 +145,15 @@ def screen(
     a_matrix, u_matrix = lattice_constants(outer, axes=axes, fractions=fractions, bowing=bowing or {})
     imposed = misfit(a_matrix, a_dot=a_dot)
     area, strain = _smallest(inner, outer, plane, a_dot, a_matrix, max_area, max_strain)
-    matches, windows = _closed_form(inner, outer, axes, lines, bowing or {}, denominator, tolerance)
+    matches, windows = match_points(
+        inner,
+        outer,
+        axes=axes,
+        lines=lines,
+        bowing=bowing or {},
+        denominator=denominator,
+        tolerance=tolerance,
+    )
     return Screen(
         dot=inner,
         matrix=outer,
@@ -276,42 +253,3 @@ def _assumptions(inner: Side, outer: Side) -> tuple[str, ...]:
             elif end.moduli.assumption:
                 found.append(f"{end.formula}: {end.moduli.assumption}")
     return tuple(found)
-
-
-def _closed_form(
-    inner: Side,
-    outer: Side,
-    axes: Sequence[Axis],
-    lines: Sequence[Array],
-    bowing: Mapping[tuple[str, str], float],
-    denominator: Denominator,
-    tolerance: float,
-) -> tuple[tuple[ZeroMisfit, ...], tuple[Window, ...]]:
-    """Zero-misfit compositions and windows along the main axis, for every combination on the other axes."""
-    if not axes:
-        return (), ()
-    main, rest = axes[-1], axes[:-1]
-    mixed, still = (inner, outer) if main.side == "dot" else (outer, inner)
-    matches: list[ZeroMisfit] = []
-    windows: list[Window] = []
-    mesh = [m.ravel() for m in np.meshgrid(*lines[:-1], indexing="ij")] if rest else []
-    combinations = np.stack(mesh, axis=1) if rest else np.zeros((1, 0))
-    for values in combinations:
-        ends = np.column_stack([np.tile(values, (2, 1)), [[1.0], [0.0]]])
-        first, second = lattice_constants(mixed, axes=axes, fractions=ends, bowing=bowing)[0]
-        lattices, spreads = lattice_constants(still, axes=axes, fractions=ends, bowing=bowing)
-        lattice = float(lattices[0])
-        curve = LatticeCurve(float(first), float(second), axis_bowing(main, bowing))
-        others = {axis.name: float(x) for axis, x in zip(rest, values, strict=True)}
-        for x in zero_misfit(curve, lattice=lattice):
-            point = np.append(values, x)
-            spread = lattice_constants(mixed, axes=axes, fractions=point[None, :], bowing=bowing)[1]
-            slope = abs(curve.slope(x))
-            error = float(np.hypot(spread[0], spreads[0])) / slope if slope > 0.0 else float("inf")
-            text = formula_at(mixed, axes=axes, values=point).text
-            matches.append(ZeroMisfit(x, error, text, lattice, others))
-        for start, end in misfit_window(
-            curve, lattice=lattice, tolerance=tolerance, mixed=main.side, denominator=denominator
-        ):
-            windows.append(Window(start, end, others))
-    return tuple(matches), tuple(windows)
