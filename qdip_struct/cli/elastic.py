@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.cli.console import answer, table
+from qdip_struct.cli.console import answer
+from qdip_struct.cli.elastic_text import dot_text, film_text
 from qdip_struct.cli.pairs import number_pairs
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.coherency import DIAMETER_MODELS, critical_diameter, critical_spacing, stability_curve
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         curves = [(d["matrix"]["name"], _curve(d, args)) for d in documents]
         save_figure(args.plot, stability_figure(curves), force=args.force)
     document = documents[0] if len(documents) == 1 else {"pairs": documents}
-    answer(args, document, text="\n\n".join(_text(d) for d in documents))
+    answer(args, document, text="\n\n".join(dot_text(d) for d in documents))
     return 0
 
 
@@ -93,14 +94,7 @@ def _film(args: argparse.Namespace) -> int:
         "substrate_strain": shared.substrate_strain,
         "energy_j_per_m2": shared.energy_j_per_m2,
     }
-    text = [
-        *_about(document["film"], "film"),
-        *_about(document["substrate"], "substrate"),
-        f"misfit {100 * misfit:+.3f} %: film {100 * shared.film_strain:+.3f} %, "
-        f"substrate {100 * shared.substrate_strain:+.3f} %",
-        f"elastic energy {shared.energy_j_per_m2:.4f} J/m²",
-    ]
-    answer(args, document, text="\n".join(text))
+    answer(args, document, text=film_text(document))
     return 0
 
 
@@ -239,63 +233,3 @@ def _side(name: str, moduli: Moduli) -> dict[str, Any]:
         "source": moduli.source,
         "assumption": moduli.assumption,
     }
-
-
-def _about(side: dict[str, Any], role: str) -> list[str]:
-    lines = [
-        f"{role} {side['name']}: K = {side['bulk_gpa']:.1f} GPa, G = {side['shear_gpa']:.2f} GPa, {side['source']}"
-    ]
-    return lines + ([f"  assumed: {side['assumption']}"] if side["assumption"] else [])
-
-
-def _text(document: dict[str, Any]) -> str:
-    lines = [*_about(document["dot"], "dot"), *_about(document["matrix"], "matrix")]
-    for role, entry in document["lattices"].items():
-        lines.append(f"a({role}) = {entry['a_angstrom']:.4f} Å, {entry['source']}")
-    lines.append(f"misfit {100 * document['misfit']:+.3f} % of the dot")
-    rows = []
-    for case in document["cases"]:
-        energy = [f"{case['energy_ev']:.3f}", f"{case['energy_j_per_m2']:.4f}"] if "energy_ev" in case else []
-        rows.append(
-            (
-                case["surroundings"],
-                f"{case['volume_fraction']:.3f}",
-                f"{case['shear_matrix_gpa']:.2f}",
-                f"{100 * case['dot_strain']:+.3f}%",
-                f"{100 * case['matrix_hoop_strain']:+.2f}%",
-                f"{100 * case['matrix_radial_strain']:+.2f}%",
-                *energy,
-                case["shear_matrix_from"],
-            )
-        )
-    energies = ("eV/dot", "J/m²") if "energy_ev" in document["cases"][0] else ()
-    header = ("matrix", "fraction", "G matrix", "dot strain", "hoop", "radial", *energies, "G matrix from")
-    low, high = document["dot_strain_range"]
-    lines += ["", table(header, rows), "", f"dot strain {100 * low:+.2f} to {100 * high:+.2f} %"]
-    for model, value in document["critical_diameter_angstrom"].items():
-        lines.append(f"critical diameter ({model.replace('_', ' ')}): {value:.0f} Å")
-    spacing = document["critical_spacing_angstrom"]["matthews_blakeslee"]
-    lines.append(f"critical spacing (Matthews-Blakeslee layer): {spacing:.0f} Å")
-    if "curve" in document:
-        smallest = min(document["critical_diameter_angstrom"].values())
-        if document["misfit"] != 0.0 and document["curve_diameter_angstrom"] < smallest:
-            lines.append(
-                f"dots of {document['curve_diameter_angstrom']:g} Å are below both critical diameters: one dot alone "
-                "would stay coherent at any spacing;\n"
-                "the curve follows the layers of matrix between dots (Liu et al. 2019)"
-            )
-        lines.append(
-            f"dots are close enough to stay coherent above {100 * document['critical_volume_fraction']:.1f} vol %"
-        )
-        rows = [
-            (
-                f"{100 * p['volume_fraction']:.1f}",
-                f"{p['spacing_angstrom']:.0f}",
-                "yes" if p["coherent"] else "no",
-                f"{p['stored_j_per_cm3']:.2f}",
-                f"{p['elastic_j_per_cm3']:.2f}",
-            )
-            for p in document["curve"][::5]
-        ]
-        lines += ["", table(("vol %", "gap Å", "coherent", "stored J/cm³", "elastic J/cm³"), rows)]
-    return "\n".join(lines)
