@@ -12,7 +12,16 @@ KPOINT_LENGTH_TOLERANCE = 0.1
 """Cells of different size may differ by this fraction in the Born-von Karman length n·|a| of their meshes."""
 
 _OWN_CELL = ("film_bulk_free", "substrate_bulk_free", "reservoir")
-_SLABS = ("film", "substrate", "interface", "film_other", "substrate_other", "film_ghost", "substrate_ghost")
+_SLABS = (
+    "film",
+    "substrate",
+    "interface",
+    "sandwich",
+    "film_other",
+    "substrate_other",
+    "film_ghost",
+    "substrate_ghost",
+)
 _SINGLE_POINTS = ("ENERGY", "ENERGY_FORCE", "WFN_OPT")
 
 

@@ -52,6 +52,7 @@ class GroupEnergies:
     substrate_mean: float | None
     adsorption: float | None
     adsorption_counterpoise: float | None
+    adsorption_sandwich: float | None
     interface: tuple[SurfaceEnergy, ...]
     strain_film: float | None
     strain_substrate: float | None
@@ -71,6 +72,7 @@ class GroupEnergies:
             "surface_energy_substrate_mean_of_terminations_mev_per_angstrom2": self.substrate_mean,
             "adsorption_energy_mev_per_angstrom2": self.adsorption,
             "adsorption_energy_counterpoise_mev_per_angstrom2": self.adsorption_counterpoise,
+            "adsorption_energy_sandwich_mev_per_angstrom2": self.adsorption_sandwich,
             "interface_energy_mev_per_angstrom2": interface.value if interface else None,
             "interface_energy_reference": interface.reference if interface else None,
             "interface_energy_limits": [_limit(item) for item in self.interface],
@@ -120,7 +122,10 @@ def mean_surface_energy(slab: EnergyRun, other: EnergyRun, bulk: EnergyRun) -> f
 
 
 def adsorption_energy(film: EnergyRun, substrate: EnergyRun, interface: EnergyRun) -> float:
-    """E_ad = (E_film + E_substrate − E_interface)/A, meV/Å²; positive when the two bind."""
+    """E_ad = (E_film + E_substrate − E_interface)/(n·A), meV/Å²; positive when the two bind.
+
+    n is 1 for an interface with vacuum and 2 for a sandwich, which has two interfaces: the result is their mean.
+    """
     _require([film, substrate, interface])
     together = added(film.composition, substrate.composition)
     if together != dict(interface.composition):
@@ -128,7 +133,8 @@ def adsorption_energy(film: EnergyRun, substrate: EnergyRun, interface: EnergyRu
             f"{interface.path} does not hold the atoms of {film.path} and {substrate.path}: "
             f"{_counts(interface.composition)} against {_counts(together)}"
         )
-    return MEV_PER_EV * (_energy(film) + _energy(substrate) - _energy(interface)) / interface.area
+    n_interfaces = 2 if interface.role == "sandwich" else 1
+    return MEV_PER_EV * (_energy(film) + _energy(substrate) - _energy(interface)) / (n_interfaces * interface.area)
 
 
 def counterpoise_energy(film: EnergyRun, substrate: EnergyRun, interface: EnergyRun) -> float:
@@ -211,6 +217,7 @@ def combine_group(group: str, runs: Iterable[EnergyRun]) -> tuple[GroupEnergies 
         adsorption=adsorption,
         adsorption_counterpoise=attempt(counterpoise_energy, "film_ghost", "substrate_ghost", "interface"),
         interface=interface,
+        adsorption_sandwich=attempt(adsorption_energy, "film", "substrate", "sandwich"),
         strain_film=attempt(strain_energy, "film", "film_bulk", "film_bulk_free"),
         strain_substrate=attempt(strain_energy, "substrate", "substrate_bulk", "substrate_bulk_free"),
         terms=_terms(usable, reservoirs),

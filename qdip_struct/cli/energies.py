@@ -57,6 +57,8 @@ def energies_text(document: dict[str, Any]) -> str:
         rows += [("adsorption energy (work of adhesion)", group["adsorption_energy_mev_per_angstrom2"], "")]
         counterpoise = group["adsorption_energy_counterpoise_mev_per_angstrom2"]
         rows += [("adsorption energy, counterpoise corrected", counterpoise, "")]
+        sandwich = group["adsorption_energy_sandwich_mev_per_angstrom2"]
+        rows += [("adsorption energy, mean of a sandwich's two interfaces", sandwich, "")]
         rows += [
             ("interface energy", item["value_mev_per_angstrom2"], item["reference"])
             for item in group["interface_energy_limits"]

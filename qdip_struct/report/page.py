@@ -194,6 +194,7 @@ def energy_rows(group: dict[str, Any]) -> list[dict[str, Any]]:
     rows += [("γ substrate, mean of terminations", mean)]
     rows += [("E_ad (work of adhesion)", group["adsorption_energy_mev_per_angstrom2"])]
     rows += [("E_ad, counterpoise corrected", group["adsorption_energy_counterpoise_mev_per_angstrom2"])]
+    rows += [("E_ad, mean of a sandwich's two interfaces", group["adsorption_energy_sandwich_mev_per_angstrom2"])]
     rows += [
         (f"γ_int, {item['reference']}", item["value_mev_per_angstrom2"]) for item in group["interface_energy_limits"]
     ]

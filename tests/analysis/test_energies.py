@@ -202,3 +202,22 @@ def test_formulas_and_formula_units() -> None:
     assert cells_of({"Pb": 6, "S": 6}, [{"Pb": 4, "S": 4}]) == (1.5,)
     with pytest.raises(MismatchError, match="needs a reservoir run"):
         surface_energy(group()["substrate"], group()["substrate_bulk"])
+
+
+def test_sandwich_and_counterpoise_energies() -> None:
+    members = group()
+    film, substrate = members["film"], members["substrate"]
+    both = (film.energy_ev or 0) + (substrate.energy_ev or 0)
+    atoms = members["interface"].composition
+    runs = [
+        *members.values(),
+        run("sandwich", both - 2 * A * 0.021, dict(atoms), height=18.0),
+        run("film_ghost", (film.energy_ev or 0) - A * 0.001, dict(film.composition)),
+        run("substrate_ghost", (substrate.energy_ev or 0) - A * 0.0015, dict(substrate.composition)),
+    ]
+    result, refused = combine_group("g", runs)
+    assert not refused
+    assert result is not None
+    assert result.adsorption == pytest.approx(19.0)
+    assert result.adsorption_sandwich == pytest.approx(21.0)
+    assert result.adsorption_counterpoise == pytest.approx(19.0 - 2.5)
