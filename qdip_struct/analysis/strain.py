@@ -23,6 +23,7 @@ from qdip_struct.analysis.images import Images, nearest, periodic_images
 from qdip_struct.analysis.neighbourhood import Fits
 from qdip_struct.analysis.orientation import find_orientation
 from qdip_struct.analysis.site_grid import Mapped, SiteGrid
+from qdip_struct.analysis.site_lattice import SiteLattice
 from qdip_struct.analysis.sublattice import Sublattice
 from qdip_struct.errors import DataError, UsageError
 
@@ -181,15 +182,13 @@ def _finder(images: Images, fits: Fits, matching: Sublattice, mapped: Mapped) ->
     """How the matched neighbours of a chunk of cations are found: by place in a large crystal, else by search."""
     radius, cutoff = matching.match_radius_angstrom, matching.cutoff_angstrom
     if images.n >= _LARGE and len(matching.variants) == 1:
+        ideal = matching.arrays[0]
+        lattice = SiteLattice(images, ideal=ideal, radius=radius, cutoff=cutoff)
+        if lattice.usable:
+            return _one_variant(lattice.neighbours)
         grid = SiteGrid(images, radius=radius, cutoff=cutoff, mapped=mapped)
         if grid.usable:
-            ideal = matching.arrays[0]
-            guess = grid.expected(ideal)
-
-            def by_place(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
-                return *grid.neighbours(rows, ideal=ideal, guess=guess), np.zeros(len(rows), dtype=np.int64)
-
-            return by_place
+            return _one_variant(partial(grid.neighbours, ideal=ideal, guess=grid.expected(ideal)))
     tree = images.tree()
 
     def by_search(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
@@ -199,6 +198,15 @@ def _finder(images: Images, fits: Fits, matching: Sublattice, mapped: Mapped) ->
         return np.where(columns >= 0, np.take_along_axis(index, np.maximum(columns, 0), axis=1), -1), D, variant
 
     return by_search
+
+
+def _one_variant(neighbours: Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], Floats]]) -> Finder:
+    """A finder for sublattices in which all sites have the same ideal vectors."""
+
+    def find(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
+        return *neighbours(rows), np.zeros(len(rows), dtype=np.int64)
+
+    return find
 
 
 def _fit(start: int, *, own: NDArray[np.int64], images: Images, find: Finder, fits: Fits) -> tuple[NDArray[Any], ...]:
