@@ -25,7 +25,7 @@ from qdip_struct.build.stiffness import Normal
 from qdip_struct.build.stoichiometry import excess, formula_units, ions_of
 from qdip_struct.build.surface import LAYER_TOLERANCE_ANGSTROM
 from qdip_struct.errors import UsageError
-from qdip_struct.matching.nets import Plane, plane_text
+from qdip_struct.matching.miller import Plane, plane_text
 
 Array = NDArray[Any]
 Kind = Literal["slab", "sandwich"]

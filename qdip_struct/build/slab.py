@@ -23,7 +23,7 @@ from qdip_struct.build.regions import report as structure_report
 from qdip_struct.build.stoichiometry import excess, formula_units, ions_of, ions_of_sites
 from qdip_struct.build.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, surface_cell
 from qdip_struct.errors import UsageError
-from qdip_struct.matching.nets import Plane, plane_text
+from qdip_struct.matching.miller import Plane, plane_text
 from qdip_struct.materials.crystals import Crystal
 
 Array = NDArray[Any]

@@ -19,7 +19,7 @@ from qdip_struct.build.cells import SiteCell, sites_of, turned
 from qdip_struct.build.lattice import completion, primitive_basis, reduced_pair
 from qdip_struct.build.regions import FORMAL_CHARGES
 from qdip_struct.errors import DataError, UsageError
-from qdip_struct.matching.nets import Plane
+from qdip_struct.matching.miller import Plane
 from qdip_struct.materials.crystals import Crystal
 
 Array = NDArray[Any]

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     """List terminations, or build and write slabs."""
     from qdip_struct.build.slab import build_slab, surface_of, termination_names
     from qdip_struct.cli.building import check_format, material, origin_of, whole_pair, write_cells
-    from qdip_struct.matching.nets import parse_plane
+    from qdip_struct.matching.miller import parse_plane
 
     check_format(args.format)
     plane = parse_plane(args.plane)

@@ -20,15 +20,8 @@ from typing import Any
 from qdip_struct.cli.console import answer, note, table
 from qdip_struct.errors import UsageError
 from qdip_struct.matching.coincidence import Match, find_matches, pareto
-from qdip_struct.matching.nets import (
-    Net,
-    Plane,
-    parse_plane,
-    plane_text,
-    pseudocubic_direction,
-    pseudocubic_plane,
-    surface_net,
-)
+from qdip_struct.matching.miller import Plane, parse_plane, plane_text, pseudocubic_direction, pseudocubic_plane
+from qdip_struct.matching.nets import Net, surface_net
 from qdip_struct.matching.orientations import orientations
 from qdip_struct.materials.crystals import DEFAULT_DATASET, Crystal, get_crystal, scaled, with_edges
 from qdip_struct.materials.properties import lattice_at

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.cli.console import answer, table
-from qdip_struct.matching.nets import parse_plane, plane_text, pseudocubic_plane
+from qdip_struct.matching.miller import parse_plane, plane_text, pseudocubic_plane
 from qdip_struct.matching.planes import (
     Reflection,
     check_zone,

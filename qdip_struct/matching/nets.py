@@ -1,8 +1,7 @@
-"""Surface nets: the primitive in-plane lattice of a plane (hkl) of a crystal, and the parent pseudo-cubic indices."""
+"""Surface nets: the primitive in-plane lattice of a plane (hkl) of a crystal, its reduction and its point group."""
 
 import itertools
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,15 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.errors import UsageError
+from qdip_struct.matching.miller import Plane, plane_text
 from qdip_struct.materials.crystals import Crystal
-
-Plane = tuple[int, int, int]
-
-PARENT_VECTORS: dict[str, tuple[Plane, Plane, Plane]] = {
-    "tetragonal": ((1, 1, 0), (-1, 1, 0), (0, 0, 2)),
-    "gamma": ((1, 0, -1), (0, 2, 0), (1, 0, 1)),
-}
-"""Rows a, b, c of the perovskite cell in vectors of the parent pseudo-cubic cube (I4/mcm, Pnma with b ≈ 2a_pc)."""
 
 SYMMETRY_TOLERANCE = 1e-6
 """Relative tolerance on the Gram matrix for an operation to belong to the point group of a net."""
@@ -139,56 +131,6 @@ def primitive_vectors(crystal: Crystal) -> tuple[tuple[Fraction, ...], ...]:
     return _basis(rows)
 
 
-def parse_plane(text: str) -> Plane:
-    """Miller indices from ``100``, ``1-10``, ``1 -1 0``, ``(1,-1,0)``; four-index (hkil) is accepted when i = −h − k.
-
-    Raises
-    ------
-    UsageError
-        If the text is not three (or four) integers, or all are zero.
-    """
-    body = text.strip().strip("()[]{}").strip()
-    parts = re.split(r"[\s,]+", body) if re.search(r"[\s,]", body) else re.findall(r"-?\d", body)
-    if not re.fullmatch(r"[-\d\s,]+", body or "x") or not all(re.fullmatch(r"-?\d+", part) for part in parts):
-        raise UsageError(f"cannot read the plane '{text}'; expected for example 100, 1-10 or '1 -1 0'")
-    values = [int(part) for part in parts]
-    if "".join(parts) != re.sub(r"[\s,]+", "", body):
-        raise UsageError(f"cannot read the plane '{text}'; expected for example 100, 1-10 or '1 -1 0'")
-    if len(values) == 4 and values[2] == -values[0] - values[1]:
-        values = [values[0], values[1], values[3]]
-    if len(values) != 3 or not any(values):
-        raise UsageError(f"the plane '{text}' needs three indices that are not all zero")
-    return (values[0], values[1], values[2])
-
-
-def plane_text(plane: Sequence[int | Fraction]) -> str:
-    """``(1 -1 0)`` or ``(100)`` when every index is a single digit without sign."""
-    words = [str(index) for index in plane]
-    return f"({''.join(words)})" if all(len(word) == 1 for word in words) else f"({' '.join(words)})"
-
-
-def pseudocubic_plane(crystal: Crystal, *, plane: Plane) -> Plane | None:
-    """The same plane in indices of the parent pseudo-cubic cube, smallest integers; ``None`` without a parent.
-
-    h_i = Σ_j P_ij·h_j^pc with the rows P of :data:`PARENT_VECTORS`: (110) of I4/mcm is (010) of the cube.
-    """
-    parent = _parent(crystal)
-    if parent is None:
-        return None
-    indices = np.linalg.solve(np.array(parent, dtype=float), np.array(plane, dtype=float))
-    return _smallest([Fraction(float(value)).limit_denominator(24) for value in indices])
-
-
-def pseudocubic_direction(crystal: Crystal, *, uvw: Sequence[Fraction | int]) -> tuple[Fraction, ...] | None:
-    """The same direction in vectors of the parent cube (not reduced: its length stays); ``None`` without a parent."""
-    parent = _parent(crystal)
-    if parent is None:
-        return None
-    return tuple(
-        sum((Fraction(u) * row[axis] for u, row in zip(uvw, parent, strict=True)), Fraction(0)) for axis in range(3)
-    )
-
-
 def point_group(gram: NDArray[np.float64]) -> NDArray[np.int64]:
     """Operations (n, 2, 2) W with W·G·Wᵀ = G of a reduced (2, 2) Gram matrix, one of each pair ±W, identity first.
 
@@ -256,10 +198,6 @@ def _net(
     return Net(name, ((length, 0.0), (along, math.sqrt(float(gram[1, 1]) - along**2))), uvw)
 
 
-def _parent(crystal: Crystal) -> tuple[Plane, Plane, Plane] | None:
-    return PARENT_VECTORS.get(crystal.phase) if crystal.structure_type == "perovskite" else None
-
-
 def _keeps(points: Sequence[Sequence[float]], shift: Sequence[Fraction]) -> bool:
     moved = np.asarray(points)[:, None, :] + np.array([float(s) for s in shift])
     distance = np.abs((moved - np.asarray(points)[None, :, :] + 0.5) % 1.0 - 0.5).max(axis=2)
@@ -307,10 +245,3 @@ def _bezout(a: int, b: int) -> tuple[int, int]:
         a, b = b, a - quotient * b
         x, next_x, y, next_y = next_x, x - quotient * next_x, next_y, y - quotient * next_y
     return (x, y) if a > 0 else (-x, -y)
-
-
-def _smallest(values: Sequence[Fraction]) -> Plane:
-    scale = math.lcm(*(value.denominator for value in values))
-    whole = [int(value * scale) for value in values]
-    divisor = math.gcd(*whole) or 1
-    return (whole[0] // divisor, whole[1] // divisor, whole[2] // divisor)

@@ -8,8 +8,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from qdip_struct.matching.miller import pseudocubic_plane
 from qdip_struct.matching.misfit import Denominator, LatticeCurve, misfit, misfit_window, zero_misfit
-from qdip_struct.matching.nets import pseudocubic_plane
 from qdip_struct.matching.planes import d_spacing, is_allowed, plane_angle, zone_product
 from qdip_struct.materials.composition import mixed_lattice_constant
 from qdip_struct.materials.crystals import get_crystal

@@ -22,8 +22,9 @@ from qdip_struct.matching.composition_grid import (
     make_side,
 )
 from qdip_struct.matching.match_points import Window, ZeroMisfit, match_points
+from qdip_struct.matching.miller import Plane
 from qdip_struct.matching.misfit import Denominator, check_tolerance, misfit, misfit_uncertainty
-from qdip_struct.matching.nets import Net, Plane, surface_net
+from qdip_struct.matching.nets import Net, surface_net
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.crystals import DEFAULT_DATASET, Crystal, get_dataset
 from qdip_struct.materials.sites import prototype_sites

@@ -2,21 +2,12 @@
 
 import itertools
 from dataclasses import replace
-from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from qdip_struct.errors import UsageError
-from qdip_struct.matching.nets import (
-    net_from_vectors,
-    parse_plane,
-    point_group,
-    primitive_vectors,
-    pseudocubic_direction,
-    pseudocubic_plane,
-    surface_net,
-)
+from qdip_struct.matching.nets import net_from_vectors, point_group, primitive_vectors, surface_net
 from qdip_struct.materials.crystals import get_crystal
 from qdip_struct.materials.sites import Site
 
@@ -105,41 +96,6 @@ def test_point_groups():
     oblique, rhombus = ([[4, -1], [-1, 5]], [[4, -1], [-1, 4]])
     sizes = [len(point_group(np.array(g, dtype=float))) for g in (square, rectangle, hexagon, oblique, rhombus)]
     assert sizes == [4, 2, 6, 1, 2]
-
-
-@pytest.mark.parametrize("plane, parent", [((1, 1, 0), (0, 1, 0)), ((1, -1, 0), (1, 0, 0)), ((0, 0, 1), (0, 0, 1)),
-                                           ((2, 2, 4), (0, 1, 1))])  # fmt: skip
-def test_tetragonal_planes_in_the_parent_cube(plane, parent):
-    assert pseudocubic_plane(get_crystal("MAPbI3:tetragonal"), plane=plane) == parent
-
-
-def test_directions_in_the_parent_cube():
-    found = pseudocubic_direction(get_crystal("MAPbI3:tetragonal"), uvw=(2, 0, -1))
-    assert found == (Fraction(2), Fraction(2), Fraction(-2))
-    assert pseudocubic_plane(get_crystal("PbS"), plane=(1, 0, 0)) is None
-
-
-@pytest.mark.parametrize("name", ["MAPbI3:tetragonal", "CsPbI3:gamma", "CsPbBr3:gamma"])
-def test_the_parent_cube_is_nearly_a_cube(name):
-    crystal = get_crystal(name)
-    from qdip_struct.matching.nets import PARENT_VECTORS
-
-    parent = np.linalg.inv(np.array(PARENT_VECTORS[crystal.phase], dtype=float)) @ crystal.cell
-    assert abs(np.linalg.det(parent)) == pytest.approx(crystal.a_angstrom**3)
-    assert np.linalg.norm(parent, axis=1) == pytest.approx([crystal.a_angstrom] * 3, rel=0.03)
-
-
-@pytest.mark.parametrize("text, plane", [("100", (1, 0, 0)), ("1-10", (1, -1, 0)), ("1 -1 0", (1, -1, 0)),
-                                         ("(1,-1,0)", (1, -1, 0)), ("10-10", (1, 0, 0)), ("0001", (0, 0, 1)),
-                                         ("-1-1-1", (-1, -1, -1)), ("10 0 0", (10, 0, 0))])  # fmt: skip
-def test_reading_planes(text, plane):
-    assert parse_plane(text) == plane
-
-
-@pytest.mark.parametrize("text", ["", "1", "12", "abc", "000", "1.5 0 0", "1--10", "1 0 0 5", "()", "1 0"])
-def test_unreadable_planes(text):
-    with pytest.raises(UsageError):
-        parse_plane(text)
 
 
 def test_bad_vectors():
