@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.files import json_text, read_text, refuse_existing, sha256, write_text
@@ -126,30 +127,39 @@ def _extxyz(atoms: Atoms) -> str:
     """Extended xyz with ten decimals; text arrays with a blank or an empty entry are refused by other readers."""
     names = [name for name in (*_ARRAYS, *sorted(set(atoms.arrays) - {*_ARRAYS})) if atoms.has(name)]
     names = [name for name in names if name not in ("numbers", "positions")]
-    columns, header = [], ["species:S:1", "pos:R:3"]
+    header = ["species:S:1", "pos:R:3"]
+    columns = [_column(np.array(atoms.get_chemical_symbols(), dtype=str), least=2), _column(atoms.positions)]
     for name in names:
         array = atoms.arrays[name]
-        width = int(np.prod(array.shape[1:], dtype=int))
-        kind = array.dtype.kind
-        letter = {"i": "I", "u": "I", "b": "L", "f": "R"}.get(kind, "S")
-        header.append(f"{name}:{letter}:{width}")
-        flat = array.reshape(len(array), width)
-        if letter == "R":
-            columns.append([" ".join(f"{round(float(x), 10) + 0.0:17.10f}" for x in row) for row in flat])
-        elif letter == "L":
-            columns.append([" ".join("T" if x else "F" for x in row) for row in flat])
-        else:
-            texts = [" ".join(str(x).replace(" ", "_") or "-" for x in row) for row in flat]
-            wide = max((len(text) for text in texts), default=0)
-            columns.append([text.ljust(wide) if letter == "S" else text.rjust(wide) for text in texts])
+        letter = {"i": "I", "u": "I", "b": "L", "f": "R"}.get(array.dtype.kind, "S")
+        header.append(f"{name}:{letter}:{int(np.prod(array.shape[1:], dtype=int))}")
+        columns.append(_column(array))
     pbc = " ".join("T" if x else "F" for x in atoms.pbc)
     info = "".join(
         f" {key}={_info(value)}" for key, value in atoms.info.items() if isinstance(value, (str, int, float))
     )
-    lines = [str(len(atoms)), f'Lattice="{_lattice(atoms)}" Properties={":".join(header)}{info} pbc="{pbc}"']
-    for i, (symbol, position) in enumerate(zip(atoms.get_chemical_symbols(), atoms.positions, strict=True)):
-        lines.append(" ".join([f"{symbol:<2}", _numbers(position), *(column[i] for column in columns)]).rstrip())
-    return "\n".join(lines) + "\n"
+    head = [str(len(atoms)), f'Lattice="{_lattice(atoms)}" Properties={":".join(header)}{info} pbc="{pbc}"']
+    return "\n".join([*head, *(" ".join(row).rstrip() for row in zip(*columns, strict=True))]) + "\n"
+
+
+def _column(array: NDArray[Any], *, least: int = 0) -> list[str]:
+    """One text per atom of an array (n,) or (n, k), padded to one width: ten decimals, whole numbers, T or F, words."""
+    flat = array.reshape(len(array), int(np.prod(array.shape[1:], dtype=int)))
+    kind = array.dtype.kind
+    if kind == "f":
+        form = " ".join(["%17.10f"] * flat.shape[1])
+        return [form % tuple(row) for row in (np.round(flat, 10) + 0.0).tolist()]
+    if kind == "b":
+        return [" ".join("T" if x else "F" for x in row) for row in flat.tolist()]
+    rows: list[Any] = flat[:, 0].tolist() if flat.shape[1] == 1 else list(map(tuple, flat.tolist()))
+    texts = {
+        row: " ".join(str(x).replace(" ", "_") or "-" for x in (row if isinstance(row, tuple) else (row,)))
+        for row in set(rows)
+    }
+    wide = max(least, *map(len, texts.values())) if texts else least
+    pad = str.rjust if kind in "iu" else str.ljust
+    padded = {row: pad(text, wide) for row, text in texts.items()}
+    return [padded[row] for row in rows]
 
 
 def _info(value: str | int | float) -> str:
