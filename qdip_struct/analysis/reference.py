@@ -14,7 +14,8 @@ from qdip_struct.analysis.phases import Phases, find_phases
 from qdip_struct.analysis.strain import strain_map
 from qdip_struct.analysis.sublattice import Sublattice, perovskite, rocksalt, sublattice_of, zincblende
 from qdip_struct.errors import DataError, UsageError
-from qdip_struct.materials.composition import mixed_lattice_constant, parse_formula
+from qdip_struct.materials.composition import parse_formula
+from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 
 if TYPE_CHECKING:
     from ase import Atoms

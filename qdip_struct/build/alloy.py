@@ -19,8 +19,9 @@ from qdip_struct.build.molecules import check_seed
 from qdip_struct.build.neighbours import neighbour_pairs
 from qdip_struct.build.regions import FORMAL_CHARGES
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.composition import Formula, mixed_lattice_constant, parse_formula
+from qdip_struct.materials.composition import Formula, parse_formula
 from qdip_struct.materials.crystals import Crystal, get_crystal, scaled
+from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 
 Array = NDArray[Any]
 Arrangement = Literal["random", "sqs"]

@@ -8,8 +8,9 @@ import numpy as np
 from qdip_struct.build.alloy import Arrangement, decorate, whole_counts
 from qdip_struct.build.cells import SiteCell
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.composition import Formula, mixed_lattice_constant, parse_formula
+from qdip_struct.materials.composition import Formula, parse_formula
 from qdip_struct.materials.crystals import Crystal, get_crystal, scaled
+from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 
 MOST_SQS_SITES = 4000
 """Largest mixed sublattice that is arranged quasi-randomly."""

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.composition import Formula, mixed_lattice_constant, named_datasets
+from qdip_struct.materials.composition import Formula
 from qdip_struct.materials.crystals import check_lattice, list_crystals
 from qdip_struct.materials.elasticity import Moduli, mixed_moduli
+from qdip_struct.materials.mixed_lattice import mixed_lattice_constant, named_datasets
 
 SideName = Literal["dot", "matrix"]
 Array = NDArray[np.float64]

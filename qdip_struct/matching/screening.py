@@ -114,7 +114,7 @@ def screen(
     points, other_points
         Grid points on the main (last) axis and on each other one.
     bowing
-        b (Å) per pair of species, see :func:`~qdip_struct.materials.composition.mixed_lattice_constant`.
+        b (Å) per pair of species, see :func:`~qdip_struct.materials.mixed_lattice.mixed_lattice_constant`.
     plane, max_area, max_strain
         Plane of both (pseudo-)cubic crystals, largest area (Å²) and strain of the coincidence cells.
 

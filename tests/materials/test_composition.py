@@ -1,13 +1,11 @@
-"""Formulas and Vegard's rule."""
+"""Formulas: amounts, free sites, refusals, and text that is read again."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.composition import mixed_lattice_constant, parse_formula
-from qdip_struct.materials.crystals import get_crystal
-from qdip_struct.materials.properties import find_property, lattice_at
+from qdip_struct.materials.composition import parse_formula
 
 FRACTIONS = st.integers(0, 1000).map(lambda n: n / 1000)
 STEADY = settings(deadline=None, derandomize=True, max_examples=60)
@@ -75,61 +73,3 @@ def test_a_formula_reads_its_own_text(x, y):
         mine = {s: f for s, f in zip(one.species, one.fractions, strict=True) if f > 2e-5}
         theirs = dict(zip(other.species, other.fractions, strict=True))
         assert theirs == pytest.approx(mine, abs=1e-4)
-
-
-@STEADY
-@given(FRACTIONS, FRACTIONS)
-def test_weights_add_up_and_the_constant_lies_between_the_ends(x, y):
-    formula = parse_formula("(Cs,MA)Pb(Br,I)3").at({"A": (x, 1 - x), "X": (y, 1 - y)})
-    assert sum(weight for _, weight in formula.weights()) == pytest.approx(1.0)
-    mixed = mixed_lattice_constant(formula)
-    ends = [a for _, _, a in mixed.terms]
-    assert min(ends) - 1e-12 <= mixed.a_angstrom <= max(ends) + 1e-12
-
-
-@STEADY
-@given(FRACTIONS)
-def test_the_line_of_liu(x):
-    formula = parse_formula("CsPb(Br,I)3").at({"X": (x, 1 - x)})
-    assert mixed_lattice_constant(formula, dataset="liu2019").a_angstrom == pytest.approx(6.21 - 0.36 * x)
-
-
-def test_bowing_lies_below_the_line_by_a_quarter_in_the_middle():
-    straight = mixed_lattice_constant("CsPbBr1.5I1.5", dataset="liu2019")
-    for pair in (("Br", "I"), ("I", "Br")):
-        bent = mixed_lattice_constant("CsPbBr1.5I1.5", dataset="liu2019", bowing={pair: 0.04})
-        assert straight.a_angstrom - bent.a_angstrom == pytest.approx(0.01)
-
-
-def test_mixed_structures_are_refused():
-    with pytest.raises(UsageError, match="mixes structures"):
-        mixed_lattice_constant("Pb0.5Cd0.5S")
-
-
-def test_data_sets_do_not_mix():
-    with pytest.raises(UsageError, match="data set liu2019 has no MAPbI3"):
-        mixed_lattice_constant("MAPbI2.5Br0.5", dataset="liu2019")
-
-
-def test_high_temperature_cells_come_to_room_temperature():
-    value, spread = lattice_at(get_crystal("CsPbI3:cubic"), temperature=298.0)
-    assert value == pytest.approx(6.289 * (1 - 40e-6 * 336))
-    assert value == pytest.approx(6.205, abs=1e-3)
-    assert spread > get_crystal("CsPbI3:cubic").uncertainty_angstrom
-    assert lattice_at(get_crystal("CsPbI3:cubic"), temperature=634.0)[0] == 6.289
-    assert lattice_at(get_crystal("CsPbI3:cubic"), temperature=None)[0] == 6.289
-
-
-def test_temperature_is_refused_where_it_has_no_meaning():
-    with pytest.raises(UsageError, match="has no temperature"):
-        lattice_at(get_crystal("PbS", dataset="pbe_cp2k"), temperature=298.0)
-    with pytest.raises(UsageError, match="no thermal expansion"):
-        lattice_at(get_crystal("CsPbCl3"), temperature=600.0)
-    for bad in (-1.0, float("nan"), 1e6):
-        with pytest.raises(UsageError, match="0 to 2000 K"):
-            lattice_at(get_crystal("PbS"), temperature=bad)
-
-
-def test_every_property_has_a_source():
-    assert find_property("PbS", "elastic").source
-    assert find_property("PbS", "nothing") is None

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from qdip_struct.errors import DataError, UsageError
-from qdip_struct.materials.composition import mixed_lattice_constant, parse_formula
+from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.crystals import get_crystal, get_dataset, list_crystals, list_datasets, scaled, with_edges
+from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 
 ALL = list_crystals()
 CHARGES = {"Pb": 2, "Cd": 2, "Zn": 2, "S": -2, "Se": -2, "Te": -2, "Cs": 1, "Na": 1, "MA": 1, "FA": 1,

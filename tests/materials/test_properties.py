@@ -55,3 +55,27 @@ def test_unstable_constants_in_a_user_file_are_refused(tmp_path):
     )
     with pytest.raises(UsageError, match="stable"):
         known_moduli("PbS", files=(path,))
+
+
+def test_high_temperature_cells_come_to_room_temperature():
+    value, spread = lattice_at(get_crystal("CsPbI3:cubic"), temperature=298.0)
+    assert value == pytest.approx(6.289 * (1 - 40e-6 * 336))
+    assert value == pytest.approx(6.205, abs=1e-3)
+    assert spread > get_crystal("CsPbI3:cubic").uncertainty_angstrom
+    assert lattice_at(get_crystal("CsPbI3:cubic"), temperature=634.0)[0] == 6.289
+    assert lattice_at(get_crystal("CsPbI3:cubic"), temperature=None)[0] == 6.289
+
+
+def test_temperature_is_refused_where_it_has_no_meaning():
+    with pytest.raises(UsageError, match="has no temperature"):
+        lattice_at(get_crystal("PbS", dataset="pbe_cp2k"), temperature=298.0)
+    with pytest.raises(UsageError, match="no thermal expansion"):
+        lattice_at(get_crystal("CsPbCl3"), temperature=600.0)
+    for bad in (-1.0, float("nan"), 1e6):
+        with pytest.raises(UsageError, match="0 to 2000 K"):
+            lattice_at(get_crystal("PbS"), temperature=bad)
+
+
+def test_every_property_has_a_source():
+    assert find_property("PbS", "elastic").source
+    assert find_property("PbS", "nothing") is None
