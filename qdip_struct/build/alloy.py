@@ -20,7 +20,8 @@ from qdip_struct.build.neighbours import neighbour_pairs
 from qdip_struct.build.regions import FORMAL_CHARGES
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.composition import Formula, parse_formula
-from qdip_struct.materials.crystals import Crystal, get_crystal, scaled
+from qdip_struct.materials.crystals import Crystal, scaled
+from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 
 Array = NDArray[Any]

@@ -9,7 +9,8 @@ from qdip_struct.build.alloy import Arrangement, decorate, whole_counts
 from qdip_struct.build.cells import SiteCell
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.composition import Formula, parse_formula
-from qdip_struct.materials.crystals import Crystal, get_crystal, scaled
+from qdip_struct.materials.crystals import Crystal, scaled
+from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 
 MOST_SQS_SITES = 4000

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from qdip_struct.build.cells import SiteCell
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.crystals import DEFAULT_DATASET, Crystal, get_crystal
+from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.datasets import DEFAULT_DATASET, get_crystal
 
 Array = NDArray[Any]
 

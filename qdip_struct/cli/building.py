@@ -19,7 +19,8 @@ def material(text: str, *, dataset: str | None, lattice: float | None, arrangeme
     from qdip_struct.build.alloy import make_alloy
     from qdip_struct.build.store import read_structure
     from qdip_struct.materials.composition import parse_formula
-    from qdip_struct.materials.crystals import get_crystal, scaled
+    from qdip_struct.materials.crystals import scaled
+    from qdip_struct.materials.datasets import get_crystal
 
     path = Path(text)
     known_ending = path.suffix.lower() in (".cif", ".extxyz", ".vasp", ".poscar", ".xyz", ".json", ".traj", ".inc")

@@ -23,7 +23,8 @@ from qdip_struct.cli.pairs import number_pairs
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.coherency import DIAMETER_MODELS, critical_diameter, critical_spacing, stability_curve
 from qdip_struct.materials.composition import parse_formula
-from qdip_struct.materials.crystals import DEFAULT_DATASET, check_lattice, get_dataset
+from qdip_struct.materials.crystals import check_lattice
+from qdip_struct.materials.datasets import DEFAULT_DATASET, get_dataset
 from qdip_struct.materials.elasticity import ASSUMED_POISSON_RATIO, Moduli, isotropic_moduli, mixed_moduli
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 from qdip_struct.materials.strain_sharing import Surroundings, share_dot, share_film

@@ -28,7 +28,8 @@ from qdip_struct.matching.planes import (
     powder_lines,
     reflections,
 )
-from qdip_struct.materials.crystals import DEFAULT_DATASET, Crystal, get_crystal
+from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.datasets import DEFAULT_DATASET, get_crystal
 from qdip_struct.materials.structure_files import looks_like_file, read_crystal
 
 

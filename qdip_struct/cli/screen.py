@@ -25,7 +25,7 @@ from qdip_struct.matching.composition_grid import Side
 from qdip_struct.matching.miller import parse_plane
 from qdip_struct.matching.misfit import DENOMINATORS
 from qdip_struct.matching.screening import Screen, screen, temperature_sweep
-from qdip_struct.materials.crystals import DEFAULT_DATASET
+from qdip_struct.materials.datasets import DEFAULT_DATASET
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.composition import Formula
-from qdip_struct.materials.crystals import check_lattice, list_crystals
+from qdip_struct.materials.crystals import check_lattice
+from qdip_struct.materials.datasets import list_crystals
 from qdip_struct.materials.elasticity import Moduli, mixed_moduli
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant, named_datasets
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from qdip_struct.matching.miller import pseudocubic_plane
 from qdip_struct.matching.misfit import Denominator, LatticeCurve, misfit, misfit_window, zero_misfit
 from qdip_struct.matching.planes import d_spacing, is_allowed, plane_angle, zone_product
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.elasticity import isotropic_moduli, known_moduli
 from qdip_struct.materials.loading import dot_spacings, loading_from_fraction, loading_from_mass
 from qdip_struct.materials.masses import molar_mass

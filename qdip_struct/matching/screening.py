@@ -26,7 +26,8 @@ from qdip_struct.matching.miller import Plane
 from qdip_struct.matching.misfit import Denominator, check_tolerance, misfit, misfit_uncertainty
 from qdip_struct.matching.nets import Net, surface_net
 from qdip_struct.materials.composition import parse_formula
-from qdip_struct.materials.crystals import DEFAULT_DATASET, Crystal, get_dataset
+from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.datasets import DEFAULT_DATASET, get_dataset
 from qdip_struct.materials.sites import prototype_sites
 
 MAX_POINTS = 200_001

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.composition import Formula, parse_formula
-from qdip_struct.materials.crystals import Crystal, get_crystal
+from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.properties import lattice_at
 
 

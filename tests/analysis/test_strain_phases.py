@@ -10,7 +10,7 @@ from qdip_struct.analysis.reference import measured_reference, references_of
 from qdip_struct.analysis.strain import strain_map
 from qdip_struct.analysis.sublattice import rocksalt, sublattice_of
 from qdip_struct.errors import DataError, UsageError
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 
 def test_labels_of_the_builder_decide(embedded):

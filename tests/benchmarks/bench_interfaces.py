@@ -10,7 +10,7 @@ from qdip_struct.build.alloy import make_alloy
 from qdip_struct.build.interface import build_interface, place
 from qdip_struct.build.joint import join
 from qdip_struct.build.registry_scan import irreducible_shifts
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 TARGET_SECONDS = 10.0
 

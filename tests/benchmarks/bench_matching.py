@@ -12,7 +12,8 @@ import numpy as np
 
 from qdip_struct.matching.coincidence import find_matches, smallest_matches
 from qdip_struct.matching.nets import Net, surface_net
-from qdip_struct.materials.crystals import get_crystal, with_edges
+from qdip_struct.materials.crystals import with_edges
+from qdip_struct.materials.datasets import get_crystal
 
 
 def cpu_seconds(call: Callable[[], object], *, repeat: int) -> float:

@@ -12,7 +12,7 @@ from qdip_struct.build.block import bulk_block
 from qdip_struct.build.cells import SiteCell
 from qdip_struct.build.surface import surface_cell
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 
 def supercell(name="CsPbBr3", n=2, periods=2):

@@ -6,7 +6,7 @@ from ase import Atoms
 
 from qdip_struct.build.cells import conventional_cell, oriented, sites_of_atoms, sites_of_crystal, to_atoms
 from qdip_struct.errors import DataError, UsageError
-from qdip_struct.materials.crystals import get_crystal, list_crystals
+from qdip_struct.materials.datasets import get_crystal, list_crystals
 
 
 @pytest.mark.parametrize("crystal", list_crystals(), ids=lambda c: f"{c.label}-{c.dataset}")

@@ -18,7 +18,7 @@ from qdip_struct.build.regions import mark_interface
 from qdip_struct.build.shapes import make_shape
 from qdip_struct.build.shell import make_shell
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 LATTICE = 6.325
 

@@ -16,7 +16,7 @@ from qdip_struct.build.registry import IONIC_RADII_ANGSTROM
 from qdip_struct.build.stoichiometry import ions_of
 from qdip_struct.build.store import structure_text
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 CHARGES = {"Pb": 2, "S": -2, "Cs": 1, "Na": 1, "MA": 1, "Br": -1, "I": -1}
 

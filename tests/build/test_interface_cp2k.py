@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from qdip_struct.build.interface import build_interface
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.resources import shipped
 
 HARTREE_MEV = 27211.386

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from qdip_struct.build.orientation import about, from_euler, from_relation, parent_axes, parse_indices, parse_rotation
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 
 @settings(deadline=None, derandomize=True, max_examples=40)

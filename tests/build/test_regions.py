@@ -14,7 +14,7 @@ from qdip_struct.build.regions import (
     report,
 )
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 CONTRACT_KEYS = {
     "n_atoms", "composition", "formal_charge", "electrons", "regions", "volume_fraction", "min_distance_angstrom",

@@ -11,7 +11,7 @@ from qdip_struct.build.joint import join
 from qdip_struct.build.registry import IONIC_RADII_ANGSTROM, NAMES, radii_of, touching_gap
 from qdip_struct.build.registry_scan import irreducible_shifts
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 
 def pair(substrate="CsPbBr3", termination="BX2", plane=(1, 0, 0), **options):

@@ -11,7 +11,7 @@ from qdip_struct.build.slab import build_slab
 from qdip_struct.build.stoichiometry import ions_of
 from qdip_struct.build.store import structure_text
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

@@ -21,7 +21,7 @@ from qdip_struct.build.store import (
 )
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.files import provenance, sha256
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from qdip_struct.build.cells import conventional_cell, sites_of_atoms, sites_of_
 from qdip_struct.build.slab import termination_names
 from qdip_struct.build.surface import surface_cell
 from qdip_struct.errors import DataError, UsageError
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 NAMES = ["PbS", "CsPbBr3", "MAPbI3:tetragonal", "NaI", "CsBr"]
 planes = st.tuples(*(st.integers(-3, 3),) * 3).filter(lambda p: any(p) and gcd(*p) == 1)

@@ -8,7 +8,7 @@ import pytest
 from qdip_struct.build.cells import conventional_cell
 from qdip_struct.build.store import read_structure, write_structure
 from qdip_struct.cli.main import main
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 BASIC = ["build", "interface", "--film", "PbS", "--substrate", "CsPbBr3", "--dataset", "pbe_cp2k"]
 

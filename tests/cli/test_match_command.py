@@ -2,7 +2,7 @@
 
 import pytest
 
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 
 def test_the_cells_of_lead_sulfide_on_cesium_lead_iodide(qdip_json):

@@ -10,7 +10,7 @@ from ase.io import read, write
 from qdip_struct.build.embed import embed_dot
 from qdip_struct.build.store import write_structure
 from qdip_struct.cli.main import main
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 A_MATRIX, A_DOT = 6.31, 5.936
 

@@ -17,7 +17,7 @@ from qdip_struct.cp2k.presets import get_preset, template_text
 from qdip_struct.cp2k.program import Program
 from qdip_struct.cp2k.schema import load_schema
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 
 @cache

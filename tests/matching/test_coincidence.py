@@ -14,7 +14,8 @@ from qdip_struct.matching.coincidence import find_matches, pareto, smallest_matc
 from qdip_struct.matching.nets import net_from_vectors, surface_net
 from qdip_struct.matching.superlattice_pairs import find_pairs
 from qdip_struct.matching.superlattices import superlattices
-from qdip_struct.materials.crystals import get_crystal, with_edges
+from qdip_struct.materials.crystals import with_edges
+from qdip_struct.materials.datasets import get_crystal
 
 STEADY = settings(deadline=None, derandomize=True, max_examples=12)
 LENGTH, RATIO, ANGLE = st.floats(3.0, 6.0), st.floats(1.0, 1.6), st.floats(60.0, 120.0)

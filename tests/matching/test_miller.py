@@ -7,7 +7,7 @@ import pytest
 
 from qdip_struct.errors import UsageError
 from qdip_struct.matching.miller import PARENT_VECTORS, parse_plane, pseudocubic_direction, pseudocubic_plane
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 
 @pytest.mark.parametrize("plane, parent", [((1, 1, 0), (0, 1, 0)), ((1, -1, 0), (1, 0, 0)), ((0, 0, 1), (0, 0, 1)),

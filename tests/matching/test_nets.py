@@ -8,7 +8,7 @@ import pytest
 
 from qdip_struct.errors import UsageError
 from qdip_struct.matching.nets import net_from_vectors, point_group, primitive_vectors, surface_net
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.sites import Site
 
 CRYSTALS = ["PbS", "CsPbBr3:cubic", "MAPbI3:tetragonal", "CdSe:wurtzite", "CdSe:zincblende", "CsPbI3:gamma", "CsBr"]

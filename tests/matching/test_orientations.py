@@ -9,7 +9,7 @@ import pytest
 from qdip_struct.matching.coincidence import find_matches
 from qdip_struct.matching.nets import net_from_vectors, point_group, surface_net
 from qdip_struct.matching.orientations import orientations
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 SQUARE = net_from_vectors([[4.0, 0.0], [0.0, 4.0]])
 HEXAGON = net_from_vectors([[4.0, 0.0], [-2.0, 2.0 * math.sqrt(3.0)]])

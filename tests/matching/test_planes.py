@@ -17,7 +17,7 @@ from qdip_struct.matching.planes import (
     reflections,
     zone_product,
 )
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 
 PBS, BROMIDE, TETRAGONAL = get_crystal("PbS"), get_crystal("MAPbBr3"), get_crystal("MAPbI3:tetragonal")
 SMALL = [p for p in itertools.product(range(-3, 4), repeat=3) if any(p)]

@@ -7,7 +7,8 @@ from qdip_struct.errors import UsageError
 from qdip_struct.matching.coincidence import find_matches
 from qdip_struct.matching.nets import surface_net
 from qdip_struct.matching.screening import prototype_net, screen, temperature_sweep
-from qdip_struct.materials.crystals import get_crystal, with_edges
+from qdip_struct.materials.crystals import with_edges
+from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.materials.composition import parse_formula
-from qdip_struct.materials.crystals import get_crystal, get_dataset, list_crystals, list_datasets, scaled, with_edges
+from qdip_struct.materials.crystals import scaled, with_edges
+from qdip_struct.materials.datasets import get_crystal, get_dataset, list_crystals, list_datasets
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 
 ALL = list_crystals()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.loading import (
     dot_spacings,
     loading_from_fraction,

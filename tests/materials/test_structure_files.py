@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qdip_struct.errors import DataError
-from qdip_struct.materials.crystals import get_crystal
+from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.structure_files import looks_like_file, read_crystal
 from qdip_struct.resources import shipped
 

@@ -1,0 +1,162 @@
+"""Crystals looked up in their data sets: ``structures/crystals.yaml`` and a user's files of the same format.
+
+A *data set* is one source of lattice constants that belong together (one paper, one method, one temperature). A
+record always belongs to exactly one; :func:`get_crystal` never takes a crystal from another data set than the one
+asked for, because measured and computed lattices together move a match point by 10 to 20 % of composition.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from qdip_struct.errors import DataError, UsageError
+from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.library import DataSet, load_library
+from qdip_struct.materials.sites import prototype_sites, sites_from_orbits
+
+DEFAULT_DATASET = "xrd_298K"
+
+PHASE_ALIASES: dict[str, str] = {
+    "alpha": "cubic",
+    "α": "cubic",
+    "beta": "tetragonal",
+    "β": "tetragonal",
+    "γ": "gamma",
+    "orthorhombic": "gamma",
+    "δ": "delta",
+    "yellow": "delta",
+    "rock salt": "rocksalt",
+    "galena": "rocksalt",
+    "zb": "zincblende",
+    "zinc blende": "zincblende",
+    "sphalerite": "zincblende",
+    "wz": "wurtzite",
+    "pc": "pseudocubic",
+    "pseudo-cubic": "pseudocubic",
+    "cesium chloride": "cscl",
+}
+"""Other spellings of a phase that are understood after the colon of ``NAME:phase``."""
+
+_MADE: dict[int, tuple[Crystal, dict[str, Any]]] = {}
+
+
+def get_crystal(spec: str, *, dataset: str | None = None, files: Sequence[Path] = ()) -> Crystal:
+    """Find one crystal.
+
+    Parameters
+    ----------
+    spec
+        ``NAME`` or ``NAME:phase``. Without a phase the data set's first record of that name is taken.
+    dataset
+        Name of the data set (default ``xrd_298K``).
+    files
+        Files of the format of ``crystals.yaml``; they add records, or replace those of the same name, phase and set.
+
+    Raises
+    ------
+    UsageError
+        If the data set, the crystal or the phase is unknown; the message lists what is known.
+    """
+    wanted = dataset or DEFAULT_DATASET
+    name, _, phase = spec.partition(":")
+    name, phase = name.strip(), phase.strip()
+    phase = PHASE_ALIASES.get(phase.lower(), phase.lower())
+    library = load_library(tuple(files))
+    chain = library.chain(wanted)
+    for member in chain:
+        for record in library.records:
+            if record["dataset"] == member and record["name"] == name and phase in ("", record["phase"]):
+                return _crystal(record)
+    known = [record for record in library.records if record["name"] == name]
+    here = [record["phase"] for record in known if record["dataset"] in chain]
+    if here:
+        raise UsageError(f"no phase '{phase}' of {name} in data set {wanted}; it has: {', '.join(here)}")
+    if known:
+        elsewhere = ", ".join(sorted({record["dataset"] for record in known}))
+        raise UsageError(f"data set {wanted} has no {name}; data sets that have it: {elsewhere}")
+    names = ", ".join(dict.fromkeys(record["name"] for record in library.records if record["dataset"] in chain))
+    raise UsageError(f"unknown crystal '{name}'; data set {wanted} has: {names}")
+
+
+def list_crystals(*, dataset: str | None = None, files: Sequence[Path] = ()) -> tuple[Crystal, ...]:
+    """Every record, or those of one data set, in the order of the file.
+
+    Raises
+    ------
+    UsageError
+        If the data set is unknown.
+    """
+    library = load_library(tuple(files))
+    chain = library.chain(dataset) if dataset else None
+    return tuple(_crystal(r) for r in library.records if chain is None or r["dataset"] in chain)
+
+
+def get_dataset(name: str, *, files: Sequence[Path] = ()) -> DataSet:
+    """One data set by its name; a temperature that it does not give is that of the set it extends.
+
+    Raises
+    ------
+    UsageError
+        If the data set is unknown; the message lists those known.
+    """
+    library = load_library(tuple(files))
+    chain = [library.datasets[member] for member in library.chain(name)]
+    temperature = next((d.temperature_kelvin for d in chain if d.temperature_kelvin is not None), None)
+    return replace(chain[0], temperature_kelvin=temperature)
+
+
+def list_datasets(*, files: Sequence[Path] = ()) -> tuple[DataSet, ...]:
+    """Every data set, in the order of the file."""
+    return tuple(load_library(tuple(files)).datasets.values())
+
+
+def _crystal(record: dict[str, Any]) -> Crystal:
+    key = id(record)
+    if key not in _MADE:
+        _MADE[key] = (_crystal_from(record), record)
+    return _MADE[key][0]
+
+
+def _crystal_from(record: dict[str, Any]) -> Crystal:
+    a = float(record["a"])
+    temperature, uncertainty = record.get("temperature_kelvin"), record.get("uncertainty")
+    structure_type = record["structure_type"]
+    where = record["where"]
+    if "sites" in record or "orbits" in record:
+        sites = sites_from_orbits(
+            record.get("sites") or record["orbits"], generators=record.get("generators") or (), where=where
+        )
+        space_group = str(record.get("space_group", "P1"))
+        units = record.get("formula_units")
+        if units is None:
+            raise DataError(f"{where}: the key 'formula_units' is missing (formula units in the listed cell)")
+    else:
+        sites, space_group, units = prototype_sites(
+            structure_type, species=record.get("species"), name=record["name"], where=where
+        )
+        space_group = str(record.get("space_group", space_group))
+    return Crystal(
+        name=str(record["name"]),
+        phase=str(record["phase"]),
+        structure_type=structure_type,
+        space_group=space_group,
+        lengths=(a, float(record.get("b", a)), float(record.get("c", a))),
+        angles=_angles(record, structure_type),
+        temperature_kelvin=None if temperature is None else float(temperature),
+        dataset=record["dataset"],
+        source=str(record["source"]),
+        doi=record.get("doi"),
+        verified=bool(record.get("verified", False)),
+        sites=sites,
+        n_formula_units=int(units),
+        uncertainty_angstrom=None if uncertainty is None else float(uncertainty),
+        note=" ".join(str(record.get("note", "")).split()),
+        origin=record["origin"],
+    )
+
+
+def _angles(record: Mapping[str, Any], structure_type: str) -> tuple[float, float, float]:
+    hexagonal = structure_type == "wurtzite"
+    alpha, beta, gamma = (float(record.get(key, 90.0)) for key in ("alpha", "beta", "gamma"))
+    return (alpha, beta, float(record.get("gamma", 120.0)) if hexagonal else gamma)
