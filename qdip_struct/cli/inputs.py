@@ -198,8 +198,8 @@ def _text(document: dict[str, Any]) -> str:
     rows = [
         (
             *(r[key] for key in ("path", "role", "group", "n_atoms", "n_electrons")),
-            f"{r['estimate']['core_hours']:.2g}",
-            f"{r['estimate']['memory_gb']:.2g}",
+            _rough(r["estimate"]["core_hours"]),
+            _rough(r["estimate"]["memory_gb"]),
         )
         for r in document["runs"]
     ]
@@ -221,3 +221,8 @@ def _text(document: dict[str, Any]) -> str:
     lines += ["", "decided for you (change with --set, --kpoints, ...):"]
     lines += [f"  {line}{'' if len(who) == everywhere else ': ' + ', '.join(who)}" for line, who in seen.items()]
     return "\n".join(lines)
+
+
+def _rough(value: float) -> str:
+    """Two significant digits, without an exponent for people's numbers."""
+    return f"{float(f'{value:.2g}'):.0f}" if value >= 10 else f"{value:.2g}"
