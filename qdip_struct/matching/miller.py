@@ -42,7 +42,7 @@ def parse_plane(text: str) -> Plane:
 
 
 def plane_text(plane: Sequence[int | Fraction]) -> str:
-    """``(1 -1 0)`` or ``(100)`` when every index is a single digit without sign."""
+    """Indices in round brackets: ``(1 -1 0)``, or ``(100)`` when each is a single digit without sign."""
     words = [str(index) for index in plane]
     return f"({''.join(words)})" if all(len(word) == 1 for word in words) else f"({' '.join(words)})"
 

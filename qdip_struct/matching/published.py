@@ -22,6 +22,14 @@ class Statement:
 
     Parameters
     ----------
+    id, paper, doi, where
+        Name in the shipped file, citation of the paper, and the place in it.
+    quantity, unit
+        What the numbers are, and the unit of ``stated``, ``tolerance`` and every attempt.
+    stated, tolerance
+        The paper's numbers, and how far each may be off.
+    attempts
+        What was computed, the paper's own condition first.
     verdict
         ``holds`` with the paper's own numbers, ``holds only if`` another condition is met, ``does not hold``.
     conditions

@@ -57,6 +57,8 @@ def get_crystal(spec: str, *, dataset: str | None = None, files: Sequence[Path] 
     ------
     UsageError
         If the data set, the crystal or the phase is unknown; the message lists what is known.
+    DataError
+        If one of ``files`` cannot be read or holds a bad record.
     """
     wanted = dataset or DEFAULT_DATASET
     name, _, phase = spec.partition(":")
@@ -86,6 +88,8 @@ def list_crystals(*, dataset: str | None = None, files: Sequence[Path] = ()) -> 
     ------
     UsageError
         If the data set is unknown.
+    DataError
+        If one of ``files`` cannot be read or holds a bad record.
     """
     library = load_library(tuple(files))
     chain = library.chain(dataset) if dataset else None
@@ -99,6 +103,8 @@ def get_dataset(name: str, *, files: Sequence[Path] = ()) -> DataSet:
     ------
     UsageError
         If the data set is unknown; the message lists those known.
+    DataError
+        If one of ``files`` cannot be read or holds a bad record.
     """
     library = load_library(tuple(files))
     chain = [library.datasets[member] for member in library.chain(name)]
@@ -107,7 +113,13 @@ def get_dataset(name: str, *, files: Sequence[Path] = ()) -> DataSet:
 
 
 def list_datasets(*, files: Sequence[Path] = ()) -> tuple[DataSet, ...]:
-    """Every data set, in the order of the file."""
+    """Every data set, in the order of the file.
+
+    Raises
+    ------
+    DataError
+        If one of ``files`` cannot be read or holds a bad record.
+    """
     return tuple(load_library(tuple(files)).datasets.values())
 
 

@@ -25,6 +25,8 @@ class MixedLattice:
         End-member crystal, weight, lattice constant (Å) at the temperature asked for.
     bowing_angstrom
         The total of the bowing terms that were subtracted, Å.
+    temperature_kelvin
+        Temperature asked for, K; ``None`` where every constant was taken as it stands.
     """
 
     a_angstrom: float
@@ -69,15 +71,24 @@ def mixed_lattice_constant(
 
     Parameters
     ----------
+    formula
+        Without free sites, as text (``CsPbBr2I``, ``MAPbI3:tetragonal``) or parsed.
+    dataset
+        Name of the data set of every end member (default ``xrd_298K``).
     temperature
         Kelvin; ``None`` takes every constant as it stands in the data set.
     bowing
         b (Å) per pair of species on one site, ``{("Br", "I"): 0.02}``; positive lies below the straight line.
+    files
+        User's files of crystals and properties.
 
     Raises
     ------
     UsageError
-        If an end member is missing from the data set, end members differ in structure, or a site is still free.
+        If an end member is missing from the data set, end members differ in structure, a site is still free, or a
+        lattice constant cannot be brought to ``temperature``.
+    DataError
+        If one of ``files`` cannot be read or holds a bad record.
     """
     parsed = parse_formula(formula) if isinstance(formula, str) else formula
     terms: list[tuple[Crystal, float, float]] = []

@@ -22,14 +22,6 @@ def test_liu(dot, kwargs, fraction):
     assert result.zero_mismatch[0].a_angstrom == pytest.approx(kwargs.get("dot_lattice", result.a_dot[0]))
 
 
-def test_the_uncertainty_of_the_match_point():
-    match = screen("PbS", matrix="CsPb(Br,I)3", dataset="liu2019").zero_mismatch[0]
-    spread = np.hypot(0.005, np.hypot(0.75 * 0.005, 0.25 * 0.005))
-    assert match.fraction_uncertainty == pytest.approx(spread / 0.36)
-    given = screen("PbS", matrix="CsPb(Br,I)3", dataset="liu2019", dot_lattice=5.94).zero_mismatch[0]
-    assert given.fraction_uncertainty < match.fraction_uncertainty
-
-
 def test_diffraction_lattices_at_room_temperature():
     result = screen("PbS", matrix="CsPb(Br,I)3")
     assert result.temperature_kelvin == 298
@@ -58,27 +50,6 @@ def test_grid_points_agree_with_single_formulas():
         for side, values in (("dot", result.a_dot), ("matrix", result.a_matrix)):
             single = mixed_lattice_constant(result.formula_at(index, side), temperature=298)
             assert values[index] == pytest.approx(single.a_angstrom, abs=1e-4)
-
-
-def test_zero_misfit_and_window_agree_with_the_grid_on_two_axes():
-    result = screen("PbS", matrix="(Cs,MA)Pb(Br,I)3", points=201, other_points=3, tolerance=0.003)
-    for match in result.zero_mismatch:
-        other = next(iter(match.others.values()))
-        rows = np.isclose(result.fractions[:, 0], other)
-        crossing = np.interp(0.0, result.mismatch[rows][::-1], result.fractions[rows, 1][::-1])
-        assert match.fraction == pytest.approx(crossing, abs=1e-6)
-    for window in result.window:
-        rows = np.isclose(result.fractions[:, 0], next(iter(window.others.values())))
-        x, f = result.fractions[rows, 1], result.mismatch[rows]
-        inside = (x >= window.start) & (x <= window.end)
-        assert np.array_equal(inside, np.abs(f) <= 0.003)
-
-
-def test_bowing_moves_the_match_point_and_stays_closed_form():
-    bent = screen("PbS", matrix="CsPb(Br,I)3", dataset="liu2019", bowing={("Br", "I"): 0.1}, points=1001)
-    assert bent.zero_mismatch[0].fraction < 0.75
-    crossing = np.interp(0.0, bent.mismatch[::-1], bent.fractions[::-1, 0])
-    assert bent.zero_mismatch[0].fraction == pytest.approx(crossing, abs=1e-5)
 
 
 def test_shared_strain_has_the_sign_of_the_misfit_and_is_smaller():
