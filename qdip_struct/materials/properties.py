@@ -59,11 +59,16 @@ def lattice_at(crystal: Crystal, *, temperature: float | None, files: Sequence[P
     ----------
     temperature
         Kelvin; ``None`` returns the constant as it was measured or computed.
+    files
+        User's files; the first record of an expansion coefficient α found in them goes before the shipped one.
 
     Raises
     ------
     UsageError
-        If the crystal has no temperature (a calculation) or no expansion coefficient is known for it.
+        If ``temperature`` is outside 0 to 2000 K, the crystal has no temperature (a calculation), or no expansion
+        coefficient is known for it.
+    DataError
+        If one of ``files`` cannot be read or holds a bad record.
     """
     a, known = crystal.a_angstrom, crystal.uncertainty_angstrom or 0.0
     if temperature is None:
