@@ -118,15 +118,27 @@ def run_segment(
         if number > 1:
             write_text(source, _continued(folder.path), force=True)
         target = segment_name(folder.path / OUTPUT, number)
+        saved = _saved(folder.path)
         _launch(folder.path, source, target, program, threads=threads, launcher=launcher, lock=lock, started=started)
         after = judge(folder)
     if after is None:
         return Verdict("failed", "CP2K wrote no output")
     if after.run is not None:
         record_result(folder, after.run)
-    if after.outcome == "again" and _no_progress(before, after):
-        return Verdict("failed", f"two segments in a row ended without progress; {after.reason}", after.run)
+    if after.outcome == "again" and after.run is not None and _saved(folder.path) == saved:
+        if after.run.status == "walltime":
+            reason = f"the time ended before anything was saved that a next segment could start from; {after.reason}"
+            return Verdict("failed", reason, after.run)
+        if _stuck(before, after):
+            return Verdict("failed", f"two segments in a row ended without progress; {after.reason}", after.run)
     return after
+
+
+def _saved(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of the files that CP2K can start again from."""
+    names = (f"{PROJECT}-1.restart", f"{PROJECT}-RESTART.wfn", f"{PROJECT}-RESTART.kp")
+    states = {name: (folder / name).stat() for name in names if (folder / name).exists()}
+    return {name: (state.st_size, state.st_mtime_ns) for name, state in states.items()}
 
 
 def record_result(folder: RunFolder, run: Run) -> None:
@@ -207,7 +219,8 @@ def _is_whole(restart: Path) -> bool:
     return True
 
 
-def _no_progress(before: Verdict | None, after: Verdict) -> bool:
+def _stuck(before: Verdict | None, after: Verdict) -> bool:
+    """Two outputs in a row that were cut off with no step more."""
     if before is None or before.run is None or after.run is None:
         return False
     return len(after.run.steps) <= len(before.run.steps) and after.run.status == before.run.status == "truncated"

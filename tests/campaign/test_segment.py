@@ -43,7 +43,7 @@ def folder_at(path: Path, *, task: str = "energy", settings: tuple[str, ...] = (
 def replay(tmp_path: Path) -> Callable[..., Program]:
     """A program that prints the named real outputs, one a call, and then sleeps if asked."""
 
-    def make(*names: str, sleep: float = 0.0) -> Program:
+    def make(*names: str, sleep: float = 0.0, saves: bool = False) -> Program:
         script = tmp_path / "fake-cp2k"
         lines = [f"{RUNS / name / 'run.out'}" for name in names]
         script.write_text(
@@ -55,6 +55,7 @@ def replay(tmp_path: Path) -> Callable[..., Program]:
             f"outputs = {lines!r}\n"
             "sys.stdout.write(pathlib.Path(outputs[min(n, len(outputs) - 1)]).read_text())\n"
             "sys.stdout.flush()\n"
+            f"if {saves}: pathlib.Path('run-RESTART.wfn').write_text(str(n))\n"
             f"time.sleep({sleep})\n"
         )
         script.chmod(0o755)
@@ -114,9 +115,15 @@ def test_finished_run_is_left_alone(tmp_path: Path, replay: Callable[..., Progra
     [("unconverged", "failed"), ("odd", "failed"), ("bad_keyword", "failed"), ("walltime_scf", "again")],
 )
 def test_exit_code_zero_proves_nothing(name: str, outcome: str, tmp_path: Path, replay: Callable[..., Program]) -> None:
-    verdict = run_segment(folder_at(tmp_path / "a"), program=replay(name))
+    verdict = run_segment(folder_at(tmp_path / "a"), program=replay(name, saves=True))
     assert verdict.outcome == outcome
     assert verdict.reason
+
+
+def test_walltime_that_saved_nothing_is_no_endless_loop(tmp_path: Path, replay: Callable[..., Program]) -> None:
+    verdict = run_segment(folder_at(tmp_path / "a"), program=replay("walltime_scf"))
+    assert verdict.outcome == "failed"
+    assert "before anything was saved" in verdict.reason
 
 
 def test_stopped_run_goes_on_in_a_new_segment(tmp_path: Path, replay: Callable[..., Program]) -> None:
