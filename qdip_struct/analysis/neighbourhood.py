@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.analysis.sublattice import Sublattice
+from qdip_struct.build.neighbours import thin_product
 
 Floats = NDArray[np.float64]
 _FLAT = 1e-6
@@ -110,16 +111,20 @@ class Fits:
             F (n, 3, 3), NaN with fewer than three non-coplanar matches; root-mean-square misfit (n,) in Å.
         """
         n = len(D)
-        pattern = present @ (1 << np.arange(self.width)) * len(self.reference) + variant
-        keys, group = np.unique(pattern, return_inverse=True)
+        if len(self.reference) == 1 and present.all():
+            group, keys = variant, np.array([(1 << self.width) - 1])
+        else:
+            pattern = present @ (1 << np.arange(self.width)) * len(self.reference) + variant
+            keys, group = np.unique(pattern, return_inverse=True)
         F = np.empty((n, 9))
         squares = np.empty(n)
         for number, key in enumerate(keys.tolist()):
             rows = slice(None) if len(keys) == 1 else np.flatnonzero(group == number)
             kind, bits = key % len(self.reference), key // len(self.reference)
             part = D[rows]
-            F[rows] = gradient = part @ self._map(kind, bits)
-            error = part - gradient @ self._fitted[kind]
+            F[rows] = gradient = thin_product(part, self._map(kind, bits))
+            error = thin_product(gradient, self._fitted[kind])
+            error -= part
             if bits != (1 << self.width) - 1:
                 error *= np.repeat((bits >> np.arange(self.width)) & 1, 3)
             squares[rows] = np.einsum("ni,ni->n", error, error)

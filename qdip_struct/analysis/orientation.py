@@ -58,9 +58,8 @@ def _sampled(images: Images, ideal: Sublattice) -> tuple[Floats, NDArray[np.bool
         near = np.zeros(len(images.positions), dtype=bool)
         inner = np.zeros(images.n, dtype=bool)
         for centre in images.positions[np.linspace(0, images.n - 1, _REGIONS).astype(np.int64)]:
-            apart = np.abs(images.positions - centre).max(axis=1)
-            near |= apart <= 2.2 * cutoff
-            inner |= apart[: images.n] <= 1.1 * cutoff
+            near[_box(images.positions, centre, 2.2 * cutoff)] = True
+            inner[_box(images.positions[: images.n], centre, 1.1 * cutoff)] = True
         kept = np.flatnonzero(near)
         points = Images(images.positions[kept], images.owner[kept], int(np.count_nonzero(kept < images.n)))
         sample = np.flatnonzero(inner[kept[: points.n]])
@@ -69,6 +68,14 @@ def _sampled(images: Images, ideal: Sublattice) -> tuple[Floats, NDArray[np.bool
     count = max(len(vectors) for vectors in ideal.variants)
     index, valid = nearest(points, points.tree(), sample, count=count, cutoff=cutoff)
     return points.positions[index] - points.positions[sample][:, None, :], valid
+
+
+def _box(points: Floats, centre: Floats, half: float) -> NDArray[np.int64]:
+    """Numbers of the points in the cube of edge 2·half around a centre."""
+    rows = np.flatnonzero(np.abs(points[:, 0] - centre[0]) <= half)
+    for axis in (1, 2):
+        rows = rows[np.abs(points[rows, axis] - centre[axis]) <= half]
+    return rows
 
 
 def _refined(vectors: Floats, valid: NDArray[np.bool_], ideal: Sublattice, rotation: Floats) -> tuple[Floats, float]:

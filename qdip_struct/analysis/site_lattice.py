@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.analysis.images import Images
+from qdip_struct.build.neighbours import thin_product
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -46,7 +47,7 @@ class SiteLattice:
         steps = lattice_steps(ideal)
         if steps is None:
             return
-        basis = np.linalg.lstsq(steps, ideal, rcond=None)[0]
+        basis: Floats = np.linalg.lstsq(steps, ideal, rcond=None)[0]
         fitted = _fitted_lattice(images.positions, basis, reach=2.0 * cutoff)
         if fitted is None:
             return
@@ -63,7 +64,7 @@ class SiteLattice:
         if float(np.prod(shape)) > _SITES_PER_POINT * len(sites):
             return
         stride = np.array([shape[1] * shape[2], shape[2], 1.0])
-        code = ((sites - low) @ stride).astype(np.int32)
+        code = thin_product(sites - low, stride[:, None])[:, 0].astype(np.int32)
         every = np.arange(len(code), dtype=np.int32)
         self.table = np.full(int(np.prod(shape)), -1, dtype=np.int32)
         self.table[code] = every
@@ -133,7 +134,7 @@ def _squared(points: Floats, centre: Floats) -> Floats:
 
 def _sites(points: Floats, origin: Floats, basis: Floats) -> tuple[Floats, float]:
     """Whole-number site of each point (n, 3) and the largest distance of a point from its site, Å."""
-    fractional = (points - origin) @ np.linalg.inv(basis)
+    fractional = thin_product(points - origin, np.linalg.inv(basis))
     sites = np.rint(fractional)
     fractional -= sites
-    return sites, float(np.sqrt(_squared(fractional @ basis, np.zeros(3)).max()))
+    return sites, float(np.sqrt(_squared(thin_product(fractional, basis), np.zeros(3)).max()))

@@ -11,6 +11,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+_PRODUCT = 200_000
 
 
 def wrap(positions: Array, *, cell: Array, pbc: Array) -> Array:
@@ -20,6 +21,22 @@ def wrap(positions: Array, *, cell: Array, pbc: Array) -> Array:
     fractional = positions @ np.linalg.inv(cell)
     fractional = np.where(pbc, fractional - np.floor(fractional + 1e-9), fractional)
     return fractional @ cell
+
+
+def thin_product(rows: Array, matrix: Array) -> Array:
+    """Many rows times one small matrix, (n, k) @ (k, c), in blocks.
+
+    Whole, such products make the linear algebra library start threads of its own, which on busy cores costs several
+    times the product itself; blocks below its threshold do not.
+    """
+    n, k = rows.shape
+    width = matrix.shape[1]
+    block = max(1, _PRODUCT // (k * width))
+    whole = n // block * block
+    product = np.empty((n, width))
+    np.matmul(rows[:whole].reshape(-1, block, k), matrix, out=product[:whole].reshape(-1, block, width))
+    np.matmul(rows[whole:], matrix, out=product[whole:])
+    return product
 
 
 def with_images(positions: Array, *, cell: Array, pbc: Array, cutoff: float) -> tuple[Array, Array]:
@@ -32,7 +49,7 @@ def with_images(positions: Array, *, cell: Array, pbc: Array, cutoff: float) -> 
     """
     if not np.any(pbc):
         return positions, np.arange(len(positions))
-    fractional = positions @ np.linalg.inv(cell)
+    fractional = thin_product(positions, np.linalg.inv(cell))
     fractional = np.where(pbc, fractional - np.floor(fractional + 1e-9), fractional)
     index = np.arange(len(positions))
     heights = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
@@ -48,7 +65,7 @@ def with_images(positions: Array, *, cell: Array, pbc: Array, cutoff: float) -> 
                 layers.append(image)
                 indices.append(index[near])
         fractional, index = np.concatenate(layers), np.concatenate(indices)
-    return fractional @ cell, index
+    return thin_product(fractional, cell), index
 
 
 def nearest(points: Array, *, targets: Array, cell: Array, pbc: Array, cutoff: float) -> tuple[Array, Array]:
