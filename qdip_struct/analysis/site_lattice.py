@@ -47,20 +47,19 @@ class SiteLattice:
         steps = lattice_steps(ideal)
         if steps is None:
             return
-        basis: Floats = np.linalg.lstsq(steps, ideal, rcond=None)[0]
+        basis = np.asarray(np.linalg.lstsq(steps, ideal, rcond=None)[0], dtype=np.float64)
         fitted = _fitted_lattice(images.positions, basis, reach=2.0 * cutoff)
         if fitted is None:
             return
         origin, basis = fitted
         sites, displaced = _sites(images.positions, origin, basis)
         shift = float(np.linalg.norm(steps @ basis - ideal, axis=1).max())
-        moves = np.array([move for move in itertools.product((-1, 0, 1), repeat=3) if any(move)])
+        moves = np.array([move for move in itertools.product((-2, -1, 0, 1, 2), repeat=3) if any(move)])
         shortest = float(np.linalg.norm(moves @ basis, axis=1).min())
         if 2.0 * displaced + shift + radius >= shortest * (1.0 - 1e-6):
             return
-        edge = int(np.abs(steps).max())
-        low = np.array([column.min() for column in sites.T]) - edge
-        shape = np.array([column.max() for column in sites.T]) + edge - low + 1
+        low = np.array([column.min() for column in sites.T]) - 1
+        shape = np.array([column.max() for column in sites.T]) + 1 - low + 1
         if float(np.prod(shape)) > _SITES_PER_POINT * len(sites):
             return
         stride = np.array([shape[1] * shape[2], shape[2], 1.0])
@@ -90,14 +89,14 @@ class SiteLattice:
 
 
 def lattice_steps(ideal: Floats) -> Integers | None:
-    """Whole numbers (k, 3) that make the ideal vectors from three of them; ``None`` if no three generate the rest."""
+    """The −1, 0 and 1 (k, 3) that make the ideal vectors from three of them; ``None`` if no three make the rest."""
     for three in itertools.combinations(range(len(ideal)), 3):
         basis = ideal[list(three)]
         if abs(np.linalg.det(basis)) < 1e-6 * np.linalg.norm(basis, axis=1).prod():
             continue
         steps = ideal @ np.linalg.inv(basis)
         whole = np.rint(steps)
-        if np.abs(steps - whole).max() < 1e-6:
+        if np.abs(steps - whole).max() < 1e-6 and np.abs(whole).max() <= 1.0:
             return whole.astype(np.int64)
     return None
 
