@@ -1,0 +1,127 @@
+"""Charge-density difference of finished runs, electrons gained and lost where A and B meet.
+
+  Δρ = ρ_AB − ρ_A − ρ_B      positive: more electrons than in the parts
+
+Three density cubes of CP2K on one grid: same cell and cutoff, and A and B in the geometry they have in AB. What differs
+is refused by name. The profile Δλ(z) (e/Å) is the density summed over the planes of the other two cell vectors; with
+--center the shells Δρ(r) (e/Å³) about a point. ∫Δρ dV must be zero within 1e-3 e, else the command ends with code 3.
+Lengths in Å.
+
+examples:
+  qdip charge-difference AB.cube A.cube B.cube --csv profile.csv --plot profile.png
+  qdip charge-difference AB.cube A.cube B.cube --center 25.6,25.6,25.6 --shell 0.25 --json
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from qdip_struct.cli.console import answer, note, table
+from qdip_struct.errors import UsageError
+from qdip_struct.files import provenance, refuse_existing, write_text
+
+AXES = {"a": 0, "b": 1, "c": 2}
+_MOST_ROWS = 24
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``qdip charge-difference``."""
+    for name, meaning in (("whole", "AB"), ("first", "A"), ("second", "B")):
+        parser.add_argument(name, type=Path, metavar=f"{meaning}.cube", help=f"electron density of {meaning}")
+    parser.add_argument("--axis", choices=tuple(AXES), default="c", help="cell vector across the planes (c)")
+    parser.add_argument("--center", metavar="X,Y,Z", help="centre of radial shells, Å")
+    parser.add_argument("--shell", type=float, default=0.2, metavar="A", help="width of a shell, Å (0.2)")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="table of the profile (radial with --center)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="figure: png, svg or pdf")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Subtract the cubes, print the balance and the profile; exit 3 when the electrons do not balance."""
+    from qdip_struct.analysis.charge import INTEGRAL_TOLERANCE, charge_difference, planar_profile, radial_profile
+    from qdip_struct.cp2k.cube import read_cube
+    from qdip_struct.report.lattice_plots import FORMATS
+
+    centre = None if args.center is None else _centre(args.center)
+    for path in (args.out, args.csv, args.plot):
+        if path is not None:
+            refuse_existing(path, force=args.force)
+    if args.plot is not None and args.plot.suffix.lower() not in FORMATS:
+        raise UsageError(f"cannot write {args.plot}: expected a name that ends in {', '.join(FORMATS)}")
+    whole, first, second = (read_cube(path) for path in (args.whole, args.first, args.second))
+    found = charge_difference(whole, first=first, second=second)
+    profile = planar_profile(found.cube, axis=AXES[args.axis])
+    radial = None if centre is None else radial_profile(found.cube, centre=centre, width=args.shell)
+    document: dict[str, Any] = {
+        "electrons": dict(zip(("AB", "A", "B"), found.electrons, strict=True)),
+        "integral_e": found.integral_e,
+        "integral_tolerance_e": INTEGRAL_TOLERANCE,
+        "balanced": found.balanced,
+        "displaced_e": found.displaced_e,
+        "planar": {
+            "axis": args.axis,
+            "area_angstrom2": profile.area_angstrom2,
+            "step_angstrom": profile.step_angstrom,
+            "height_angstrom": profile.heights_angstrom,
+            "linear_density_e_per_angstrom": profile.linear_density,
+            "accumulated_e": profile.accumulated_e,
+        },
+        "radial": None
+        if radial is None
+        else {
+            "centre_angstrom": radial.centre_angstrom,
+            "outer_radius_angstrom": radial.radii_angstrom,
+            "density_e_per_angstrom3": radial.density,
+            "shell_e": radial.shell_e,
+            "accumulated_e": radial.accumulated_e,
+        },
+        "provenance": provenance(
+            "charge-difference",
+            {"AB": args.whole, "A": args.first, "B": args.second, "axis": args.axis, "center": args.center},
+        ),
+    }
+    if radial is None:
+        header = ("height_angstrom", "linear_density_e_per_angstrom", "accumulated_e")
+        columns = (profile.heights_angstrom, profile.linear_density, profile.accumulated_e)
+    else:
+        header = ("outer_radius_angstrom", "density_e_per_angstrom3", "accumulated_e")
+        columns = (radial.radii_angstrom, radial.density, radial.accumulated_e)
+    rows = list(zip(*(column.tolist() for column in columns), strict=True))
+    if args.csv is not None:
+        lines = [",".join(header), *(",".join(f"{value:.9g}" for value in row) for row in rows)]
+        write_text(args.csv, "\n".join(lines) + "\n", force=args.force)
+    if args.plot is not None:
+        from qdip_struct.report.charge_plots import planar_figure, radial_figure
+        from qdip_struct.report.lattice_plots import save_figure
+
+        save_figure(args.plot, planar_figure(profile) if radial is None else radial_figure(radial), force=args.force)
+    counts = ", ".join(f"{name} {count:.4f}" for name, count in document["electrons"].items())
+    every = -(-len(rows) // _MOST_ROWS)
+    shown = [tuple(f"{value:.5f}" for value in row) for row in rows[::every]]
+    text = [
+        f"electrons: {counts}",
+        f"∫Δρ dV = {found.integral_e:+.2e} e, ½∫|Δρ| dV = {found.displaced_e:.5f} e changed place",
+        "",
+        table(("r Å", "Δρ e/Å³", "Q e") if radial is not None else ("z Å", "Δλ e/Å", "Q e"), shown),
+    ]
+    if every > 1:
+        text.append(f"every {every}th of {len(rows)} rows; all with --json or --csv FILE")
+    answer(args, document, text="\n".join(text))
+    if not found.balanced:
+        note(
+            f"∫Δρ dV = {found.integral_e:+.4f} e is not zero within {INTEGRAL_TOLERANCE:g} e: the runs do not hold "
+            "the same electrons, or the STRIDE of the cubes is too coarse"
+        )
+        return 3
+    return 0
+
+
+def _centre(text: str) -> Any:
+    import numpy as np
+
+    try:
+        values = [float(word) for word in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != 3 or not np.isfinite(values).all():
+        raise UsageError(f"--center {text}: expected three finite coordinates in Å, as 25.6,25.6,25.6")
+    return np.array(values)
