@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Finder = Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], Floats, NDArray[np.int64]]]
 _CHUNK = 16384
-_LARGE = 20000
+_LARGE = 1000
 
 
 @dataclass(frozen=True)
