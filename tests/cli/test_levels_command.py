@@ -1,0 +1,115 @@
+"""``qdip levels`` on a real run and on planted regions: what is printed, written and refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).parents[1] / "data" / "cp2k_runs" / "cubes"
+RECORD = {"role": "single", "group": "g", "structure_sha256": "0", "settings": {}, "qdip_version": "0"}
+HEAD = (
+    "# Projected DOS for list {n} of 2 atoms, at iteration step i = 0, E(Fermi) = -0.20 a.u.\n"
+    "#     MO Eigenvalue [a.u.]      Occupation          s\n"
+)
+LEVELS = ((-0.40, 2.0, 0.9), (-0.20, 2.0, 0.1), (-0.10, 0.0, 0.2), (0.10, 0.0, 0.8))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The real output beside planted projections: two interface levels inside the gap of the dot."""
+    place = tmp_path / "embedded"
+    shutil.copytree(RUN, place)
+    (place / "run.json").write_text(json.dumps({**RECORD, "pdos_regions": ["dot", "interface"]}))
+    for n in (1, 2):
+        rows = [f"{i} {e} {f} {w if n == 1 else round(1 - w, 6)}" for i, (e, f, w) in enumerate(LEVELS, start=1)]
+        (place / f"run-list{n}-1.pdos").write_text(HEAD.format(n=n) + "\n".join(rows) + "\n")
+    return place
+
+
+def test_the_gap_is_the_one_cp2k_printed(qdip_json):
+    printed = next(line for line in (RUN / "run.out").read_text().splitlines() if "HOMO - LUMO gap" in line)
+    code, document = qdip_json("levels", RUN)
+    assert code == 0
+    assert document["gap_ev"] == pytest.approx(float(printed.split()[-1]), abs=1e-4)
+    assert document["projected_on"] == ["H"]
+    assert document["in_gap"] is None
+    assert document["surface"]["sides"] == []
+
+
+def test_regions_are_named_and_trapped_levels_flagged(qdip, qdip_json, folder, tmp_path):
+    words = ["levels", folder, "--csv", tmp_path / "d.csv", "--plot", tmp_path / "d.svg"]
+    code, document = qdip_json(*words)
+    assert code == 0
+    assert document["projected_on"] == ["dot", "interface"]
+    assert (document["homo"]["home"], document["lumo"]["home"]) == ("interface", "interface")
+    assert len(document["in_gap"]["states"]) == 2
+    assert document["gap_ev"] == pytest.approx(0.1 * 27.211386, rel=1e-6)
+    assert (tmp_path / "d.csv").read_text().startswith("energy_ev,dot,interface\n")
+    assert "<svg" in (tmp_path / "d.svg").read_text()
+    code, out, _ = qdip("levels", folder, "-o", tmp_path / "d.json")
+    assert code == 0
+    assert "2 in-gap states" in out
+    assert json.loads((tmp_path / "d.json").read_text()) == document
+
+
+def test_two_materials_are_aligned_and_one_is_not(qdip, qdip_json):
+    both = ["--align", "film=0,0,0.4", "--align", "substrate=0.2,-0.7,2.0"]
+    code, document = qdip_json("levels", RUN, *both)
+    assert code == 0
+    assert document["alignment"] == {
+        "materials": ["film", "substrate"],
+        "type": "I",
+        "valence_offset_ev": pytest.approx(-0.5),
+        "conduction_offset_ev": pytest.approx(1.1),
+    }
+    assert qdip_json("levels", RUN)[1]["alignment"] is None
+    code, _, err = qdip("levels", RUN, *both[:2])
+    assert (code, "two materials" in err) == (2, True)
+
+
+def test_the_averaged_potential_is_that_of_the_cube(qdip_json):
+    code, document = qdip_json("levels", RUN, "--period", "6.6")
+    assert code == 0
+    surface = document["surface"]
+    mean = sum(surface["planar_ev"]) / len(surface["planar_ev"])
+    assert surface["macroscopic_ev"] == pytest.approx([mean] * 12, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["nowhere"], 1, "nowhere"),
+        ([str(RUN.parent / "unconverged")], 1, "did not converge"),
+        ([str(RUN.parent / "energy")], 1, "no PDOS"),
+        ([str(RUN), "--sigma", "0"], 2, "--sigma"),
+        ([str(RUN), "--sigma", "nan"], 2, "--sigma"),
+        ([str(RUN), "--host", "dot"], 2, "no group 'dot'"),
+        ([str(RUN), "--period", "-1"], 2, "period"),
+        ([str(RUN), "--align", "a=1,2", "--align", "b=1,2,3"], 2, "--align a=1,2"),
+        ([str(RUN), "--align", "a=1,2,-3", "--align", "b=1,2,3"], 2, "not negative"),
+        ([str(RUN), "--plot", "x.bmp"], 2, "x.bmp"),
+    ],
+)
+def test_nonsense_is_refused_in_one_line(qdip, words, code, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    got, out, err = qdip("levels", *words)
+    assert (got, out) == (code, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_regions_that_do_not_fit_the_lists_are_refused(qdip, folder):
+    (folder / "run.json").write_text(json.dumps({**RECORD, "pdos_regions": ["dot", "interface", "matrix"]}))
+    code, _, err = qdip("levels", folder)
+    assert code == 1
+    assert "2 PDOS lists" in err
+
+
+def test_projections_of_another_run_are_refused(qdip, folder):
+    path = folder / "run-list2-1.pdos"
+    path.write_text(path.read_text().replace("-0.40", "-0.41").replace("-0.4 ", "-0.41 "))
+    code, _, err = qdip("levels", folder)
+    assert code == 1
+    assert "other level energies" in err
