@@ -40,6 +40,7 @@ COMMANDS: dict[str, str] = {
     "strain": "strain map of a relaxed structure, per phase and without a reference configuration",
     "charge-difference": "electrons gained and lost where two parts meet, from three density cubes",
     "levels": "gap, HOMO and LUMO by region, in-gap states, work function, band alignment",
+    "diffraction": "powder lines and Fourier spots of a structure, and which phase can show a fringe",
     "relax": "relax a structure with a machine-learned potential, resumable",
     "report": "one static HTML page of a study",
     "doctor": "what is installed, what is missing, how to get it",

@@ -1,0 +1,197 @@
+"""Diffraction of a structure file: powder lines of the whole and of each phase, spots of a projection along a zone.
+
+Spacings in Å, angles in degrees, indices in the cell of the file (an 8×8×8 box counts eightfold). Powder lines by
+pymatgen's calculator below d = 11 Å; without --two-theta up to 60° or as far as a large cell allows. In a box a dot's
+broad peak is many lines. --zone projects along [uvw] and lists the Fourier spots of the whole and of each phase; the
+turn is the angle from the first spot, --between gives the angle of two spots by their numbers in the list of the
+whole. --spacing says which phase can show a fringe, by the crystal of its name: the (0 1 1) fringe of 4.2 Å is
+forbidden in rock salt, so a bare PbS dot has none.
+
+examples:
+  qdip diffraction embedded.extxyz --zone 111 --spacing 4.2
+  qdip diffraction structures/PbS_rocksalt.cif --two-theta 80 --json
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qdip_struct.cli.console import answer, note, table
+from qdip_struct.errors import UsageError
+from qdip_struct.files import provenance, refuse_existing
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+WHOLE = "whole"
+_LISTED = 12
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``qdip diffraction``."""
+    parser.add_argument("structure", type=Path, metavar="FILE", help="structure file with a three-dimensional cell")
+    parser.add_argument("--wavelength", type=float, default=1.54184, metavar="A", help="Å (1.54184, Cu Kα)")
+    parser.add_argument("--two-theta", type=float, metavar="DEG", help="largest 2θ of the powder lines, degree")
+    parser.add_argument("--zone", metavar="UVW", help="direction of projection in cell vectors, as 111 or '1 1 -1'")
+    parser.add_argument("--d-min", type=float, default=1.5, metavar="A", help="smallest spacing of spots, Å (1.5)")
+    parser.add_argument("--weakest", type=float, default=0.03, metavar="X", help="part of the strongest spot (0.03)")
+    parser.add_argument("--between", metavar="N,M", help="numbers of two spots, from 1: their angle")
+    parser.add_argument("--spacing", type=float, metavar="A", help="a measured fringe, Å: which phase can show it")
+    parser.add_argument("--tolerance", type=float, default=0.05, metavar="A", help="of the fringe, Å (0.05)")
+    parser.add_argument("--dataset", metavar="NAME", help="data set of the crystals that --spacing asks")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="figure: png, svg or pdf")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print powder lines, spots and what a fringe can be; exit 3 when a phase of --spacing is no known crystal."""
+    from qdip_struct.analysis import diffraction
+    from qdip_struct.build.store import read_structure
+    from qdip_struct.matching.miller import parse_plane
+    from qdip_struct.report.lattice_plots import FORMATS
+
+    for path in (args.out, args.plot):
+        if path is not None:
+            refuse_existing(path, force=args.force)
+    if args.plot is not None and args.plot.suffix.lower() not in FORMATS:
+        raise UsageError(f"cannot write {args.plot}: expected a name that ends in {', '.join(FORMATS)}")
+    zone = None if args.zone is None else parse_plane(args.zone)
+    if args.between is not None and zone is None:
+        raise UsageError("--between names two spots of a --zone")
+    parts = _parts(read_structure(args.structure))
+    fringe = None if args.spacing is None else [_fringe(name, args) for name in parts if name != WHOLE]
+    if fringe == []:
+        raise UsageError(
+            f"--spacing: {args.structure} has no array 'phase' with names of crystals; 'qdip planes' answers for files"
+        )
+    spots = {
+        name: () if zone is None else diffraction.zone_spots(part, zone=zone, d_min=args.d_min, weakest=args.weakest)
+        for name, part in parts.items()
+    }
+    between = None if args.between is None else _between(args.between, spots[WHOLE])
+    limit = min(60.0, diffraction.largest_angle(parts[WHOLE], wavelength=args.wavelength))
+    largest = limit if args.two_theta is None else args.two_theta
+    powder = {
+        name: diffraction.powder_pattern(part, wavelength=args.wavelength, two_theta_max=largest)
+        for name, part in parts.items()
+    }
+    document = {
+        "path": args.structure,
+        "wavelength_angstrom": args.wavelength,
+        "two_theta_max_degree": largest,
+        "zone": zone,
+        "parts": [
+            {
+                "name": name,
+                "n_atoms": len(part),
+                "powder": [vars(line) for line in powder[name]],
+                "spots": [vars(spot) for spot in spots[name]],
+            }
+            for name, part in parts.items()
+        ],
+        "between": between,
+        "fringe": None
+        if fringe is None
+        else {"spacing_angstrom": args.spacing, "tolerance_angstrom": args.tolerance, "phases": fringe},
+        "provenance": provenance(
+            "diffraction",
+            {"structure": args.structure, "wavelength_angstrom": args.wavelength, "zone": zone, "d_min": args.d_min},
+        ),
+    }
+    if args.plot is not None:
+        from qdip_struct.report.diffraction_plots import diffraction_figure
+        from qdip_struct.report.lattice_plots import save_figure
+
+        save_figure(args.plot, diffraction_figure(powder, spots, zone=zone), force=args.force)
+    answer(args, document, text=_text(document))
+    unknown = [item for item in fringe or [] if item["can_show"] is None]
+    for item in unknown:
+        note(f"{item['phase']}: {item['reason']}")
+    return 3 if unknown else 0
+
+
+def _parts(atoms: "Atoms") -> "dict[str, Atoms]":
+    """The whole, and each phase of the array ``phase`` by name."""
+    parts = {WHOLE: atoms}
+    if "phase" in atoms.arrays:
+        labels = atoms.arrays["phase"].astype(str)
+        parts |= {name: atoms[labels == name] for name in sorted(set(labels.tolist()))}
+    return parts
+
+
+def _fringe(name: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Whether the crystal of a phase can show the fringe; None when there is no crystal of that name."""
+    from qdip_struct.matching.planes import explain_spacing
+    from qdip_struct.materials.datasets import get_crystal
+
+    try:
+        crystal = get_crystal(name, dataset=args.dataset) if args.dataset else get_crystal(name)
+    except UsageError as error:
+        return {"phase": name, "can_show": None, "reason": str(error), "allowed": [], "forbidden": []}
+    found = explain_spacing(crystal, spacing=args.spacing, tolerance=args.tolerance)
+    planes = {
+        word: [{"plane": r.plane, "spacing_angstrom": r.spacing_angstrom} for r in found if r.allowed == allowed]
+        for word, allowed in (("allowed", True), ("forbidden", False))
+    }
+    return {"phase": name, "can_show": bool(planes["allowed"]), "reason": None, "crystal": crystal.label, **planes}
+
+
+def _between(text: str, spots: tuple[Any, ...]) -> dict[str, Any]:
+    from qdip_struct.analysis.diffraction import spot_angle
+
+    words = text.split(",")
+    numbers = [int(word) for word in words if word.strip().isdecimal()]
+    if len(words) != 2 or len(numbers) != 2 or not all(1 <= number <= len(spots) for number in numbers):
+        raise UsageError(f"--between {text}: expected two numbers from 1 to {len(spots)}, as 1,2")
+    one, other = (spots[number - 1] for number in numbers)
+    return {"spots": numbers, "hkl": [one.hkl, other.hkl], "angle_degree": spot_angle(one, other)}
+
+
+def _text(document: dict[str, Any]) -> str:
+    from qdip_struct.matching.miller import plane_text
+
+    lines = []
+    for part in document["parts"]:
+        strongest = sorted(part["powder"], key=lambda line: (-round(line["intensity"], 4), line["two_theta_degree"]))
+        shown = sorted(strongest[:_LISTED], key=lambda line: line["two_theta_degree"])
+        rows = [
+            (
+                plane_text(line["hkl"]),
+                f"{line['spacing_angstrom']:.4f}",
+                f"{line['two_theta_degree']:.3f}",
+                f"{line['intensity']:.1f}",
+            )
+            for line in shown
+        ]
+        lines.append(
+            f"{part['name']}, {part['n_atoms']} atoms: {len(shown)} strongest of {len(strongest)} powder lines up to "
+            f"2θ = {document['two_theta_max_degree']:g}°"
+        )
+        lines += [table(("plane", "d Å", "2θ °", "intensity"), rows), ""]
+        if document["zone"] is not None:
+            listed = [
+                (
+                    str(number),
+                    plane_text(spot["hkl"]),
+                    f"{spot['spacing_angstrom']:.4f}",
+                    f"{spot['strength']:.4f}",
+                    f"{spot['azimuth_degree']:.2f}",
+                )
+                for number, spot in enumerate(part["spots"], start=1)
+            ]
+            lines.append(f"{part['name']}: spots along [{' '.join(map(str, document['zone']))}]")
+            lines += [table(("spot", "plane", "d Å", "|F|²/F(0)²", "turn °"), listed), ""]
+    between = document["between"]
+    if between is not None:
+        lines.append(f"angle of spots {between['spots'][0]} and {between['spots'][1]}: {between['angle_degree']:.3f}°")
+    fringe = document["fringe"]
+    for item in [] if fringe is None else fringe["phases"]:
+        words = f"a fringe of {fringe['spacing_angstrom']:g} ± {fringe['tolerance_angstrom']:g} Å"
+        allowed = ", ".join(plane_text(r["plane"]) for r in item["allowed"])
+        forbidden = ", ".join(plane_text(r["plane"]) for r in item["forbidden"])
+        if item["can_show"]:
+            lines.append(f"{item['phase']}: {words} can be {allowed}")
+        elif item["can_show"] is False:
+            lines.append(
+                f"{item['phase']}: {words} is none of its own" + (f"; {forbidden} is forbidden" if forbidden else "")
+            )
+    return "\n".join(lines)
