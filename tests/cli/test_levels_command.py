@@ -113,3 +113,25 @@ def test_projections_of_another_run_are_refused(qdip, folder):
     code, _, err = qdip("levels", folder)
     assert code == 1
     assert "other level energies" in err
+
+
+def test_work_functions_of_both_sides(qdip, qdip_json, folder):
+    """A planted potential: the run's output is made to speak of a cell 40 Å high with 30 Å of vacuum."""
+    output = folder / "run.out"
+    lines = output.read_text().splitlines()
+    lines = [line.replace("6.600", "40.00") if "CELL|" in line and "Vector c" in line else line for line in lines]
+    output.write_text("\n".join(lines) + "\n")
+    step, n = 40.0 / 0.529177210 / 80, 80
+    side = 3.2 / 0.529177210 / 2
+    values = [-0.5 if 3 < z < 17 else 0.2 if 17 <= z < 30 else 0.1 for z in (0.5 * k for k in range(n))]
+    head = [
+        "-Quickstep-", " HARTREE POTENTIAL", "2 0 0 0", f"2 {side} 0 0", f"2 0 {side} 0", f"{n} 0 0 {step}",
+        f"1 0 0 0 {5 / 0.529177210}", f"1 0 0 0 {15 / 0.529177210}",
+    ]  # fmt: skip
+    cube = folder / "run-v_hartree-1_0.cube"
+    cube.write_text("\n".join([*head, *(f"{value:.5E}" for value in values * 4)]) + "\n")
+    code, document = qdip_json("levels", folder)
+    assert code == 0
+    found = {side["side"]: side["work_function_ev"] for side in document["surface"]["sides"]}
+    assert found == pytest.approx({"upper": 0.4 * 27.211386, "lower": 0.3 * 27.211386}, rel=1e-6)
+    assert "upper surface: work function 10.8846 eV" in qdip("levels", folder)[1]
