@@ -14,14 +14,11 @@ examples:
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qdip_struct.cli.console import answer, note, table
 from qdip_struct.errors import UsageError
 from qdip_struct.files import provenance, refuse_existing
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 WHOLE = "whole"
 _LISTED = 12
@@ -57,8 +54,13 @@ def run(args: argparse.Namespace) -> int:
     zone = None if args.zone is None else parse_plane(args.zone)
     if args.between is not None and zone is None:
         raise UsageError("--between names two spots of a --zone")
-    parts = _parts(read_structure(args.structure))
-    fringe = None if args.spacing is None else [_fringe(name, args) for name in parts if name != WHOLE]
+    atoms = read_structure(args.structure)
+    phases = atoms.arrays["phase"].astype(str) if "phase" in atoms.arrays else None
+    names = [] if phases is None else sorted(set(phases.tolist()))
+    parts = {WHOLE: atoms}
+    if phases is not None and len(names) > 1:
+        parts |= {name: atoms[phases == name] for name in names}
+    fringe = None if args.spacing is None else [_fringe(name, args) for name in names]
     if fringe == []:
         raise UsageError(
             f"--spacing: {args.structure} has no array 'phase' with names of crystals; 'qdip planes' answers for files"
@@ -107,15 +109,6 @@ def run(args: argparse.Namespace) -> int:
     for item in unknown:
         note(f"{item['phase']}: {item['reason']}")
     return 3 if unknown else 0
-
-
-def _parts(atoms: "Atoms") -> "dict[str, Atoms]":
-    """The whole, and each phase of the array ``phase`` by name."""
-    parts = {WHOLE: atoms}
-    if "phase" in atoms.arrays:
-        labels = atoms.arrays["phase"].astype(str)
-        parts |= {name: atoms[labels == name] for name in sorted(set(labels.tolist()))}
-    return parts
 
 
 def _fringe(name: str, args: argparse.Namespace) -> dict[str, Any]:

@@ -74,3 +74,18 @@ def test_nonsense_is_refused_in_one_line(qdip, words, code, message, tmp_path, m
     assert "internal fault" not in err
     assert len(err.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bare_dot_is_one_part_without_the_fringe(qdip, qdip_json):
+    """Deng et al. index 4.2 Å on the dot; (0 1 1) of rock salt is forbidden, so it belongs to the matrix."""
+    bare = shipped("workflows", "embedded_dot", "reference", "vacuum.extxyz")
+    words = ["diffraction", bare, "--zone", "111", "--two-theta", "14", "--spacing", "4.2"]
+    code, document = qdip_json(*words)
+    assert code == 0
+    (whole,) = document["parts"]
+    assert len(whole["spots"]) == 3
+    assert all(spot["spacing_angstrom"] < 2.3 for spot in whole["spots"])
+    (phase,) = document["fringe"]["phases"]
+    assert (phase["phase"], phase["can_show"], phase["allowed"]) == ("PbS", False, [])
+    assert phase["forbidden"][0]["spacing_angstrom"] == pytest.approx(4.2, abs=0.01)
+    assert "is none of its own; (110) is forbidden" in qdip(*words)[1]
