@@ -33,6 +33,7 @@ from qdip_struct.cp2k.sections import (
     fill_scf,
     fill_subsys,
     kinds_of,
+    match_outer_scf,
 )
 from qdip_struct.cp2k.versions import fill_scf_failure
 from qdip_struct.errors import UsageError
@@ -169,6 +170,7 @@ def make_deck(
         path, value, add = parse_setting(setting)
         set_value(tree, path, value, add=add)
         decisions.append(Decision("setting", f"{path}{'+' if add else ''}={value}", "asked for with --set"))
+    match_outer_scf(tree, asked=[parse_setting(setting)[0].upper() for setting in wishes.settings])
     return Deck(format_input(tree), tree, tuple(decisions), settings_of(tree), n_electrons, pdos_regions)
 
 

@@ -196,6 +196,10 @@ def _check_methods(tree: Section, subsys: Subsys) -> Iterator[Finding]:
         yield Finding("error", pdos.line, "PDOS is not written in a k-point run", "ask for &DOS instead")
     if sampled and (get_values(tree, f"{dft}/QS/LS_SCF") or ["F"])[0].strip(".").upper().startswith("T"):
         yield Finding("error", None, "linear scaling (LS_SCF) works at Gamma only", "leave the k-points away")
+    inner, outer = (_real(tree, f"{dft}/SCF/{name}") for name in ("EPS_SCF", "OUTER_SCF/EPS_SCF"))
+    if inner is not None and outer is not None and outer < inner:
+        message = f"the outer SCF loop asks for {outer:g}, the inner stops at {inner:g}: it can never converge"
+        yield Finding("error", None, message, "set OUTER_SCF/EPS_SCF to EPS_SCF")
     yield from _check_dipole(tree, subsys)
     yield from _check_fixed_atoms(tree, n_atoms=len(subsys.kinds))
     run_type = (get_values(tree, "GLOBAL/RUN_TYPE") or [""])[0].upper()
@@ -205,6 +209,14 @@ def _check_methods(tree: Section, subsys: Subsys) -> Iterator[Finding]:
     if method == "XTB" and "Pb" in subsys.elements and _HALIDES & set(subsys.elements):
         message = "GFN1-xTB makes halide perovskites collapse (CsPbBr3 goes to nonsense)"
         yield Finding("error", None, message, "use GPW with PBE")
+
+
+def _real(tree: Section, path: str) -> float | None:
+    values = get_values(tree, path)
+    try:
+        return float(re.sub("[dD]", "e", values[0])) if values else None
+    except ValueError:
+        return None
 
 
 def _check_fixed_atoms(tree: Section, *, n_atoms: int) -> Iterator[Finding]:
@@ -233,9 +245,9 @@ def _check_dipole(tree: Section, subsys: Subsys) -> Iterator[Finding]:
     if letter != "XYZ"[axis]:
         message = f"the dipole correction acts along {letter}, but the vacuum is along {'XYZ'[axis]}"
         yield Finding("error", line, message, f"set SURF_DIP_DIR {'XYZ'[axis]}")
-    elif geometry.vacuum_angstrom[axis] < 15.0:
+    elif geometry.vacuum_angstrom[axis] < 19.5:
         message = f"only {geometry.vacuum_angstrom[axis]:.1f} Å of vacuum for the dipole correction"
-        yield Finding("warning", line, message, "12 Å failed to converge with k-points; use 20 Å")
+        yield Finding("warning", line, message, "CP2K may abort ('needs more vacuum space'); use 20 Å or more")
 
 
 def _check_files(tree: Section, folder: Path) -> Iterator[Finding]:

@@ -106,6 +106,13 @@ def fill_scf(tree: Section, mesh: tuple[int, int, int], *, preset: Preset, metho
     return Decision("SCF", "diagonalisation, Broyden mixing", reason or "CP2K has no OT with k-points")
 
 
+def match_outer_scf(tree: Section, *, asked: Sequence[str]) -> None:
+    """Let the outer SCF loop follow a changed EPS_SCF: a stricter outer loop could never converge."""
+    inner, outer = "FORCE_EVAL/DFT/SCF/EPS_SCF", "FORCE_EVAL/DFT/SCF/OUTER_SCF/EPS_SCF"
+    if inner in asked and outer not in asked and get_values(tree, outer):
+        set_value(tree, outer, get_values(tree, inner)[0])
+
+
 def _fill_linear_scaling(tree: Section) -> Decision:
     """LS_SCF: no orbitals, its EPS_SCF is per electron; slower than OT below some thousand atoms."""
     place = "FORCE_EVAL/DFT/LS_SCF"

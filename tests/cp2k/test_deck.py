@@ -168,3 +168,11 @@ def test_nonsense_is_refused() -> None:
         make_deck(PBS, task="energy", preset=get_preset("quick"), template="&GLOBAL\n")
     with pytest.raises(UsageError, match="not a cutoff in Ry"):
         deck(settings=("FORCE_EVAL/DFT/MGRID/CUTOFF=[eV] 4000",))
+
+
+def test_outer_loop_follows_a_changed_threshold() -> None:
+    path = "FORCE_EVAL/DFT/SCF"
+    loose = deck(preset="ning2015", settings=(f"{path}/EPS_SCF=1E-4",))
+    assert get_values(loose.tree, f"{path}/OUTER_SCF/EPS_SCF") == ["1E-4"]
+    own = deck(preset="ning2015", settings=(f"{path}/EPS_SCF=1E-4", f"{path}/OUTER_SCF/EPS_SCF=1E-3"))
+    assert get_values(own.tree, f"{path}/OUTER_SCF/EPS_SCF") == ["1E-3"]

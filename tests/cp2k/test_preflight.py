@@ -71,6 +71,14 @@ FAULTS = [
     ("dipole correction in a crystal", PBS, "&POISSON", "SURFACE_DIPOLE_CORRECTION\n&POISSON", "no slab", False),
     ("linear scaling with k-points", PBS, "METHOD GPW", "METHOD GPW\nLS_SCF T", "Gamma only", False),
     ("fixed atom beyond the last", PBS, "&END FORCE_EVAL", FIXED, "names atom 99, but there are 8", False),
+    (
+        "outer loop stricter than the inner",
+        PBS,
+        "MAX_SCF 100",
+        "&OUTER_SCF\nEPS_SCF 1E-9\n&END\nMAX_SCF 100",
+        "never",
+        False,
+    ),
     ("overlapping atoms", PBS, "S 3.0000000000 0.0000000000 0.0", "S 0.5000000000 0.0000000000 0.0", "overlap", False),
 ]
 
