@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.build.cells import SiteCell
+from qdip_struct.build.correlation import pair_error, pair_shells, search_arrangement
 from qdip_struct.build.molecules import check_seed
-from qdip_struct.build.neighbours import neighbour_pairs
 from qdip_struct.build.regions import FORMAL_CHARGES
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.composition import Formula, parse_formula
@@ -27,8 +27,6 @@ from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 Array = NDArray[Any]
 Arrangement = Literal["random", "sqs"]
 ARRANGEMENTS: tuple[str, ...] = get_args(Arrangement)
-SHELLS = 3
-_MOST_STEPS = 4000
 
 
 @dataclass(frozen=True)
@@ -170,9 +168,9 @@ def decorate(
         )
     generator = np.random.default_rng(check_seed(seed))
     kinds = generator.permutation(np.repeat(np.arange(len(names)), counts))
-    shells = _shells(sites, index)
+    shells = pair_shells(sites, index)
     if arrangement == "sqs":
-        kinds = _search(kinds, shells, n_kinds=len(names), generator=generator)
+        kinds = search_arrangement(kinds, shells, n_kinds=len(names), generator=generator)
     elif arrangement != "random":
         raise UsageError(f"unknown arrangement '{arrangement}'; known: {', '.join(ARRANGEMENTS)}")
     width = max(sites.species.dtype.itemsize // 4, *(len(name) for name in names))
@@ -183,7 +181,7 @@ def decorate(
         requested={name: float(fractions[name]) for name in names},
         realised={name: int(count) / len(index) for name, count in zip(names, counts, strict=True)},
         n_sites=len(index),
-        correlation_error=round(float(np.sqrt(_error(kinds, shells, len(names)))), 10),
+        correlation_error=round(float(np.sqrt(pair_error(kinds, shells, len(names)))), 10),
     )
 
 
@@ -198,13 +196,6 @@ def _check_shares(fractions: Mapping[str, float], present: Array) -> None:
     if wrong:
         kept = ", ".join(sorted({str(name) for name in present}))
         raise UsageError(f"{wrong[0]} cannot take the place of {kept}: its charge is not known to be the same")
-
-
-def correlation_error(sites: SiteCell, *, sublattice: str) -> float:
-    """The correlation error of :class:`Decoration` of the ions as they sit on a sublattice."""
-    index = np.flatnonzero(sites.sublattice == sublattice)
-    names, kinds = np.unique(sites.species[index], return_inverse=True)
-    return float(np.sqrt(_error(kinds, _shells(sites, index), len(names))))
 
 
 def whole_counts(fractions: list[float], n: int) -> Array:
@@ -242,67 +233,3 @@ def _parent(crystal: Crystal, *, phase: str) -> Crystal:
         except UsageError:
             continue
     return crystal
-
-
-def _shells(sites: SiteCell, index: Array) -> list[Any]:
-    """Matrices of the first shells of a sublattice: share of neighbour pairs (images counted) between two sites.
-
-    Dense up to two hundred sites, where that is faster, else sparse.
-    """
-    from scipy.sparse import coo_matrix
-
-    points = sites.positions[index]
-    pbc = np.ones(3, dtype=bool)
-    cutoff = 2.2 * (abs(np.linalg.det(sites.cell)) / len(index)) ** (1 / 3) + 1.0
-    one, two, distance = neighbour_pairs(points, targets=points, cell=sites.cell, pbc=pbc, cutoff=cutoff)
-    far = distance > 0.1
-    one, two, distance = one[far], two[far], distance[far]
-    edges = np.sort(np.round(distance, 3))
-    starts = edges[np.insert(np.diff(edges) > 0.25, 0, True)] if len(edges) else edges
-    shell = np.searchsorted(starts, np.round(distance, 3), side="right") - 1
-    shape = (len(index), len(index))
-    found = []
-    for k in range(min(SHELLS, len(starts))):
-        chosen = shell == k
-        shares = np.full(int(chosen.sum()), 1.0 / chosen.sum())
-        matrix = coo_matrix((shares, (one[chosen], two[chosen])), shape=shape).tocsr()
-        found.append(matrix.toarray() if len(index) <= 200 else matrix)
-    return found
-
-
-def _error(kinds: Array, shells: list[Any], n_kinds: int) -> float:
-    """Mean square deviation of the pair probabilities from x_a·x_b."""
-    occupation = np.eye(n_kinds)[kinds]
-    shares = occupation.sum(axis=0) / len(kinds)
-    ideal = np.outer(shares, shares)
-    total = 0.0
-    for shell in shells:
-        deviation = occupation.T @ (shell @ occupation) - ideal
-        total += float((deviation * deviation).sum())
-    # Rounded, so that the last bit of a product, which differs between machines, cannot steer the search.
-    return round(total / (len(shells) * n_kinds * n_kinds), 14) if shells else 0.0
-
-
-def _search(kinds: Array, shells: list[Any], *, n_kinds: int, generator: np.random.Generator) -> Array:
-    """Exchange pairs of unlike ions, cooling, and keep the best arrangement met."""
-    if n_kinds < 2 or not shells:
-        return kinds
-    steps = min(_MOST_STEPS, 40 * len(kinds))
-    current = _error(kinds, shells, n_kinds)
-    best, best_error = kinds.copy(), current
-    for step in range(steps):
-        if best_error < 1e-12:
-            break
-        i, j = generator.integers(len(kinds), size=2)
-        if kinds[i] == kinds[j]:
-            continue
-        kinds[i], kinds[j] = kinds[j], kinds[i]
-        tried = _error(kinds, shells, n_kinds)
-        temperature = 1e-4 * (1.0 - step / steps) ** 2 + 1e-12
-        if tried <= current or generator.random() < np.exp((current - tried) / temperature):
-            current = tried
-            if tried < best_error - 1e-15:
-                best, best_error = kinds.copy(), tried
-        else:
-            kinds[i], kinds[j] = kinds[j], kinds[i]
-    return best

@@ -14,12 +14,13 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from qdip_struct.build.block import wrapped
-from qdip_struct.build.cells import SiteCell, to_atoms
+from qdip_struct.build.cells import to_atoms
 from qdip_struct.build.companions import companions, in_cell
 from qdip_struct.build.joint import Joint, StrainOn, join
 from qdip_struct.build.molecules import Orientation
+from qdip_struct.build.placement import closing_vector, joined_atoms, touching_height
 from qdip_struct.build.regions import report as structure_report
-from qdip_struct.build.registry import film_position, touching_gap
+from qdip_struct.build.registry import film_position
 from qdip_struct.build.slab import Material, check_vacuum, face_facts
 from qdip_struct.build.stiffness import Normal
 from qdip_struct.build.stoichiometry import excess, formula_units, ions_of
@@ -114,7 +115,7 @@ def build_interface(
         Thickness in monolayers.
     termination, film_termination
         Layer of the substrate, and of the film, that is in contact; see
-        :func:`qdip_struct.build.slab.termination_named`. A plane with one termination has that one.
+        :func:`qdip_struct.build.termination.termination_named`. A plane with one termination has that one.
     registry
         Name or fractions, see :mod:`qdip_struct.build.registry`.
     gap
@@ -198,7 +199,7 @@ def place(
     film = film.take(np.arange(len(film)), positions=moved)
     below = to_atoms(joint.substrate, region="substrate")
     above = to_atoms(film, region="film")
-    touching = _touching(below, above, lateral=lateral)
+    touching = touching_height(below, above, lateral=lateral)
     used_gap = touching if gap is None else gap
     above.positions[:, 2] += used_gap
     interface = joined_atoms(below, above)
@@ -212,7 +213,7 @@ def place(
         cell[2, 2] = thickness + vacuum
         lift = 0.5 * vacuum - interface.positions[:, 2].min()
     else:
-        cell[2] = _closing_vector(joint, film, below, above, registry=registry, gap=gap, lateral=lateral)
+        cell[2] = closing_vector(joint, film, below, above, registry=registry, gap=gap, lateral=lateral)
         lift = -float(joint.substrate.positions[joint.substrate_layer == 0, 2].mean())
     pieces = {"film": above, "substrate": below, "interface": interface}
     cells = {name: in_cell(atoms, cell, lift=lift) for name, atoms in pieces.items()}
@@ -257,65 +258,6 @@ def place(
     return InterfaceCells(
         **cells, area_angstrom2=facts["area_angstrom2"], strain=strain, report=common, reports=reports, others=others
     )
-
-
-def joined_atoms(first: Atoms, second: Atoms) -> Atoms:
-    """Both structures in the first one's cell; molecules of the second are numbered on."""
-    both = first.copy()
-    second = second.copy()
-    molecule = second.get_array("molecule")
-    second.set_array(
-        "molecule", np.where(molecule >= 0, molecule + first.get_array("molecule").max(initial=-1) + 1, -1)
-    )
-    phase = np.concatenate([first.get_array("phase"), second.get_array("phase")])
-    both.extend(second)
-    both.arrays["phase"] = phase
-    return both
-
-
-def _touching(below: Atoms, above: Atoms, *, lateral: Array, depth: float = 5.0) -> float:
-    near_below = below.positions[:, 2] > below.positions[:, 2].max() - depth
-    near_above = above.positions[:, 2] < above.positions[:, 2].min() + depth
-    return touching_gap(
-        np.array(below.get_chemical_symbols())[near_below],
-        below.positions[near_below],
-        np.array(above.get_chemical_symbols())[near_above],
-        above.positions[near_above],
-        lateral=lateral,
-    )
-
-
-def _closing_vector(
-    joint: Joint, film: SiteCell, below: Atoms, above: Atoms, *, registry: str | tuple[float, float],
-    gap: float | None, lateral: Array,
-) -> Array:  # fmt: skip
-    """Third cell vector of a sandwich: the substrate's image above the film in the mirrored registry."""
-    flipped = np.array([1.0, 1.0, -1.0])
-    substrate = joint.substrate
-    last = int(joint.substrate_layer.max())
-    shift, _ = film_position(
-        registry,
-        below=substrate.take(np.arange(len(substrate)), positions=substrate.positions * flipped),
-        below_layer=last - joint.substrate_layer,
-        above=film.take(np.arange(len(film)), positions=film.positions * flipped),
-        above_layer=int(joint.film_layer.max()) - joint.film_layer,
-        lateral=lateral,
-        nearest=True,
-    )
-    # The film would have to move by `shift` over the substrate; instead the substrate's image moves by −shift.
-    image = below.copy()
-    image.positions[:, :2] -= shift
-    start = above.copy()
-    image.positions, start.positions = image.positions * flipped, start.positions * flipped
-    raised = float(above.positions[:, 2].min() - to_atoms(film, region="film").positions[:, 2].min())
-    planes = (
-        substrate.positions[joint.substrate_layer == 0, 2].mean(),
-        film.positions[joint.film_layer == joint.film_layer.max(), 2].mean() + raised,
-    )
-    start.positions[:, 2] += planes[1] - planes[0]
-    used = _touching(image, start, lateral=lateral) if gap is None else gap
-    height = planes[1] + used - planes[0]
-    return np.array([-shift[0], -shift[1], height]) + 0.0
 
 
 def _report(role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint) -> dict[str, Any]:

@@ -24,10 +24,10 @@ from qdip_struct.build.slab import (
     filled_block,
     stand_ins,
     surface_of,
-    termination_named,
 )
 from qdip_struct.build.stiffness import Normal, Stiffness, elastic_energy, normal_stretch, stiffness_of
 from qdip_struct.build.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell
+from qdip_struct.build.termination import termination_named
 from qdip_struct.errors import UsageError
 from qdip_struct.matching.miller import Plane
 from qdip_struct.materials.crystals import Crystal

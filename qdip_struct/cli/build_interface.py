@@ -74,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
     from qdip_struct.build.interface import place
     from qdip_struct.build.joint import join
     from qdip_struct.build.registry_scan import irreducible_shifts
-    from qdip_struct.build.slab import surface_of, termination_names
+    from qdip_struct.build.slab import surface_of
+    from qdip_struct.build.termination import termination_names
     from qdip_struct.cli.building import check_format, material, numbers, origin_of, shares_of, whole_pair, write_cells
     from qdip_struct.matching.miller import parse_plane
 

@@ -53,7 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List terminations, or build and write slabs."""
-    from qdip_struct.build.slab import build_slab, surface_of, termination_names
+    from qdip_struct.build.slab import build_slab, surface_of
+    from qdip_struct.build.termination import termination_names
     from qdip_struct.cli.building import check_format, material, origin_of, whole_pair, write_cells
     from qdip_struct.matching.miller import parse_plane
 
@@ -108,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _listing(surface: Any) -> dict[str, Any]:
-    from qdip_struct.build.slab import termination_names, terminations
+    from qdip_struct.build.termination import termination_names, terminations
 
     layers = surface.layers
     return {

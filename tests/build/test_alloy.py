@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.build.alloy import blocks_for, correlation_error, decorate, make_alloy, whole_counts
+from qdip_struct.build.alloy import blocks_for, decorate, make_alloy, whole_counts
 from qdip_struct.build.block import bulk_block
 from qdip_struct.build.cells import SiteCell
+from qdip_struct.build.correlation import correlation_error
 from qdip_struct.build.surface import surface_cell
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.datasets import get_crystal

@@ -9,8 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.build.cells import conventional_cell, sites_of_atoms, sites_of_crystal
-from qdip_struct.build.slab import termination_names
 from qdip_struct.build.surface import surface_cell
+from qdip_struct.build.termination import termination_names
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.materials.datasets import get_crystal
 
