@@ -90,8 +90,11 @@ def find_matches(
     reach = math.exp(max_strain) if symmetric else 1.0 + max_strain
     least = math.exp(-max_strain) if symmetric else 1.0 - max_strain
     film_area = max_area if symmetric else max_area / least**2
-    films = superlattices(film, max_index=_index(film, film_area))
-    substrates = superlattices(substrate, max_index=_index(substrate, max_area))
+    n_films, n_substrates = _index(film, film_area), _index(substrate, max_area)
+    if not n_films or not n_substrates:
+        return ()
+    films = superlattices(film, max_index=n_films)
+    substrates = superlattices(substrate, max_index=n_substrates)
     pairs = find_pairs(films, substrates=substrates, stretch_range=(least, reach))
     return _matches(film, substrate, films, substrates, pairs, max_angle)
 
@@ -123,8 +126,12 @@ def smallest_matches(
     if outer.size == 0:
         return np.zeros(0), np.zeros(0)
     ratio = outer / inner
-    films = superlattices(film, max_index=_index(film, max_area / (1.0 - max_strain) ** 2 / float(inner.min()) ** 2))
-    substrates = superlattices(substrate, max_index=_index(substrate, max_area / float(outer.min()) ** 2))
+    n_films = _index(film, max_area / (1.0 - max_strain) ** 2 / float(inner.min()) ** 2)
+    n_substrates = _index(substrate, max_area / float(outer.min()) ** 2)
+    if not n_films or not n_substrates:
+        return np.full(outer.shape, np.nan), np.full(outer.shape, np.nan)
+    films = superlattices(film, max_index=n_films)
+    substrates = superlattices(substrate, max_index=n_substrates)
     pairs = find_pairs(
         films,
         substrates=substrates,

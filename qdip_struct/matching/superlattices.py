@@ -36,7 +36,7 @@ class Superlattices:
 
 
 def superlattices(net: Net, *, max_index: int) -> Superlattices:
-    """Every superlattice of index 1 to ``max_index``, one per class of the net's point group."""
+    """Every superlattice of index 1 to ``max_index`` (at least 1), one per class of the net's point group."""
     d, k, m = _hermite_forms(max_index)
     gram = net.gram
     code = _code(d, k, m, max_index)

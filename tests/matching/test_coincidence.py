@@ -337,3 +337,12 @@ def test_refusals(name, value):
     tiny = net_from_vectors([[0.01, 0], [0, 0.01]])
     with pytest.raises(UsageError, match="smaller area"):
         find_matches(tiny, substrate=tiny)
+
+
+def test_area_below_one_cell_matches_nothing() -> None:
+    square = net_from_vectors([[4.0, 0.0], [0.0, 4.0]])
+    assert find_matches(square, substrate=square, max_area=15.9) == ()
+    area, strain = smallest_matches(square, substrate=square, substrate_scales=[1.0, 1.1], max_area=15.9)
+    assert np.isnan(area).all()
+    assert np.isnan(strain).all()
+    assert [match.area_angstrom2 for match in find_matches(square, substrate=square, max_area=16.0)] == [16.0]
