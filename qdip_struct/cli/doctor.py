@@ -16,10 +16,7 @@ from qdip_struct import __version__
 from qdip_struct.cli.console import answer, table
 
 _REQUIRED = ("numpy", "scipy", "ase", "pymatgen", "spglib", "matplotlib", "pyyaml", "tqdm")
-_OPTIONAL = {
-    "aiida-core": "pip install 'qdip-struct[aiida]'",
-    "chgnet": "pip install 'qdip-struct[mlip]'",
-}
+_OPTIONAL = {"chgnet": "pip install 'qdip-struct[mlip]'"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
