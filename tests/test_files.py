@@ -1,5 +1,6 @@
 """Writing without loss: atomic, never over a result, nothing left behind."""
 
+import errno
 import json
 import math
 from pathlib import Path
@@ -28,12 +29,17 @@ def test_failed_write_leaves_nothing(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_full_disk_keeps_the_old_file() -> None:
-    full = Path("/dev/full")
-    if not full.exists():
-        pytest.skip("no /dev/full on this system")
-    with pytest.raises(DataError):
-        write_text(Path("/proc/qdip/none.txt"), "x")
+def test_full_disk_keeps_the_old_file_and_leaves_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    place = tmp_path / "a.txt"
+    write_text(place, "first")
+    monkeypatch.setattr("qdip_struct.files.os.fsync", full)
+    with pytest.raises(DataError, match=r"cannot write .*a\.txt: No space left"):
+        write_text(place, "second", force=True)
+    assert place.read_text() == "first"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_json_holds_no_nan_and_keeps_order() -> None:

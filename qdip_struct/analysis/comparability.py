@@ -22,7 +22,7 @@ _SLABS = (
     "film_ghost",
     "substrate_ghost",
 )
-_SINGLE_POINTS = ("ENERGY", "ENERGY_FORCE", "WFN_OPT")
+SINGLE_POINTS = ("ENERGY", "ENERGY_FORCE", "WFN_OPT")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ def _slab_difference(first: EnergyRun, second: EnergyRun) -> str | None:
     one, two = first.settings.get("surface_dipole"), second.settings.get("surface_dipole")
     if bool(one) != bool(two):
         return "the surface dipole correction: one has it, the other not"
-    kinds = ["single point" if run.run_type in _SINGLE_POINTS else run.run_type for run in (first, second)]
+    kinds = ["single point" if run.run_type in SINGLE_POINTS else run.run_type for run in (first, second)]
     if kinds[0] != kinds[1]:
         return f"the kind of run: {kinds[0]} against {kinds[1]}"
     return None

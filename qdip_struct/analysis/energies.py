@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.analysis.comparability import EnergyRun, difference
+from qdip_struct.analysis.comparability import SINGLE_POINTS, EnergyRun, difference
 from qdip_struct.analysis.stoichiometry import Composition, added, cells_of, formula, units_per_cell
 from qdip_struct.errors import MismatchError
 from qdip_struct.units import MEV_PER_EV
@@ -142,7 +142,16 @@ def counterpoise_energy(film: EnergyRun, substrate: EnergyRun, interface: Energy
 
     ``film`` and ``substrate`` are the slabs in the geometry they have in the interface, with the partner as ghosts:
     for interfaces that were not relaxed.
+
+    Raises
+    ------
+    MismatchError
+        If a run is an optimisation (its slabs no longer have the interface's geometry), or as for
+        :func:`adsorption_energy`.
     """
+    for run in (film, substrate, interface):
+        if run.run_type not in SINGLE_POINTS:
+            raise MismatchError(f"{run.path} is a {run.run_type}: a counterpoise correction needs single points")
     return adsorption_energy(film, substrate, interface)
 
 

@@ -221,3 +221,9 @@ def test_sandwich_and_counterpoise_energies() -> None:
     assert result.adsorption == pytest.approx(19.0)
     assert result.adsorption_sandwich == pytest.approx(21.0)
     assert result.adsorption_counterpoise == pytest.approx(19.0 - 2.5)
+    relaxed = [replace(item, run_type="GEO_OPT") if item.role != "film_bulk" else item for item in runs]
+    result, refused = combine_group("g", relaxed)
+    assert result is not None
+    assert result.adsorption == pytest.approx(19.0)
+    assert result.adsorption_counterpoise is None
+    assert any("needs single points" in item.reason for item in refused)
