@@ -1,4 +1,7 @@
-"""Where runs are carried out. Here: this machine, several runs at a time, the longest first."""
+"""Where runs are carried out: one interface to all engines, and the engine of this machine.
+
+The local engine runs several runs at a time, the longest first; ``sbatch`` and ``aiida`` have modules of their own.
+"""
 
 import signal
 import subprocess
@@ -8,14 +11,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from qdip_struct.campaign.rundir import OUTPUT, RunFolder, segment_name
 from qdip_struct.campaign.segment import FolderBusyError, Verdict, judge, run_segment
-from qdip_struct.cp2k.program import Program
+from qdip_struct.campaign.submission import ENGINES, Engine, Submission
+from qdip_struct.cp2k.program import Program, require_program
 from qdip_struct.cp2k.progress import Progress, read_progress
-from qdip_struct.errors import QdipError
+from qdip_struct.errors import QdipError, UsageError
+
+if TYPE_CHECKING:
+    from qdip_struct.campaign.jobscript import Site
 
 MAX_SEGMENTS = 20
 POLL_S = 1.0
@@ -38,6 +46,55 @@ class Watch:
     def output(self) -> Path:
         """The output that is being written, or the last one."""
         return segment_name(self.folder.path / OUTPUT, max(1, self.folder.n_segments))
+
+
+def submit(
+    folders: Sequence[RunFolder],
+    *,
+    engine: Engine,
+    root: Path,
+    site: "Site | None" = None,
+    cores: int = 1,
+    launcher: tuple[str, ...] = (),
+    show: Callable[[Sequence[Watch]], None] | None = None,
+) -> Submission:
+    """Hand run folders to an engine.
+
+    Parameters
+    ----------
+    folders
+        Runs of one campaign; what is done already is left alone.
+    engine
+        ``local`` runs them here and returns at their end; ``sbatch`` and ``aiida`` return when the jobs are queued.
+    root
+        Folder of the campaign: scripts, lists and the engine's own records go there.
+    site
+        What is local to the machine; ``sbatch`` needs it.
+    cores, launcher, show
+        For ``local``: see :func:`run_locally`.
+
+    Raises
+    ------
+    UsageError
+        If the engine is unknown or lacks a site.
+    ToolError
+        If CP2K, Slurm or AiiDA is missing.
+    """
+    if engine == "local":
+        watches = run_locally(folders, program=require_program(), cores=cores, launcher=launcher, show=show)
+        done = sum(watch.state == "done" for watch in watches)
+        return Submission("local", (), len(watches), f"{done} of {len(watches)} runs done")
+    if engine == "sbatch":
+        from qdip_struct.campaign.sbatch import submit_array
+
+        if site is None:
+            raise UsageError("the engine sbatch needs a site: --site slurm, or a YAML file like it")
+        return submit_array(folders, root=root, site=site)
+    if engine == "aiida":
+        from qdip_struct.campaign.aiida_engine import submit_aiida
+
+        return submit_aiida(folders, root=root)
+    raise UsageError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}")
 
 
 def estimated_work(folder: RunFolder) -> float:
