@@ -13,3 +13,5 @@ GPA_PER_BAR: float = 1e-4
 MEV_PER_EV: float = 1000.0
 J_PER_M2_PER_MEV_PER_ANGSTROM2: float = 1e-3 * _ase._e * 1e20
 """1 meV/Å² = 0.0160218 J/m²."""
+DEBYE_PER_E_ANGSTROM: float = 1.0 / _ase.Debye
+"""1 e·Å = 4.80320 debye."""

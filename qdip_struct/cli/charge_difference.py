@@ -4,7 +4,8 @@
 
 Three density cubes of CP2K on one grid: same cell and cutoff, and A and B in the geometry they have in AB. What differs
 is refused by name. The profile Δλ(z) (e/Å) is the density summed over the planes of the other two cell vectors; with
---center the shells Δρ(r) (e/Å³) about a point. ∫Δρ dV must be zero within 1e-3 e, else the command ends with code 3.
+--center the shells Δρ(r) (e/Å³) about a point. Between slabs with a vacuum the dipole −∫Δλ z dz (e·Å) and the step of
+the potential that it makes (eV) are given too. ∫Δρ dV must be zero within 1e-3 e, else the command ends with code 3.
 Lengths in Å.
 
 examples:
@@ -37,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Subtract the cubes, print the balance and the profile; exit 3 when the electrons do not balance."""
-    from qdip_struct.analysis.charge import INTEGRAL_TOLERANCE, charge_difference, planar_profile, radial_profile
+    from qdip_struct.analysis.charge import INTEGRAL_TOLERANCE
+    from qdip_struct.campaign.run_charges import difference_document
     from qdip_struct.cp2k.cube import read_cube
     from qdip_struct.report.lattice_plots import FORMATS
 
@@ -48,71 +50,59 @@ def run(args: argparse.Namespace) -> int:
     if args.plot is not None and args.plot.suffix.lower() not in FORMATS:
         raise UsageError(f"cannot write {args.plot}: expected a name that ends in {', '.join(FORMATS)}")
     whole, first, second = (read_cube(path) for path in (args.whole, args.first, args.second))
-    found = charge_difference(whole, first=first, second=second)
-    profile = planar_profile(found.cube, axis=AXES[args.axis])
-    radial = None if centre is None else radial_profile(found.cube, centre=centre, width=args.shell)
     document: dict[str, Any] = {
-        "electrons": dict(zip(("AB", "A", "B"), found.electrons, strict=True)),
-        "integral_e": found.integral_e,
-        "integral_tolerance_e": INTEGRAL_TOLERANCE,
-        "balanced": found.balanced,
-        "displaced_e": found.displaced_e,
-        "planar": {
-            "axis": args.axis,
-            "area_angstrom2": profile.area_angstrom2,
-            "step_angstrom": profile.step_angstrom,
-            "height_angstrom": profile.heights_angstrom,
-            "linear_density_e_per_angstrom": profile.linear_density,
-            "accumulated_e": profile.accumulated_e,
-        },
-        "radial": None
-        if radial is None
-        else {
-            "centre_angstrom": radial.centre_angstrom,
-            "outer_radius_angstrom": radial.radii_angstrom,
-            "density_e_per_angstrom3": radial.density,
-            "shell_e": radial.shell_e,
-            "accumulated_e": radial.accumulated_e,
-        },
+        **difference_document(
+            whole, first=first, second=second, axis=AXES[args.axis], centre_angstrom=centre, shell_angstrom=args.shell
+        ),
         "provenance": provenance(
             "charge-difference",
             {"AB": args.whole, "A": args.first, "B": args.second, "axis": args.axis, "center": args.center},
         ),
     }
+    planar, radial = document["planar"], document["radial"]
     if radial is None:
         header = ("height_angstrom", "linear_density_e_per_angstrom", "accumulated_e")
-        columns = (profile.heights_angstrom, profile.linear_density, profile.accumulated_e)
     else:
         header = ("outer_radius_angstrom", "density_e_per_angstrom3", "accumulated_e")
-        columns = (radial.radii_angstrom, radial.density, radial.accumulated_e)
-    rows = list(zip(*(column.tolist() for column in columns), strict=True))
+    rows = list(zip(*((planar if radial is None else radial)[name].tolist() for name in header), strict=True))
     if args.csv is not None:
         lines = [",".join(header), *(",".join(f"{value:.9g}" for value in row) for row in rows)]
         write_text(args.csv, "\n".join(lines) + "\n", force=args.force)
     if args.plot is not None:
-        from qdip_struct.report.charge_plots import planar_figure, radial_figure
+        from qdip_struct.report.charge_plots import difference_figure
         from qdip_struct.report.lattice_plots import save_figure
 
-        save_figure(args.plot, planar_figure(profile) if radial is None else radial_figure(radial), force=args.force)
+        save_figure(args.plot, difference_figure(document), force=args.force)
     counts = ", ".join(f"{name} {count:.4f}" for name, count in document["electrons"].items())
     every = -(-len(rows) // _MOST_ROWS)
     shown = [tuple(f"{value:.5f}" for value in row) for row in rows[::every]]
     text = [
         f"electrons: {counts}",
-        f"∫Δρ dV = {found.integral_e:+.2e} e, ½∫|Δρ| dV = {found.displaced_e:.5f} e changed place",
+        f"∫Δρ dV = {document['integral_e']:+.2e} e, ½∫|Δρ| dV = {document['displaced_e']:.5f} e changed place",
+        *_moved(document),
         "",
         table(("r Å", "Δρ e/Å³", "Q e") if radial is not None else ("z Å", "Δλ e/Å", "Q e"), shown),
     ]
     if every > 1:
         text.append(f"every {every}th of {len(rows)} rows; all with --json or --csv FILE")
     answer(args, document, text="\n".join(text))
-    if not found.balanced:
+    if not document["balanced"]:
         note(
-            f"∫Δρ dV = {found.integral_e:+.4f} e is not zero within {INTEGRAL_TOLERANCE:g} e: the runs do not hold "
-            "the same electrons, or the STRIDE of the cubes is too coarse"
+            f"∫Δρ dV = {document['integral_e']:+.4f} e is not zero within {INTEGRAL_TOLERANCE:g} e: the runs do not "
+            "hold the same electrons, or the STRIDE of the cubes is too coarse"
         )
         return 3
     return 0
+
+
+def _moved(document: dict[str, Any]) -> list[str]:
+    moment = document["transfer_dipole_e_angstrom"]
+    if moment is None:
+        return []
+    return [
+        f"dipole of the displaced charge: {moment:+.5f} e·Å along the normal; potential above minus below: "
+        f"{document['transfer_step_ev']:+.4f} eV"
+    ]
 
 
 def _centre(text: str) -> Any:

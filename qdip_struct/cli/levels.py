@@ -17,20 +17,13 @@ examples:
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qdip_struct.cli.console import answer, note, table
-from qdip_struct.errors import DataError, UsageError
+from qdip_struct.errors import UsageError
 from qdip_struct.files import provenance, refuse_existing, write_text
 
-if TYPE_CHECKING:
-    from qdip_struct.analysis.levels import Channel, Edge
-    from qdip_struct.cp2k.run import Run
-
 AXES = {"a": 0, "b": 1, "c": 2}
-HOSTS = ("dot", "film")
-_MARGIN_EV = 5.0
-_POINTS = 1001
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,96 +43,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the run, print its levels; exit 3 when something asked for could not be decided."""
-    import numpy as np
-
-    from qdip_struct.analysis import levels
+    from qdip_struct.campaign.run_levels import level_document, surface_document
     from qdip_struct.cp2k.output import read_run
     from qdip_struct.report.lattice_plots import FORMATS
 
     alignment = _alignment(args.align)
-    if not (np.isfinite(args.sigma) and args.sigma > 0):
-        raise UsageError(f"--sigma {args.sigma:g}: expected a width greater than 0 eV")
     for path in (args.out, args.csv, args.plot):
         if path is not None:
             refuse_existing(path, force=args.force)
     if args.plot is not None and args.plot.suffix.lower() not in FORMATS:
         raise UsageError(f"cannot write {args.plot}: expected a name that ends in {', '.join(FORMATS)}")
     finished = read_run(args.folder)
-    if finished.scf_converged is not True:
-        raise DataError(f"{args.folder}: its last SCF did not converge ({finished.reason}); its levels mean nothing")
-    channels = _channels(args.folder, finished)
-    groups = channels[0].groups
-    homo, lumo, gap = levels.highest_occupied(channels), levels.lowest_empty(channels), levels.gap_of(channels)
-    host = args.host or next((name for name in HOSTS if name in groups), None)
-    inside = None if host is None else levels.states_in_gap(channels, host=host, share=args.share)
-    fermi = max(channel.fermi_ev for channel in channels)
-    notes = []
-    if finished.status != "done":
-        notes.append(f"the run is not finished: {finished.status}")
-    if lumo is None:
-        notes.append("CP2K printed no empty level: no gap; ask for them with NLUMO in &PDOS")
-    if inside is not None and inside.reason is not None:
-        notes.append(f"in-gap states cannot be decided: {inside.reason}")
-    surface, problem = _surface(args, finished, fermi, None if homo is None else homo.energy_ev)
-    notes += problem
-    energies = np.concatenate([channel.energies_ev for channel in channels])
-    grid = np.linspace(energies.min() - _MARGIN_EV * args.sigma, energies.max() + _MARGIN_EV * args.sigma, _POINTS)
-    densities = levels.density_of_states(channels, energies_ev=grid, sigma_ev=args.sigma)
+    found = level_document(args.folder, finished, sigma_ev=args.sigma, host=args.host, share=args.share)
+    homo = found["homo"]
+    surface, problems = surface_document(
+        args.folder,
+        finished,
+        axis=AXES[args.axis],
+        periods_angstrom=tuple(args.period),
+        fermi_ev=found["fermi_ev"],
+        homo_ev=None if homo is None else homo["energy_ev"],
+    )
+    notes = found.pop("notes") + problems
+    pdos = found.pop("pdos")
     document: dict[str, Any] = {
-        "path": args.folder,
-        "status": finished.status,
-        "projected_on": groups,
-        "fermi_ev": fermi,
-        "gap_ev": gap,
-        "homo": _edge(homo),
-        "lumo": _edge(lumo),
-        "channels": [
-            {
-                "spin": channel.spin,
-                "fermi_ev": channel.fermi_ev,
-                "gap_ev": levels.gap_of([channel]),
-                "n_levels": len(channel.energies_ev),
-                "electrons": float(channel.occupations.sum()),
-            }
-            for channel in channels
-        ],
-        "in_gap": None
-        if inside is None
-        else {
-            "rule": f"between the outermost levels with at least {inside.share:g} of their weight on {inside.host}",
-            "host": inside.host,
-            "host_homo_ev": inside.host_homo_ev,
-            "host_lumo_ev": inside.host_lumo_ev,
-            "reason": inside.reason,
-            "states": [vars(state) for state in inside.states],
-        },
+        **found,
         "surface": surface,
         "alignment": alignment,
-        "pdos": {
-            "sigma_ev": args.sigma,
-            "energy_ev": grid,
-            "density_per_ev": [
-                {"spin": spin or None, "group": group, "values": values} for (spin, group), values in densities.items()
-            ],
-        },
+        "pdos": pdos,
         "notes": notes,
         "provenance": provenance("levels", {"folder": args.folder, "sigma_ev": args.sigma, "share": args.share}),
     }
     if args.csv is not None:
-        head = ",".join(["energy_ev", *("_".join(filter(None, key[::-1])).replace(" ", "_") for key in densities)])
-        rows = zip(grid.tolist(), *(values.tolist() for values in densities.values()), strict=True)
-        lines = [head, *(",".join(f"{value:.6g}" for value in row) for row in rows)]
-        write_text(args.csv, "\n".join(lines) + "\n", force=args.force)
+        write_text(args.csv, _csv(pdos), force=args.force)
     if args.plot is not None:
         from qdip_struct.report.lattice_plots import save_figure
         from qdip_struct.report.level_plots import levels_figure
 
-        figure = levels_figure(grid, densities, fermi_ev=fermi, homo=homo, lumo=lumo)
-        save_figure(args.plot, figure, force=args.force)
+        save_figure(args.plot, levels_figure(document), force=args.force)
     answer(args, document, text=levels_text(document))
     for line in notes:
         note(line)
     return 3 if notes else 0
+
+
+def _csv(pdos: dict[str, Any]) -> str:
+    parts = pdos["density_per_ev"]
+    names = ["_".join(filter(None, (part["group"], part["spin"]))).replace(" ", "_") for part in parts]
+    rows = zip(pdos["energy_ev"].tolist(), *(part["values"].tolist() for part in parts), strict=True)
+    return "\n".join([",".join(["energy_ev", *names]), *(",".join(f"{v:.6g}" for v in row) for row in rows)]) + "\n"
 
 
 def levels_text(document: dict[str, Any]) -> str:
@@ -173,74 +125,6 @@ def levels_text(document: dict[str, Any]) -> str:
             f"{found['valence_offset_ev']:+.3f} eV, conduction offset {found['conduction_offset_ev']:+.3f} eV"
         )
     return "\n".join(lines)
-
-
-def _channels(folder: Path, finished: "Run") -> "tuple[Channel, ...]":
-    """Projections of the run with the names that run.json gives to CP2K's lists."""
-    from qdip_struct.analysis.levels import channels_of
-    from qdip_struct.campaign.rundir import RECORD, open_run_folder
-    from qdip_struct.cp2k.pdos import read_pdos
-    from qdip_struct.cp2k.sidefiles import side_files
-
-    parts = [read_pdos(path) for path in side_files(finished).pdos]
-    if not parts:
-        raise DataError(
-            f"{folder} holds no PDOS file of its project; ask for it with 'qdip inputs --print pdos' (Γ point only)"
-        )
-    names: dict[str, str] = {}
-    if (folder / RECORD).is_file():
-        regions = open_run_folder(folder).record.get("pdos_regions") or []
-        n_lists = len({part.group for part in parts if part.group.startswith("list ")})
-        if regions and n_lists and len(regions) != n_lists:
-            raise DataError(f"{folder}: {n_lists} PDOS lists, but {RECORD} names {len(regions)} regions")
-        names = {f"list {number}": str(name) for number, name in enumerate(regions, start=1)}
-    return channels_of(parts, names=names)
-
-
-def _edge(edge: "Edge | None") -> dict[str, Any] | None:
-    return None if edge is None else {**vars(edge), "home": edge.home}
-
-
-def _surface(
-    args: argparse.Namespace, finished: "Run", fermi: float, homo: float | None
-) -> tuple[dict[str, Any] | None, list[str]]:
-    """Vacuum levels, work functions and the averaged potential, when the run wrote a Hartree cube."""
-    from qdip_struct.analysis.potential import FLAT_EV, hartree_profile, vacuum_levels
-    from qdip_struct.cp2k.cube import check_cell, read_cube
-    from qdip_struct.cp2k.sidefiles import side_files
-
-    path = side_files(finished).cubes.get("v_hartree")
-    if path is None:
-        return None, [f"{args.folder} holds no Hartree cube: nothing to average"] if args.period else []
-    cube = read_cube(path)
-    if finished.cell is not None:
-        check_cell(cube, cell=finished.cell)
-    axis, notes, sides = AXES[args.axis], [], []
-    for level in vacuum_levels(cube, axis=axis):
-        if not level.flat:
-            notes.append(
-                f"{level.side} surface: the vacuum potential varies by {level.spread_ev:.3f} eV (above {FLAT_EV:g}): "
-                "no work function; use more vacuum or a dipole correction"
-            )
-        sides.append(
-            {
-                "side": level.side,
-                "vacuum_level_ev": level.level_ev,
-                "spread_ev": level.spread_ev,
-                "work_function_ev": level.level_ev - fermi if level.flat else None,
-                "ionisation_energy_ev": level.level_ev - homo if level.flat and homo is not None else None,
-            }
-        )
-    plain = hartree_profile(cube, axis=axis)
-    averaged = hartree_profile(cube, axis=axis, periods_angstrom=tuple(args.period)) if args.period else None
-    return {
-        "axis": args.axis,
-        "sides": sides,
-        "height_angstrom": plain.heights_angstrom,
-        "planar_ev": plain.values,
-        "periods_angstrom": args.period,
-        "macroscopic_ev": None if averaged is None else averaged.values,
-    }, notes
 
 
 def _alignment(words: list[str]) -> dict[str, Any] | None:

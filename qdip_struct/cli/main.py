@@ -39,6 +39,7 @@ COMMANDS: dict[str, str] = {
     "energies": "surface, adsorption and interface energies from finished runs",
     "strain": "strain map of a relaxed structure, per phase and without a reference configuration",
     "charge-difference": "electrons gained and lost where two parts meet, from three density cubes",
+    "dipole": "dipole moment of slabs and dots, from the density and as CP2K printed it",
     "levels": "gap, HOMO and LUMO by region, in-gap states, work function, band alignment",
     "diffraction": "powder lines and Fourier spots of a structure, and which phase can show a fringe",
     "relax": "relax a structure with a machine-learned potential, resumable",
