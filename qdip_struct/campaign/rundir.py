@@ -2,11 +2,16 @@
 
 ``run.json`` says what the run is for; the outputs say what happened. A folder is complete or absent: it is built
 beside its final place and renamed.
+
+Groups share runs that are identical: the folder of the later group then holds ``same_as.json`` alone, which says what
+``run.json`` would and where, relative to itself, the run lies.
 """
 
 import json
+import os
 import shutil
 import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -40,6 +45,7 @@ Role = Literal[
 ROLES: tuple[str, ...] = get_args(Role)
 
 RECORD = "run.json"
+LINK = "same_as.json"
 INPUT = "run.inp"
 STRUCTURE = "structure.extxyz"
 OUTPUT = "run.out"
@@ -49,10 +55,21 @@ _REQUIRED = ("role", "group", "structure_sha256", "settings", "qdip_version")
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run folder that exists: where it is and what its ``run.json`` says."""
+    """A run folder that exists: where its files are and what it is for.
+
+    Parameters
+    ----------
+    path
+        The folder with input and outputs.
+    record
+        What its ``run.json`` says; for a run shared with another group, what ``same_as.json`` says.
+    link
+        The folder of ``same_as.json``, for a run that another group owns.
+    """
 
     path: Path
     record: dict[str, Any]
+    link: Path | None = None
 
     @property
     def role(self) -> str:
@@ -63,6 +80,11 @@ class RunFolder:
     def group(self) -> str:
         """The name shared by runs whose energies belong together."""
         return str(self.record["group"])
+
+    @property
+    def place(self) -> Path:
+        """Where the run stands in its group: the folder itself, or the one that points to it."""
+        return self.link or self.path
 
     @property
     def n_segments(self) -> int:
@@ -78,23 +100,28 @@ def segment_name(path: Path, number: int) -> Path:
     return path if number == 1 else path.with_name(f"{path.name}.{number}")
 
 
-def create_run_folder(
-    path: Path,
-    *,
+@dataclass(frozen=True)
+class RunDraft:
+    """The content of a run folder before it is written: the record of ``run.json``, input and structure as text."""
+
+    record: dict[str, Any]
+    input_text: str
+    structure_text: str
+
+
+def draft_run(
     atoms: "Atoms",
+    *,
     deck: "Deck",
     role: str,
     group: str,
     provenance: dict[str, Any],
     structure_report: dict[str, Any] | None = None,
-    force: bool = False,
-) -> RunFolder:
-    """Write a run folder in one step.
+) -> RunDraft:
+    """Compose a run folder without writing it.
 
     Parameters
     ----------
-    path
-        The folder to make. With ``force`` an existing one is replaced as a whole, outputs and all.
     atoms, deck
         Structure and finished input.
     role, group
@@ -107,14 +134,79 @@ def create_run_folder(
     Raises
     ------
     UsageError
-        If the folder exists and ``force`` is not set, or the role is unknown.
-    DataError
-        If the folder cannot be written.
+        If the role is unknown.
     """
     from qdip_struct.build.store import structure_text
 
     if role not in ROLES:
         raise UsageError(f"unknown role '{role}'; known: {', '.join(ROLES)}")
+    text = structure_text(atoms, format="extxyz")
+    record = {
+        "role": role,
+        "group": group,
+        "structure_sha256": sha256(text),
+        "input_sha256": sha256(deck.text),
+        "n_atoms": len(atoms),
+        "composition": _composition(atoms),
+        "cell_angstrom": atoms.cell[:],
+        "n_electrons": deck.n_electrons,
+        "settings": deck.settings,
+        "pdos_regions": deck.pdos_regions,
+        "decisions": [vars(decision) for decision in deck.decisions],
+        "structure": structure_report or {},
+        **provenance,
+    }
+    return RunDraft(record, deck.text, text)
+
+
+def write_run_folder(path: Path, draft: RunDraft, *, force: bool = False) -> RunFolder:
+    """Write a run folder in one step.
+
+    Parameters
+    ----------
+    path
+        The folder to make. With ``force`` an existing one is replaced as a whole, outputs and all.
+    draft
+        Its content.
+
+    Raises
+    ------
+    UsageError
+        If the folder exists and ``force`` is not set.
+    DataError
+        If the folder cannot be written.
+    """
+    files = {STRUCTURE: draft.structure_text, INPUT: draft.input_text, RECORD: json_text(draft.record)}
+    _write_folder(path, files, force=force)
+    return open_run_folder(path)
+
+
+def write_link(path: Path, *, target: Path, record: dict[str, Any], force: bool = False) -> RunFolder:
+    """Write the folder of a run that is identical to the run in ``target``; raises as :func:`write_run_folder`."""
+    relative = os.path.relpath(target, path)
+    _write_folder(path, {LINK: json_text({"same_as": Path(relative).as_posix(), **record})}, force=force)
+    return open_run_folder(path)
+
+
+def create_run_folder(
+    path: Path,
+    *,
+    atoms: "Atoms",
+    deck: "Deck",
+    role: str,
+    group: str,
+    provenance: dict[str, Any],
+    structure_report: dict[str, Any] | None = None,
+    force: bool = False,
+) -> RunFolder:
+    """Compose a run folder (:func:`draft_run`) and write it (:func:`write_run_folder`)."""
+    draft = draft_run(
+        atoms, deck=deck, role=role, group=group, provenance=provenance, structure_report=structure_report
+    )
+    return write_run_folder(path, draft, force=force)
+
+
+def _write_folder(path: Path, files: dict[str, str], *, force: bool) -> None:
     if path.exists() and not force:
         raise UsageError(f"{path} exists; give another name or --force to replace it with its outputs")
     try:
@@ -122,52 +214,42 @@ def create_run_folder(
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as temporary:
             folder = Path(temporary) / path.name
             folder.mkdir()
-            write_text(folder / STRUCTURE, structure_text(atoms, format="extxyz"))
-            record = {
-                "role": role,
-                "group": group,
-                "structure_sha256": sha256(read_text(folder / STRUCTURE)),
-                "input_sha256": sha256(deck.text),
-                "n_atoms": len(atoms),
-                "composition": _composition(atoms),
-                "cell_angstrom": atoms.cell[:],
-                "n_electrons": deck.n_electrons,
-                "settings": deck.settings,
-                "pdos_regions": deck.pdos_regions,
-                "decisions": [vars(decision) for decision in deck.decisions],
-                "structure": structure_report or {},
-                **provenance,
-            }
-            write_text(folder / INPUT, deck.text)
-            write_text(folder / RECORD, json_text(record))
+            for name, text in files.items():
+                write_text(folder / name, text)
             if path.exists():
                 shutil.rmtree(path)
             folder.rename(path)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
-    return open_run_folder(path)
 
 
 def _composition(atoms: "Atoms") -> dict[str, int]:
     """Atoms per element; ghosts are no atoms."""
-    ghosts = atoms.arrays.get("ghost", [False] * len(atoms))
-    symbols = [symbol for symbol, ghost in zip(atoms.get_chemical_symbols(), ghosts, strict=True) if not ghost]
+    symbols = atoms.get_chemical_symbols()
+    if "ghost" in atoms.arrays:
+        symbols = [symbol for symbol, ghost in zip(symbols, atoms.arrays["ghost"], strict=True) if not ghost]
     return {symbol: symbols.count(symbol) for symbol in sorted(set(symbols))}
 
 
 def open_run_folder(path: Path) -> RunFolder:
-    """Open a run folder.
+    """Open a run folder; one that holds ``same_as.json`` opens the run that it points to, under its own role and group.
 
     Raises
     ------
     DataError
-        If it is no folder, or its ``run.json`` is missing, damaged or lacks a key.
+        If it is no folder, or its ``run.json`` is missing, damaged or lacks a key, or it points to no run.
     """
     if not path.is_dir():
         raise DataError(f"{path} is not a folder")
     place = path / RECORD
+    if not place.is_file() and (path / LINK).is_file():
+        return _linked(path)
     if not place.is_file():
         raise DataError(f"{path} is no run folder: it has no {RECORD}; make one with 'qdip inputs'")
+    return RunFolder(path, _record(place))
+
+
+def _record(place: Path) -> dict[str, Any]:
     try:
         record = json.loads(read_text(place))
     except ValueError as error:
@@ -175,11 +257,22 @@ def open_run_folder(path: Path) -> RunFolder:
     missing = [key for key in _REQUIRED if not isinstance(record, dict) or key not in record]
     if missing:
         raise DataError(f"{place} lacks {', '.join(missing)}; make the folder again with 'qdip inputs --force'")
-    return RunFolder(path, record)
+    return dict(record)
 
 
-def find_run_folders(paths: list[Path]) -> list[RunFolder]:
-    """Run folders at or below the given paths, each once, sorted by path.
+def _linked(path: Path) -> RunFolder:
+    record = _record(path / LINK)
+    target = record.get("same_as")
+    if not isinstance(target, str) or Path(target).is_absolute():
+        raise DataError(f"{path / LINK}: same_as is '{target}'; expected a relative path to a run folder")
+    run = Path(os.path.normpath(path / target))
+    if not (run / RECORD).is_file():
+        raise DataError(f"{path / LINK} points to {run}, which is no run folder; submit the campaign again")
+    return RunFolder(run, record, link=path)
+
+
+def find_run_folders(paths: Sequence[Path]) -> list[RunFolder]:
+    """Run folders at or below the given paths, each once, sorted by path; a shared run once for each of its groups.
 
     Raises
     ------
@@ -190,8 +283,28 @@ def find_run_folders(paths: list[Path]) -> list[RunFolder]:
     for path in paths:
         if not path.exists():
             raise DataError(f"{path} does not exist")
-        for place in [path / RECORD] if (path / RECORD).is_file() else sorted(path.rglob(RECORD)):
-            found[place.parent.resolve()] = open_run_folder(place.parent)
+        for folder in _below(path):
+            found.setdefault(folder.resolve(), open_run_folder(folder))
     if not found:
         raise DataError(f"no run folder (a folder with {RECORD}) in {', '.join(map(str, paths))}")
     return [found[key] for key in sorted(found)]
+
+
+def _below(path: Path) -> Iterator[Path]:
+    """Run folders at or below ``path``; what a run folder holds, and hidden folders (half-written ones), are passed."""
+    for folder, names, files in os.walk(path):
+        if RECORD in files or LINK in files:
+            names[:] = []
+            yield Path(folder)
+        else:
+            names[:] = sorted(name for name in names if not name.startswith("."))
+
+
+def distinct(folders: Iterable[RunFolder]) -> list[RunFolder]:
+    """Each run once, in the order given, under the group that owns it where that is among them."""
+    found: dict[Path, RunFolder] = {}
+    for folder in folders:
+        key = folder.path.resolve()
+        if key not in found or (found[key].link is not None and folder.link is None):
+            found[key] = folder
+    return list(found.values())

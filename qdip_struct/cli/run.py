@@ -27,14 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out all runs, show how they go, and say how each ended."""
     from qdip_struct.campaign.engines import run_locally
-    from qdip_struct.campaign.rundir import find_run_folders
+    from qdip_struct.campaign.rundir import distinct, find_run_folders
     from qdip_struct.cli.live import LiveView
     from qdip_struct.cp2k.program import require_program
 
     cores = len(os.sched_getaffinity(0)) if args.nproc is None else args.nproc
     if cores < 1:
         raise UsageError(f"--nproc is a positive number of cores, not {cores}")
-    folders = find_run_folders(args.folder)
+    folders = distinct(find_run_folders(args.folder))
     program = require_program()
     with LiveView(title=f"CP2K {program.version}") as view:
         watches = run_locally(
