@@ -18,6 +18,8 @@ from qdip_struct.resources import shipped
 AGAIN = 75
 LIST = "runs.txt"
 _MARGIN_FRACTION, _MARGIN_S = 0.05, 600
+_PAUSE_S = 5
+_MOST_RESTARTS = 100
 _NAMES = {"slurm": "job.sbatch", "pbs": "job.pbs", "shell": "job.sh"}
 
 
@@ -47,6 +49,11 @@ class Site:
     def walltime_s(self) -> int:
         """When CP2K is told to stop: the job less 5 %, at least 10 minutes of it (half of very short jobs)."""
         return max(self.seconds // 2, self.seconds - max(_MARGIN_S, int(_MARGIN_FRACTION * self.seconds)))
+
+    @property
+    def last_call_s(self) -> int:
+        """Seconds before the end at which a task that still runs is queued again: a third of the margin."""
+        return max(1, (self.seconds - self.walltime_s) // 3)
 
 
 def load_site(name: str) -> Site:
@@ -117,33 +124,69 @@ def run_list(folders: Sequence[str]) -> str:
     return "".join(f"{folder}\n" for folder in folders)
 
 
-def job_script(site: Site, *, n_runs: int) -> str:
-    """Text of the job script for ``n_runs`` folders listed in ``runs.txt`` beside it."""
+def job_script(
+    site: Site, *, n_runs: int, runs: str = LIST, name: str = "qdip", log: str | None = None, command: str = "qdip"
+) -> str:
+    """Text of the job script for the folders listed in a file.
+
+    A task brings one folder on. While more than half of its time is left it goes on by itself; then, and shortly
+    before the scheduler would end it, it queues itself again. CP2K is told to stop in what is left of the task's time.
+
+    Parameters
+    ----------
+    site
+        The machine.
+    n_runs
+        Lines of the list: tasks of the array.
+    runs
+        The list, relative to the folder the job is submitted in; a name without quotes or blanks.
+    name, log
+        Of the job and its log file, without blanks. Each scheduler has its own default for the log.
+    command
+        The words that call ``qdip`` there, quoted for the shell.
+    """
     launcher = f" --launcher {shlex.quote(site.launcher + _ranks(site))}" if site.launcher else ""
-    segment = f'qdip segment "$run" --threads {site.cpus_per_task}{launcher}'
+    define = [] if command == "qdip" else [f'qdip() {{ {command} "$@"; }}']
+    segment = f'qdip segment "./$run" --threads {site.cpus_per_task}{launcher}'
     if site.engine == "shell":
         loop = [
             "while IFS= read -r run; do",
             "  while :; do",
             f"    {segment} < /dev/null && break",
             f"    [ $? -eq {AGAIN} ] || break",
+            f"    sleep {_PAUSE_S}",
             "  done",
-            f"done < {LIST}",
+            f"done < {runs}",
         ]
-        return _lines(["#!/usr/bin/env bash", *_head(site), 'cd "$(dirname "$0")"', *loop])
+        return _lines(["#!/usr/bin/env bash", *_head(site), 'cd "$(dirname "$0")" || exit 1', *define, *loop])
     if site.engine == "slurm":
-        index, again = "SLURM_ARRAY_TASK_ID", 'scontrol requeue "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"'
-        directives, start = _slurm(site, n_runs), 'cd "$SLURM_SUBMIT_DIR"'
+        index, again = "${SLURM_ARRAY_TASK_ID}", 'scontrol requeue "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"'
+        directives, start = _slurm(site, n_runs, name=name, log=log), "$SLURM_SUBMIT_DIR"
+        count = '"${SLURM_RESTART_COUNT:-0}"'
     else:
-        index, again = "PBS_ARRAY_INDEX", 'qrerun "$PBS_JOBID"'
-        directives, start = _pbs(site, n_runs), 'cd "$PBS_O_WORKDIR"'
+        index, again = "${PBS_ARRAY_INDEX:-1}", 'qrerun "$PBS_JOBID"'
+        directives, start = _pbs(site, n_runs, name=name, log=log), "$PBS_O_WORKDIR"
+        count = '"$((${PBS_RUNCOUNT:-1} - 1))"'
     body = [
-        start,
-        f'run=$(sed -n "${{{index}}}p" {LIST})',
-        segment,
-        "code=$?",
-        f"if [ $code -eq {AGAIN} ]; then {again}; exit 0; fi",
-        "exit $code",
+        f'cd "{start}" || exit 1',
+        *define,
+        f'run=$(sed -n "{index}p" {runs})',
+        f'[ -n "$run" ] || {{ echo "line {index} of {runs} is missing" >&2; exit 1; }}',
+        "again() {",
+        f"  [ {count} -lt {_MOST_RESTARTS} ] || exit {AGAIN}",
+        f"  {again}",
+        "  exit 0",
+        "}",
+        "trap again USR1",
+        "for attempt in 1 2 3; do",
+        f'  {segment} --walltime "$(({site.walltime_s} - SECONDS))" &',
+        "  wait $!",
+        "  code=$?",
+        f'  [ "$code" -eq {AGAIN} ] || exit "$code"',
+        f'  [ "$SECONDS" -lt {site.walltime_s // 2} ] || break',
+        f"  sleep {_PAUSE_S}",
+        "done",
+        "again",
     ]
     return _lines(["#!/usr/bin/env bash", *directives, *_head(site), *body])
 
@@ -154,20 +197,21 @@ def _ranks(site: Site) -> str:
 
 
 def _head(site: Site) -> list[str]:
-    return ["set -u", *site.setup]
+    return [*site.setup, "set -u"]
 
 
-def _slurm(site: Site, n_runs: int) -> list[str]:
+def _slurm(site: Site, n_runs: int, *, name: str, log: str | None) -> list[str]:
     options = [
-        "--job-name=qdip",
+        f"--job-name={name}",
         f"--array=1-{n_runs}%{site.simultaneous}",
         f"--time={site.time}",
         f"--nodes={site.nodes}",
         f"--ntasks={site.tasks * site.nodes}",
         f"--cpus-per-task={site.cpus_per_task}",
         "--requeue",
+        f"--signal=B:USR1@{site.last_call_s}",
         "--open-mode=append",
-        "--output=slurm-%A_%a.log",
+        f"--output={log or 'slurm-%A_%a.log'}",
     ]
     options += [f"--mem={site.memory_gb}G"] if site.memory_gb else []
     options += [f"--partition={site.partition}"] if site.partition else []
@@ -175,11 +219,11 @@ def _slurm(site: Site, n_runs: int) -> list[str]:
     return [f"#SBATCH {option}" for option in options]
 
 
-def _pbs(site: Site, n_runs: int) -> list[str]:
+def _pbs(site: Site, n_runs: int, *, name: str, log: str | None) -> list[str]:
     cores = site.tasks * site.cpus_per_task
     chunk = f"select={site.nodes}:ncpus={cores}:mpiprocs={site.tasks}:ompthreads={site.cpus_per_task}"
-    options = ["-N qdip", f"-l {chunk}" + (f":mem={site.memory_gb}gb" if site.memory_gb else "")]
-    options += [f"-l walltime={site.time}", "-r y", "-j oe"]
+    options = [f"-N {name}", f"-l {chunk}" + (f":mem={site.memory_gb}gb" if site.memory_gb else "")]
+    options += [f"-l walltime={site.time}", "-r y", "-j oe", *([f"-o {log}"] if log else [])]
     options += [f"-J 1-{n_runs}%{site.simultaneous}"] if n_runs > 1 else []
     options += [f"-q {site.partition}"] if site.partition else []
     options += [f"-A {site.account}"] if site.account else []

@@ -82,6 +82,7 @@ def run_segment(
     program: Program,
     threads: int = 1,
     launcher: tuple[str, ...] = (),
+    walltime_s: int | None = None,
     started: Callable[[subprocess.Popen[bytes]], None] | None = None,
 ) -> Verdict:
     """Run CP2K once in a run folder, unless it is already done, and judge the result by its output alone.
@@ -92,6 +93,8 @@ def run_segment(
         From :func:`qdip_struct.campaign.rundir.open_run_folder`.
     program, threads, launcher
         The executable, its OpenMP threads, and words before it such as ``("mpirun", "-n", "8")``.
+    walltime_s
+        CP2K stops by itself after so many seconds and saves; by default what the input says.
     started
         Called with the process as soon as CP2K runs.
 
@@ -114,9 +117,10 @@ def run_segment(
                 record_result(folder, before.run)
             return before
         number = folder.n_segments + 1
-        source = segment_name(folder.path / INPUT, number)
-        if number > 1:
-            write_text(source, _continued(folder.path), force=True)
+        source = folder.path / INPUT
+        if number > 1 or walltime_s is not None:
+            source = folder.path / f"{INPUT}.{number}"
+            write_text(source, _input_text(folder.path, goes_on=number > 1, walltime_s=walltime_s), force=True)
         target = segment_name(folder.path / OUTPUT, number)
         saved = _saved(folder.path)
         _launch(folder.path, source, target, program, threads=threads, launcher=launcher, lock=lock, started=started)
@@ -197,9 +201,13 @@ def _launch(
         raise
 
 
-def _continued(folder: Path) -> str:
-    """The input of the next segment: the same, starting from the last geometry and wave function CP2K saved."""
+def _input_text(folder: Path, *, goes_on: bool, walltime_s: int | None) -> str:
+    """The input of a segment: that of the run, from the last geometry and wave function saved, with its time limit."""
     tree = parse_input(read_text(folder / INPUT), source=str(folder / INPUT))
+    if walltime_s is not None:
+        set_value(tree, "GLOBAL/WALLTIME", str(walltime_s))
+    if not goes_on:
+        return format_input(tree)
     run_type = (get_values(tree, "GLOBAL/RUN_TYPE") or [""])[0].upper()
     if any((folder / f"{PROJECT}-RESTART.{kind}").exists() for kind in ("wfn", "kp")):
         set_value(tree, "FORCE_EVAL/DFT/SCF/SCF_GUESS", "RESTART")

@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="run folder")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="OpenMP threads of a rank (default: 1)")
     parser.add_argument("--launcher", default="", metavar="WORDS", help="words before the executable: 'srun -n 32'")
+    parser.add_argument("--walltime", type=int, metavar="SECONDS", help="CP2K stops by itself after this time, in s")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,11 +32,14 @@ def run(args: argparse.Namespace) -> int:
 
     if args.threads < 1:
         raise UsageError(f"--threads is a positive number, not {args.threads}")
+    if args.walltime is not None and args.walltime < 1:
+        raise UsageError(f"--walltime is a positive number of seconds, not {args.walltime}")
     verdict = run_segment(
         open_run_folder(args.folder),
         program=require_program(),
         threads=args.threads,
         launcher=tuple(shlex.split(args.launcher)),
+        walltime_s=args.walltime,
     )
     document = {"path": str(args.folder), "outcome": verdict.outcome, "reason": verdict.reason}
     answer(args, document, text=f"{args.folder}: {verdict.outcome}{': ' if verdict.reason else ''}{verdict.reason}")

@@ -30,6 +30,11 @@ def test_cp2k_is_told_to_stop_before_the_job_ends() -> None:
         assert replace(site, time=time).walltime_s == walltime
 
 
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qdip_struct.campaign.jobscript._PAUSE_S", 0)
+
+
 def test_script_for_this_machine_runs_every_folder_and_goes_on_until_done(tmp_path: Path) -> None:
     """A stand-in for qdip exits with 75 on the first call for each folder: names with blanks and quotes included."""
     names = ["plain", "with blank", "quote'and$(touch bad)", "-dash"]
@@ -45,7 +50,7 @@ def test_script_for_this_machine_runs_every_folder_and_goes_on_until_done(tmp_pa
     (tmp_path / "runs.txt").write_text(run_list(names))
     environment = {"PATH": f"{stub.parent}:/usr/bin:/bin", "LOG": str(log)}
     subprocess.run(["bash", str(script)], env=environment, cwd=tmp_path, check=True, timeout=60)
-    assert log.read_text().splitlines() == [name for name in names for _ in range(2)]
+    assert log.read_text().splitlines() == [f"./{name}" for name in names for _ in range(2)]
     assert not (tmp_path / "bad").exists()
 
 
@@ -68,8 +73,9 @@ def test_slurm_array_picks_its_line_and_requeues_itself(tmp_path: Path) -> None:
     done = subprocess.run(["bash", str(script)], env=environment, check=False, timeout=60)
     assert done.returncode == 0
     lines = calls.read_text().splitlines()
-    assert lines[0].startswith("qdip segment two two --threads 2")
-    assert lines[1] == "scontrol requeue 77_2"
+    assert lines[0] == "qdip segment ./two two --threads 2 --launcher srun -n 32 --walltime 82080"
+    assert [line.split()[0] for line in lines] == ["qdip"] * 3 + ["scontrol"]
+    assert lines[-1] == "scontrol requeue 77_2"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,273 @@
+"""Run folders to Slurm: one array job over the unfinished, never twice over the same.
+
+A submission is a numbered list of folders and the script beside it, ``slurm/N.runs.txt`` and ``slurm/N.sbatch`` in
+the campaign's folder, written before ``sbatch`` is called. The job's name tells folder and number, so that the queue
+itself says which folders have a job, whatever became of the process that submitted it.
+"""
+
+import fcntl
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from qdip_struct.campaign.jobscript import Site, job_script, run_list
+from qdip_struct.campaign.rundir import RunFolder
+from qdip_struct.campaign.segment import judge
+from qdip_struct.campaign.submission import Submission
+from qdip_struct.errors import DataError, ToolError, UsageError
+from qdip_struct.files import read_text, sha256, write_text
+
+RECORDS = "slurm"
+_LOCK = "submit.lock"
+_LARGEST_ARRAY = 1000
+_TIMEOUT_S = 120
+_ENDED = frozenset(
+    ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
+)
+_COMMAND = f"{shlex.quote(sys.executable)} -m qdip_struct.cli.main"
+
+
+@dataclass(frozen=True)
+class QueuedTask:
+    """A task that Slurm has: its job (``17_3``), its state in Slurm's words, and its run folder."""
+
+    job_id: str
+    state: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class ArrayPlan:
+    """What a submission would do.
+
+    Parameters
+    ----------
+    arrays
+        The folders of each array job, as written in its list: relative to the campaign's folder.
+    queued
+        Tasks that Slurm has already.
+    n_done, n_failed
+        Runs that need no job; runs that failed and would fail again with the same input.
+    """
+
+    arrays: tuple[tuple[str, ...], ...]
+    queued: tuple[QueuedTask, ...] = ()
+    n_done: int = 0
+    n_failed: int = 0
+
+    @property
+    def n_runs(self) -> int:
+        """Runs that get a task."""
+        return sum(map(len, self.arrays))
+
+    @property
+    def text(self) -> str:
+        """One line for a person."""
+        parts = [f"{self.n_runs} runs in {len(self.arrays)} array job{'s' * (len(self.arrays) != 1)}"]
+        parts += [f"{len(self.queued)} have a job already"] if self.queued else []
+        parts += [f"{self.n_done} done"] if self.n_done else []
+        parts += [f"{self.n_failed} failed, left alone"] if self.n_failed else []
+        return "; ".join(parts)
+
+
+def submit_array(
+    folders: Sequence[RunFolder], *, root: Path, site: Site, after: Sequence[str] = (), dry_run: bool = False
+) -> Submission:
+    """Queue the unfinished run folders as an array job, each of whose tasks is ``qdip segment`` until the run ends.
+
+    Calling it again queues only what is unfinished and has no job: after ``scancel``, a failed node or a kill of this
+    process the same call brings the campaign back.
+
+    Parameters
+    ----------
+    folders
+        Run folders at or below ``root``.
+    root
+        The campaign's folder. Lists, scripts and logs are written to ``root/slurm``.
+    site
+        A site whose engine is ``slurm``. CP2K is told to stop in its time limit less the margin.
+    after
+        Slurm job numbers that must end well before the array may start, such as that of the pre-relaxation.
+    dry_run
+        Ask, decide, and write nothing.
+
+    Raises
+    ------
+    UsageError
+        If the site is not Slurm's, a folder lies outside ``root``, or a name holds a line break.
+    ToolError
+        If Slurm is missing, does not answer, or refuses the job; the message is Slurm's own.
+    """
+    if site.engine != "slurm":
+        raise UsageError(f"the engine sbatch needs a site whose engine is slurm, not {site.engine}")
+    if dry_run:
+        plan = plan_array(folders, root=root)
+        return Submission("sbatch", (), plan.n_runs, f"would submit {plan.text}")
+    with _submitting(root) as lock:
+        plan = plan_array(folders, root=root)
+        jobs = []
+        for runs in plan.arrays:
+            share = max(1, site.simultaneous // len(plan.arrays))
+            jobs.append(_submit(runs, root=root, site=site, simultaneous=share, after=after, lock=lock))
+    note = plan.text + (f"; jobs {', '.join(jobs)}; see squeue, or logs in {root / RECORDS}" if jobs else "")
+    return Submission("sbatch", tuple(jobs), plan.n_runs, note)
+
+
+def plan_array(folders: Sequence[RunFolder], *, root: Path) -> ArrayPlan:
+    """Decide which folders need a task; raises as :func:`submit_array` does."""
+    queued = queued_tasks(root)
+    taken = {task.folder for task in queued}
+    names: dict[str, None] = {}
+    counts = {"done": 0, "failed": 0}
+    for folder in folders:
+        verdict = judge(folder)
+        if verdict is not None and verdict.outcome in counts:
+            counts[verdict.outcome] += 1
+        elif folder.path.resolve() not in taken:
+            names[_relative(folder.path, root)] = None
+    run_list(list(names))
+    todo, size = list(names), _array_limit() if names else 1
+    arrays = tuple(tuple(todo[start : start + size]) for start in range(0, len(todo), size))
+    return ArrayPlan(arrays, tuple(queued), n_done=counts["done"], n_failed=counts["failed"])
+
+
+def queued_tasks(root: Path) -> list[QueuedTask]:
+    """Tasks of the campaign in ``root`` that Slurm still has, pending or running.
+
+    Raises
+    ------
+    ToolError
+        If ``squeue`` is missing or does not answer: then nobody can tell.
+    """
+    lists = _lists(root)
+    if not lists:
+        return []
+    tasks = []
+    for line in _slurm("squeue", "--noheader", "--array", "--states=all", f"--user={_user()}", "--format=%F %K %T %j"):
+        job, index, state, name = (*line.split(None, 3), "", "", "")[:4]
+        place = lists.get(name.strip())
+        if place is None or state in _ENDED or not index.isdigit():
+            continue
+        runs = read_text(place).splitlines()
+        if 1 <= int(index) <= len(runs):
+            tasks.append(QueuedTask(f"{job}_{index}", state, (root / runs[int(index) - 1]).resolve()))
+    return tasks
+
+
+def _relative(folder: Path, root: Path) -> str:
+    try:
+        return folder.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError as error:
+        raise UsageError(f"{folder} does not lie in {root}: submit it with its own campaign") from error
+
+
+def _lists(root: Path) -> dict[str, Path]:
+    """Job name → list of folders, for every submission of this campaign at this place."""
+    found = {}
+    for place in (root / RECORDS).glob("*.runs.txt"):
+        number = place.name.split(".")[0]
+        if number.isdigit():
+            found[_job_name(root, int(number))] = place
+    return found
+
+
+def _job_name(root: Path, number: int) -> str:
+    """A copy of a campaign has other names, so its records never vouch for the original's jobs."""
+    return f"qdip-{sha256(str(root.resolve()))[:10]}-{number}"
+
+
+@contextmanager
+def _submitting(root: Path) -> Iterator[int]:
+    """One submission at a time; ``sbatch`` inherits the lock, so a killed submission is over when it is free."""
+    place = root / RECORDS / _LOCK
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        stream = place.open("a")
+    except OSError as error:
+        raise DataError(f"cannot write {place}: {error.strerror or error}") from error
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ToolError(f"another 'qdip submit' is at work in {root}; wait for it") from error
+        yield stream.fileno()
+
+
+def _submit(runs: Sequence[str], *, root: Path, site: Site, simultaneous: int, after: Sequence[str], lock: int) -> str:
+    """Write list and script, call ``sbatch``, return the job's number."""
+    from dataclasses import replace
+
+    used = [int(place.name.split(".")[0]) for place in _lists(root).values()]
+    number = max(used, default=0) + 1
+    name = _job_name(root, number)
+    place = root / RECORDS / f"{number}.sbatch"
+    text = job_script(
+        replace(site, simultaneous=simultaneous),
+        n_runs=len(runs),
+        runs=f"{RECORDS}/{number}.runs.txt",
+        name=name,
+        log=f"{RECORDS}/{number}_%a.log",
+        command=_COMMAND,
+    )
+    write_text(root / RECORDS / f"{number}.runs.txt", run_list(runs))
+    write_text(place, text, force=True)
+    words = ["--parsable", *_dependency(after), f"{RECORDS}/{number}.sbatch"]
+    try:
+        answer = _slurm("sbatch", *words, cwd=root, lock=lock)
+    except ToolError:
+        found = _slurm("squeue", "--noheader", "--states=all", f"--name={name}", "--format=%F")
+        if not found:
+            raise
+        answer = found
+    return answer[0].split(";")[0].strip() if answer else name
+
+
+def _dependency(after: Sequence[str]) -> list[str]:
+    for job in after:
+        if not re.fullmatch(r"\d+(_\d+)?", job):
+            raise UsageError(f"'{job}' is no Slurm job number")
+    return [f"--dependency=afterok:{':'.join(after)}", "--kill-on-invalid-dep=yes"] if after else []
+
+
+def _array_limit() -> int:
+    """Largest array this Slurm takes."""
+    for line in _slurm("scontrol", "show", "config"):
+        key, _, value = line.partition("=")
+        if key.strip() == "MaxArraySize" and value.strip().isdigit():
+            return max(1, min(_LARGEST_ARRAY, int(value) - 1))
+    return _LARGEST_ARRAY
+
+
+def _user() -> str:
+    return str(os.getuid())
+
+
+def _slurm(command: str, *words: str, cwd: Path | None = None, lock: int | None = None) -> list[str]:
+    """Lines that a Slurm command prints."""
+    try:
+        done = subprocess.run(
+            [command, *words],
+            cwd=cwd,
+            env={name: value for name, value in os.environ.items() if not name.startswith(("SQUEUE_", "SBATCH_"))},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT_S,
+            check=False,
+            pass_fds=() if lock is None else (lock,),
+        )
+    except FileNotFoundError as error:
+        raise ToolError(f"{command} was not found: submit on a machine with Slurm, or use --engine local") from error
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(f"{command} did not answer within {_TIMEOUT_S} s; try again when Slurm does") from error
+    if done.returncode != 0:
+        said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+        raise ToolError(f"{command} failed: {said}")
+    return [line for line in done.stdout.splitlines() if line.strip()]
