@@ -24,7 +24,7 @@ COMMANDS: dict[str, str] = {
     "loading": "mass ratio, volume fraction and spacing of dots in a matrix",
     "elastic": "strain and energy shared by dot and matrix, or film and substrate",
     "planes": "spacings, angles, zones, and which reflections a phase can show",
-    "claims": "numeric statements of the papers, recomputed",
+    "papers": "the five papers: statements recomputed, systems built, one table, one page",
     "build slab": "a crystal cut parallel to any plane, every termination, with its bulk reference",
     "build interface": "film on substrate: film, substrate, interface and bulk cells that belong together",
     "build dot": "a free quantum dot: shape, shell, surface, ligands",

@@ -1,4 +1,4 @@
-"""``qdip materials`` and ``qdip claims``."""
+"""``qdip materials``."""
 
 import pytest
 
@@ -40,14 +40,3 @@ def test_a_user_file(qdip_json, tmp_path):
 def test_unknown_names(qdip, words, code):
     found, out, err = qdip("materials", *words)
     assert found == code and out == "" and err.startswith("error: ")
-
-
-def test_claims(qdip, qdip_json):
-    _, few = qdip_json("claims")
-    _, many = qdip_json("claims", "--all")
-    assert {s["verdict"] for s in few["statements"]} == {"holds only if", "does not hold"}
-    assert len(many["statements"]) > len(few["statements"]) > 5
-    match = next(s for s in few["statements"] if s["id"] == "liu2019-x-pbs")
-    assert match["stated"] == [66] and match["computed"][0]["values"] == pytest.approx([75.0])
-    code, out, _ = qdip("claims")
-    assert code == 0 and "Liu et al." in out and "holds only if" in out
