@@ -1,7 +1,7 @@
 """Whether two finished runs may enter one energy difference, and if not, in what they differ."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ KPOINT_LENGTH_TOLERANCE = 0.1
 """Cells of different size may differ by this fraction in the Born-von Karman length n·|a| of their meshes."""
 
 _OWN_CELL = ("film_bulk_free", "substrate_bulk_free", "reservoir")
-_SLABS = (
+SLABS = (
     "film",
     "substrate",
     "interface",
@@ -22,7 +22,9 @@ _SLABS = (
     "film_ghost",
     "substrate_ghost",
 )
+INTERFACES = ("interface", "sandwich")
 SINGLE_POINTS = ("ENERGY", "ENERGY_FORCE", "WFN_OPT")
+OPTIMISATIONS = ("GEO_OPT", "GEOMETRY_OPTIMIZATION", "CELL_OPT")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,10 @@ class EnergyRun:
 
     ``composition`` counts atoms per element, ``cell`` is (3, 3) in Å with the normal along the third vector,
     ``settings`` are those of :class:`qdip_struct.cp2k.run.Settings` as a dictionary. ``energy_ev`` is the last
-    converged energy; it only counts when ``status`` is ``done``.
+    converged energy; it only counts when ``status`` is ``done``. ``facts`` is what the builder said about the structure
+    (layers, termination, registry, gap), empty for structures of other origin. ``asked`` are the settings of the input
+    that the output does not print, see :func:`qdip_struct.cp2k.input_settings.input_settings`. ``max_force`` is the
+    largest force in eV/Å, where printed.
     """
 
     path: str
@@ -43,6 +48,16 @@ class EnergyRun:
     cell: NDArray[np.float64]
     settings: Mapping[str, Any]
     run_type: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    max_force: float | None = None
+    cp2k_version: str | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def relaxed(self) -> bool:
+        """Whether the run is an optimisation."""
+        return self.run_type in OPTIMISATIONS
 
     @property
     def area(self) -> float:
@@ -94,7 +109,7 @@ def _cell_difference(first: EnergyRun, second: EnergyRun) -> str | None:
 
 
 def _slab_difference(first: EnergyRun, second: EnergyRun) -> str | None:
-    if first.role not in _SLABS or second.role not in _SLABS:
+    if first.role not in SLABS or second.role not in SLABS:
         return None
     one, two = first.settings.get("surface_dipole"), second.settings.get("surface_dipole")
     if bool(one) != bool(two):

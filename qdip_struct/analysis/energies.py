@@ -13,16 +13,31 @@ Energies in eV, lengths in Å, results in meV/Å². Runs that do not belong toge
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from qdip_struct.analysis.comparability import SINGLE_POINTS, EnergyRun, difference
+from qdip_struct.analysis.comparability import SINGLE_POINTS, SLABS, EnergyRun, difference
 from qdip_struct.analysis.stoichiometry import Composition, added, cells_of, formula, units_per_cell
 from qdip_struct.errors import MismatchError
 from qdip_struct.units import MEV_PER_EV
+
+SYSTEM_FACTS = (
+    "film",
+    "film_plane",
+    "film_layers",
+    "film_termination",
+    "substrate",
+    "substrate_plane",
+    "substrate_layers",
+    "termination",
+    "registry",
+    "registry_fraction",
+    "gap_angstrom",
+)
+"""What the builder says of an interface that tells one study from another."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,8 @@ class GroupEnergies:
     strain_film: float | None
     strain_substrate: float | None
     terms: dict[str, dict[str, Any]]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form; where γ depends on the chemical potential the first limit stands in the plain key."""
@@ -79,6 +96,9 @@ class GroupEnergies:
             "strain_energy_film_mev_per_angstrom2": self.strain_film,
             "strain_energy_substrate_mev_per_angstrom2": self.strain_substrate,
             "terms": self.terms,
+            "system": {name: self.facts.get(name) for name in SYSTEM_FACTS},
+            "relaxed": {role: term["relaxed"] for role, term in self.terms.items() if role in SLABS},
+            "warnings": list(self.warnings),
         }
 
 
@@ -171,10 +191,30 @@ def _bulk_share(slab: EnergyRun, bulk: EnergyRun) -> float:
     return float(np.mean([slab.composition.get(e, 0) / n for e, n in bulk.composition.items()]))
 
 
-def combine_group(group: str, runs: Iterable[EnergyRun]) -> tuple[GroupEnergies | None, list[Refusal]]:
+def combine_group(
+    group: str,
+    runs: Iterable[EnergyRun],
+    *,
+    facts: Mapping[str, Any] | None = None,
+    borrowed: Mapping[str, str] | None = None,
+) -> tuple[GroupEnergies | None, list[Refusal]]:
     """All energies that the runs of one group give, and what had to be refused.
 
-    ``None`` when nothing could be combined.
+    Parameters
+    ----------
+    group
+        Its name.
+    runs
+        Its runs.
+    facts
+        What the builder said about the interface, for :attr:`GroupEnergies.facts`.
+    borrowed
+        From which other group a run came, by its path.
+
+    Returns
+    -------
+    energies, refused
+        ``None`` when nothing could be combined.
     """
     refused: list[Refusal] = []
     usable: dict[str, EnergyRun] = {}
@@ -229,9 +269,23 @@ def combine_group(group: str, runs: Iterable[EnergyRun]) -> tuple[GroupEnergies 
         adsorption_sandwich=attempt(adsorption_energy, "film", "substrate", "sandwich"),
         strain_film=attempt(strain_energy, "film", "film_bulk", "film_bulk_free"),
         strain_substrate=attempt(strain_energy, "substrate", "substrate_bulk", "substrate_bulk_free"),
-        terms=_terms(usable, reservoirs),
+        terms=_terms(usable, reservoirs, borrowed or {}),
+        facts=facts or {},
+        warnings=_warnings([*usable.values(), *reservoirs]),
     )
     return result, refused
+
+
+def _warnings(runs: Sequence[EnergyRun]) -> tuple[str, ...]:
+    """What does not forbid a combination but must be known."""
+    found = []
+    versions = sorted({run.cp2k_version for run in runs if run.cp2k_version})
+    if len(versions) > 1:
+        found.append(f"runs of different CP2K releases: {', '.join(versions)}")
+    thresholds = sorted({run.asked["eps_scf"] for run in runs if "eps_scf" in run.asked})
+    if len(thresholds) > 1:
+        found.append(f"SCF thresholds differ (EPS_SCF {', '.join(f'{x:g}' for x in thresholds)})")
+    return tuple(found)
 
 
 def _substrate_limits(
@@ -247,28 +301,39 @@ def _substrate_limits(
     return tuple(item for item in found if item is not None)
 
 
-def _terms(usable: Mapping[str, EnergyRun], reservoirs: Sequence[EnergyRun]) -> dict[str, dict[str, Any]]:
-    bulk_of = {
-        "film": "film_bulk",
-        "film_bulk": "film_bulk",
-        "film_bulk_free": "film_bulk",
-        "substrate": "substrate_bulk",
-        "substrate_other": "substrate_bulk",
-        "substrate_bulk": "substrate_bulk",
-        "substrate_bulk_free": "substrate_bulk",
-    }
+def _terms(
+    usable: Mapping[str, EnergyRun], reservoirs: Sequence[EnergyRun], borrowed: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """Every run that entered, with the formula units of its crystal and where it comes from."""
     terms: dict[str, dict[str, Any]] = {}
     for role in sorted(usable):
-        run, bulk = usable[role], usable.get(bulk_of.get(role, ""))
-        units = None
-        if bulk is not None:
-            cells = cells_of(run.composition, [bulk.composition])
-            units = cells[0] * units_per_cell(bulk.composition) if cells else None
-        terms[role] = {"path": run.path, "energy_ev": run.energy_ev, "n_formula_units": units}
+        run = usable[role]
+        bulk = usable.get(role.split("_")[0] + "_bulk")
+        cells = cells_of(run.composition, [bulk.composition]) if bulk is not None else None
+        units = cells[0] * units_per_cell(bulk.composition) if bulk is not None and cells else None
+        terms[role] = _term(run, units, borrowed)
     for run in reservoirs:
         name = "reservoir" if len(reservoirs) == 1 else f"reservoir {formula(run.composition)}"
-        terms[name] = {"path": run.path, "energy_ev": run.energy_ev, "n_formula_units": units_per_cell(run.composition)}
+        terms[name] = _term(run, units_per_cell(run.composition), borrowed)
     return terms
+
+
+def _term(run: EnergyRun, units: float | None, borrowed: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "path": run.path,
+        "energy_ev": run.energy_ev,
+        "n_formula_units": units,
+        "group": borrowed.get(run.path, run.group),
+        "borrowed": run.path in borrowed,
+        "status": run.status,
+        "run_type": run.run_type,
+        "relaxed": run.relaxed,
+        "max_force_ev_per_angstrom": run.max_force,
+        "cp2k_version": run.cp2k_version,
+        "composition": dict(run.composition),
+        "settings": {**run.settings, **{key: run.asked.get(key) for key in ("eps_default", "eps_scf")}},
+        **run.provenance,
+    }
 
 
 def _require(runs: Sequence[EnergyRun]) -> None:

@@ -1,41 +1,120 @@
 """Answers of whole folders of runs: read what finished, combine what belongs together."""
 
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from qdip_struct.analysis.comparability import EnergyRun
-from qdip_struct.analysis.energies import combine_group
-from qdip_struct.campaign.rundir import RunFolder
+from qdip_struct.analysis.energies import GroupEnergies, combine_group
+from qdip_struct.analysis.groups import RunSet, run_sets
+from qdip_struct.campaign.comparisons import (
+    adsorption_by_thickness,
+    formation_table,
+    potential_tables,
+    ranking,
+    registry_maps,
+    thickness_series,
+    with_joules,
+)
+from qdip_struct.campaign.rundir import INPUT, RunFolder, segment_name
+from qdip_struct.cp2k.input_settings import input_settings
+from qdip_struct.cp2k.inputfile import parse_input
 from qdip_struct.cp2k.output import read_run
+from qdip_struct.cp2k.run import Run
 from qdip_struct.errors import DataError
+from qdip_struct.files import read_text
+
+CELL_TOLERANCE_ANGSTROM = 2e-3
+"""Outputs print cell vectors to 0.001 Å."""
 
 
-def energies_of(folders: list[RunFolder]) -> dict[str, Any]:
-    """Read the runs of the folders and combine them: the document of ``qdip energies --json``."""
-    groups: dict[str, list[EnergyRun]] = {}
-    refused = []
+@dataclass(frozen=True)
+class Answers:
+    """Energies of whole folders: the runs as read, the studies they make, and the refusals (paths, reason)."""
+
+    runs: tuple[EnergyRun, ...]
+    studies: tuple[tuple[RunSet, GroupEnergies], ...]
+    refused: tuple[dict[str, Any], ...] = field(default_factory=tuple)
+
+
+def energies_of(
+    folders: Sequence[RunFolder],
+    *,
+    rank_by: str = "adsorption",
+    formation_energies: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """Read the runs of the folders and combine them: the document of ``qdip energies --json``.
+
+    Parameters
+    ----------
+    folders
+        Run folders.
+    rank_by
+        What the table of several groups is sorted by, see :data:`qdip_struct.campaign.comparisons.RANKINGS`.
+    formation_energies
+        Energies (eV) of forming one formula unit of a crystal from the reservoir's crystal and the rest, by formula,
+        for chemical potentials whose other limit has no run.
+    """
+    answers = combine(folders)
+    refused = list(answers.refused)
+    document: dict[str, Any] = {"groups": [], "refused": refused}
+    for item, energies in answers.studies:
+        entry = energies.to_dict()
+        entry |= potential_tables(item, energies, formation_energies=formation_energies or {}, refused=refused)
+        document["groups"].append(with_joules(entry))
+    document["thickness_series"] = with_joules(thickness_series(answers.runs, refused=refused))
+    document["adsorption_by_thickness"] = with_joules(adsorption_by_thickness(document))
+    document["registry_maps"] = with_joules(registry_maps(answers.studies, folders, refused=refused))
+    document["formation_energies"] = formation_table(answers.runs, refused=refused)
+    document["ranking"] = with_joules(ranking(document, answers.studies, by=rank_by))
+    return document
+
+
+def combine(folders: Sequence[RunFolder]) -> Answers:
+    """Read every run and combine each study."""
+    runs: list[EnergyRun] = []
+    refused: list[dict[str, Any]] = []
     for folder in folders:
         try:
-            item = _energy_run(folder)
+            runs.append(energy_run(folder))
         except DataError as error:
             refused.append({"paths": [str(folder.path)], "reason": str(error)})
-            continue
-        groups.setdefault(item.group, []).append(item)
-    found = []
-    for group in sorted(groups):
-        result, refusals = combine_group(group, groups[group])
-        refused += [{"paths": list(r.paths), "reason": r.reason} for r in refusals]
+    studies = []
+    for item in run_sets(runs):
+        result, refusals = combine_group(item.name, item.runs, facts=item.facts, borrowed=item.borrowed)
+        for refusal in refusals:
+            entry = {"paths": list(refusal.paths), "reason": refusal.reason}
+            if entry not in refused:
+                refused.append(entry)
         if result is not None:
-            found.append(result.to_dict())
-    return {"groups": found, "refused": refused}
+            studies.append((item, result))
+    return Answers(tuple(runs), tuple(studies), tuple(refused))
 
 
-def _energy_run(folder: RunFolder) -> EnergyRun:
+def energy_run(folder: RunFolder) -> EnergyRun:
+    """One run folder as energies need it.
+
+    Raises
+    ------
+    DataError
+        If there is no output, or it is not that of the structure in ``run.json``.
+    """
     run = read_run(folder.path)
     record = folder.record
+    for key in ("n_atoms", "composition", "cell_angstrom"):
+        if key not in record:
+            raise DataError(f"{folder.path / 'run.json'} lacks {key}; make the folder again with 'qdip inputs --force'")
     if run.n_atoms is not None and run.n_atoms != record["n_atoms"]:
         raise DataError(f"{folder.path}: the output has {run.n_atoms} atoms, run.json says {record['n_atoms']}")
+    cell = np.array(record["cell_angstrom"], dtype=float)
+    if run.run_type != "CELL_OPT":
+        _check_cell(folder, run, cell)
+    elif run.cell is not None:
+        cell = run.cell
+    _check_elements(folder, run)
     return EnergyRun(
         path=str(folder.path),
         role=folder.role,
@@ -43,7 +122,47 @@ def _energy_run(folder: RunFolder) -> EnergyRun:
         status=run.status,
         energy_ev=run.energy_ev,
         composition=record["composition"],
-        cell=np.array(record["cell_angstrom"], dtype=float),
+        cell=cell,
         settings=run.settings.to_dict(),
         run_type=run.run_type,
+        facts=record.get("structure") or {},
+        asked=_asked(folder),
+        max_force=run.max_force_ev_per_angstrom,
+        cp2k_version=run.cp2k_version,
+        provenance={
+            "qdip_version": record.get("qdip_version"),
+            "structure_sha256": record.get("structure_sha256"),
+            "input_sha256": record.get("input_sha256"),
+            "origin": record.get("origin"),
+        },
     )
+
+
+def _check_cell(folder: RunFolder, run: Run, cell: np.ndarray) -> None:
+    if run.cell is not None and np.abs(run.cell - cell).max() > CELL_TOLERANCE_ANGSTROM:
+        lengths = [" ".join(f"{x:.3f}" for x in np.linalg.norm(c, axis=1)) for c in (run.cell, cell)]
+        raise DataError(f"{folder.path}: the output's cell is {lengths[0]} Å, run.json says {lengths[1]} Å")
+
+
+def _check_elements(folder: RunFolder, run: Run) -> None:
+    kinds = {element_of(kind) for kind in run.settings.basis if not kind.endswith("_gh")}
+    wanted = set(folder.record["composition"])
+    if kinds and kinds != wanted:
+        raise DataError(
+            f"{folder.path}: the output is of {', '.join(sorted(kinds))}, run.json says {', '.join(sorted(wanted))}"
+        )
+
+
+def element_of(kind: str) -> str:
+    """The element of an atomic kind: Pb of Pb, Pb1, Pb_gh."""
+    found = re.match(r"[A-Z][a-z]?", kind)
+    return found.group() if found else kind
+
+
+def _asked(folder: RunFolder) -> dict[str, Any]:
+    """Settings of the newest input; empty when the folder has none."""
+    number = max(folder.n_segments, 1)
+    while number > 1 and not segment_name(folder.path / INPUT, number).exists():
+        number -= 1
+    place = segment_name(folder.path / INPUT, number)
+    return input_settings(parse_input(read_text(place), source=str(place))) if place.exists() else {}

@@ -1,0 +1,160 @@
+"""Figures of energies per area: bars of studies, γ against thickness and chemical potential, registry maps.
+
+Axes in, Axes out. Every function takes a part of the document of ``qdip energies --json``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qdip_struct.errors import UsageError
+from qdip_struct.report.lattice_plots import BLUE, GREEN, GREY, ORANGE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLORS = (BLUE, ORANGE, GREEN, "#cc79a7", "#56b4e9", "#e69f00")
+_BARS = (
+    ("adsorption_energy_mev_per_angstrom2", "E_ad", BLUE),
+    ("interface_energy_mev_per_angstrom2", "γ_int", ORANGE),
+)
+_MOST_BARS = 20
+
+
+def plot_ranking(axes: "Axes", ranking: Mapping[str, Any]) -> "Axes":
+    """E_ad and γ_int (meV/Å²) of every study as horizontal bars, best on top; the first twenty of a longer table."""
+    rows = ranking["rows"][:_MOST_BARS]
+    places = np.arange(len(rows))[::-1]
+    for number, (key, label, color) in enumerate(_BARS):
+        values = [row[key] for row in rows]
+        if all(value is None for value in values):
+            continue
+        axes.barh(
+            places + (0.19 if number == 0 else -0.19),
+            [0.0 if value is None else value for value in values],
+            height=0.36,
+            color=color,
+            label=label,
+        )
+    axes.set_yticks(places, [_short(row["group"]) for row in rows])
+    axes.axvline(0.0, color=GREY, linewidth=0.8)
+    axes.set_xlabel("energy (meV/Å²)")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False)
+    return axes
+
+
+def plot_thickness(axes: "Axes", series: Sequence[Mapping[str, Any]]) -> "Axes":
+    """γ (meV/Å²) of single slabs (open: against the computed bulk) and of the fit (line) against formula units."""
+    for number, entry in enumerate(series):
+        color = _COLORS[number % len(_COLORS)]
+        n_units = [point["n_formula_units"] for point in entry["points"]]
+        direct = [point["surface_energy_direct_mev_per_angstrom2"] for point in entry["points"]]
+        name = f"{entry['side']} {entry['unit']}, {entry['termination']}"
+        if None not in direct:
+            axes.plot(n_units, direct, "o", color=color, fillstyle="none", label=f"{name}, single slabs")
+        fit = entry["surface_energy_fit_mev_per_angstrom2"]
+        axes.plot([min(n_units), max(n_units)], [fit, fit], color=color, label=f"{name}, fit {fit:.2f}")
+    axes.set_xlabel("formula units in the slab")
+    axes.set_ylabel("γ (meV/Å²)")
+    axes.legend(frameon=False, fontsize="small")
+    return axes
+
+
+def plot_adsorption_by_thickness(axes: "Axes", tables: Sequence[Mapping[str, Any]]) -> "Axes":
+    """E_ad (meV/Å²) against the monolayers of both slabs together."""
+    for number, entry in enumerate(tables):
+        color = _COLORS[number % len(_COLORS)]
+        total = [sum(row["layers"]) for row in entry["rows"]]
+        values = [row["adsorption_energy_mev_per_angstrom2"] for row in entry["rows"]]
+        state = "relaxed" if entry["relaxed"] else "unrelaxed"
+        axes.plot(total, values, "o-", color=color, label=f"{entry['termination']} {entry['registry']}, {state}")
+    axes.set_xlabel("monolayers, film and substrate")
+    axes.set_ylabel("E_ad (meV/Å²)")
+    axes.legend(frameon=False, fontsize="small")
+    return axes
+
+
+def plot_chemical_potential(axes: "Axes", groups: Sequence[Mapping[str, Any]]) -> "Axes":
+    """γ and γ_int (meV/Å²) against Δμ (eV) between the limits; γ_int thick, γ thin, one colour a study."""
+    shown = [group for group in groups if group.get("chemical_potential")]
+    for number, group in enumerate(shown):
+        table = group["chemical_potential"]
+        color = _COLORS[number % len(_COLORS)]
+        for style, line in zip(
+            ("-", "--", ":"), sorted(table["lines"], key=lambda x: x["name"] != "γ_int"), strict=False
+        ):
+            label = line["name"] if len(shown) == 1 else f"{_short(group['group'])}: {line['name']}"
+            axes.plot(
+                table["delta_mu_ev"],
+                line["values_mev_per_angstrom2"],
+                style,
+                color=color,
+                linewidth=2.0 if line["name"] == "γ_int" else 1.0,
+                label=label,
+            )
+    table = shown[0]["chemical_potential"]
+    axes.axhline(0.0, color=GREY, linewidth=0.8)
+    axes.set_xlabel(f"Δμ({table['component']}) (eV); {table['limit_names'][0]} … {table['limit_names'][1]}")
+    axes.set_ylabel("energy (meV/Å²)")
+    axes.legend(frameon=False, fontsize="small")
+    return axes
+
+
+def plot_registry_map(axes: "Axes", entry: Mapping[str, Any]) -> "Axes":
+    """E_ad (meV/Å²) over the lateral shift of the film (Å), computed shifts as dots, the strongest as a star."""
+    lateral = np.array(entry["lateral_angstrom"])
+    values = np.array(entry["map"]["adsorption_energies_mev_per_angstrom2"])
+    closed = np.pad(values, ((0, 1), (0, 1)), mode="wrap")
+    steps = np.arange(len(closed)) / len(values)
+    first, second = np.meshgrid(steps, steps, indexing="ij")
+    x, y = (first[..., None] * lateral[0] + second[..., None] * lateral[1]).transpose(2, 0, 1)
+    filled = axes.contourf(x, y, closed, levels=12, cmap="viridis")
+    axes.figure.colorbar(filled, ax=axes, label="E_ad (meV/Å²)")
+    points = np.array(entry["map"]["computed_fractions"]) @ lateral
+    axes.plot(points[:, 0], points[:, 1], ".", color="white", markersize=4)
+    best = np.array(entry["best"]["shift_fraction"]) @ lateral
+    axes.plot([best[0]], [best[1]], "*", color=ORANGE, markersize=12, label=f"{entry['best']['registry']}")
+    axes.set_aspect("equal")
+    axes.set_xlabel("shift along x (Å)")
+    axes.set_ylabel("shift along y (Å)")
+    axes.set_title(f"{entry['film']} on {entry['substrate']}, {entry['termination']}", fontsize="medium")
+    axes.legend(frameon=True, fontsize="small", loc="upper right")
+    return axes
+
+
+def energy_figure(document: Mapping[str, Any]) -> "Figure":
+    """Every panel for which the document of ``qdip energies`` has data, in one figure.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing to draw.
+    """
+    from matplotlib.figure import Figure
+
+    panels: list[Callable[[Any], Any]] = []
+    if document["ranking"]["rows"]:
+        panels.append(lambda axes: plot_ranking(axes, document["ranking"]))
+    if document["thickness_series"]:
+        panels.append(lambda axes: plot_thickness(axes, document["thickness_series"]))
+    if document["adsorption_by_thickness"]:
+        panels.append(lambda axes: plot_adsorption_by_thickness(axes, document["adsorption_by_thickness"]))
+    if any(group.get("chemical_potential") for group in document["groups"]):
+        panels.append(lambda axes: plot_chemical_potential(axes, document["groups"]))
+    panels += [partial(plot_registry_map, entry=entry) for entry in document["registry_maps"] if entry.get("map")]
+    if not panels:
+        raise UsageError("there is nothing to draw: no group of runs could be combined")
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(6.0 * columns, 4.2 * rows), layout="constrained")
+    for number, fill in enumerate(panels):
+        fill(figure.add_subplot(rows, columns, number + 1))
+    return figure
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 44 else f"{name[:20]}…{name[-22:]}"
