@@ -14,15 +14,14 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from qdip_struct.build.contacts import IONIC_RADII, contact_limit
-from qdip_struct.build.dot import Center, DotSites, dot_atoms
+from qdip_struct.build.dot import DotSites, dot_atoms
 from qdip_struct.build.embed import Embedded, embed_dot, joined
+from qdip_struct.build.embedding_options import Balance, DotForm, Seat
 from qdip_struct.build.host import check_cells, host_of
 from qdip_struct.build.material import Material
-from qdip_struct.build.molecules import Orientation
-from qdip_struct.build.neutrality import Neutral, Rule
+from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.orientation import about, parent_axes
 from qdip_struct.build.regions import FORMAL_CHARGES, INTERFACE_DEPTH, mark_interface, report
-from qdip_struct.build.shapes import Shape
 from qdip_struct.errors import UsageError
 
 Array = NDArray[Any]
@@ -40,9 +39,7 @@ def surface_slab(
     *,
     cells: Sequence[int],
     top: Top = "BX2",
-    a_site: str = "molecule",
-    orientation: Orientation = "antiparallel",
-    seed: int = 0,
+    occupation: Occupation = Occupation(),
 ) -> Atoms:
     """A (100) slab of ``cells`` parent cells, BX2 below and ``top`` above, without vacuum, region ``matrix``.
 
@@ -54,9 +51,7 @@ def surface_slab(
     x, y, z = check_cells(cells)
     if top not in ("BX2", "AX"):
         raise UsageError(f"unknown surface '{top}'; known: BX2, AX")
-    host = host_of(
-        matrix, cells=(x, y, z + 1 if top == "BX2" else z), a_site=a_site, orientation=orientation, seed=seed
-    )
+    host = host_of(matrix, cells=(x, y, z + 1 if top == "BX2" else z), occupation=occupation)
     if not host.on_parent or "A" not in host.sites.sublattice:
         raise UsageError(f"{matrix.name} is no cubic perovskite; give its slab as a structure file")
     height = host.sites.positions[:, 2]
@@ -153,26 +148,33 @@ def bury_dots(
     *,
     cells: Sequence[int],
     overgrown: int,
-    shape: Shape,
+    form: DotForm,
     array: tuple[int, int] = (1, 1),
     lattice: float | None = None,
-    center: Center = "auto",
-    neutral: Neutral = "strict",
-    rule: Rule = "swap",
-    a_site: str = "molecule",
+    balance: Balance = Balance(),
+    occupation: Occupation = Occupation(),
     vacuum: float = 20.0,
-    seed: int = 0,
 ) -> Embedded:
     """A layer of coherent dots that stand on a slab of ``cells`` parent cells, under ``overgrown`` cells of the matrix.
 
     Parameters
     ----------
+    dot, matrix
+        Materials of both; the dots take the lattice of the matrix.
+    cells, overgrown
+        Parent cells of the slab, and how many more grow over it along z.
+    form
+        Shape, size and centre of each dot.
     array
         Dots along x and y.
+    lattice
+        Lattice constant of the matrix in Å; default its own.
+    balance
+        What makes the whole neutral.
+    occupation
+        How the sites are filled.
     vacuum
         Å above the overgrown layer.
-    shape, lattice, center, neutral, rule, a_site, seed
-        As in :func:`qdip_struct.build.embed.embed_dot`.
 
     Raises
     ------
@@ -183,7 +185,7 @@ def bury_dots(
     if overgrown < 1 or min(array) < 1:
         raise UsageError(f"{overgrown} overgrown cells and {array} dots; expected whole numbers above zero")
     constant = matrix.crystal.a_angstrom if lattice is None else lattice
-    half = float(shape.extent[2])
+    half = float(form.body.extent[2])
     if 2 * half + constant > overgrown * constant:
         raise UsageError(
             f"dots of {2 * half:.2f} Å are not covered by {overgrown} cells of {constant:.3f} Å; "
@@ -192,8 +194,8 @@ def bury_dots(
     height = (z * constant + half) / ((z + overgrown) * constant)
     places = [((i + 0.5) / array[0], (j + 0.5) / array[1], height) for i in range(array[0]) for j in range(array[1])]
     built = embed_dot(
-        dot, matrix, shape=shape, cells=(x, y, z + overgrown), lattice=lattice, center=center, positions=places,
-        mode="coherent", neutral=neutral, rule=rule, a_site=a_site, seed=seed,
+        dot, matrix, form=form, cells=(x, y, z + overgrown), lattice=lattice,
+        seat=Seat("coherent", positions=places), balance=balance, occupation=occupation,
     )  # fmt: skip
     if not (math.isfinite(vacuum) and vacuum > 0):
         raise UsageError(f"the vacuum is {vacuum:g} Å; expected a finite length above zero")
@@ -203,7 +205,8 @@ def bury_dots(
     atoms.set_cell(cell)
     kept = {key: value for key, value in built.report.items() if key not in report(atoms)}
     content = report(
-        atoms, volume_fraction=built.report["volume_fraction"], changes=built.report["changes"], seed=seed,
+        atoms, volume_fraction=built.report["volume_fraction"], changes=built.report["changes"],
+        seed=occupation.seed,
         **{**kept, "mode": "buried", "overgrown_cells": overgrown},
     )  # fmt: skip
     return Embedded(atoms, content)

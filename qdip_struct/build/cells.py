@@ -13,6 +13,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from qdip_struct.build.molecules import Molecule, Orientation, find_molecules, library, orientations
+from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.regions import FORMAL_CHARGES, label
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.materials.crystals import Crystal, scaled
@@ -219,11 +220,9 @@ def oriented(sites: SiteCell, *, rule: Orientation, seed: int = 0) -> SiteCell:
 def conventional_cell(
     crystal: Crystal,
     *,
-    a_site: str = "molecule",
     lattice: float | None = None,
     region: str = "matrix",
-    orientation: Orientation = "antiparallel",
-    seed: int = 0,
+    occupation: Occupation = Occupation(),
 ) -> Atoms:
     """The conventional cell of a crystal as labelled atoms.
 
@@ -231,15 +230,12 @@ def conventional_cell(
     ----------
     crystal
         Record of :mod:`qdip_struct.materials.crystals`.
-    a_site
-        ``"molecule"`` keeps MA and FA as whole molecules; an element such as ``"Cs"`` puts that one ion in their
-        place.
     lattice
         (Pseudo-)cubic lattice constant in Å to which the crystal is scaled; default its own.
     region
         Entry of the ``region`` array.
-    orientation, seed
-        How molecules are turned, see :func:`oriented`.
+    occupation
+        How the sites are filled.
 
     Raises
     ------
@@ -247,5 +243,5 @@ def conventional_cell(
         If the lattice constant or the A site is not possible.
     """
     scaled_crystal = crystal if lattice is None else scaled(crystal, lattice=lattice)
-    sites = with_a_site(sites_of_crystal(scaled_crystal), a_site=a_site)
-    return to_atoms(oriented(sites, rule=orientation, seed=seed), region=region)
+    sites = with_a_site(sites_of_crystal(scaled_crystal), a_site=occupation.a_site)
+    return to_atoms(oriented(sites, rule=occupation.orientation, seed=occupation.seed), region=region)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qdip_struct.build.interface_options import LateralCell
 from qdip_struct.build.surface import SurfaceCell
 from qdip_struct.errors import UsageError
 from qdip_struct.matching.coincidence import Match, find_matches
@@ -40,38 +41,29 @@ class CommonCell:
     found: Match
 
 
-def common_cells(
-    film: SurfaceCell,
-    substrate: SurfaceCell,
-    *,
-    max_area: float,
-    max_strain: float,
-    max_angle: float = 1.0,
-    match: int | None = None,
-) -> CommonCell:
+def common_cells(film: SurfaceCell, substrate: SurfaceCell, *, wish: LateralCell) -> CommonCell:
     """One common cell of two surface cells.
 
     Parameters
     ----------
     film, substrate
         Surface cells.
-    max_area, max_strain, max_angle
-        Limits of the search: Å², a fraction, degree.
-    match
-        Number in the list sorted by area, then strain. ``None``: of the cells of the smallest area the one in which the
-        cation nets of both crystals share most sites (cube on cube where there is a common parent lattice), then the
-        least strain.
+    wish
+        Limits of the search and the number in its list. Without a number: of the cells of the smallest area the one in
+        which the cation nets of both crystals share most sites (cube on cube where there is a common parent lattice),
+        then the least strain.
 
     Raises
     ------
     UsageError
         If there is none of that number; the message says how many there are.
     """
+    match, max_area, max_strain = wish.match, float(wish.max_area), float(wish.max_strain)
     film_net, film_change = _net(film)
     substrate_net, substrate_change = _net(substrate)
     check_positive(max_area, what="the largest common area", unit="Å²")
     room = max_area >= substrate_net.area * (1.0 - 1e-9) and max_area >= film_net.area * (1.0 - max_strain) ** 2
-    found = _matches(film_net, substrate_net, float(max_area), float(max_strain), float(max_angle)) if room else ()
+    found = _matches(film_net, substrate_net, max_area, max_strain, float(wish.max_angle)) if room else ()
     if not found or not 0 <= (match or 0) < len(found):
         raise UsageError(
             f"{film.sites.name} and {substrate.sites.name} have {len(found)} common cells up to {max_area:g} Å² and a "

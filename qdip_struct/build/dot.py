@@ -6,29 +6,26 @@ Positions are in the frame of the dot's crystal with the centre of the dot at th
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
 from qdip_struct.build.cells import SiteCell, sites_of_crystal, to_atoms
+from qdip_struct.build.embedding_options import Center, DotForm
 from qdip_struct.build.host import atoms_per_site
 from qdip_struct.build.material import Material, occupy
-from qdip_struct.build.parent import CENTERS, TERMINATIONS, Termination, centre_point, inside, on_parent_lattice
+from qdip_struct.build.parent import TERMINATIONS, Termination, centre_point, inside, on_parent_lattice
 from qdip_struct.build.regions import report
 from qdip_struct.build.shapes import Ellipsoid, Shape
-from qdip_struct.build.shell import Shell, fill_shell
+from qdip_struct.build.shell import fill_shell
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.crystals import Crystal
 
 Array = NDArray[Any]
-Center = Literal[
-    "auto", "metal", "anion", "a-site", "bond", "void", "anion-y", "anion-z", "metal-yz", "metal-xz", "metal-xy"
-]
 MOST_IONS = 20_000_000
 """Largest dot that is cut."""
-CENTER_NAMES = ("auto", *CENTERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,28 +74,15 @@ class DotSites:
         return int(np.count_nonzero(self.region != "ligand")) / 2
 
 
-def cut(
-    core: Material,
-    *,
-    shape: Shape,
-    center: Center = "auto",
-    termination: Termination = "site",
-    shell: Shell | None = None,
-    seed: int = 0,
-) -> DotSites:
+def cut(core: Material, *, form: DotForm = DotForm(), seed: int = 0) -> DotSites:
     """Cut a dot from its crystal.
 
     Parameters
     ----------
     core
         Material at the lattice constant wanted.
-    shape
-        Outer shape of the core; a shell comes on top of it.
-    center
-        Which point of the crystal lies in the centre; ``auto`` is the metal or the A site, whichever gives the volume
-        asked for more closely. A box whose edges are whole lattice constants gets exactly these, from atom to atom.
-    termination
-        Border rule of :mod:`qdip_struct.build.parent`; crystals other than rock salt know ``site`` only.
+    form
+        Shape, centre, border and shell.
     seed
         Seed of mixed sites.
 
@@ -107,11 +91,11 @@ def cut(
     UsageError
         If no site lies inside the shape or the rule does not apply to the crystal.
     """
-    crystal = core.crystal
-    if center == "auto":
-        kinds = _auto_centers(crystal, shape=shape)
-        tried = _each(core, kinds=kinds, shape=shape, termination=termination, shell=shell, seed=seed)
+    crystal, shape, shell = core.crystal, form.body, form.shell
+    if form.center == "auto":
+        tried = _each(core, kinds=_auto_centers(crystal, shape=shape), form=form, seed=seed)
         return min(tried, key=lambda dot: _misfit(dot, shape=shape))
+    termination: Termination = form.termination or "site"
     if termination not in TERMINATIONS:
         raise UsageError(f"unknown termination '{termination}'; known: {', '.join(TERMINATIONS)}")
     if termination != "site" and not (on_parent_lattice(crystal) and crystal.structure_type == "rocksalt"):
@@ -122,14 +106,15 @@ def cut(
         raise UsageError(
             f"a {shape.name} of this size holds {ions:.3g} ions, more than {MOST_IONS}; give a smaller one"
         )
-    origin = centre_point(crystal, center=center)
+    origin = centre_point(crystal, center=form.center)
     sites = block(crystal, radius=_reach(shape) + thickness + max(crystal.lengths), origin=origin)
-    rule = termination
 
     def taken(grown: float) -> Array:
-        if rule == "site":
+        if termination == "site":
             return shape.contains(sites.positions, grown=grown)
-        return _by_grid(shape, crystal=crystal, origin=origin, points=sites.positions, termination=rule, grown=grown)
+        return _by_grid(
+            shape, crystal=crystal, origin=origin, points=sites.positions, termination=termination, grown=grown
+        )
 
     within_core = taken(0.0)
     within = taken(thickness) if thickness else within_core
@@ -141,7 +126,7 @@ def cut(
     region = np.where(within_core[chosen], "dot", "shell").astype("U9")
     if shell is not None:
         picked = fill_shell(picked, region=region, shape=shape, shell=shell, seed=seed)
-    return DotSites(picked, region, shape, crystal, center, termination, _grown(shape, by=thickness))
+    return DotSites(picked, region, shape, crystal, form.center, termination, _grown(shape, by=thickness))
 
 
 def _auto_centers(crystal: Crystal, *, shape: Shape) -> tuple[Center, ...]:
@@ -153,12 +138,12 @@ def _auto_centers(crystal: Crystal, *, shape: Shape) -> tuple[Center, ...]:
     return ("metal", "a-site")
 
 
-def _each(core: Material, *, kinds: Sequence[Center], **wish: Any) -> list[DotSites]:
+def _each(core: Material, *, kinds: Sequence[Center], form: DotForm, seed: int) -> list[DotSites]:
     """The cuts about each kind of centre that hold a site; refused when none does."""
     found: list[DotSites] = []
     for number, kind in enumerate(kinds):
         try:
-            found.append(cut(core, center=kind, **wish))
+            found.append(cut(core, form=replace(form, center=kind), seed=seed))
         except UsageError:
             if number == len(kinds) - 1 and not found:
                 raise
@@ -261,16 +246,8 @@ def dot_report(atoms: Atoms, *, dot: DotSites, changes: Sequence[Mapping[str, An
     )
 
 
-def scale_for(
-    core: Material,
-    *,
-    shape: Shape,
-    n_atoms: int,
-    center: Center = "auto",
-    termination: Termination = "site",
-    shell: Shell | None = None,
-) -> float:
-    """Factor by which ``shape`` must be scaled so that the cut holds as nearly ``n_atoms`` ions as it can.
+def scale_for(core: Material, *, form: DotForm, n_atoms: int) -> float:
+    """Factor by which the shape must be scaled so that the cut holds as nearly ``n_atoms`` ions as it can.
 
     Raises
     ------
@@ -280,9 +257,11 @@ def scale_for(
     if not 2 <= n_atoms <= MOST_IONS // 10:
         raise UsageError(f"a dot of {n_atoms} atoms cannot be cut; give 2 or more, at most {MOST_IONS // 10}")
 
+    shape = form.body
+
     def count(factor: float) -> int:
         try:
-            return len(cut(core, shape=shape.scaled(factor), center=center, termination=termination, shell=shell).sites)
+            return len(cut(core, form=replace(form, shape=shape.scaled(factor))).sites)
         except UsageError:
             return 0
 

@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
 from qdip_struct.build.arrangement import Arrangement, centres_of, spacings
-from qdip_struct.build.dot import CENTER_NAMES, Center, DotSites, cut, dot_atoms
+from qdip_struct.build.dot import DotSites, cut, dot_atoms
+from qdip_struct.build.embedding_options import Balance, Center, DotForm, Seat
 from qdip_struct.build.host import Host, centre_in, check_cells, host_of
 from qdip_struct.build.insert import (
     cavity_by_hull,
@@ -21,18 +22,15 @@ from qdip_struct.build.insert import (
     crowded,
 )
 from qdip_struct.build.material import Material
-from qdip_struct.build.molecules import Orientation
-from qdip_struct.build.neutrality import NEUTRAL, Neutral, Rule, neutralise
+from qdip_struct.build.neutrality import neutralise
+from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.orientation import permutes_axes, proper_rotation
 from qdip_struct.build.parent import TERMINATIONS, Termination, on_parent_lattice
 from qdip_struct.build.regions import INTERFACE_DEPTH, formal_charge_of, formal_charges, mark_interface, report
-from qdip_struct.build.shapes import Shape, make_shape
-from qdip_struct.build.shell import Shell
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.crystals import Crystal
 
 Array = NDArray[Any]
-Mode = Literal["auto", "coherent", "insert"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,23 +53,12 @@ def embed_dot(
     dot: Crystal | Material | Atoms,
     matrix: Crystal | Material | Atoms,
     *,
-    shape: str | Shape = "sphere",
-    diameter: float = 30.0,
+    form: DotForm = DotForm(),
     cells: Sequence[int] = (8, 8, 8),
     lattice: float | None = None,
-    dot_lattice: float | None = None,
-    rotate: Array | None = None,
-    absolute: bool = False,
-    mode: Mode = "auto",
-    center: Center = "auto",
-    positions: Sequence[Sequence[float]] | Arrangement = ((0.5, 0.5, 0.5),),
-    termination: Termination | None = None,
-    shell: Shell | None = None,
-    neutral: Neutral = "strict",
-    rule: Rule = "swap",
-    a_site: str = "Cs",
-    orientation: Orientation = "antiparallel",
-    seed: int = 0,
+    seat: Seat = Seat(),
+    balance: Balance = Balance(),
+    occupation: Occupation = Occupation(),
     interface_depth: float = INTERFACE_DEPTH,
 ) -> Embedded:
     """Put one or more equal dots into a matrix supercell.
@@ -82,34 +69,18 @@ def embed_dot(
         Crystal or material to cut the dot from, or a finished dot (for example relaxed in vacuum) as ``ase.Atoms``.
     matrix
         Crystal, material, or a periodic structure to repeat.
-    shape, diameter
-        Shape, or the name of one and its diameter in Å (see :func:`qdip_struct.build.shapes.make_shape`).
+    form
+        Shape, size, centre, border and shell of the dot.
     cells
         Conventional cells of the matrix along its vectors.
     lattice
         (Pseudo-)cubic lattice constant of the matrix in Å; default its own.
-    dot_lattice
-        Lattice constant of the dot in Å; default that of the matrix when both lie on one parent lattice and the
-        rotation (0°, 90° about ⟨100⟩, ...) carries it onto itself, else the dot's own.
-    rotate
-        Rotation (3, 3) of the dot, from the orientation in which its axes lie along the matrix's parent lattice;
-        with ``absolute`` from the box axes.
-    mode
-        ``coherent``: one parent lattice. ``insert``: the dot keeps its own lattice and orientation, and the cavity
-        grows until no pair is too close (:mod:`qdip_struct.build.contacts`). ``auto``: coherent where possible, and
-        insert where a rotation or a dot lattice is asked for.
-    center, termination
-        See :data:`qdip_struct.build.parent.CENTERS` and :data:`~qdip_struct.build.parent.TERMINATIONS`; default
-        ``BX2`` for rock salt on a matrix of metal corners, ``site`` for other crystals.
-    positions
-        Centre of each dot in fractions of the box, or a rule (:mod:`qdip_struct.build.arrangement`); each moves to the
-        nearest point of the kind ``center``.
-    shell
-        Shell around the core.
-    neutral, rule, seed
-        See :mod:`qdip_struct.build.neutrality`; the seed also places the species of mixed sites.
-    a_site, orientation
-        One-atom ion in the place of molecular ions, or ``molecule`` to keep them whole, and how these are turned.
+    seat
+        Lattice, orientation and places of the dots.
+    balance
+        What makes the whole neutral.
+    occupation
+        How the sites of the matrix are filled; the seed also decides the rest that is left open.
     interface_depth
         Å; see :func:`mark_interface`.
 
@@ -118,23 +89,17 @@ def embed_dot(
     UsageError
         If a parameter is not possible, a dot does not fit, or the structure cannot be made neutral.
     """
-    counts = check_cells(cells)
-    if center not in CENTER_NAMES:
-        raise UsageError(f"unknown center '{center}'; known: {', '.join(CENTER_NAMES)}")
-    if seed < 0:
-        raise UsageError(f"the seed is {seed}; expected 0 or a larger whole number")
-    if neutral not in NEUTRAL:
-        raise UsageError(f"unknown neutral '{neutral}'; known: {', '.join(NEUTRAL)}")
+    counts, seed, center = check_cells(cells), occupation.seed, form.center
     if lattice is not None and isinstance(matrix, Atoms):
         raise UsageError("a matrix given as a structure keeps its cell; leave the lattice constant out")
-    body = make_shape(shape, diameter=diameter) if isinstance(shape, str) else shape
+    body = form.body
     held = _material(matrix)
     if lattice is not None and isinstance(held, Material):
         held = held.at(lattice=lattice)
-    host = host_of(held, cells=counts, a_site=a_site, orientation=orientation, seed=seed)
-    coherent = _is_coherent(dot, host=host, mode=mode, asked=rotate is not None or dot_lattice is not None)
-    turn = np.eye(3) if rotate is None else proper_rotation(rotate)
-    turn = turn if absolute else host.axes @ turn
+    host = host_of(held, cells=counts, occupation=occupation)
+    coherent = _is_coherent(dot, host=host, seat=seat)
+    turn = np.eye(3) if seat.rotate is None else proper_rotation(seat.rotate)
+    turn = turn if seat.absolute else host.axes @ turn
     sites = None
     if isinstance(dot, Atoms):
         guest = _finished(dot)
@@ -143,18 +108,18 @@ def embed_dot(
         core = _material(dot)
         assert isinstance(core, Material)
         shared = host.on_parent and on_parent_lattice(core.crystal) and permutes_axes(turn)
-        if dot_lattice is not None or (shared and mode != "insert"):
-            core = core.at(lattice=host.lattice if dot_lattice is None else dot_lattice)
+        if seat.dot_lattice is not None or (shared and seat.mode != "insert"):
+            core = core.at(lattice=host.lattice if seat.dot_lattice is None else seat.dot_lattice)
         natural: Termination = "BX2" if _takes_bx2(core, host=host) else "site"
-        sites = cut(core, shape=body, center=center, termination=termination or natural, shell=shell, seed=seed)
+        sites = cut(core, form=replace(form, termination=form.termination or natural), seed=seed)
         guest, kind = dot_atoms(sites), sites.center
     check_room(guest, cell=host.cell, turn=turn, margin=host.lattice)
     volume = _volume(guest, sites=sites)
-    if isinstance(positions, Arrangement):
+    if isinstance(seat.positions, Arrangement):
         around = 2.0 * float(np.linalg.norm(guest.positions, axis=1).max()) + host.lattice
-        fractions = centres_of(positions, cell=host.cell, diameter=around, volume=volume, seed=seed)
+        fractions = centres_of(seat.positions, cell=host.cell, diameter=around, volume=volume, seed=seed)
     else:
-        fractions = np.array(positions, dtype=float).reshape(-1, 3)
+        fractions = np.array(seat.positions, dtype=float).reshape(-1, 3)
     centres = np.array([centre_in(host, center=kind, fraction=point) for point in fractions])
 
     continued = sites is not None and continues_parent(sites, host=host, rotation=turn)
@@ -176,10 +141,10 @@ def embed_dot(
     before = formal_charge_of(atoms)["total"]
     balanced, changes = (
         (atoms, [])
-        if neutral == "off"
-        else neutralise(atoms, centres=centres, facets=body.facets @ turn.T, rule=rule, seed=seed)
+        if balance.neutral == "off"
+        else neutralise(atoms, centres=centres, facets=body.facets @ turn.T, rule=balance.rule, seed=seed)
     )
-    atoms, changes, proposed = (balanced, changes, []) if neutral == "strict" else (atoms, [], changes)
+    atoms, changes, proposed = (balanced, changes, []) if balance.neutral == "strict" else (atoms, [], changes)
     mark_interface(atoms, depth=interface_depth)
     size = (6.0 / math.pi * volume) ** (1.0 / 3.0)
     content = report(
@@ -192,9 +157,9 @@ def embed_dot(
         shape=body.name if sites is not None else "given",
         center=kind,
         termination=None if sites is None else _termination(sites, continued=continued),
-        neutral=neutral,
+        neutral=balance.neutral,
         proposed_changes=proposed,
-        rule=rule,
+        rule=balance.rule,
         charge_before_changes=before,
         rotation=turn.tolist(),
         lattice_angstrom={"dot": None if sites is None else sites.crystal.a_angstrom, "matrix": host.lattice},
@@ -223,10 +188,9 @@ def _takes_bx2(core: Material, *, host: Host) -> bool:
     )
 
 
-def _is_coherent(dot: Crystal | Material | Atoms, *, host: Host, mode: Mode, asked: bool) -> bool:
+def _is_coherent(dot: Crystal | Material | Atoms, *, host: Host, seat: Seat) -> bool:
     """Decide between coherent and insert, and refuse a coherent build that is not possible."""
-    if mode not in ("auto", "coherent", "insert"):
-        raise UsageError(f"unknown mode '{mode}'; known: auto, coherent, insert")
+    mode, asked = seat.mode, seat.rotate is not None or seat.dot_lattice is not None
     shared = not isinstance(dot, Atoms) and host.on_parent
     if shared:
         crystal = dot.crystal if isinstance(dot, Material) else dot

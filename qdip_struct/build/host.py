@@ -19,7 +19,8 @@ from qdip_struct.build.cells import (
     with_a_site,
 )
 from qdip_struct.build.material import Material, occupy
-from qdip_struct.build.molecules import ORIENTATIONS, Orientation, library
+from qdip_struct.build.molecules import library
+from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.orientation import parent_axes
 from qdip_struct.build.parent import CENTERS, on_parent_lattice
 from qdip_struct.errors import UsageError
@@ -79,14 +80,7 @@ def supercell(sites: SiteCell, *, cells: tuple[int, int, int]) -> SiteCell:
     return sites.take(index, positions=positions, cell=sites.cell * np.array(cells)[:, None])
 
 
-def host_of(
-    matrix: Material | Crystal | Atoms,
-    *,
-    cells: Sequence[int],
-    a_site: str = "molecule",
-    orientation: Orientation = "antiparallel",
-    seed: int = 0,
-) -> Host:
+def host_of(matrix: Material | Crystal | Atoms, *, cells: Sequence[int], occupation: Occupation = Occupation()) -> Host:
     """Build the matrix supercell.
 
     Parameters
@@ -95,35 +89,31 @@ def host_of(
         Material, crystal, or a periodic structure whose cell is repeated.
     cells
         Repeats of the conventional cell (or of the structure's cell).
-    a_site
-        ``molecule`` or a one-atom ion in the place of molecular ions.
-    orientation, seed
-        How molecules are turned (see :func:`qdip_struct.build.cells.oriented`); seed of that and of mixed sites.
+    occupation
+        How the sites are filled.
 
     Raises
     ------
     UsageError
-        If ``cells``, ``a_site`` or ``orientation`` is not possible.
+        If ``cells`` or the A site is not possible.
     """
     counts = check_cells(cells)
-    if orientation not in ORIENTATIONS:
-        raise UsageError(f"unknown orientation '{orientation}'; known: {', '.join(ORIENTATIONS)}")
     if math.prod(counts) > MOST_CELLS:
         raise UsageError(f"{' × '.join(map(str, counts))} cells are more than the {MOST_CELLS} that can be built")
     if isinstance(matrix, Atoms):
-        unit = with_a_site(sites_of_atoms(matrix), a_site=a_site)
+        unit = with_a_site(sites_of_atoms(matrix), a_site=occupation.a_site)
         metals = unit.positions[np.isin(unit.sublattice, ("B", "cation"))]
         per_metal = len(metals) if "B" in unit.sublattice else len(metals) / 4
         lattice = (abs(float(np.linalg.det(unit.cell))) / per_metal) ** (1.0 / 3.0)
         on_parent, full, name = False, supercell(unit, cells=counts), unit.name
     else:
         held = Material(matrix.name, matrix) if isinstance(matrix, Crystal) else matrix
-        unit = with_a_site(sites_of_crystal(held.crystal), a_site=a_site)
+        unit = with_a_site(sites_of_crystal(held.crystal), a_site=occupation.a_site)
         metals = unit.positions[np.isin(unit.sublattice, ("B", "cation"))]
         lattice, on_parent, name = held.crystal.a_angstrom, on_parent_lattice(held.crystal), held.name
-        full = occupy(supercell(unit, cells=counts), fractions=held.fractions, seed=seed, arrangement="sqs")
+        full = occupy(supercell(unit, cells=counts), fractions=held.fractions, seed=occupation.seed, arrangement="sqs")
     axes = np.eye(3) if on_parent else parent_axes(metals, cell=unit.cell, length=lattice)
-    full = replace(oriented(full, rule=orientation, seed=seed), name=name)
+    full = replace(oriented(full, rule=occupation.orientation, seed=occupation.seed), name=name)
     atoms = to_atoms(full, region="matrix")
     atoms.set_array("dot", np.full(len(atoms), -1))
     owner = np.repeat(np.arange(len(full)), atoms_per_site(full))

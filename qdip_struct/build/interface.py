@@ -4,10 +4,9 @@ Convention: substrate below, film above, normal +z. Film, substrate and interfac
 it, so that their energies and densities may be subtracted. The bulk cells have the same lateral vectors. Lengths in Å.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -16,20 +15,17 @@ from numpy.typing import NDArray
 from qdip_struct.build.block import wrapped
 from qdip_struct.build.cells import to_atoms
 from qdip_struct.build.companions import companions, in_cell
-from qdip_struct.build.joint import Joint, StrainOn, join
-from qdip_struct.build.molecules import Orientation
+from qdip_struct.build.interface_options import LateralCell, Placement, Stack, check_vacuum
+from qdip_struct.build.joint import Joint, join
+from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.placement import closing_vector, joined_atoms, touching_height
 from qdip_struct.build.regions import report as structure_report
 from qdip_struct.build.registry import film_position
-from qdip_struct.build.slab import Material, check_vacuum, face_facts
-from qdip_struct.build.stiffness import Normal
+from qdip_struct.build.slab import Material, face_facts
 from qdip_struct.build.stoichiometry import excess, formula_units, ions_of
-from qdip_struct.build.surface import LAYER_TOLERANCE_ANGSTROM
-from qdip_struct.errors import UsageError
-from qdip_struct.matching.miller import Plane, plane_text
+from qdip_struct.matching.miller import plane_text
 
 Array = NDArray[Any]
-Kind = Literal["slab", "sandwich"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,29 +75,10 @@ def build_interface(
     film: Material,
     substrate: Material,
     *,
-    film_plane: Plane = (1, 0, 0),
-    substrate_plane: Plane = (1, 0, 0),
-    film_layers: int = 3,
-    substrate_layers: int = 3,
-    termination: str | None = "BX2",
-    film_termination: str | None = None,
-    registry: str | tuple[float, float] = "continuation",
-    gap: float | None = None,
-    strain_on: StrainOn = "film",
-    normal: Normal = "kept",
-    vacuum: float = 20.0,
-    kind: Kind = "slab",
-    match: int | None = None,
-    repeat: tuple[int, int] = (1, 1),
-    lateral: Sequence[float] | None = None,
-    contact: Mapping[str, float] | None = None,
-    a_site: str = "molecule",
-    orientation: Orientation = "antiparallel",
-    seed: int = 0,
-    max_area: float = 400.0,
-    max_strain: float = 0.10,
-    max_angle: float = 1.0,
-    layer_tolerance: float = LAYER_TOLERANCE_ANGSTROM,
+    stack: Stack = Stack(),
+    cell: LateralCell = LateralCell(),
+    placement: Placement = Placement(),
+    occupation: Occupation = Occupation(),
 ) -> InterfaceCells:
     """Build a film on a substrate and the cells that belong to it.
 
@@ -109,85 +86,39 @@ def build_interface(
     ----------
     film, substrate
         Crystal records, alloys, or periodic structures of the user.
-    film_plane, substrate_plane
-        Miller indices in the axes of each crystal's cell.
-    film_layers, substrate_layers
-        Thickness in monolayers.
-    termination, film_termination
-        Layer of the substrate, and of the film, that is in contact; see
-        :func:`qdip_struct.build.termination.termination_named`. A plane with one termination has that one.
-    registry
-        Name or fractions, see :mod:`qdip_struct.build.registry`.
-    gap
-        Distance of the mean planes of the two contact layers, Å. Default: the ions touch as hard spheres of their
-        six-coordinate radii (3.15 Å for Pb above Br, the optimum that CP2K gives for PbS on PbBr2-terminated CsPbBr3).
-    strain_on
-        Which crystal takes the lateral strain; ``shared`` divides it so that the elastic energy is least.
-    normal
-        Spacings of a strained crystal along z: ``kept`` as in its bulk, or ``relaxed`` by its elastic moduli
-        (Poisson's effect).
-    vacuum
-        Empty length along z in the common cell, Å; not used by a sandwich.
-    kind
-        ``slab``: vacuum above and below, one interface. ``sandwich``: no vacuum, two interfaces (its role is
-        ``sandwich``, its work of adhesion is per 2A); the cell is sheared where that gives the second one the same
-        registry.
-    match
-        Number in the list of common cells of :func:`qdip_struct.matching.coincidence.find_matches` within
-        ``max_area`` (Å²), ``max_strain`` and ``max_angle`` (degree), sorted by area, then strain. Default: see
-        :func:`qdip_struct.build.common_cell.common_cells`.
-    repeat
-        Lateral repeat of that common cell.
-    lateral
-        Edges (Å) and optionally the angle (degree, default 90) of the common cell imposed on both crystals.
-    contact
-        Shares of the halides (or chalcogenides) of the substrate's contact layer, ``{"Br": 1.0}``, whatever its bulk.
-    a_site
-        ``"molecule"``, or an ion such as ``"Cs"`` that replaces MA and FA.
-    orientation, seed
-        How molecules are turned.
-    layer_tolerance
-        Sites closer than this along the normal belong to one monolayer, Å.
+    stack
+        Planes, thicknesses and terminations.
+    cell
+        Common lateral cell and who is strained.
+    placement
+        Registry, gap, vacuum or sandwich.
+    occupation
+        How the sites are filled.
 
     Raises
     ------
     UsageError
-        If an argument is not possible, a termination is unknown or no common cell is found.
+        If a termination is unknown, no common cell is found, or an imposed cell strains a crystal too much.
     """
-    joint = join(
-        film, substrate, film_plane=film_plane, substrate_plane=substrate_plane, film_layers=film_layers,
-        substrate_layers=substrate_layers, termination=termination, film_termination=film_termination,
-        strain_on=strain_on, normal=normal, match=match, repeat=repeat, lateral=lateral, contact=contact, a_site=a_site,
-        orientation=orientation, seed=seed, max_area=max_area, max_strain=max_strain, max_angle=max_angle,
-        layer_tolerance=layer_tolerance,
-    )  # fmt: skip
-    return place(joint, registry=registry, gap=gap, vacuum=vacuum, kind=kind)
+    return place(join(film, substrate, stack=stack, cell=cell, occupation=occupation), placement=placement)
 
 
-def place(
-    joint: Joint,
-    *,
-    registry: str | tuple[float, float] = "continuation",
-    gap: float | None = None,
-    vacuum: float = 20.0,
-    kind: Kind = "slab",
-    height: float | None = None,
-) -> InterfaceCells:
+def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells:
     """Put the film above the substrate at a registry and a gap.
 
-    The arguments are those of :func:`build_interface`; ``height`` (Å) fixes the length of a slab's cell along z, so
-    that several gaps share one cell, and ``vacuum`` is then what is left.
+    Parameters
+    ----------
+    joint
+        Both slabs in one lateral cell.
+    placement
+        Registry, gap, vacuum or sandwich.
 
     Raises
     ------
     UsageError
-        If an argument is not possible or the atoms do not fit into the height.
+        If the registry does not exist or the atoms do not fit into the height.
     """
-    check_vacuum(vacuum)
-    if gap is not None and not (math.isfinite(gap) and 0.5 <= gap <= 50.0):
-        raise UsageError(f"the gap is {gap:g} Å; expected a length between 0.5 and 50 Å")
-    if kind not in get_args(Kind):
-        raise UsageError(f"kind is '{kind}'; expected {', '.join(get_args(Kind))}")
+    registry, gap, kind, vacuum = placement.registry, placement.gap, placement.kind, placement.vacuum
     lateral, film = joint.lateral, joint.film
     shift, fraction = film_position(
         registry, below=joint.substrate, below_layer=joint.substrate_layer, above=film, above_layer=joint.film_layer,
@@ -207,8 +138,8 @@ def place(
     cell[:2, :2] = lateral
     if kind == "slab":
         thickness = float(np.ptp(interface.positions[:, 2]))
-        if height is not None:
-            vacuum = height - thickness
+        if placement.height is not None:
+            vacuum = placement.height - thickness
             check_vacuum(vacuum)
         cell[2, 2] = thickness + vacuum
         lift = 0.5 * vacuum - interface.positions[:, 2].min()

@@ -17,7 +17,8 @@ from qdip_struct.build.alloy import Alloy, Decoration, blocks_for, decorate
 from qdip_struct.build.block import Block, bulk_block, cut
 from qdip_struct.build.cells import MOLECULES, SiteCell, oriented, sites_of, to_atoms, with_a_site
 from qdip_struct.build.companions import companions, in_cell
-from qdip_struct.build.molecules import Orientation
+from qdip_struct.build.interface_options import check_layers, check_repeat, check_vacuum
+from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.regions import FORMAL_CHARGES
 from qdip_struct.build.regions import report as structure_report
 from qdip_struct.build.stoichiometry import excess, formula_units, ions_of, ions_of_sites
@@ -30,7 +31,6 @@ from qdip_struct.materials.crystals import Crystal
 Array = NDArray[Any]
 Material: TypeAlias = Crystal | Alloy | Atoms
 Faces = Literal["any", "symmetric", "stoichiometric"]
-MOST_LAYERS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +83,7 @@ def filled_block(
     *,
     surface: SurfaceCell,
     matrix: Array,
-    orientation: Orientation,
-    seed: int,
+    occupation: Occupation,
 ) -> tuple[Block, tuple[Decoration, ...]]:
     """The unstrained bulk block of a material, arranged if it is an alloy, its molecules turned.
 
@@ -93,7 +92,7 @@ def filled_block(
     """
     block = bulk_block(surface, matrix=matrix)
     n_molecules = int(np.isin(block.sites.species, ("MA", "FA")).sum())
-    paired = 2 if orientation == "antiparallel" and n_molecules % 2 and not block.sites.templates else 1
+    paired = 2 if occupation.orientation == "antiparallel" and n_molecules % 2 and not block.sites.templates else 1
     decorations: list[Decoration] = []
     if isinstance(material, Alloy) and material.fractions:
         per_block = {label: int((block.sites.sublattice == label).sum()) for label in material.fractions}
@@ -108,7 +107,8 @@ def filled_block(
         block = replace(block, sites=sites)
     elif paired > 1:
         block = bulk_block(surface, matrix=matrix, periods=paired)
-    return replace(block, sites=oriented(block.sites, rule=orientation, seed=seed)), tuple(decorations)
+    sites = oriented(block.sites, rule=occupation.orientation, seed=occupation.seed)
+    return replace(block, sites=sites), tuple(decorations)
 
 
 def build_slab(
@@ -121,10 +121,8 @@ def build_slab(
     faces: Faces = "any",
     repeat: tuple[int, int] = (1, 1),
     vacuum: float = 20.0,
-    a_site: str = "molecule",
-    orientation: Orientation = "antiparallel",
-    seed: int = 0,
     layer_tolerance: float = LAYER_TOLERANCE_ANGSTROM,
+    occupation: Occupation = Occupation(),
 ) -> SlabCells:
     """Cut a slab and its bulk reference.
 
@@ -144,8 +142,10 @@ def build_slab(
         Lateral supercell of the primitive net.
     vacuum
         Empty length along z, Å.
-    a_site, orientation, seed, layer_tolerance
-        As in :func:`surface_of` and :func:`filled_block`.
+    layer_tolerance
+        Sites closer than this along the normal belong to one monolayer, Å.
+    occupation
+        How the sites are filled.
 
     Raises
     ------
@@ -156,15 +156,13 @@ def build_slab(
     check_repeat(repeat)
     if faces not in get_args(Faces):
         raise UsageError(f"faces is '{faces}'; expected {', '.join(get_args(Faces))}")
-    surface = surface_of(material, plane=plane, a_site=a_site, layer_tolerance=layer_tolerance)
+    surface = surface_of(material, plane=plane, a_site=occupation.a_site, layer_tolerance=layer_tolerance)
     if layers is not None and units is not None:
         raise UsageError("give the thickness in monolayers or in units, not both")
     count = units * len(surface.layers) if units is not None else 3 if layers is None else layers
     check_layers(count, what="the thickness")
     top = termination_named(surface, termination)
-    block, decorations = filled_block(
-        material, surface=surface, matrix=np.diag(repeat), orientation=orientation, seed=seed
-    )
+    block, decorations = filled_block(material, surface=surface, matrix=np.diag(repeat), occupation=occupation)
     sites, layer = cut(block, bottom=top - count + 1, count=count)
     facts = face_facts(sites, layer, block, top=top)
     check_faces(faces, facts, surface)
@@ -186,14 +184,14 @@ def build_slab(
         "layers": count,
         "vacuum_angstrom": vacuum,
         "dipole_direction": "z",
-        "a_site": a_site,
-        "stand_in_for": stand_ins(material, a_site=a_site),
-        "orientation": orientation,
+        "a_site": occupation.a_site,
+        "stand_in_for": stand_ins(material, a_site=occupation.a_site),
+        "orientation": occupation.orientation,
         "alloy": [decoration_entry(d) for d in decorations],
         "reservoir": str(others["reservoir"].get_array("phase")[0]) if "reservoir" in others else None,
     }
     cells = {"substrate": slab, "substrate_bulk": bulk, **others}
-    used_seed = seed if orientation == "random" or decorations else None
+    used_seed = occupation.seed if occupation.orientation == "random" or decorations else None
     reports = {}
     for role, entry in cells.items():
         entry.info = {"role": role, "group": common["group"]}
@@ -263,21 +261,3 @@ def decoration_entry(decoration: Decoration) -> dict[str, Any]:
         "n_sites": decoration.n_sites,
         "correlation_error": decoration.correlation_error,
     }
-
-
-def check_layers(count: int, *, what: str) -> None:
-    """Raise :class:`UsageError` unless ``count`` is a number of monolayers from 1 to 200."""
-    if isinstance(count, bool) or int(count) != count or not 1 <= count <= MOST_LAYERS:
-        raise UsageError(f"{what} is {count} monolayers; expected 1 to {MOST_LAYERS}")
-
-
-def check_vacuum(vacuum: float) -> None:
-    """Raise :class:`UsageError` unless ``vacuum`` is a length between 0 and 500 Å."""
-    if not (math.isfinite(vacuum) and 0.0 < vacuum <= 500.0):
-        raise UsageError(f"the vacuum is {vacuum:g} Å; expected a length between 0 and 500 Å")
-
-
-def check_repeat(repeat: tuple[int, int]) -> None:
-    """Raise :class:`UsageError` unless ``repeat`` is a pair of counts from 1 to 50."""
-    if len(repeat) != 2 or any(int(n) != n or not 1 <= n <= 50 for n in repeat):
-        raise UsageError(f"the lateral repeat is {tuple(repeat)}; expected two whole numbers from 1 to 50")

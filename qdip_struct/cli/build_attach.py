@@ -16,11 +16,11 @@ from qdip_struct.cli.console import emit
 from qdip_struct.cli.dot_options import (
     add_dot_options,
     add_file_options,
+    add_matrix_options,
+    form_of,
     numbers,
     parameters_of,
     refuse_given,
-    shell_of,
-    sized_shape,
     whole_numbers,
 )
 from qdip_struct.errors import UsageError
@@ -36,11 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--dot", required=True, metavar="NAME", help="NAME[:phase] or a mixture such as PbS0.5Se0.5")
     parser.add_argument("--matrix", metavar="NAME", help="cubic perovskite of the slab, NAME[:phase] or a mixture")
-    parser.add_argument("--cells", default="6,6,3", metavar="N,N,N", help="parent cells of the slab (default 6,6,3)")
-    parser.add_argument("--lattice", type=float, metavar="A", help="lattice constant of the matrix, Å")
+    add_matrix_options(parser, cells="6,6,3", what="parent cells of the slab")
     parser.add_argument("--slab", type=Path, metavar="FILE", help="slab from a file instead of --matrix")
     parser.add_argument("--top", default="BX2", choices=("BX2", "AX"), help="upper surface of the slab (default BX2)")
-    parser.add_argument("--a-site", default="molecule", metavar="ION", help="'molecule', or one ion for MA and FA: Cs")
     add_dot_options(parser)
     group = parser.add_argument_group("attached dot")
     group.add_argument(
@@ -90,14 +88,7 @@ def _attached(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
 
     refuse_given(args, {"array": "1,1"}, where="with an attached dot (see --overgrown)")
     core = dot if args.dot_lattice is None else dot.at(lattice=args.dot_lattice)
-    raw = cut(
-        core,
-        shape=sized_shape(args, core=core, termination="site"),
-        center=args.center,
-        termination=args.termination or "site",
-        shell=shell_of(args),
-        seed=args.seed,
-    )
+    raw = cut(core, form=form_of(args, core=core, termination="site"), seed=args.seed)
     finished, changes = passivate(raw, surface=args.surface, ligand=args.ligand, seed=args.seed)
     registry: Any = args.registry
     if "," in registry:
@@ -119,6 +110,7 @@ def _attached(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
 def _buried(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
     from qdip_struct.build.attach import bury_dots
     from qdip_struct.build.material import material
+    from qdip_struct.build.occupation import Occupation
 
     if args.matrix is None:
         raise UsageError("buried dots share the lattice of --matrix; a --slab file cannot be overgrown")
@@ -136,19 +128,18 @@ def _buried(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
         held,
         cells=whole_numbers(args.cells, what="--cells"),
         overgrown=args.overgrown,
-        shape=sized_shape(args, core=core, termination="BX2"),
+        form=form_of(args, core=core, termination="BX2"),
         array=(counts[0], counts[1]),
         lattice=args.lattice,
-        center=args.center,
-        a_site=args.a_site,
+        occupation=Occupation(a_site=args.a_site, seed=args.seed),
         vacuum=args.vacuum,
-        seed=args.seed,
     )
 
 
 def _slab(args: argparse.Namespace) -> "Atoms":
     from qdip_struct.build.attach import surface_slab
     from qdip_struct.build.material import material
+    from qdip_struct.build.occupation import Occupation
     from qdip_struct.build.regions import label
     from qdip_struct.build.store import read_structure
 
@@ -161,7 +152,7 @@ def _slab(args: argparse.Namespace) -> "Atoms":
     if args.lattice is not None:
         held = held.at(lattice=args.lattice)
     cells = whole_numbers(args.cells, what="--cells")
-    return surface_slab(held, cells=cells, top=args.top, a_site=args.a_site, seed=args.seed)
+    return surface_slab(held, cells=cells, top=args.top, occupation=Occupation(a_site=args.a_site, seed=args.seed))
 
 
 def _summary(path: Path, content: dict[str, Any]) -> str:

@@ -13,14 +13,11 @@ examples:
 import argparse
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qdip_struct.cli.console import emit
-from qdip_struct.cli.dot_options import add_dot_options, add_file_options, parameters_of, shell_of, sized_shape
+from qdip_struct.cli.dot_options import add_dot_options, add_file_options, form_of, parameters_of
 from qdip_struct.errors import UsageError
-
-if TYPE_CHECKING:
-    from qdip_struct.build.parent import Termination
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,10 +50,7 @@ def run(args: argparse.Namespace) -> int:
         core = core.at(lattice=args.lattice)
     if len({site.label for site in core.crystal.sites} & {"cation", "anion"}) != 2:
         raise UsageError(f"{core.name} is no binary compound; a free dot is cut from PbS, CdSe and the like")
-    shell = shell_of(args)
-    termination: Termination = args.termination or "site"
-    shape = sized_shape(args, core=core, termination=termination)
-    raw = cut(core, shape=shape, center=args.center, termination=termination, shell=shell, seed=args.seed)
+    raw = cut(core, form=form_of(args, core=core, termination="site"), seed=args.seed)
     dot, changes = passivate(
         raw, surface=args.surface, ligand=args.ligand, counter_ion=args.counter_ion, seed=args.seed
     )

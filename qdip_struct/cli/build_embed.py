@@ -18,12 +18,12 @@ from qdip_struct.cli.console import emit
 from qdip_struct.cli.dot_options import (
     add_dot_options,
     add_file_options,
+    add_matrix_options,
+    bare_form_of,
+    form_of,
     numbers,
     parameters_of,
     refuse_given,
-    shape_of,
-    shell_of,
-    sized_shape,
     whole_numbers,
 )
 from qdip_struct.errors import UsageError
@@ -32,18 +32,16 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from qdip_struct.build.arrangement import Arrangement
+    from qdip_struct.build.embedding_options import DotForm
     from qdip_struct.build.material import Material
     from qdip_struct.build.parent import Termination
-    from qdip_struct.build.shapes import Shape
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--dot", required=True, metavar="NAME", help="NAME[:phase], a mixture, or a file with a dot")
     parser.add_argument("--matrix", required=True, metavar="NAME", help="NAME[:phase], a mixture, or a structure file")
-    parser.add_argument("--cells", default="8,8,8", metavar="N,N,N", help="conventional cells (default 8,8,8)")
-    parser.add_argument("--lattice", type=float, metavar="A", help="(pseudo-)cubic lattice constant of the matrix, Å")
-    parser.add_argument("--a-site", default="molecule", metavar="ION", help="'molecule', or one ion for MA and FA: Cs")
+    add_matrix_options(parser, cells="8,8,8", what="conventional cells")
     parser.add_argument("--orientation", default="antiparallel", help="of molecules: antiparallel, parallel, random")
     add_dot_options(parser)
     group = parser.add_argument_group("how it is put in")
@@ -66,31 +64,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build, write, print."""
     from qdip_struct.build.embed import embed_dot
+    from qdip_struct.build.embedding_options import Balance, Seat
+    from qdip_struct.build.occupation import Occupation
     from qdip_struct.build.store import write_structure
     from qdip_struct.files import provenance
 
     dot, matrix = (_body(spec, dataset=args.dataset) for spec in (args.dot, args.matrix))
     turn, absolute = _rotation(args.rotate, dot=dot, matrix=matrix)
-    shell = shell_of(args)
     built = embed_dot(
         dot,
         matrix,
-        shape=_sized(args, dot=dot, matrix=matrix),
+        form=_form(args, dot=dot, matrix=matrix),
         cells=whole_numbers(args.cells, what="--cells"),
         lattice=args.lattice,
-        dot_lattice=_dot_lattice(args.dot_lattice, dot=dot),
-        rotate=turn,
-        absolute=absolute,
-        mode=args.mode,
-        center=args.center,
-        positions=_positions(args),
-        termination=args.termination,
-        shell=shell,
-        neutral=args.neutral,
-        rule=args.rule,
-        a_site=args.a_site,
-        orientation=args.orientation,
-        seed=args.seed,
+        seat=Seat(
+            mode=args.mode,
+            dot_lattice=_dot_lattice(args.dot_lattice, dot=dot),
+            rotate=turn,
+            absolute=absolute,
+            positions=_positions(args),
+        ),
+        balance=Balance(neutral=args.neutral, rule=args.rule),
+        occupation=Occupation(a_site=args.a_site, orientation=args.orientation, seed=args.seed),
         interface_depth=args.interface_depth,
     )
     path = args.out or Path("embedded.extxyz")
@@ -131,22 +126,22 @@ def _dot_lattice(text: str | None, *, dot: "Material | Atoms") -> float | None:
     return dot.crystal.a_angstrom if text == "own" else numbers(text, what="--dot-lattice", count=1)[0]
 
 
-def _sized(args: argparse.Namespace, *, dot: "Material | Atoms", matrix: "Material | Atoms") -> "Shape":
-    """The shape, scaled to a number of ions of the dot where one is asked for."""
+def _form(args: argparse.Namespace, *, dot: "Material | Atoms", matrix: "Material | Atoms") -> "DotForm":
+    """The form, scaled to a number of ions of the dot where one is asked for."""
     from qdip_struct.build.material import Material
     from qdip_struct.build.parent import on_parent_lattice
 
     if not isinstance(dot, Material):
         unused = ("diameter", "edges", "atoms", "energies", "facets", "termination", "shell")
         refuse_given(args, dict.fromkeys(unused), where="with a dot from a file, which has its size")
-        return shape_of(args)
+        return bare_form_of(args)
     core = dot
     natural: Termination = "site"
     if isinstance(matrix, Material) and on_parent_lattice(dot.crystal) and on_parent_lattice(matrix.crystal):
         natural = "BX2" if matrix.crystal.structure_type == "perovskite" else "site"
         if args.rotate is None and args.dot_lattice is None:
             core = dot.at(lattice=args.lattice or matrix.crystal.a_angstrom)
-    return sized_shape(args, core=core, termination=natural)
+    return form_of(args, core=core, termination=natural)
 
 
 def _positions(args: argparse.Namespace) -> "Sequence[Sequence[float]] | Arrangement":

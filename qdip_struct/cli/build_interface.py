@@ -19,11 +19,17 @@ examples:
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from qdip_struct.cli.building import add_planar_options
 from qdip_struct.cli.console import emit, note, table
 from qdip_struct.errors import UsageError
+
+if TYPE_CHECKING:
+    from qdip_struct.build.interface_options import LateralCell, Placement, Stack
+    from qdip_struct.build.joint import Joint
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="substrate layer in contact: AX, BX2, formula, all (BX2)",
     )
-    add("--dataset", metavar="NAME", help="data set of the lattice constants (xrd_298K)")
     add("--registry", default="continuation", metavar="NAME", help="name, two fractions, or scan (continuation)")
     add("--scan-divisions", type=int, default=4, metavar="N", help="grid steps along the cation square of a scan (4)")
     add("--gap", metavar="A[,A...]", help="contact layer to contact layer, Å; several for a scan (the ions touch)")
@@ -52,32 +57,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-area", type=float, default=400.0, metavar="A2", help="largest common cell, Å² (400)")
     add("--max-strain", type=float, metavar="F", help="largest principal strain, fraction (0.10; with --match 0.03)")
     add("--max-angle", type=float, default=1.0, metavar="DEG", help="largest change of the cell angle, degree (1)")
-    add("--repeat", default="1,1", metavar="N,M", help="lateral repeat of the common cell (1,1)")
     add("--lateral", metavar="A,B[,DEG]", help="impose the common cell: edges in Å and angle in degree")
     add("--strain-on", default="film", metavar="WHO", help="film, substrate, or shared by stiffness (film)")
     add(
         "--normal", default="kept", help="spacings of a strained crystal along z: kept, or relaxed by its moduli (kept)"
     )
     add("--kind", default="slab", help="slab (vacuum, one interface) or sandwich (no vacuum, two) (slab)")
-    add("--vacuum", type=float, default=20.0, metavar="A", help="empty length along z, Å (20)")
-    add("--a-site", default="molecule", metavar="ION", help="molecule, or one ion such as Cs in its place (molecule)")
-    add("--orientation", default="antiparallel", help="of molecules: antiparallel, parallel, random (antiparallel)")
-    add("--arrangement", default="sqs", help="of alloys: sqs (special quasi-random) or random (sqs)")
     add("--contact", metavar="IONS", help="anions of the contact layer: Br, or shares such as Br0.5I0.5")
-    add("--seed", type=int, default=0, help="seed of alloys and random orientations (0)")
-    add("--layer-tolerance", type=float, default=0.5, metavar="A", help="sites this close are one monolayer, Å (0.5)")
-    add("--format", default="extxyz", help="extxyz, cif, vasp, xyz or cp2k (extxyz)")
+    add_planar_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Build, write, and say what was built."""
     from qdip_struct.build.interface import place
-    from qdip_struct.build.joint import join
-    from qdip_struct.build.registry_scan import irreducible_shifts
-    from qdip_struct.build.slab import surface_of
-    from qdip_struct.build.termination import termination_names
-    from qdip_struct.cli.building import check_format, material, numbers, origin_of, shares_of, whole_pair, write_cells
-    from qdip_struct.matching.miller import parse_plane
+    from qdip_struct.cli.building import check_format, material, origin_of, write_cells
 
     if args.out is None:
         raise UsageError("say where to write: -o DIR")
@@ -85,58 +78,14 @@ def run(args: argparse.Namespace) -> int:
     options = {"dataset": args.dataset, "arrangement": args.arrangement, "seed": args.seed}
     film = material(args.film, lattice=args.film_lattice, **options)
     substrate = material(args.substrate, lattice=args.substrate_lattice, **options)
-    substrate_plane = parse_plane(args.substrate_plane)
-    names: tuple[str, ...] = (args.termination,)
-    if args.termination == "all":
-        surface = surface_of(substrate, plane=substrate_plane, a_site=args.a_site, layer_tolerance=args.layer_tolerance)
-        names = termination_names(surface)
-    gaps: list[float | None] = [None] if args.gap is None else list(numbers(args.gap, option="--gap"))
-    # With --match the limits are those of 'qdip match', so that the number means the same cell in both.
-    max_strain = args.max_strain if args.max_strain is not None else 0.10 if args.match is None else 0.03
-    plans: dict[str, tuple[Any, Any, float | None]] = {}
-    for name in names:
-        joint = join(
-            film,
-            substrate,
-            film_plane=parse_plane(args.film_plane),
-            substrate_plane=substrate_plane,
-            film_layers=args.film_layers,
-            substrate_layers=args.substrate_layers,
-            termination=name,
-            film_termination=args.film_termination,
-            strain_on=args.strain_on,
-            normal=args.normal,
-            match=args.match,
-            repeat=whole_pair(args.repeat, option="--repeat"),
-            lateral=None if args.lateral is None else numbers(args.lateral, option="--lateral"),
-            contact=None if args.contact is None else shares_of(args.contact),
-            a_site=args.a_site,
-            orientation=args.orientation,
-            seed=args.seed,
-            max_area=args.max_area,
-            max_strain=max_strain,
-            max_angle=args.max_angle,
-            layer_tolerance=args.layer_tolerance,
-        )
-        registries: list[Any] = [_registry_of(args.registry)]
-        if args.registry == "scan":
-            registries = [shift.fraction for shift in irreducible_shifts(joint, divisions=args.scan_divisions)]
-        for registry in registries:
-            for gap in gaps:
-                parts = [name.replace(":", "-")] if len(names) > 1 else []
-                parts += [f"{registry[0]:g},{registry[1]:g}"] if args.registry == "scan" else []
-                parts += [f"gap{gap:g}"] if gap is not None and len(gaps) > 1 else []
-                plans["_".join(parts)] = joint, registry, gap
-    options = {"vacuum": args.vacuum, "kind": args.kind}
-    built = {
-        name: place(joint, registry=registry, gap=gap, **options) for name, (joint, registry, gap) in plans.items()
-    }
+    plans = _plans(args, film=film, substrate=substrate)
+    built = {name: place(joint, placement=placement) for name, (joint, placement) in plans.items()}
     if len(built) > 1 and args.kind == "slab":
         # Cells that are compared have one height, that of the thickest, so that film and substrate serve for all.
         height = max(float(cells.interface.cell.array[2, 2]) for cells in built.values())
         built = {
-            name: place(joint, registry=registry, gap=gap, height=height, **options)
-            for name, (joint, registry, gap) in plans.items()
+            name: place(joint, placement=replace(placement, height=height))
+            for name, (joint, placement) in plans.items()
         }
     origin = origin_of(args, command="build interface")
     documents = []
@@ -151,6 +100,73 @@ def run(args: argparse.Namespace) -> int:
     document = documents[0] if len(documents) == 1 else {"interfaces": documents}
     emit(document, as_json=args.json, text="\n\n".join(map(_text, documents)))
     return 0
+
+
+def _plans(args: argparse.Namespace, *, film: Any, substrate: Any) -> "dict[str, tuple[Joint, Placement]]":
+    """Every interface asked for, by the name of its folder: each termination, registry and gap."""
+    from qdip_struct.build.interface_options import Placement
+    from qdip_struct.build.joint import join
+    from qdip_struct.build.registry_scan import irreducible_shifts
+    from qdip_struct.build.slab import surface_of
+    from qdip_struct.build.termination import termination_names
+    from qdip_struct.cli.building import numbers, occupation_of
+
+    stack, cell, occupation = _stack_of(args), _cell_of(args), occupation_of(args)
+    names: tuple[str, ...] = (args.termination,)
+    if args.termination == "all":
+        tolerance = args.layer_tolerance
+        surface = surface_of(
+            substrate, plane=stack.substrate_plane, a_site=occupation.a_site, layer_tolerance=tolerance
+        )
+        names = termination_names(surface)
+    gaps: list[float | None] = [None] if args.gap is None else list(numbers(args.gap, option="--gap"))
+    plans = {}
+    for name in names:
+        joint = join(film, substrate, stack=replace(stack, termination=name), cell=cell, occupation=occupation)
+        registries: list[Any] = [_registry_of(args.registry)]
+        if args.registry == "scan":
+            registries = [shift.fraction for shift in irreducible_shifts(joint, divisions=args.scan_divisions)]
+        for registry in registries:
+            for gap in gaps:
+                parts = [name.replace(":", "-")] if len(names) > 1 else []
+                parts += [f"{registry[0]:g},{registry[1]:g}"] if args.registry == "scan" else []
+                parts += [f"gap{gap:g}"] if gap is not None and len(gaps) > 1 else []
+                placement = Placement(registry=registry, gap=gap, kind=args.kind, vacuum=args.vacuum)
+                plans["_".join(parts)] = joint, placement
+    return plans
+
+
+def _stack_of(args: argparse.Namespace) -> "Stack":
+    from qdip_struct.build.interface_options import Stack
+    from qdip_struct.cli.building import shares_of
+    from qdip_struct.matching.miller import parse_plane
+
+    return Stack(
+        film_plane=parse_plane(args.film_plane),
+        substrate_plane=parse_plane(args.substrate_plane),
+        film_layers=args.film_layers,
+        substrate_layers=args.substrate_layers,
+        film_termination=args.film_termination,
+        contact=None if args.contact is None else shares_of(args.contact),
+        layer_tolerance=args.layer_tolerance,
+    )
+
+
+def _cell_of(args: argparse.Namespace) -> "LateralCell":
+    """The common cell; with --match the limits are those of 'qdip match', so that the number means the same cell."""
+    from qdip_struct.build.interface_options import LateralCell
+    from qdip_struct.cli.building import numbers, whole_pair
+
+    return LateralCell(
+        match=args.match,
+        max_area=args.max_area,
+        max_strain=args.max_strain if args.max_strain is not None else 0.10 if args.match is None else 0.03,
+        max_angle=args.max_angle,
+        repeat=whole_pair(args.repeat, option="--repeat"),
+        lateral=None if args.lateral is None else numbers(args.lateral, option="--lateral"),
+        strain_on=args.strain_on,
+        normal=args.normal,
+    )
 
 
 def _registry_of(text: str) -> str | tuple[float, float]:

@@ -16,6 +16,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.cli.building import add_planar_options
 from qdip_struct.cli.console import emit, note, table
 from qdip_struct.errors import UsageError
 
@@ -37,25 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--units", type=int, metavar="N", help="thickness in whole periods of the plane")
     add("--termination", metavar="NAME", help="topmost layer: AX, BX2, its formula, all (the first)")
     add("--faces", default="any", help="any, symmetric or stoichiometric (any)")
-    add("--repeat", default="1,1", metavar="N,M", help="lateral repeat of the primitive net (1,1)")
-    add("--vacuum", type=float, default=20.0, metavar="A", help="empty length along z, Å (20)")
-    add("--dataset", metavar="NAME", help="data set of the lattice constants (xrd_298K)")
     add("--lattice", type=float, metavar="A", help="(pseudo-)cubic lattice constant, Å")
-    add("--a-site", default="molecule", metavar="ION", help="molecule, or one ion such as Cs in its place (molecule)")
-    add("--orientation", default="antiparallel", help="of molecules: antiparallel, parallel, random (antiparallel)")
-    add("--arrangement", default="sqs", help="of alloys: sqs (special quasi-random) or random (sqs)")
-    add("--seed", type=int, default=0, help="seed of alloys and random orientations (0)")
-    add("--layer-tolerance", type=float, default=0.5, metavar="A", help="sites this close are one monolayer, Å (0.5)")
-    add("--format", default="extxyz", help="extxyz, cif, vasp, xyz or cp2k (extxyz)")
     add("--list", action="store_true", help="list the terminations and stop")
     add("--dry-run", action="store_true", help="print what would be built and stop")
+    add_planar_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """List terminations, or build and write slabs."""
     from qdip_struct.build.slab import build_slab, surface_of
     from qdip_struct.build.termination import termination_names
-    from qdip_struct.cli.building import check_format, material, origin_of, whole_pair, write_cells
+    from qdip_struct.cli.building import check_format, material, occupation_of, origin_of, whole_pair, write_cells
     from qdip_struct.matching.miller import parse_plane
 
     check_format(args.format)
@@ -81,10 +74,8 @@ def run(args: argparse.Namespace) -> int:
             faces=args.faces,
             repeat=whole_pair(args.repeat, option="--repeat"),
             vacuum=args.vacuum,
-            a_site=args.a_site,
-            orientation=args.orientation,
-            seed=args.seed,
             layer_tolerance=args.layer_tolerance,
+            occupation=occupation_of(args),
         )
         for name in names
     }

@@ -3,11 +3,13 @@
 import argparse
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qdip_struct.errors import UsageError
 
 if TYPE_CHECKING:
+    from qdip_struct.build.embedding_options import DotForm
     from qdip_struct.build.material import Material
     from qdip_struct.build.parent import Termination
     from qdip_struct.build.shapes import Shape
@@ -113,18 +115,33 @@ def shape_of(args: argparse.Namespace) -> "Shape":
     return make_shape(name, diameter=diameter, edges=edges, energies=energies, distances=distances)
 
 
-def sized_shape(args: argparse.Namespace, *, core: "Material", termination: "Termination") -> "Shape":
-    """The shape, scaled to the number of ions where one is asked for."""
+def form_of(args: argparse.Namespace, *, core: "Material", termination: "Termination") -> "DotForm":
+    """The form that the options describe, scaled to the number of ions of ``core`` where one is asked for.
+
+    ``termination`` is the border rule by which ions are counted when the options name none.
+    """
     from qdip_struct.build.dot import scale_for
 
-    shape = shape_of(args)
+    form = bare_form_of(args)
     if args.atoms is None:
-        return shape
-    wanted = args.termination or termination
-    factor = scale_for(
-        core, shape=shape, n_atoms=args.atoms, center=args.center, termination=wanted, shell=shell_of(args)
-    )
-    return shape.scaled(factor)
+        return form
+    counted = replace(form, termination=form.termination or termination)
+    factor = scale_for(core, form=counted, n_atoms=args.atoms)
+    return replace(form, shape=form.body.scaled(factor))
+
+
+def bare_form_of(args: argparse.Namespace) -> "DotForm":
+    """The form that the options describe, at the size they give."""
+    from qdip_struct.build.embedding_options import DotForm
+
+    return DotForm(shape_of(args), center=args.center, termination=args.termination, shell=shell_of(args))
+
+
+def add_matrix_options(parser: argparse.ArgumentParser, *, cells: str, what: str) -> None:
+    """Declare the matrix's cells, lattice constant and A site."""
+    parser.add_argument("--cells", default=cells, metavar="N,N,N", help=f"{what} (default {cells})")
+    parser.add_argument("--lattice", type=float, metavar="A", help="(pseudo-)cubic lattice constant of the matrix, Å")
+    parser.add_argument("--a-site", default="molecule", metavar="ION", help="'molecule', or one ion for MA and FA: Cs")
 
 
 def refuse_given(args: argparse.Namespace, defaults: Mapping[str, object], *, where: str) -> None:

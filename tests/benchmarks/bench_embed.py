@@ -15,6 +15,7 @@ from ase.build import bulk
 
 from qdip_struct.build.dot import cut, dot_atoms
 from qdip_struct.build.embed import embed_dot
+from qdip_struct.build.embedding_options import DotForm, Seat
 from qdip_struct.build.material import material
 from qdip_struct.build.orientation import about
 from qdip_struct.build.passivation import passivate
@@ -40,16 +41,20 @@ def embedding() -> None:
     """Coherent and rotated dots against replication."""
     dot, matrix = material("PbS"), material("CsPbI3").at(lattice=LATTICE)
     turn = about((1, 1, 1), degrees=20)
-    embed_dot(dot, matrix, diameter=12.0, cells=(4, 4, 4))
+    embed_dot(dot, matrix, form=DotForm(diameter=12.0), cells=(4, 4, 4))
     print("  atoms   coherent s   rotated s   ase repeat s   coherent/ase   µs/atom")
     times: list[tuple[int, float]] = []
     for cells, diameter in SIZES:
         repeats = 3 if cells < 20 else 1
         ours, built = cpu(
-            lambda n=cells, d=diameter: embed_dot(dot, matrix, diameter=d, cells=(n,) * 3), repeats=repeats
+            lambda n=cells, d=diameter: embed_dot(dot, matrix, form=DotForm(diameter=d), cells=(n,) * 3),
+            repeats=repeats,
         )
         turned, _ = cpu(
-            lambda n=cells, d=diameter: embed_dot(dot, matrix, diameter=d, cells=(n,) * 3, rotate=turn), repeats=repeats
+            lambda n=cells, d=diameter: embed_dot(
+                dot, matrix, form=DotForm(diameter=d), cells=(n,) * 3, seat=Seat(rotate=turn)
+            ),
+            repeats=repeats,
         )
         n_atoms = len(built.atoms)
         edge = round((n_atoms / 8) ** (1 / 3))
@@ -75,7 +80,7 @@ def bare_dots() -> None:
     for wanted in (300, 1000, 3000, 30000):
         volume = wanted * 5.936**3 / 8
         shape = polyhedron("wulff", energies=ENERGIES, volume=volume)
-        seconds, finished = cpu(lambda s=shape: passivate(cut(dot, shape=s), surface="stoichiometric")[0])
+        seconds, finished = cpu(lambda s=shape: passivate(cut(dot, form=DotForm(s)), surface="stoichiometric")[0])
         ours = dot_atoms(finished)
         line = f"{wanted:6d}   {len(ours):6d} {int(ours.get_array('formal_charge').sum()):+5d} {seconds:9.3f}"
         if SingleCrystal is not None:

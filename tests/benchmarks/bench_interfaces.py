@@ -8,6 +8,7 @@ import warnings
 
 from qdip_struct.build.alloy import make_alloy
 from qdip_struct.build.interface import build_interface, place
+from qdip_struct.build.interface_options import LateralCell, Placement, Stack
 from qdip_struct.build.joint import join
 from qdip_struct.build.registry_scan import irreducible_shifts
 from qdip_struct.materials.datasets import get_crystal
@@ -35,7 +36,10 @@ def two_hundred() -> tuple[int, int, float]:
                 for i in range(4):
                     for j in range(4):
                         built = build_interface(
-                            film, substrate, substrate_plane=plane, termination=termination, registry=(i / 4, j / 4)
+                            film,
+                            substrate,
+                            stack=Stack(substrate_plane=plane, termination=termination),
+                            placement=Placement(registry=(i / 4, j / 4)),
                         )
                         count, atoms = count + 1, atoms + len(built.interface)
                         if count == 200:
@@ -49,7 +53,9 @@ def growth() -> list[tuple[int, float]]:
     rows = []
     for repeat in (2, 4, 8):
         started = time.process_time()
-        built = build_interface(film, substrate, repeat=(repeat, repeat), film_layers=7, substrate_layers=7)
+        built = build_interface(
+            film, substrate, cell=LateralCell(repeat=(repeat, repeat)), stack=Stack(film_layers=7, substrate_layers=7)
+        )
         rows.append((len(built.interface), time.process_time() - started))
     return rows
 
@@ -57,13 +63,10 @@ def growth() -> list[tuple[int, float]]:
 def scan() -> tuple[int, float]:
     """Irreducible registries of an 8 × 8 grid and CPU seconds to find and build them."""
     started = time.process_time()
-    joint = join(
-        get_crystal("PbS"), get_crystal("CsPbBr3"), film_plane=(1, 0, 0), substrate_plane=(1, 0, 0), film_layers=3,
-        substrate_layers=3,
-    )  # fmt: skip
+    joint = join(get_crystal("PbS"), get_crystal("CsPbBr3"))
     shifts = irreducible_shifts(joint, divisions=8)
     for shift in shifts:
-        place(joint, registry=shift.fraction)
+        place(joint, placement=Placement(registry=shift.fraction))
     return len(shifts), time.process_time() - started
 
 
@@ -110,7 +113,7 @@ def main() -> None:
         print("pymatgen: missing")
         return
     started = time.process_time()
-    build_interface(get_crystal("PbS"), get_crystal("CsPbBr3"), max_area=40)
+    build_interface(get_crystal("PbS"), get_crystal("CsPbBr3"), cell=LateralCell(max_area=40))
     own = time.process_time() - started
     print(
         f"one PbS//CsPbBr3 interface: pymatgen {peer[0]:.2f} s, here {own:.3f} s with all 8 cells, "

@@ -5,6 +5,7 @@ import pytest
 
 from qdip_struct.build.attach import attach_dot, bury_dots, surface_slab
 from qdip_struct.build.dot import cut
+from qdip_struct.build.embedding_options import DotForm
 from qdip_struct.build.material import Material, material
 from qdip_struct.build.passivation import passivate
 from qdip_struct.build.regions import formal_charge_of
@@ -17,7 +18,7 @@ def bromide() -> Material:
 
 
 def small_cube():  # type: ignore[no-untyped-def]
-    dot = cut(material("PbS"), shape=make_shape("cube", diameter=2 * 5.936), center="metal")
+    dot = cut(material("PbS"), form=DotForm("cube", diameter=2 * 5.936, center="metal"))
     return passivate(dot, surface="stoichiometric")[0]
 
 
@@ -63,7 +64,7 @@ def test_fractions_name_the_same_places() -> None:
 
 @pytest.mark.parametrize("facet", [(1, 0, 0), (1, 1, 0), (1, 1, 1)])
 def test_the_facet_named_faces_the_slab(facet: tuple[int, int, int]) -> None:
-    dot, _ = passivate(cut(material("PbS"), shape=make_shape("sphere", diameter=16.0)), surface="stoichiometric")
+    dot, _ = passivate(cut(material("PbS"), form=DotForm("sphere", diameter=16.0)), surface="stoichiometric")
     built = attach_dot(dot, surface_slab(bromide(), cells=(6, 6, 2)), facet=facet)
     turn = np.array(built.report["rotation"])
     normal = np.array(facet) / np.linalg.norm(facet)
@@ -74,7 +75,7 @@ def test_the_facet_named_faces_the_slab(facet: tuple[int, int, int]) -> None:
 
 
 def test_a_facet_of_anions_continues_with_an_anion_over_a_metal() -> None:
-    dot = cut(material("PbS"), shape=make_shape("octahedron", diameter=14.0), center="metal")
+    dot = cut(material("PbS"), form=DotForm("octahedron", diameter=14.0, center="metal"))
     low = dot.sites.positions @ np.ones(3)
     assert set(dot.sites.species[low > low.max() - 0.1]) == {"S"}
     built = attach_dot(dot, surface_slab(bromide(), cells=(6, 6, 2)), facet=(1, 1, 1))
@@ -87,7 +88,7 @@ def test_a_facet_of_anions_continues_with_an_anion_over_a_metal() -> None:
 
 def test_buried_dots_stand_on_the_slab_and_are_covered() -> None:
     shape = make_shape("cube", diameter=2 * 5.936)
-    built = bury_dots(material("PbS"), bromide(), cells=(9, 5, 2), overgrown=4, shape=shape, array=(2, 1))
+    built = bury_dots(material("PbS"), bromide(), cells=(9, 5, 2), overgrown=4, form=DotForm(shape), array=(2, 1))
     atoms = built.atoms
     assert built.report["formal_charge"]["total"] == 0
     assert built.report["n_dots"] == 2
@@ -117,6 +118,6 @@ def test_more_refusals() -> None:
     with pytest.raises(UsageError, match="must stay free"):
         attach_dot(small_cube(), surface_slab(bromide(), cells=(2, 5, 2)))
     with pytest.raises(UsageError, match="not covered"):
-        bury_dots(material("PbS"), bromide(), cells=(5, 5, 2), overgrown=2, shape=make_shape("cube", diameter=12.0))
+        bury_dots(material("PbS"), bromide(), cells=(5, 5, 2), overgrown=2, form=DotForm("cube", diameter=12.0))
     with pytest.raises(UsageError, match="no cubic perovskite"):
         surface_slab(material("MAPbI3:tetragonal"), cells=(2, 2, 2))

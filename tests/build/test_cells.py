@@ -5,6 +5,7 @@ import pytest
 from ase import Atoms
 
 from qdip_struct.build.cells import conventional_cell, oriented, sites_of_atoms, sites_of_crystal, to_atoms
+from qdip_struct.build.occupation import Occupation
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.materials.datasets import get_crystal, list_crystals
 
@@ -20,7 +21,7 @@ def test_every_shipped_crystal_is_neutral_and_complete(crystal):
 
 
 def test_lattice_scales_the_cell_and_one_atom_may_replace_the_molecule():
-    atoms = conventional_cell(get_crystal("MAPbI3:cubic"), a_site="Cs", lattice=6.325)
+    atoms = conventional_cell(get_crystal("MAPbI3:cubic"), occupation=Occupation(a_site="Cs"), lattice=6.325)
     assert atoms.get_chemical_formula("hill") == "CsI3Pb"
     assert atoms.cell.lengths() == pytest.approx([6.325] * 3)
     assert (atoms.get_array("molecule") == -1).all()
@@ -29,7 +30,7 @@ def test_lattice_scales_the_cell_and_one_atom_may_replace_the_molecule():
 @pytest.mark.parametrize("a_site", ["Pb", "MA", "Xx", ""])
 def test_an_a_site_that_is_no_single_cation_is_refused(a_site):
     with pytest.raises(UsageError, match="a_site"):
-        conventional_cell(get_crystal("MAPbI3"), a_site=a_site)
+        conventional_cell(get_crystal("MAPbI3"), occupation=Occupation(a_site=a_site))
 
 
 @pytest.mark.parametrize("lattice", [0.0, -6.0, float("nan"), float("inf"), 1e6])

@@ -1,6 +1,7 @@
 """Embedded dots: neutral, whole, no close pairs, exact crystals on both sides, whatever is asked for."""
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from qdip_struct.build.arrangement import Arrangement
 from qdip_struct.build.cells import conventional_cell
 from qdip_struct.build.embed import Embedded, embed_dot
+from qdip_struct.build.embedding_options import Balance, DotForm, Seat
 from qdip_struct.build.host import host_of
 from qdip_struct.build.material import Material, material
+from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.orientation import about, from_euler
 from qdip_struct.build.regions import mark_interface
 from qdip_struct.build.shapes import make_shape
@@ -68,11 +71,19 @@ def check(built: Embedded, *, shortest: float = 2.2) -> None:
     ],
 )
 def test_the_dots_and_matrices_of_the_papers(dot: str, matrix: str, cells: tuple[int, int, int]) -> None:
-    check(embed_dot(material(dot), material(matrix), diameter=30.0, cells=cells, a_site="molecule"))
+    check(
+        embed_dot(
+            material(dot),
+            material(matrix),
+            form=DotForm(diameter=30.0),
+            cells=cells,
+            occupation=Occupation(a_site="molecule"),
+        )
+    )
 
 
 def test_quasi_random_mixed_halide() -> None:
-    built = embed_dot(lead_sulphide(), material("CsPbBr2I"), diameter=24.0, cells=(6, 6, 6))
+    built = embed_dot(lead_sulphide(), material("CsPbBr2I"), form=DotForm(diameter=24.0), cells=(6, 6, 6))
     check(built)
     outside = built.atoms.get_array("dot") < 0
     symbols = np.array(built.atoms.get_chemical_symbols())[outside]
@@ -83,25 +94,31 @@ def test_quasi_random_mixed_halide() -> None:
 def test_core_shell_in_bromide() -> None:
     shell = make_shell("CdZnS", thickness=6.0)
     built = embed_dot(
-        material("CdSe:zincblende"), material("MAPbBr3"), diameter=20.0, cells=(9, 9, 9), shell=shell, a_site="molecule"
+        material("CdSe:zincblende"),
+        material("MAPbBr3"),
+        form=DotForm(diameter=20.0, shell=shell),
+        cells=(9, 9, 9),
+        occupation=Occupation(a_site="molecule"),
     )
     check(built)
     assert set(built.report["regions"]) == {"dot", "interface", "matrix", "shell"}
 
 
 def test_the_box_of_ning() -> None:
-    one_atom = embed_dot(lead_sulphide(), iodide(), diameter=30.0)
+    one_atom = embed_dot(lead_sulphide(), iodide(), form=DotForm(diameter=30.0))
     assert one_atom.report["n_atoms"] == pytest.approx(2808, rel=0.15)
     assert np.allclose(np.diag(one_atom.report["cell_angstrom"]), 50.6)
     matrix = material("MAPbI3:pseudocubic").at(lattice=LATTICE)
-    molecules = embed_dot(lead_sulphide(), matrix, diameter=30.0, a_site="molecule")
+    molecules = embed_dot(
+        lead_sulphide(), matrix, form=DotForm(diameter=30.0), occupation=Occupation(a_site="molecule")
+    )
     assert molecules.report["n_atoms"] == pytest.approx(6001, rel=0.15)
 
 
 @pytest.mark.parametrize("n", [3, 4, 5])
 def test_cuboid_with_faces_on_half_integer_planes_swaps_what_the_formula_says(n: int) -> None:
     edge = (n - 1) * LATTICE
-    built = embed_dot(lead_sulphide(), iodide(), shape="cube", diameter=edge)
+    built = embed_dot(lead_sulphide(), iodide(), form=DotForm("cube", diameter=edge))
     charge = -2 - (2 * (n - 1) ** 3 + n**3 - 3 * n * (n - 1) ** 2)
     assert built.report["charge_before_changes"] == charge
     assert [change["action"] for change in built.report["changes"]] == ["swap"] * -charge
@@ -116,7 +133,7 @@ def test_cuboid_with_faces_on_half_integer_planes_swaps_what_the_formula_says(n:
 
 def test_a_cuboid_of_unequal_edges_gets_them_exactly() -> None:
     edges = (2 * LATTICE, 3 * LATTICE, 4 * LATTICE)
-    built = embed_dot(lead_sulphide(), iodide(), shape=make_shape("cuboid", edges=edges))
+    built = embed_dot(lead_sulphide(), iodide(), form=DotForm(make_shape("cuboid", edges=edges)))
     check(built)
     assert built.report["extent_angstrom"] == pytest.approx(edges)
     inside = built.report["n_formula_units_dot"] * 2
@@ -127,7 +144,7 @@ def test_a_cuboid_of_unequal_edges_gets_them_exactly() -> None:
 def test_cuboid_of_whole_parent_cells_needs_no_change(n: int) -> None:
     center = "a-site" if n % 2 else "metal"
     built = embed_dot(
-        lead_sulphide(), iodide(), shape="cube", diameter=n * LATTICE - 0.1, termination="cells", center=center
+        lead_sulphide(), iodide(), form=DotForm("cube", diameter=n * LATTICE - 0.1, termination="cells", center=center)
     )
     assert built.report["changes"] == []
     assert built.report["formal_charge"]["total"] == 0
@@ -138,9 +155,15 @@ def test_cuboid_of_whole_parent_cells_needs_no_change(n: int) -> None:
 @pytest.mark.parametrize("shape", ["sphere", "cube", "truncated-octahedron"])
 @pytest.mark.parametrize(("axis", "degrees"), [((1, 0, 0), 0), ((1, 0, 0), 90), ((0, 1, 0), 180), ((1, 1, 1), 120)])
 def test_rotating_onto_itself_equals_the_coherent_build(shape: str, axis: tuple, degrees: float, neutral: str) -> None:
-    coherent = embed_dot(lead_sulphide(), iodide(), shape=shape, diameter=26.0, neutral=neutral)
+    coherent = embed_dot(
+        lead_sulphide(), iodide(), form=DotForm(shape, diameter=26.0), balance=Balance(neutral=neutral)
+    )
     turned = embed_dot(
-        lead_sulphide(), iodide(), shape=shape, diameter=26.0, neutral=neutral, rotate=about(axis, degrees=degrees)
+        lead_sulphide(),
+        iodide(),
+        form=DotForm(shape, diameter=26.0),
+        balance=Balance(neutral=neutral),
+        seat=Seat(rotate=about(axis, degrees=degrees)),
     )
     assert coherent.report["mode"] == "coherent"
     assert turned.report["mode"] == "insert"
@@ -151,7 +174,7 @@ def test_rotating_onto_itself_equals_the_coherent_build(shape: str, axis: tuple,
 
 def test_every_site_belongs_to_one_phase() -> None:
     """The coherent structure is the parent lattice with each point taken once: no site lost, none doubled."""
-    built = embed_dot(lead_sulphide(), iodide(), diameter=30.0, neutral="off")
+    built = embed_dot(lead_sulphide(), iodide(), form=DotForm(diameter=30.0), balance=Balance(neutral="off"))
     half = np.rint(built.atoms.positions * 2 / LATTICE).astype(int) % 16
     assert np.abs(built.atoms.positions * 2 / LATTICE - np.rint(built.atoms.positions * 2 / LATTICE)).max() < 1e-9
     keys = half @ np.array([256, 16, 1])
@@ -171,7 +194,7 @@ def test_every_site_belongs_to_one_phase() -> None:
 @pytest.mark.parametrize("rotate", [None, ((1, 1, 1), 25.0)])
 def test_far_from_the_dot_it_is_the_matrix_and_in_its_core_the_dot(rotate: tuple | None) -> None:
     turn = None if rotate is None else about(rotate[0], degrees=rotate[1])
-    built = embed_dot(lead_sulphide(), iodide(), diameter=24.0, cells=(8, 8, 8), rotate=turn)
+    built = embed_dot(lead_sulphide(), iodide(), form=DotForm(diameter=24.0), cells=(8, 8, 8), seat=Seat(rotate=turn))
     atoms, centre = built.atoms, np.array(built.report["dot_centers_angstrom"][0])
     away = np.linalg.norm(atoms.positions - centre, axis=1)
     pure = conventional_cell(iodide().crystal).repeat((8, 8, 8))
@@ -189,7 +212,7 @@ def test_far_from_the_dot_it_is_the_matrix_and_in_its_core_the_dot(rotate: tuple
 
 
 def test_the_volume_fraction_counts_formula_units() -> None:
-    built = embed_dot(lead_sulphide(), iodide(), diameter=30.0, neutral="off")
+    built = embed_dot(lead_sulphide(), iodide(), form=DotForm(diameter=30.0), balance=Balance(neutral="off"))
     ions = np.count_nonzero(built.atoms.get_array("dot") >= 0)
     assert built.report["volume_fraction"] == pytest.approx(ions / 2 * LATTICE**3 / 4 / 50.6**3)
     assert built.report["equivalent_diameter_angstrom"] == pytest.approx(30.0, rel=0.02)
@@ -197,22 +220,27 @@ def test_the_volume_fraction_counts_formula_units() -> None:
 
 @pytest.mark.parametrize("shift", [(1, 0, 0), (3, 5, 7)])
 def test_a_shifted_origin_gives_the_same_structure(shift: tuple[int, int, int]) -> None:
-    here = embed_dot(lead_sulphide(), iodide(), diameter=26.0)
-    there = embed_dot(lead_sulphide(), iodide(), diameter=26.0, positions=[(0.5 + np.array(shift) / 8) % 1.0])
+    here = embed_dot(lead_sulphide(), iodide(), form=DotForm(diameter=26.0))
+    there = embed_dot(
+        lead_sulphide(), iodide(), form=DotForm(diameter=26.0), seat=Seat(positions=[(0.5 + np.array(shift) / 8) % 1.0])
+    )
     moved = here.atoms.copy()
     moved.positions += np.array(shift) * LATTICE
     assert np.array_equal(fingerprint(moved), fingerprint(there.atoms))
 
 
 def test_same_seed_same_bytes_and_another_seed_another_choice() -> None:
-    first, again = (embed_dot(lead_sulphide(), iodide(), diameter=27.0, center="anion", seed=4) for _ in range(2))
+    first, again = (
+        embed_dot(lead_sulphide(), iodide(), form=DotForm(diameter=27.0, center="anion"), occupation=Occupation(seed=4))
+        for _ in range(2)
+    )
     assert np.array_equal(first.atoms.positions, again.atoms.positions)
     assert np.array_equal(first.atoms.numbers, again.atoms.numbers)
     assert first.report == again.report
 
 
 def test_labels_survive_relabelling_and_name_both_phases() -> None:
-    built = embed_dot(lead_sulphide(), iodide(), diameter=30.0)
+    built = embed_dot(lead_sulphide(), iodide(), form=DotForm(diameter=30.0))
     owner, region, phase = (built.atoms.get_array(name) for name in ("dot", "region", "phase"))
     assert set(phase[owner >= 0]) == {"PbS"}
     assert set(phase[owner < 0]) == {"CsPbI3"}
@@ -222,10 +250,10 @@ def test_labels_survive_relabelling_and_name_both_phases() -> None:
 
 
 def test_a_relaxed_dot_is_inserted_as_it_is() -> None:
-    free = embed_dot(lead_sulphide(), iodide(), diameter=24.0, neutral="off").atoms
+    free = embed_dot(lead_sulphide(), iodide(), form=DotForm(diameter=24.0), balance=Balance(neutral="off")).atoms
     dot = free[free.get_array("dot") >= 0]
     dot.positions += np.random.default_rng(1).normal(0, 0.05, dot.positions.shape)
-    built = embed_dot(dot, iodide(), rotate=about((0, 0, 1), degrees=10))
+    built = embed_dot(dot, iodide(), seat=Seat(rotate=about((0, 0, 1), degrees=10)))
     check(built)
     inside = built.atoms.get_array("dot") >= 0
     assert np.count_nonzero(inside) == len(dot)
@@ -236,7 +264,11 @@ def test_a_relaxed_dot_is_inserted_as_it_is() -> None:
 
 def test_arrays_and_random_dots_share_one_matrix() -> None:
     regular = embed_dot(
-        lead_sulphide(), iodide(), diameter=18.0, cells=(10, 10, 10), positions=Arrangement("array", counts=(2, 2, 1))
+        lead_sulphide(),
+        iodide(),
+        form=DotForm(diameter=18.0),
+        cells=(10, 10, 10),
+        seat=Seat(positions=Arrangement("array", counts=(2, 2, 1))),
     )
     check(regular)
     assert regular.report["n_dots"] == 4
@@ -246,7 +278,12 @@ def test_arrays_and_random_dots_share_one_matrix() -> None:
     }
     assert len(charges) == 1
     scattered = embed_dot(
-        lead_sulphide(), iodide(), diameter=15.0, cells=(12, 12, 12), positions=Arrangement("random", n=5), seed=2
+        lead_sulphide(),
+        iodide(),
+        form=DotForm(diameter=15.0),
+        cells=(12, 12, 12),
+        seat=Seat(positions=Arrangement("random", n=5)),
+        occupation=Occupation(seed=2),
     )
     check(scattered)
     assert scattered.report["n_dots"] == 5
@@ -266,11 +303,15 @@ def test_any_dot_in_any_matrix_is_neutral_and_whole(
     dot: str, matrix: tuple[str, int], shape: str, size: float, turn: tuple | None, center: str, seed: int
 ) -> None:
     body = make_shape(shape, diameter=size, edges=(size, 0.8 * size, 1.1 * size))
-    host = host_of(material(matrix[0]), cells=(matrix[1],) * 3, a_site="molecule")
+    host = host_of(material(matrix[0]), cells=(matrix[1],) * 3, occupation=Occupation(a_site="molecule"))
     built = embed_dot(
-        material(dot), material(matrix[0]), shape=body, cells=(matrix[1],) * 3, center=center, a_site="molecule",
-        rotate=None if turn is None else from_euler(turn), seed=seed,
-    )  # fmt: skip
+        material(dot),
+        material(matrix[0]),
+        form=DotForm(body, center=center),
+        cells=(matrix[1],) * 3,
+        occupation=Occupation(a_site="molecule", seed=seed),
+        seat=Seat(rotate=None if turn is None else from_euler(turn)),
+    )
     check(built)
     outside = built.atoms.get_array("dot") < 0
     home = {tuple(row) for row in np.round(host.atoms.positions, 4).tolist()}
@@ -282,31 +323,32 @@ def test_any_dot_in_any_matrix_is_neutral_and_whole(
 @pytest.mark.parametrize(
     ("wish", "words"),
     [
-        ({"diameter": -3.0}, "above zero"),
-        ({"diameter": float("nan")}, "above zero"),
-        ({"diameter": 60.0}, "make the dot smaller"),
-        ({"diameter": 1.0, "center": "void"}, "no site of"),
-        ({"cells": (8, 8)}, "three whole numbers"),
-        ({"cells": (8, 8.5, 8)}, "three whole numbers"),
-        ({"cells": (8, 0, 8)}, "three whole numbers"),
-        ({"center": "middle"}, "unknown center"),
-        ({"termination": "PbS"}, "unknown termination"),
-        ({"mode": "glue"}, "unknown mode"),
-        ({"mode": "coherent", "rotate": np.eye(3)}, "needs mode insert"),
-        ({"lattice": -1.0}, "lattice"),
-        ({"a_site": "Pb"}, "a_site"),
-        ({"seed": -1}, "seed"),
-        ({"orientation": "up"}, "unknown orientation"),
-        ({"diameter": 1e9}, "give a smaller one"),
-        ({"cells": (1000, 1000, 1000)}, "can be built"),
-        ({"rotate": -np.eye(3)}, "proper rotation"),
-        ({"rotate": np.eye(2)}, "three by three"),
-        ({"neutral": "maybe"}, "unknown neutral"),
-        ({"interface_depth": float("nan")}, "interface depth"),
-        ({"positions": Arrangement("array", counts=(3, 1, 1))}, "two dots"),
-        ({"positions": Arrangement("random", n=40)}, "found a random place"),
+        (lambda: {"form": DotForm(diameter=-3.0)}, "above zero"),
+        (lambda: {"form": DotForm(diameter=float("nan"))}, "above zero"),
+        (lambda: {"form": DotForm(diameter=60.0)}, "make the dot smaller"),
+        (lambda: {"form": DotForm(diameter=1.0, center="void")}, "no site of"),
+        (lambda: {"cells": (8, 8)}, "three whole numbers"),
+        (lambda: {"cells": (8, 8.5, 8)}, "three whole numbers"),
+        (lambda: {"cells": (8, 0, 8)}, "three whole numbers"),
+        (lambda: {"form": DotForm(center="middle")}, "unknown center"),
+        (lambda: {"form": DotForm(termination="PbS")}, "unknown termination"),
+        (lambda: {"seat": Seat(mode="glue")}, "unknown mode"),
+        (lambda: {"seat": Seat(mode="coherent", rotate=np.eye(3))}, "needs mode insert"),
+        (lambda: {"lattice": -1.0}, "lattice"),
+        (lambda: {"occupation": Occupation(a_site="Pb")}, "a_site"),
+        (lambda: {"occupation": Occupation(seed=-1)}, "seed"),
+        (lambda: {"occupation": Occupation(orientation="up")}, "unknown orientation"),
+        (lambda: {"form": DotForm(diameter=1000000000.0)}, "give a smaller one"),
+        (lambda: {"cells": (1000, 1000, 1000)}, "can be built"),
+        (lambda: {"seat": Seat(rotate=-np.eye(3))}, "proper rotation"),
+        (lambda: {"seat": Seat(rotate=np.eye(2))}, "three by three"),
+        (lambda: {"balance": Balance(neutral="maybe")}, "unknown neutral"),
+        (lambda: {"interface_depth": float("nan")}, "interface depth"),
+        (lambda: {"seat": Seat(positions=Arrangement("array", counts=(3, 1, 1)))}, "two dots"),
+        (lambda: {"seat": Seat(positions=Arrangement("random", n=40))}, "found a random place"),
+        (lambda: {"balance": Balance(rule="pray")}, "unknown rule"),
     ],
 )
-def test_refusals(wish: dict, words: str) -> None:
+def test_refusals(wish: Callable[[], dict], words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        embed_dot(lead_sulphide(), get_crystal("MAPbBr3"), **wish)
+        embed_dot(lead_sulphide(), get_crystal("MAPbBr3"), **wish())

@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 
 from qdip_struct.build.contacts import FLOOR, IONIC_RADII, contact_limit, too_close
 from qdip_struct.build.dot import cut, dot_atoms
+from qdip_struct.build.embedding_options import DotForm
 from qdip_struct.build.host import centre_in, host_of
 from qdip_struct.build.insert import cavity_by_hull, continues_parent, crowded
 from qdip_struct.build.material import material
 from qdip_struct.build.neighbours import neighbour_pairs
+from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.orientation import about
-from qdip_struct.build.shapes import make_shape
 from qdip_struct.errors import UsageError
 
 IONS = [name for name in IONIC_RADII if name not in ("H", "C", "N")]
@@ -28,7 +29,7 @@ def test_limits_are_symmetric_and_never_below_the_floor(one: str, other: str) ->
 @pytest.mark.parametrize("name", ["PbS", "PbSe", "NaI", "CsPbI3", "CsPbBr3", "CdSe:zincblende", "CdSe:wurtzite"])
 def test_limits_leave_every_crystal_alone(name: str) -> None:
     """A perfect crystal has no pair that would count as too close, so a coherent border has none either."""
-    atoms = host_of(material(name), cells=(2, 2, 2), a_site="Cs").atoms
+    atoms = host_of(material(name), cells=(2, 2, 2), occupation=Occupation(a_site="Cs")).atoms
     first, second, distance = neighbour_pairs(
         atoms.positions, targets=atoms.positions, cell=atoms.cell.array, pbc=PBC, cutoff=4.5
     )
@@ -62,7 +63,7 @@ def test_what_stays_keeps_its_distance_and_its_molecules(
     matrix: tuple, degrees: float, axis: tuple, size: float
 ) -> None:
     host = host_of(material(matrix[0]), cells=matrix[1])
-    guest = dot_atoms(cut(material("CdSe:zincblende"), shape=make_shape("sphere", diameter=size)))
+    guest = dot_atoms(cut(material("CdSe:zincblende"), form=DotForm("sphere", diameter=size)))
     centre = centre_in(host, center="metal", fraction=(0.5, 0.5, 0.5))
     guest.positions = guest.positions @ about(axis, degrees=degrees).T + centre
     gone = cavity_by_hull(guest, host=host, centre=centre)
@@ -82,7 +83,7 @@ def test_what_stays_keeps_its_distance_and_its_molecules(
 
 def test_a_site_inside_the_hull_leaves_even_when_nothing_touches_it() -> None:
     host = host_of(material("CsPbI3").at(lattice=6.325), cells=(6, 6, 6))
-    shell_only = dot_atoms(cut(material("PbS"), shape=make_shape("sphere", diameter=24.0)))
+    shell_only = dot_atoms(cut(material("PbS"), form=DotForm("sphere", diameter=24.0)))
     shell_only = shell_only[np.linalg.norm(shell_only.positions, axis=1) > 9.0]
     centre = centre_in(host, center="metal", fraction=(0.5, 0.5, 0.5))
     shell_only.positions += centre
@@ -104,7 +105,7 @@ def test_a_site_inside_the_hull_leaves_even_when_nothing_touches_it() -> None:
 )
 def test_which_rotations_keep_the_parent_lattice(center: str, axis: tuple, degrees: float, expected: bool) -> None:
     host = host_of(material("CsPbI3"), cells=(6, 6, 6))
-    dot = cut(material("PbS"), shape=make_shape("sphere", diameter=20.0), center=center, termination="BX2")
+    dot = cut(material("PbS"), form=DotForm("sphere", diameter=20.0, center=center, termination="BX2"))
     assert continues_parent(dot, host=host, rotation=about(axis, degrees=degrees)) is expected
 
 

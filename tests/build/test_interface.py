@@ -11,7 +11,9 @@ from qdip_struct.build.alloy import make_alloy
 from qdip_struct.build.block import principal_strain
 from qdip_struct.build.cells import conventional_cell
 from qdip_struct.build.interface import build_interface
+from qdip_struct.build.interface_options import LateralCell, Placement, Stack
 from qdip_struct.build.neighbours import neighbour_pairs
+from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.registry import IONIC_RADII_ANGSTROM
 from qdip_struct.build.stoichiometry import ions_of
 from qdip_struct.build.store import structure_text
@@ -85,7 +87,7 @@ def check_set(built):
 def test_every_system_of_the_field(pbs, name, termination, layers):
     make, plane, parents = SUBSTRATES[name]
     built = build_interface(
-        pbs, make(), substrate_plane=plane, termination=termination, film_layers=3, substrate_layers=layers
+        pbs, make(), stack=Stack(substrate_plane=plane, termination=termination, film_layers=3, substrate_layers=layers)
     )
     check_set(built)
     upper = (layers + 1) // 2
@@ -106,7 +108,7 @@ def test_every_system_of_the_field(pbs, name, termination, layers):
 
 def test_rock_salt_on_rock_salt(pbs):
     for termination in ("AX", "BX2", "NaI"):
-        built = build_interface(pbs, get_crystal("NaI"), termination=termination)
+        built = build_interface(pbs, get_crystal("NaI"), stack=Stack(termination=termination))
         check_set(built)
         assert ions_of(built.substrate) == {"I": 3, "Na": 3} and ions_of(built.film) == {"Pb": 3, "S": 3}
         expected = get_crystal("NaI").lengths[0] / pbs.lengths[0] - 1
@@ -120,9 +122,12 @@ def test_rock_salt_on_rock_salt(pbs):
 
 def test_the_system_of_ning(pbs):
     built = build_interface(
-        pbs, get_crystal("MAPbI3:tetragonal"), substrate_plane=(1, 1, 0), film_layers=7, substrate_layers=7,
-        repeat=(3, 3), lateral=(26.88, 26.88), vacuum=100.0,
-    )  # fmt: skip
+        pbs,
+        get_crystal("MAPbI3:tetragonal"),
+        stack=Stack(substrate_plane=(1, 1, 0), film_layers=7, substrate_layers=7),
+        cell=LateralCell(repeat=(3, 3), lateral=(26.88, 26.88)),
+        placement=Placement(vacuum=100.0),
+    )
     check_set(built)
     assert built.interface.cell.array[:2] == pytest.approx(np.array([[26.88, 0, 0], [0, 26.88, 0]]), abs=1e-12)
     parents = 18  # (3·√2)² parent squares
@@ -170,9 +175,12 @@ def test_the_best_interface_of_the_reference_runs(pbs):
 )  # fmt: skip
 def test_any_registry_gap_and_vacuum_are_what_was_asked(fraction, gap, vacuum, layers, where):
     built = build_interface(
-        get_crystal("PbS"), get_crystal("CsPbI3"), registry=fraction, gap=gap, vacuum=vacuum, film_layers=layers,
-        substrate_layers=layers, strain_on=where,
-    )  # fmt: skip
+        get_crystal("PbS"),
+        get_crystal("CsPbI3"),
+        placement=Placement(registry=fraction, gap=gap, vacuum=vacuum),
+        stack=Stack(film_layers=layers, substrate_layers=layers),
+        cell=LateralCell(strain_on=where),
+    )
     film, substrate = built.film, built.substrate
     assert film.positions[:, 2].min() - substrate.positions[:, 2].max() == pytest.approx(gap)
     assert built.interface.cell.array[2, 2] - np.ptp(built.interface.positions[:, 2]) == pytest.approx(vacuum)
@@ -187,7 +195,7 @@ def test_any_registry_gap_and_vacuum_are_what_was_asked(fraction, gap, vacuum, l
 
 def test_strain_sits_where_it_was_asked_to_and_shared_is_the_least(pbs):
     substrate = get_crystal("CsPbI3")
-    sets = {w: build_interface(pbs, substrate, strain_on=w) for w in ("film", "substrate", "shared")}
+    sets = {w: build_interface(pbs, substrate, cell=LateralCell(strain_on=w)) for w in ("film", "substrate", "shared")}
     misfit = substrate.lengths[0] / pbs.lengths[0] - 1
     assert sets["film"].strain == {"film": pytest.approx((misfit, misfit)), "substrate": (0.0, 0.0)}
     assert sets["substrate"].strain["film"] == (0.0, 0.0)
@@ -203,12 +211,12 @@ def test_strain_sits_where_it_was_asked_to_and_shared_is_the_least(pbs):
     # No nearby lateral cell does better, within the linear rule by which the misfit is divided.
     edge = sets["shared"].interface.cell.lengths()[0]
     for factor in (0.99, 1.01):
-        other = build_interface(pbs, substrate, lateral=(edge * factor, edge * factor))
+        other = build_interface(pbs, substrate, cell=LateralCell(lateral=(edge * factor, edge * factor)))
         assert energy(other) > shared
 
 
 def test_elastic_energy_of_a_strained_film_is_the_biaxial_formula(pbs):
-    built = build_interface(pbs, get_crystal("CsPbI3"), film_layers=5)
+    built = build_interface(pbs, get_crystal("CsPbI3"), stack=Stack(film_layers=5))
     e = built.strain["film"][0]
     c11, c12 = 126.0, 16.2
     modulus = (c11 + c12 - 2 * c12**2 / c11) / 160.21766
@@ -220,7 +228,9 @@ def test_elastic_energy_of_a_strained_film_is_the_biaxial_formula(pbs):
 
 
 def test_spacings_relax_by_poissons_effect_on_demand(pbs):
-    kept, relaxed = (build_interface(pbs, get_crystal("CsPbI3"), normal=mode) for mode in ("kept", "relaxed"))
+    kept, relaxed = (
+        build_interface(pbs, get_crystal("CsPbI3"), cell=LateralCell(normal=mode)) for mode in ("kept", "relaxed")
+    )
     e = kept.strain["film"][0]
     spacing = [np.ptp(built.film.positions[:, 2]) / 2 for built in (kept, relaxed)]
     assert spacing[0] == pytest.approx(pbs.lengths[0] / 2)
@@ -230,7 +240,7 @@ def test_spacings_relax_by_poissons_effect_on_demand(pbs):
 
 
 def test_strained_and_free_alloys_have_the_same_ions_on_the_same_sites(pbs):
-    built = build_interface(make_alloy("PbS0.5Se0.5", seed=3), get_crystal("CsPbI3"), repeat=(2, 2))
+    built = build_interface(make_alloy("PbS0.5Se0.5", seed=3), get_crystal("CsPbI3"), cell=LateralCell(repeat=(2, 2)))
     assert (built.film_bulk.numbers == built.film_bulk_free.numbers).all()
 
 
@@ -238,7 +248,10 @@ def test_a_sandwich_has_two_equal_interfaces(pbs):
     for termination in ("AX", "BX2"):
         for layers in (2, 3):
             built = build_interface(
-                pbs, get_crystal("CsPbBr3"), kind="sandwich", termination=termination, film_layers=layers
+                pbs,
+                get_crystal("CsPbBr3"),
+                placement=Placement(kind="sandwich"),
+                stack=Stack(termination=termination, film_layers=layers),
             )
             assert built.reports["interface"]["role"] == built.interface.info["role"] == "sandwich"
             assert built.report["n_interfaces"] == 2 and built.report["vacuum_angstrom"] == 0.0
@@ -266,7 +279,7 @@ def test_a_sandwich_has_two_equal_interfaces(pbs):
 
 def test_a_lateral_repeat_changes_nothing_but_the_count(pbs):
     one = build_interface(pbs, get_crystal("CsPbBr3"))
-    four = build_interface(pbs, get_crystal("CsPbBr3"), repeat=(2, 2))
+    four = build_interface(pbs, get_crystal("CsPbBr3"), cell=LateralCell(repeat=(2, 2)))
     assert four.area_angstrom2 == pytest.approx(4 * one.area_angstrom2)
     assert four.report["gap_angstrom"] == one.report["gap_angstrom"]
     again = one.interface.repeat((2, 2, 1))
@@ -292,12 +305,12 @@ def test_own_structures_and_supercells_of_them_give_the_same_interface(pbs):
 @settings(max_examples=10, deadline=None, derandomize=True)
 @given(shift=st.tuples(*(st.floats(-10, 10),) * 3), termination=st.sampled_from(["AX", "BX2", None]))
 def test_the_origin_of_a_users_cell_does_not_matter(shift, termination):
-    reference = build_interface(get_crystal("PbS"), get_crystal("CsPbBr3"), termination=termination)
+    reference = build_interface(get_crystal("PbS"), get_crystal("CsPbBr3"), stack=Stack(termination=termination))
     own = conventional_cell(get_crystal("CsPbBr3"))
     own.positions += np.array(shift)
     film = conventional_cell(get_crystal("PbS"))
     film.positions -= np.array(shift)
-    built = build_interface(film, own, termination=termination)
+    built = build_interface(film, own, stack=Stack(termination=termination))
     assert built.report["termination"] == reference.report["termination"]
     assert built.report["gap_angstrom"] == pytest.approx(reference.report["gap_angstrom"])
     # Equal up to a common lateral translation: bring one substrate Pb of the top onto the other.
@@ -315,7 +328,7 @@ def test_the_origin_of_a_users_cell_does_not_matter(shift, termination):
 
 
 def test_the_contact_layer_may_have_its_own_composition(pbs):
-    built = build_interface(pbs, get_crystal("CsPbI3"), contact={"Br": 1.0})
+    built = build_interface(pbs, get_crystal("CsPbI3"), stack=Stack(contact={"Br": 1.0}))
     substrate = built.substrate
     top = substrate.positions[:, 2] > substrate.positions[:, 2].max() - 0.1
     symbols = np.array(substrate.get_chemical_symbols())
@@ -325,7 +338,9 @@ def test_the_contact_layer_may_have_its_own_composition(pbs):
 
 
 def test_alloys_share_their_arrangement_between_slab_and_bulk(pbs):
-    built = build_interface(pbs, make_alloy("CsPbBr2I", seed=5), repeat=(2, 2), substrate_layers=4)
+    built = build_interface(
+        pbs, make_alloy("CsPbBr2I", seed=5), cell=LateralCell(repeat=(2, 2)), stack=Stack(substrate_layers=4)
+    )
     check_set(built)
     # Four layers are one bulk cell or two of them: the same ions in the same numbers.
     slab, bulk = ions_of(built.substrate), ions_of(built.substrate_bulk)
@@ -335,12 +350,12 @@ def test_alloys_share_their_arrangement_between_slab_and_bulk(pbs):
 
 
 def test_other_matches_can_be_chosen(pbs):
-    first = build_interface(pbs, get_crystal("CsPbBr3"), match=0, max_strain=0.03)
-    second = build_interface(pbs, get_crystal("CsPbBr3"), match=1, max_strain=0.03)
+    first = build_interface(pbs, get_crystal("CsPbBr3"), cell=LateralCell(match=0, max_strain=0.03))
+    second = build_interface(pbs, get_crystal("CsPbBr3"), cell=LateralCell(match=1, max_strain=0.03))
     assert second.area_angstrom2 >= first.area_angstrom2
     check_set(second)
     with pytest.raises(UsageError, match="number 999"):
-        build_interface(pbs, get_crystal("CsPbBr3"), match=999)
+        build_interface(pbs, get_crystal("CsPbBr3"), cell=LateralCell(match=999))
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)
@@ -352,9 +367,12 @@ def test_any_pair_of_planes_that_matches_builds(film, substrate):
     name, plane = substrate
     try:
         built = build_interface(
-            get_crystal("PbS"), get_crystal(name), film_plane=film, substrate_plane=plane, termination=None,
-            registry=(0.5, 0.0), max_strain=0.06, max_area=300,
-        )  # fmt: skip
+            get_crystal("PbS"),
+            get_crystal(name),
+            stack=Stack(film_plane=film, substrate_plane=plane, termination=None),
+            placement=Placement(registry=(0.5, 0.0)),
+            cell=LateralCell(max_strain=0.06, max_area=300),
+        )
     except UsageError as error:
         assert "common cells" in str(error)
         return
@@ -367,7 +385,12 @@ def test_any_pair_of_planes_that_matches_builds(film, substrate):
 
 def test_the_second_run_gives_the_same_bytes(pbs):
     def texts():
-        built = build_interface(pbs, make_alloy("MAPbI2.5Br0.5", seed=2), orientation="random", seed=9, repeat=(2, 1))
+        built = build_interface(
+            pbs,
+            make_alloy("MAPbI2.5Br0.5", seed=2),
+            occupation=Occupation(orientation="random", seed=9),
+            cell=LateralCell(repeat=(2, 1)),
+        )
         return {role: structure_text(atoms, format="extxyz") for role, atoms in built.cells().items()}
 
     assert texts() == texts()
@@ -375,23 +398,43 @@ def test_the_second_run_gives_the_same_bytes(pbs):
 
 @pytest.mark.parametrize(
     ("options", "word"),
-    [({"film_layers": 0}, "film's thickness"), ({"substrate_layers": -1}, "substrate's thickness"),
-     ({"vacuum": -1.0}, "vacuum"), ({"vacuum": float("nan")}, "vacuum"), ({"gap": 0.0}, "gap"),
-     ({"gap": float("inf")}, "gap"), ({"registry": "top"}, "continuation, metal, hollow"),
-     ({"registry": (float("nan"), 0.0)}, "finite"), ({"strain_on": "both"}, "film, substrate, shared"),
-     ({"kind": "bulk"}, "slab, sandwich"), ({"termination": "CsO"}, "it has"), ({"max_area": 1.0}, "common cells"),
-     ({"max_area": float("nan")}, "area"), ({"repeat": (0, 2)}, "repeat"), ({"lateral": (6.0,)}, "lateral cell"),
-     ({"lateral": (9.0, 9.0)}, "strains"), ({"film_plane": (0, 0, 0)}, "plane"), ({"contact": {"O": 1.0}}, "charge"),
-     ({"contact": {"Br": 0.0}}, "zero"), ({"contact": {"Br": float("nan")}}, "finite")],
-)  # fmt: skip
+    [
+        (lambda: {"stack": Stack(film_layers=0)}, "film's thickness"),
+        (lambda: {"stack": Stack(substrate_layers=-1)}, "substrate's thickness"),
+        (lambda: {"stack": Stack(termination="CsO")}, "it has"),
+        (lambda: {"stack": Stack(film_plane=(0, 0, 0))}, "plane"),
+        (lambda: {"stack": Stack(contact={"O": 1.0})}, "charge"),
+        (lambda: {"stack": Stack(contact={"Br": 0.0})}, "zero"),
+        (lambda: {"stack": Stack(contact={"Br": float("nan")})}, "finite"),
+        (lambda: {"placement": Placement(vacuum=-1.0)}, "vacuum"),
+        (lambda: {"placement": Placement(vacuum=float("nan"))}, "vacuum"),
+        (lambda: {"placement": Placement(height=5.0)}, "vacuum"),
+        (lambda: {"placement": Placement(gap=0.0)}, "gap"),
+        (lambda: {"placement": Placement(gap=float("inf"))}, "gap"),
+        (lambda: {"placement": Placement(registry="top")}, "continuation, metal, hollow"),
+        (lambda: {"placement": Placement(registry=(float("nan"), 0.0))}, "finite"),
+        (lambda: {"placement": Placement(kind="bulk")}, "slab, sandwich"),
+        (lambda: {"cell": LateralCell(strain_on="both")}, "film, substrate, shared"),
+        (lambda: {"cell": LateralCell(normal="free")}, "kept, relaxed"),
+        (lambda: {"cell": LateralCell(max_area=1.0)}, "common cells"),
+        (lambda: {"cell": LateralCell(max_area=float("nan"))}, "area"),
+        (lambda: {"cell": LateralCell(repeat=(0, 2))}, "repeat"),
+        (lambda: {"cell": LateralCell(lateral=(6.0,))}, "lateral cell"),
+        (lambda: {"cell": LateralCell(lateral=(6.0, 6.0, 170.0))}, "angle"),
+        (lambda: {"cell": LateralCell(lateral=(9.0, 9.0))}, "strains"),
+        (lambda: {"occupation": Occupation(a_site="Pb")}, "a_site"),
+        (lambda: {"occupation": Occupation(orientation="up")}, "orientation"),
+        (lambda: {"occupation": Occupation(seed=-1)}, "seed"),
+    ],
+)
 def test_nonsense_is_refused(pbs, options, word):
     with pytest.raises(UsageError, match=word):
-        build_interface(pbs, get_crystal("CsPbBr3"), **options)
+        build_interface(pbs, get_crystal("CsPbBr3"), **options())
 
 
 def test_a_users_crystal_with_molecules_keeps_their_orientation(pbs):
-    own = conventional_cell(get_crystal("MAPbBr3"), orientation="random", seed=11)
-    built = build_interface(pbs, own, termination="AX")
+    own = conventional_cell(get_crystal("MAPbBr3"), occupation=Occupation(orientation="random", seed=11))
+    built = build_interface(pbs, own, stack=Stack(termination="AX"))
     check_set(built)
 
     def axis(atoms):
@@ -405,7 +448,9 @@ def test_a_users_crystal_with_molecules_keeps_their_orientation(pbs):
 def test_formamidinium_is_a_whole_ion_too(pbs):
     crystal = get_crystal("MAPbBr3")
     sites = tuple(replace(site, species="FA" if site.species == "MA" else site.species) for site in crystal.sites)
-    built = build_interface(pbs, replace(crystal, name="FAPbBr3", sites=sites, lengths=(5.99,) * 3), termination="AX")
+    built = build_interface(
+        pbs, replace(crystal, name="FAPbBr3", sites=sites, lengths=(5.99,) * 3), stack=Stack(termination="AX")
+    )
     assert ions_of(built.substrate) == {"Br": 4, "FA": 2, "Pb": 1}
     assert built.reports["substrate"]["formal_charge"]["total"] == 0
     assert np.bincount(built.interface.get_array("molecule")[built.interface.get_array("molecule") >= 0]).tolist() == [
@@ -415,5 +460,10 @@ def test_formamidinium_is_a_whole_ion_too(pbs):
 
 
 def test_one_atom_may_stand_in_for_the_molecule(pbs):
-    built = build_interface(pbs, get_crystal("MAPbI3:tetragonal"), substrate_plane=(1, 1, 0), a_site="Cs")
+    built = build_interface(
+        pbs,
+        get_crystal("MAPbI3:tetragonal"),
+        stack=Stack(substrate_plane=(1, 1, 0)),
+        occupation=Occupation(a_site="Cs"),
+    )
     assert ions_of(built.substrate) == {"Cs": 2, "I": 10, "Pb": 4} and built.report["a_site"] == "Cs"

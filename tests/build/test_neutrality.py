@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.build.embed import embed_dot
+from qdip_struct.build.embedding_options import Balance, DotForm
 from qdip_struct.build.material import material
 from qdip_struct.build.neutrality import neutralise
+from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.regions import formal_charge_of
 from qdip_struct.errors import UsageError
 
@@ -19,9 +21,12 @@ AXES = np.concatenate([np.eye(3), -np.eye(3)])
        termination=st.sampled_from(["BX2", "AX", "site"]), seed=st.integers(0, 3))  # fmt: skip
 def test_one_swap_per_unit_of_charge(size: float, center: str, termination: str, seed: int) -> None:
     built = embed_dot(
-        material("PbS"), material("CsPbI3"), diameter=size, cells=(6, 6, 6), center=center, termination=termination,
-        seed=seed,
-    )  # fmt: skip
+        material("PbS"),
+        material("CsPbI3"),
+        form=DotForm(diameter=size, center=center, termination=termination),
+        cells=(6, 6, 6),
+        occupation=Occupation(seed=seed),
+    )
     swaps = [change for change in built.report["changes"] if change["action"] == "swap"]
     removed = [change for change in built.report["changes"] if change["action"] == "remove"]
     assert len(swaps) + len(removed) == abs(built.report["charge_before_changes"])
@@ -31,7 +36,7 @@ def test_one_swap_per_unit_of_charge(size: float, center: str, termination: str,
 
 def test_the_least_bonded_anions_go_first() -> None:
     """Of the cube with half-integer faces all eight corners, with three metal neighbours each, come first."""
-    built = embed_dot(material("PbS"), material("CsPbI3").at(lattice=6.0), shape="cube", diameter=18.0)
+    built = embed_dot(material("PbS"), material("CsPbI3").at(lattice=6.0), form=DotForm("cube", diameter=18.0))
     centre = np.array(built.report["dot_centers_angstrom"][0])
     first = np.array([change["position_angstrom"] for change in built.report["changes"][:8]]) - centre
     assert np.allclose(np.abs(first), 9.0, atol=1e-3)
@@ -40,15 +45,13 @@ def test_the_least_bonded_anions_go_first() -> None:
 
 @pytest.mark.parametrize("a_site", ["molecule", "Cs"])
 def test_vacancies_take_whole_ions(a_site: str) -> None:
-    common = {"shape": "cube", "diameter": 18.0, "cells": (6, 6, 6), "a_site": a_site, "rule": "vacancy"}
-    negative = embed_dot(material("PbS"), material("MAPbBr3").at(lattice=6.0), **common)
+    matrix, balance = material("MAPbBr3").at(lattice=6.0), Balance(rule="vacancy")
+    common = {"cells": (6, 6, 6), "balance": balance, "occupation": Occupation(a_site=a_site)}
+    negative = embed_dot(material("PbS"), matrix, form=DotForm("cube", diameter=18.0), **common)
     assert {(c["action"], c["from"]) for c in negative.report["changes"]} == {("remove", "Br")}
     assert negative.report["formal_charge"]["total"] == 0
-    positive = embed_dot(
-        material("PbS"),
-        material("MAPbBr3").at(lattice=6.0),
-        **{**common, "termination": "site", "shape": "sphere", "center": "a-site"},
-    )
+    sphere = DotForm("sphere", diameter=18.0, center="a-site", termination="site")
+    positive = embed_dot(material("PbS"), matrix, form=sphere, **common)
     assert positive.report["charge_before_changes"] > 0
     assert {c["from"] for c in positive.report["changes"]} == {"molecular ion" if a_site == "molecule" else "Cs"}
     molecule = positive.atoms.get_array("molecule")
@@ -59,7 +62,13 @@ def test_vacancies_take_whole_ions(a_site: str) -> None:
 
 @pytest.mark.parametrize("neutral", ["report", "off"])
 def test_report_and_off_change_nothing(neutral: str) -> None:
-    built = embed_dot(material("PbS"), material("CsPbI3"), diameter=24.0, cells=(6, 6, 6), neutral=neutral)
+    built = embed_dot(
+        material("PbS"),
+        material("CsPbI3"),
+        form=DotForm(diameter=24.0),
+        cells=(6, 6, 6),
+        balance=Balance(neutral=neutral),
+    )
     assert built.report["changes"] == []
     assert built.report["formal_charge"]["total"] == built.report["charge_before_changes"] != 0
     if neutral == "report":
@@ -67,7 +76,9 @@ def test_report_and_off_change_nothing(neutral: str) -> None:
 
 
 def test_a_structure_that_cannot_be_made_neutral_is_refused() -> None:
-    atoms = embed_dot(material("PbS"), material("CsPbI3"), diameter=9.0, cells=(4, 4, 4), neutral="off").atoms
+    atoms = embed_dot(
+        material("PbS"), material("CsPbI3"), form=DotForm(diameter=9.0), cells=(4, 4, 4), balance=Balance(neutral="off")
+    ).atoms
     charges = atoms.get_array("formal_charge")
     charges[0] -= 5000
     atoms.set_array("formal_charge", charges)
@@ -76,7 +87,13 @@ def test_a_structure_that_cannot_be_made_neutral_is_refused() -> None:
 
 
 def test_the_input_is_left_alone() -> None:
-    atoms = embed_dot(material("PbS"), material("CsPbI3"), diameter=18.0, cells=(5, 5, 5), neutral="off").atoms
+    atoms = embed_dot(
+        material("PbS"),
+        material("CsPbI3"),
+        form=DotForm(diameter=18.0),
+        cells=(5, 5, 5),
+        balance=Balance(neutral="off"),
+    ).atoms
     before = formal_charge_of(atoms), atoms.numbers.copy()
     done, _ = neutralise(atoms, centres=atoms.cell.array.sum(axis=0)[None] / 2, facets=AXES)
     assert formal_charge_of(atoms) == before[0]

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from qdip_struct.build.dot import DotSites, cut, dot_atoms
+from qdip_struct.build.embedding_options import DotForm
 from qdip_struct.build.material import material
 from qdip_struct.build.neighbours import minimum_distance
 from qdip_struct.build.passivation import charge_of, passivate
-from qdip_struct.build.shapes import make_shape
 from qdip_struct.errors import UsageError
 
 NAMES = st.sampled_from(["PbS", "PbSe", "CdSe:zincblende", "CdSe:wurtzite", "PbS0.5Se0.5"])
@@ -18,7 +18,7 @@ SHAPE_NAMES = st.sampled_from(["sphere", "octahedron", "truncated-octahedron", "
 
 
 def raw(name: str, shape: str, size: float) -> DotSites:
-    return cut(material(name), shape=make_shape(shape, diameter=size))
+    return cut(material(name), form=DotForm(shape, diameter=size))
 
 
 @settings(deadline=None, derandomize=True, max_examples=20)

@@ -7,25 +7,26 @@ from hypothesis import strategies as st
 
 from qdip_struct.build.alloy import make_alloy
 from qdip_struct.build.interface import build_interface, place
+from qdip_struct.build.interface_options import LateralCell, Placement, Stack
 from qdip_struct.build.joint import join
+from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.registry import IONIC_RADII_ANGSTROM, NAMES, radii_of, touching_gap
 from qdip_struct.build.registry_scan import irreducible_shifts
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.datasets import get_crystal
 
 
-def pair(substrate="CsPbBr3", termination="BX2", plane=(1, 0, 0), **options):
-    crystal = get_crystal(substrate)
-    return join(
-        get_crystal("PbS"), crystal, film_plane=(1, 0, 0), substrate_plane=plane, film_layers=3, substrate_layers=3,
-        termination=termination, **options,
-    )  # fmt: skip
+def pair(substrate="CsPbBr3", plane=(1, 0, 0), termination="BX2", cell=LateralCell(), occupation=Occupation()):
+    stack = Stack(substrate_plane=plane, termination=termination)
+    return join(get_crystal("PbS"), get_crystal(substrate), stack=stack, cell=cell, occupation=occupation)
 
 
 def test_touching_spheres_come_near_the_gap_that_cp2k_finds():
     """PbS // PbBr2-terminated CsPbBr3, PBE: 3.15 Å of 4×4×1 runs; metal over metal repels at 3.8 Å and nearer."""
     crystals = [get_crystal(name, dataset="pbe_cp2k") for name in ("PbS", "CsPbBr3")]
-    gaps = {name: build_interface(*crystals, registry=name).report["gap_angstrom"] for name in NAMES}
+    gaps = {
+        name: build_interface(*crystals, placement=Placement(registry=name)).report["gap_angstrom"] for name in NAMES
+    }
     assert gaps["continuation"] == pytest.approx(3.15, abs=0.01)
     assert gaps["metal"] >= 3.8 - 1e-9
     assert gaps["hollow"] == pytest.approx(3.5, abs=0.36)
@@ -69,7 +70,9 @@ def test_one_lead_above_one_bromine_touch_at_the_sum_of_their_radii():
      ("NaI", (1, 0, 0), "NaI", (0.5, 0.5))],
 )  # fmt: skip
 def test_continuation_puts_the_cation_over_the_anion(substrate, plane, termination, expected):
-    built = build_interface(get_crystal("PbS"), get_crystal(substrate), substrate_plane=plane, termination=termination)
+    built = build_interface(
+        get_crystal("PbS"), get_crystal(substrate), stack=Stack(substrate_plane=plane, termination=termination)
+    )
     assert built.report["registry_fraction"] == pytest.approx(expected, abs=1e-6)
 
 
@@ -110,10 +113,12 @@ def fingerprint(built):
 
 @pytest.mark.parametrize("case", ["CsPbBr3", "MAPbI3"])
 def test_registries_called_equal_are_equal_and_others_differ(case):
-    joint = pair() if case == "CsPbBr3" else pair("MAPbI3:tetragonal", plane=(1, 1, 0), a_site="Cs")
+    joint = (
+        pair() if case == "CsPbBr3" else pair("MAPbI3:tetragonal", plane=(1, 1, 0), occupation=Occupation(a_site="Cs"))
+    )
     shifts = irreducible_shifts(joint, divisions=4)
     grid = [(i / 4, j / 4) for i in range(4) for j in range(4)]
-    prints = {point: fingerprint(place(joint, registry=point, gap=3.3)) for point in grid}
+    prints = {point: fingerprint(place(joint, placement=Placement(registry=point, gap=3.3))) for point in grid}
     kinds = {shift.fraction: prints[shift.fraction] for shift in shifts}
 
     def alike(a, b):
@@ -128,10 +133,9 @@ def test_registries_called_equal_are_equal_and_others_differ(case):
 
 def test_an_alloy_has_no_more_symmetry_than_its_arrangement():
     alloy = join(
-        get_crystal("PbS"), make_alloy("CsPbBr2I", arrangement="random", seed=1), film_plane=(1, 0, 0),
-        substrate_plane=(1, 0, 0), film_layers=3, substrate_layers=3, repeat=(2, 2),
-    )  # fmt: skip
-    assert len(irreducible_shifts(alloy)) >= len(irreducible_shifts(pair(repeat=(2, 2))))
+        get_crystal("PbS"), make_alloy("CsPbBr2I", arrangement="random", seed=1), cell=LateralCell(repeat=(2, 2))
+    )
+    assert len(irreducible_shifts(alloy)) >= len(irreducible_shifts(pair(cell=LateralCell(repeat=(2, 2)))))
 
 
 @pytest.mark.parametrize("divisions", [0, -1, 2.5, 1000, True])

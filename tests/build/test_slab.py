@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from qdip_struct.build.alloy import make_alloy
 from qdip_struct.build.cells import conventional_cell
+from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.slab import build_slab
 from qdip_struct.build.stoichiometry import ions_of
 from qdip_struct.build.store import structure_text
@@ -102,7 +103,7 @@ def test_own_structures_are_cut_like_shipped_ones():
 def test_the_second_run_gives_the_same_bytes():
     def text():
         alloy = make_alloy("MAPbI2.5Br0.5", seed=4)
-        built = build_slab(alloy, layers=3, repeat=(2, 2), orientation="random", seed=7)
+        built = build_slab(alloy, layers=3, repeat=(2, 2), occupation=Occupation(orientation="random", seed=7))
         return structure_text(built.slab, format="extxyz")
 
     assert text() == text()
@@ -113,7 +114,7 @@ def test_the_second_run_gives_the_same_bytes():
     [({"layers": 0}, "monolayers"), ({"layers": -3}, "monolayers"), ({"layers": 10**6}, "monolayers"),
      ({"vacuum": 0.0}, "vacuum"), ({"vacuum": float("nan")}, "vacuum"), ({"vacuum": -5}, "vacuum"),
      ({"termination": "PbO"}, "it has: AX, BX2"), ({"repeat": (0, 1)}, "repeat"), ({"faces": "both"}, "faces"),
-     ({"layers": 3, "units": 2}, "not both"), ({"a_site": "Pb"}, "a_site")],
+     ({"layers": 3, "units": 2}, "not both"), ({"occupation": Occupation(a_site="Pb")}, "a_site")],
 )  # fmt: skip
 def test_nonsense_is_refused(options, word):
     with pytest.raises(UsageError, match=word):

@@ -9,6 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.build.cells import conventional_cell, sites_of_atoms, sites_of_crystal
+from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.surface import surface_cell
 from qdip_struct.build.termination import termination_names
 from qdip_struct.errors import DataError, UsageError
@@ -74,7 +75,7 @@ def test_a_shifted_crystal_has_the_same_surface(name, plane, shift):
 def test_a_supercell_has_the_same_surface(name, plane):
     crystal = get_crystal(name)
     one = surface_cell(crystal, plane=plane)
-    atoms = conventional_cell(crystal, a_site="Cs", orientation="parallel")
+    atoms = conventional_cell(crystal, occupation=Occupation(a_site="Cs", orientation="parallel"))
     big = surface_cell(sites_of_atoms(atoms.repeat((2, 2, 2))), plane=plane)
     # In a cell doubled along each axis the same plane keeps its indices.
     assert facts(one)[0] == pytest.approx(facts(big)[0])

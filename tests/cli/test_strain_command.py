@@ -8,6 +8,7 @@ from ase import Atoms
 from ase.io import read, write
 
 from qdip_struct.build.embed import embed_dot
+from qdip_struct.build.embedding_options import DotForm
 from qdip_struct.build.store import write_structure
 from qdip_struct.cli.main import main
 from qdip_struct.materials.datasets import get_crystal
@@ -19,7 +20,9 @@ A_MATRIX, A_DOT = 6.31, 5.936
 def built(tmp_path_factory):
     """An embedded dot as the builder makes it, and the same with the dot at its own lattice stretched by 0.5 %."""
     folder = tmp_path_factory.mktemp("strain")
-    made = embed_dot(get_crystal("PbS"), get_crystal("CsPbI3:cubic"), diameter=20.0, cells=(6, 6, 6), lattice=A_MATRIX)
+    made = embed_dot(
+        get_crystal("PbS"), get_crystal("CsPbI3:cubic"), form=DotForm(diameter=20.0), cells=(6, 6, 6), lattice=A_MATRIX
+    )
     write_structure(folder / "built.extxyz", made.atoms, provenance={}, report=made.report)
     atoms = made.atoms.copy()
     dot = atoms.arrays["dot"] >= 0

@@ -9,6 +9,7 @@ from ase import Atoms
 
 from qdip_struct.build.cells import conventional_cell
 from qdip_struct.build.embed import embed_dot
+from qdip_struct.build.embedding_options import DotForm
 from qdip_struct.build.interface import build_interface
 from qdip_struct.cp2k.deck import Wishes, make_deck
 from qdip_struct.cp2k.inputfile import parse_input
@@ -34,7 +35,7 @@ def system(name: str) -> Atoms:
         atoms.center(vacuum=8.0)
         return atoms
     if name == "embedded dot":
-        return embed_dot(pbs, bromide, diameter=12.0, cells=(4, 4, 4)).atoms
+        return embed_dot(pbs, bromide, form=DotForm(diameter=12.0), cells=(4, 4, 4)).atoms
     if name == "molecules":
         return conventional_cell(get_crystal("MAPbI3:tetragonal"))
     atoms = conventional_cell(bromide) * (2, 1, 1)

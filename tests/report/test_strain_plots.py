@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from qdip_struct.analysis.strain_summary import summarise
 from qdip_struct.build.embed import embed_dot
+from qdip_struct.build.embedding_options import DotForm
 from qdip_struct.build.interface import build_interface
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.report.strain_plots import draw_radial, draw_slice, strain_figure
@@ -13,7 +14,9 @@ from qdip_struct.report.strain_plots import draw_radial, draw_slice, strain_figu
 
 @pytest.fixture(scope="module")
 def dot():
-    made = embed_dot(get_crystal("PbS"), get_crystal("CsPbI3:cubic"), diameter=20.0, cells=(6, 6, 6), lattice=6.31)
+    made = embed_dot(
+        get_crystal("PbS"), get_crystal("CsPbI3:cubic"), form=DotForm(diameter=20.0), cells=(6, 6, 6), lattice=6.31
+    )
     return summarise([made.atoms], lattices={"dot": 5.936, "matrix": 6.31}, measure="green")
 
 
