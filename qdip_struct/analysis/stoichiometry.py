@@ -1,5 +1,6 @@
 """Compositions as formulas, and how many formula units of which crystals a slab is made of."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -22,6 +23,12 @@ def units_per_cell(composition: Composition) -> int:
     return int(np.gcd.reduce(list(composition.values())))
 
 
+def element_of(kind: str) -> str:
+    """The element of an atomic kind: Pb of Pb, Pb1 and Pb_gh."""
+    found = re.match(r"[A-Z][a-z]?", kind)
+    return found.group() if found else kind
+
+
 def added(first: Composition, second: Composition) -> dict[str, int]:
     """The atoms of two structures together."""
     return {e: first.get(e, 0) + second.get(e, 0) for e in sorted({*first, *second})}
@@ -39,3 +46,12 @@ def cells_of(composition: Composition, parts: Sequence[Composition]) -> tuple[fl
     if rank < len(parts) or not np.allclose(matrix @ solution, wanted, atol=1e-6):
         return None
     return tuple(round(float(x), 9) + 0.0 for x in solution)
+
+
+def ending(slab: Composition, bulk: Composition) -> str:
+    """What a slab holds beyond whole formula units of its bulk, as the name of its termination: CsBr, PbBr2."""
+    unit = units_per_cell(bulk)
+    whole = {e: n // unit for e, n in bulk.items()}
+    count = min(slab.get(e, 0) // n for e, n in whole.items())
+    rest = {e: n - count * whole.get(e, 0) for e, n in slab.items() if n - count * whole.get(e, 0) > 0}
+    return f"{formula(rest)} termination" if rest else "stoichiometric"

@@ -1,31 +1,28 @@
 """Answers of whole folders of runs: read what finished, combine what belongs together."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from qdip_struct.analysis.combination import GroupEnergies, combine_group
 from qdip_struct.analysis.comparability import EnergyRun
-from qdip_struct.analysis.energies import GroupEnergies, combine_group
 from qdip_struct.analysis.groups import RunSet, run_sets
-from qdip_struct.campaign.comparisons import (
-    adsorption_by_thickness,
-    formation_table,
-    potential_tables,
-    ranking,
-    registry_maps,
-    thickness_series,
-    with_joules,
-)
+from qdip_struct.analysis.stoichiometry import element_of
+from qdip_struct.campaign.compositions import formation_table
+from qdip_struct.campaign.potentials import potential_tables
+from qdip_struct.campaign.ranking import ranking
+from qdip_struct.campaign.registries import registry_maps
 from qdip_struct.campaign.rundir import INPUT, RunFolder, segment_name
+from qdip_struct.campaign.thickness import adsorption_by_thickness, thickness_series
 from qdip_struct.cp2k.input_settings import input_settings
 from qdip_struct.cp2k.inputfile import parse_input
 from qdip_struct.cp2k.output import read_run
 from qdip_struct.cp2k.run import Run
 from qdip_struct.errors import DataError
 from qdip_struct.files import read_text
+from qdip_struct.units import J_PER_M2_PER_MEV_PER_ANGSTROM2
 
 CELL_TOLERANCE_ANGSTROM = 2e-3
 """Outputs print cell vectors to 0.001 Å."""
@@ -53,7 +50,7 @@ def energies_of(
     folders
         Run folders.
     rank_by
-        What the table of several groups is sorted by, see :data:`qdip_struct.campaign.comparisons.RANKINGS`.
+        What the table of several groups is sorted by, see :data:`qdip_struct.campaign.ranking.RANKINGS`.
     formation_energies
         Energies (eV) of forming one formula unit of a crystal from the reservoir's crystal and the rest, by formula,
         for chemical potentials whose other limit has no run.
@@ -115,6 +112,9 @@ def energy_run(folder: RunFolder) -> EnergyRun:
     elif run.cell is not None:
         cell = run.cell
     _check_elements(folder, run)
+    doubt = next((text for text in run.warnings if text.startswith("ENERGY| differs")), None)
+    if doubt is not None:
+        raise DataError(f"{folder.path}: {doubt}")
     return EnergyRun(
         path=str(folder.path),
         role=folder.role,
@@ -153,12 +153,6 @@ def _check_elements(folder: RunFolder, run: Run) -> None:
         )
 
 
-def element_of(kind: str) -> str:
-    """The element of an atomic kind: Pb of Pb, Pb1, Pb_gh."""
-    found = re.match(r"[A-Z][a-z]?", kind)
-    return found.group() if found else kind
-
-
 def _asked(folder: RunFolder) -> dict[str, Any]:
     """Settings of the newest input; empty when the folder has none."""
     number = max(folder.n_segments, 1)
@@ -166,3 +160,23 @@ def _asked(folder: RunFolder) -> dict[str, Any]:
         number -= 1
     place = segment_name(folder.path / INPUT, number)
     return input_settings(parse_input(read_text(place), source=str(place))) if place.exists() else {}
+
+
+def with_joules(document: Any) -> Any:
+    """A document with ``…_j_per_m2`` beside every ``…_mev_per_angstrom2``."""
+    if isinstance(document, list):
+        return [with_joules(item) for item in document]
+    if not isinstance(document, dict):
+        return document
+    found: dict[str, Any] = {}
+    for key, value in document.items():
+        found[key] = with_joules(value)
+        if key.endswith("_mev_per_angstrom2"):
+            found[key.replace("_mev_per_angstrom2", "_j_per_m2")] = _joules(value)
+    return found
+
+
+def _joules(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_joules(item) for item in value]
+    return None if value is None else value * J_PER_M2_PER_MEV_PER_ANGSTROM2

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Combine the runs study by study; exit 3 when something was refused, 1 when nothing could be combined."""
     from qdip_struct.campaign.answers import energies_of
-    from qdip_struct.campaign.comparisons import RANKINGS
+    from qdip_struct.campaign.ranking import RANKINGS
     from qdip_struct.campaign.rundir import find_run_folders
     from qdip_struct.files import refuse_existing, write_text
 

@@ -1,0 +1,87 @@
+"""Registry maps of the interfaces among the studies of a folder."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from qdip_struct.analysis.combination import GroupEnergies
+from qdip_struct.analysis.comparability import EnergyRun
+from qdip_struct.analysis.gap_curve import best_gap
+from qdip_struct.analysis.groups import RunSet
+from qdip_struct.analysis.registry_map import ShiftPoint, map_document, registry_map, shift_document
+from qdip_struct.analysis.shift_symmetry import film_shift, metal_shift, shift_operations
+from qdip_struct.campaign.rundir import STRUCTURE, RunFolder
+from qdip_struct.errors import DataError, MismatchError
+
+
+def registry_maps(
+    studies: Sequence[tuple[RunSet, GroupEnergies]], folders: Sequence[RunFolder], *, refused: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """E_ad against lateral shift of every pair of slabs that has at least two registries."""
+    place = {str(folder.path): folder for folder in folders}
+    families: dict[str, list[tuple[RunSet, GroupEnergies, EnergyRun]]] = {}
+    for item, energies in studies:
+        interface = next((run for run in item.runs if run.role == "interface" and run.status == "done"), None)
+        if interface is None or energies.adsorption is None or interface.facts.get("gap_angstrom") is None:
+            continue
+        facts = interface.facts
+        names = ("film", "film_plane", "film_layers", "substrate", "substrate_plane", "substrate_layers", "termination")
+        make = [*(facts.get(name) for name in names), interface.relaxed, sorted(interface.composition.items())]
+        families.setdefault(repr((make, np.round(interface.cell[:2], 4).tolist())), []).append(
+            (item, energies, interface)
+        )
+    found = []
+    for key in sorted(families):
+        members = families[key]
+        try:
+            entry = _one_map(members, place)
+        except (MismatchError, DataError) as error:
+            refused.append({"paths": [interface.path for _, _, interface in members], "reason": str(error)})
+            continue
+        if entry is not None:
+            found.append(entry)
+    return found
+
+
+def _one_map(
+    members: Sequence[tuple[RunSet, GroupEnergies, EnergyRun]], place: Mapping[str, RunFolder]
+) -> dict[str, Any] | None:
+    from qdip_struct.build.store import read_structure
+
+    structures = [read_structure(place[interface.path].path / STRUCTURE) for _, _, interface in members]
+    reference = structures[0]
+    origin = np.array(metal_shift(reference))
+    by_shift: dict[tuple[float, float], list[int]] = {}
+    for number, atoms in enumerate(structures):
+        shift = np.array(film_shift(atoms, reference)) + origin
+        shift = np.round(shift - np.floor(shift + 1e-4), 4) + 0.0
+        by_shift.setdefault((float(shift[0]), float(shift[1])), []).append(number)
+    if len(by_shift) < 2 and len(members) < 2:
+        return None
+    points = []
+    for fraction in sorted(by_shift):
+        chosen = [members[k] for k in by_shift[fraction]]
+        gaps = [float(run.facts["gap_angstrom"]) for _, _, run in chosen]
+        curve = best_gap(gaps, [energies.adsorption or 0.0 for _, energies, _ in chosen])
+        order = np.argsort(gaps, kind="stable")
+        points.append(
+            ShiftPoint(
+                fraction, str(chosen[0][2].facts.get("registry")), curve, tuple(chosen[k][2].path for k in order)
+            )
+        )
+    first = members[0][2]
+    facts = {name: first.facts.get(name) for name in ("film", "substrate", "termination")}
+    head = {
+        **facts,
+        "relaxed": first.relaxed,
+        "layers": [first.facts.get(f"{p}_layers") for p in ("film", "substrate")],
+    }
+    if len(points) < 2:
+        return {**head, "n_computed": 1, "shifts": [shift_document(points[0])]}
+    regions = reference.arrays["region"]
+    operations = [
+        (rotation, move + origin - rotation @ origin)
+        for rotation, move in shift_operations(reference[regions == "film"], reference[regions == "substrate"])
+    ]
+    return {**head, **map_document(registry_map(points, lateral=first.cell[:2, :2], operations=operations))}
