@@ -1,29 +1,33 @@
 """Pre-relaxation of a structure with a machine-learned potential, continued after any interruption.
 
-The cell stays fixed. Start: the given positions, each displaced by seeded normal noise (σ = ``rattle`` Å per axis),
-because a crystal on its high-symmetry sites has no force towards its soft tilts. Then FIRE (E. Bitzek et al., Phys.
-Rev. Lett. 97, 170201 (2006), doi:10.1103/PhysRevLett.97.170201) until the largest force is below ``fmax``.
+Start: the given positions, each displaced by seeded normal noise (σ = ``rattle`` Å per axis), because a crystal on its
+high-symmetry sites has no force towards its soft tilts. Then FIRE (E. Bitzek et al., Phys. Rev. Lett. 97, 170201
+(2006), doi:10.1103/PhysRevLett.97.170201) until the largest force is below ``fmax`` and, where the cell is free, the
+largest free stress below ``smax``.
 
-The state (positions, velocities, time step) is saved beside the result every few seconds, with a fingerprint of start
-and settings: a second call goes on from there and ends at the same structure as an undisturbed run.
-The answer depends on the start and on ``fmax``; both are part of the result.
+The state is saved beside the result every few seconds, with a fingerprint of start and settings: a second call goes on
+from there and ends at the same structure as an undisturbed run.
+The answer depends on the start and on ``fmax``; both are part of the result, and energies of two starts rank nothing.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
-from qdip_struct.errors import DataError, ToolError, UsageError
-from qdip_struct.files import json_text, sha256, write_bytes
+from qdip_struct.campaign.relax_start import STRAIN_MASKS, CellMode, rattled
+from qdip_struct.campaign.relax_state import RelaxState, fingerprint, load_state, save_state
+from qdip_struct.errors import ToolError, UsageError
+from qdip_struct.units import GPA_PER_EV_PER_ANGSTROM3
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-_SAVE_EVERY_SECONDS = 20.0
+SAVE_EVERY_SECONDS = 20.0
 _STEP_PER_ATOM_ANGSTROM = 0.1
 
 
@@ -43,6 +47,12 @@ class RelaxSettings:
         Of the random displacement.
     max_steps
         Steps after which an unfinished relaxation stops.
+    cell
+        What of the cell relaxes; see :data:`qdip_struct.campaign.relax_start.CellMode`.
+    smax_gpa
+        Largest stress component at the end, GPa, among those that are free.
+    weights_sha256
+        Hash of the model's weights file, where it has one.
     """
 
     model: str
@@ -50,6 +60,9 @@ class RelaxSettings:
     rattle_angstrom: float = 0.03
     seed: int = 0
     max_steps: int = 3000
+    cell: CellMode = "fixed"
+    smax_gpa: float = 0.02
+    weights_sha256: str | None = None
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.fmax_ev_per_angstrom) and self.fmax_ev_per_angstrom > 0):
@@ -60,13 +73,18 @@ class RelaxSettings:
             raise UsageError(f"max-steps must be at least 1, not {self.max_steps}")
         if self.seed < 0:
             raise UsageError(f"seed must not be negative, not {self.seed}")
+        if self.cell not in get_args(CellMode):
+            raise UsageError(f"unknown cell '{self.cell}'; known: {', '.join(get_args(CellMode))}")
+        if not (np.isfinite(self.smax_gpa) and self.smax_gpa > 0):
+            raise UsageError(f"smax must be a positive stress in GPa, not {self.smax_gpa}")
 
 
 @dataclass(frozen=True)
 class Relaxation:
-    """End of a relaxation: the structure and whether it reached ``fmax``.
+    """End of a relaxation: the structure and whether it reached ``fmax`` (and ``smax``).
 
-    Energies in eV, forces in eV/Å. ``converged`` is false when ``max_steps`` came first.
+    Energies in eV, forces in eV/Å, stress in GPa (the largest free component; ``None`` in a fixed cell).
+    ``converged`` is false when ``max_steps`` came first.
     """
 
     atoms: "Atoms"
@@ -76,60 +94,23 @@ class Relaxation:
     energy_ev: float
     max_force_ev_per_angstrom: float
     start_sha256: str
+    n_frozen: int = 0
+    max_stress_gpa: float | None = None
 
     def report(self) -> dict[str, Any]:
         """The result without the structure, for a sidecar."""
         return {
             **asdict(self.settings),
+            "smax_gpa": None if self.max_stress_gpa is None else self.settings.smax_gpa,
             "optimiser": "FIRE",
-            "cell": "fixed",
+            "n_frozen": self.n_frozen,
             "converged": self.converged,
             "n_steps": self.n_steps,
             "energy_ev": round(self.energy_ev, 5),
             "max_force_ev_per_angstrom": round(self.max_force_ev_per_angstrom, 5),
+            "max_stress_gpa": None if self.max_stress_gpa is None else round(self.max_stress_gpa, 5),
             "start_sha256": self.start_sha256,
         }
-
-
-def with_dot_lattice(atoms: "Atoms", *, own: float, built: float) -> "Atoms":
-    """Scale each embedded dot about its own centre from the lattice it was built on to its own.
-
-    Parameters
-    ----------
-    atoms
-        Structure with the array ``dot`` (number of the dot, −1 in the matrix); it is not changed.
-    own, built
-        Lattice constants in Å; every dot is scaled by own/built.
-
-    Raises
-    ------
-    UsageError
-        If there is no dot or a lattice constant is not positive.
-    """
-    if not all(np.isfinite(length) and length > 0 for length in (own, built)):
-        raise UsageError(f"dot-lattice takes two positive lengths in Å, not {own},{built}")
-    if not atoms.has("dot") or not (atoms.arrays["dot"] >= 0).any():
-        raise UsageError("dot-lattice needs a structure with the array 'dot', as 'qdip build embed' writes it")
-    scaled = atoms.copy()
-    for number in np.unique(atoms.arrays["dot"]):
-        if number >= 0:
-            own_atoms = atoms.arrays["dot"] == number
-            centre = atoms.positions[own_atoms].mean(axis=0)
-            scaled.positions[own_atoms] = centre + (atoms.positions[own_atoms] - centre) * (own / built)
-    return scaled
-
-
-def only_dots(atoms: "Atoms") -> "Atoms":
-    """The embedded dots alone, in the same cell: the start of the vacuum reference of a strain map.
-
-    Raises
-    ------
-    UsageError
-        If the structure has no array ``dot`` or no atom of a dot.
-    """
-    if not atoms.has("dot") or not (atoms.arrays["dot"] >= 0).any():
-        raise UsageError("the dot alone needs a structure with the array 'dot', as 'qdip build embed' writes it")
-    return atoms[atoms.arrays["dot"] >= 0]
 
 
 def relax(
@@ -137,10 +118,12 @@ def relax(
     *,
     calculator: Any,
     settings: RelaxSettings,
+    frozen: NDArray[np.bool_] | None = None,
     checkpoint: Path | None = None,
+    save_every_s: float = SAVE_EVERY_SECONDS,
     progress: Callable[[int, float, float], None] | None = None,
 ) -> Relaxation:
-    """Relax the positions of a structure in its fixed cell.
+    """Relax the positions of a structure and, when asked for, its cell.
 
     Parameters
     ----------
@@ -150,106 +133,95 @@ def relax(
         ASE calculator of ``settings.model``.
     settings
         See :class:`RelaxSettings`.
+    frozen
+        Atoms that stay where they are, shape (n,); only in a fixed cell.
     checkpoint
         File (``.npz``) for the state; when it exists and belongs to the same start and settings, the run continues.
+    save_every_s
+        Least time between two saved states, s.
     progress
         Called after each step with the step number, the largest force (eV/Å) and the energy (eV).
 
     Raises
     ------
+    UsageError
+        If atoms are frozen and the cell is not fixed.
     DataError
         If the checkpoint is damaged or belongs to another start or other settings.
     ToolError
         If the model returns something that is not a number.
     """
+    from ase.constraints import FixAtoms
+    from ase.filters import FrechetCellFilter
     from ase.optimize import FIRE
 
-    moving = atoms.copy()
-    fingerprint = _fingerprint(atoms, settings)
-    moving.positions += (
-        np.random.default_rng(settings.seed).normal(0.0, 1.0, (len(moving), 3)) * settings.rattle_angstrom
-    )
+    still = np.zeros(len(atoms), dtype=bool) if frozen is None else np.asarray(frozen, dtype=bool)
+    if still.any() and settings.cell != "fixed":
+        raise UsageError("frozen atoms need --cell fixed: in a cell that changes they would move with it")
+    owner = _owner(atoms, settings=settings, frozen=still)
+    moving = rattled(atoms, sigma=settings.rattle_angstrom, seed=settings.seed, frozen=still)
+    if still.any():
+        moving.set_constraint(FixAtoms(mask=still))
     moving.calc = calculator
+    free = np.array(STRAIN_MASKS[settings.cell])
+    target = FrechetCellFilter(moving, mask=free.tolist()) if free.any() else moving
     # ASE limits the length of the step of all atoms together; a limit per atom must grow with their number.
-    optimiser = FIRE(moving, logfile=None, maxstep=_STEP_PER_ATOM_ANGSTROM * float(np.sqrt(len(moving))))
-    state = _load(checkpoint, fingerprint=fingerprint, shape=moving.positions.shape)
-    if state is not None:
-        moving.positions = state["positions"]
-        optimiser.vel = state["velocities"]
-        optimiser.dt, optimiser.a = float(state["dt"]), float(state["mixing"])
-        optimiser.Nsteps, optimiser.nsteps = int(state["downhill"]), int(state["steps"])
+    optimiser = FIRE(target, logfile=None, maxstep=_STEP_PER_ATOM_ANGSTROM * float(np.sqrt(len(target))))
+    if checkpoint is not None and checkpoint.exists():
+        _restore(load_state(checkpoint, owner=owner, shape=target.get_positions().shape), target, optimiser)
     saved = time.monotonic()
-    energy, largest = np.nan, np.nan
-    converged = False
     while True:
-        forces = np.asarray(moving.get_forces(), dtype=float)
-        energy = float(moving.get_potential_energy())
-        largest = float(np.linalg.norm(forces, axis=1).max())
-        if not (np.isfinite(energy) and np.isfinite(largest)):
-            raise ToolError(
-                f"{settings.model} returned a force or an energy that is not a number in step {optimiser.nsteps}"
-            )
-        converged = largest <= settings.fmax_ev_per_angstrom
+        energy, force, stress = _look(moving, free=free, step=optimiser.nsteps, model=settings.model)
+        converged = force <= settings.fmax_ev_per_angstrom and (stress is None or stress <= settings.smax_gpa)
         if progress is not None:
-            progress(int(optimiser.nsteps), largest, energy)
+            progress(int(optimiser.nsteps), force, energy)
         stop = converged or optimiser.nsteps >= settings.max_steps
-        if checkpoint is not None and (stop or time.monotonic() - saved > _SAVE_EVERY_SECONDS):
-            _save(checkpoint, fingerprint=fingerprint, moving=moving, optimiser=optimiser)
+        if checkpoint is not None and (stop or time.monotonic() - saved >= save_every_s):
+            save_state(checkpoint, _state(target, optimiser), owner=owner)
             saved = time.monotonic()
         if stop:
             break
         optimiser.step()
         optimiser.nsteps += 1
-    steps = int(optimiser.nsteps)
     moving.calc = None
-    return Relaxation(moving, settings, converged, steps, energy, largest, fingerprint)
-
-
-def _fingerprint(atoms: "Atoms", settings: RelaxSettings) -> str:
-    start = {
-        "numbers": atoms.numbers,
-        "positions": np.round(atoms.positions, 8),
-        "cell": np.round(atoms.cell.array, 8),
-        "pbc": atoms.pbc,
-        "model": settings.model,
-        "rattle": settings.rattle_angstrom,
-        "seed": settings.seed,
-    }
-    return sha256(json_text(start))
-
-
-def _save(path: Path, *, fingerprint: str, moving: "Atoms", optimiser: Any) -> None:
-    import io
-
-    velocities = np.zeros((0,)) if optimiser.vel is None else np.asarray(optimiser.vel)
-    stream = io.BytesIO()
-    np.savez(
-        stream,
-        fingerprint=np.array(fingerprint),
-        positions=moving.positions,
-        velocities=velocities,
-        dt=optimiser.dt,
-        mixing=optimiser.a,
-        downhill=optimiser.Nsteps,
-        steps=optimiser.nsteps,
+    moving.set_constraint()
+    return Relaxation(
+        moving, settings, converged, int(optimiser.nsteps), energy, force, owner, int(still.sum()), stress
     )
-    write_bytes(path, stream.getvalue(), force=True)
 
 
-def _load(path: Path | None, *, fingerprint: str, shape: tuple[int, ...]) -> dict[str, Any] | None:
-    if path is None or not path.exists():
-        return None
-    import zipfile
+def _look(moving: "Atoms", *, free: NDArray[np.bool_], step: int, model: str) -> tuple[float, float, float | None]:
+    """Energy (eV), largest force (eV/Å) and largest free stress (GPa) of the present structure."""
+    force = float(np.linalg.norm(np.asarray(moving.get_forces(), dtype=float), axis=1).max())
+    energy = float(moving.get_potential_energy())
+    stress = None
+    if free.any():
+        stress = float(np.abs(np.asarray(moving.get_stress(), dtype=float)[free]).max()) * GPA_PER_EV_PER_ANGSTROM3
+    if not (np.isfinite(energy) and np.isfinite(force) and (stress is None or np.isfinite(stress))):
+        raise ToolError(f"{model} returned a force, a stress or an energy that is not a number in step {step}")
+    return energy, force, stress
 
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            state = {key: content[key] for key in content.files}
-        owner = str(state["fingerprint"])
-        fits = state["positions"].shape == shape and {"velocities", "dt", "mixing", "downhill", "steps"} <= set(state)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is damaged ({error}); remove it to start the relaxation again") from error
-    if owner != fingerprint or not fits:
-        raise DataError(f"{path} belongs to another start or other settings; remove it or choose another output name")
-    if not state["velocities"].size:
-        state["velocities"] = None
-    return state
+
+def _owner(atoms: "Atoms", *, settings: RelaxSettings, frozen: NDArray[np.bool_]) -> str:
+    """Fingerprint; a stricter criterion or more steps continue the same relaxation."""
+    names = ("model", "weights_sha256", "rattle_angstrom", "seed", "cell")
+    return fingerprint(atoms, frozen=frozen, choices={name: getattr(settings, name) for name in names})
+
+
+def _state(target: Any, optimiser: Any) -> RelaxState:
+    velocities = None if optimiser.vel is None else np.array(optimiser.vel, dtype=float)
+    return RelaxState(
+        np.array(target.get_positions(), dtype=float),
+        velocities,
+        float(optimiser.dt),
+        float(optimiser.a),
+        int(optimiser.Nsteps),
+        int(optimiser.nsteps),
+    )
+
+
+def _restore(state: RelaxState, target: Any, optimiser: Any) -> None:
+    target.set_positions(state.coordinates)
+    optimiser.vel = state.velocities
+    optimiser.dt, optimiser.a = state.dt, state.mixing
+    optimiser.Nsteps, optimiser.nsteps = state.downhill, state.steps

@@ -1,31 +1,61 @@
-"""Relax a structure with a machine-learned potential in its fixed cell; resumable (extra mlip).
+"""Relax a structure with a machine-learned potential; resumable (extra mlip).
 
-The result is OUT (extxyz with all labels) and a sidecar OUT.json that names model, start, fmax (eV/Å), steps and
-whether fmax was reached. Run the same command again after an interruption and it goes on from OUT.checkpoint.npz.
+Models: chgnet, sevennet and sevennet-l3i5 use the weights inside their wheels; mace needs a file given with --weights.
+Nothing is downloaded. Loading a weights file runs code stored in it: give only files from a source you trust.
 
+The result is OUT (extxyz with all labels) and a sidecar OUT.json: what the start's sidecar said (role, group, ...),
+and under 'relaxation' the model and its version, the start, rattle (Å), fmax (eV/Å), steps and whether fmax was
+reached. Run the same command again after an interruption and it goes on from OUT.checkpoint.npz.
+Energies of relaxations from different starts are not comparable and are ranked nowhere.
+
+--cell fixed   nothing of the cell relaxes (default; the only choice where there is vacuum)
+--cell normal  the height of the cell over fixed lateral vectors a and b (bulk references of a slab, superlattices)
+--cell free    lengths and angles (a crystal of its own); both go on until the stress is below --smax, in GPa
+
+examples:
   qdip relax embedded.extxyz --model chgnet --fmax 0.03 --rattle 0.03 --dot-lattice 6.016,6.410 -o relaxed.extxyz
+  qdip relax interface.extxyz --model sevennet --rattle 0 --freeze substrate -o prerelaxed/interface.extxyz
 """
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from qdip_struct.cli.console import emit, note
 from qdip_struct.errors import UsageError
 from qdip_struct.files import provenance, refuse_existing, sha256
 
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from qdip_struct.campaign.models import Potential
+    from qdip_struct.campaign.relax import Relaxation
+
 UNFINISHED = 3
+COMPARABLE = "energies of relaxations from different starts, models or cells are not comparable: report each, rank none"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``qdip relax``."""
     parser.add_argument("structure", type=Path, metavar="FILE", help="structure file (extxyz keeps the labels)")
-    parser.add_argument("--model", default="chgnet", help="potential (default: chgnet)")
+    parser.add_argument("--model", default="chgnet", help="chgnet (default), sevennet, sevennet-l3i5 or mace")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights of the model; needed by mace")
     parser.add_argument("--fmax", type=float, default=0.03, help="largest force at the end, eV/Å (default: 0.03)")
     parser.add_argument(
         "--rattle", type=float, default=0.03, help="random displacement of the start, Å (default: 0.03)"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the random displacement (default: 0)")
+    parser.add_argument(
+        "--cell", choices=("fixed", "normal", "free"), default="fixed", help="what of the cell relaxes (default: fixed)"
+    )
+    parser.add_argument(
+        "--smax", type=float, default=0.02, help="largest free stress at the end, GPa (default: 0.02); not when fixed"
+    )
+    parser.add_argument(
+        "--freeze", metavar="REGION,...", help="regions that stay where they are, for example substrate"
+    )
+    parser.add_argument("--fixed-layers", type=int, default=0, metavar="N", help="hold the N lowest layers fixed")
     parser.add_argument(
         "--dot-lattice",
         metavar="OWN,BUILT",
@@ -39,73 +69,177 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-steps", type=int, default=3000, help="stop after this many steps (default: 3000)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Relax one structure and write it with its sidecar."""
-    from qdip_struct.build.store import read_structure, sidecar_of, write_structure
-    from qdip_struct.campaign.models import MODELS, load_model, model_version
-    from qdip_struct.campaign.relax import RelaxSettings, only_dots, relax, with_dot_lattice
+    from qdip_struct.build.store import read_sidecar, read_structure, sidecar_of, write_structure
+    from qdip_struct.campaign.models import check_weights, find_model, load_model
+    from qdip_struct.campaign.relax import RelaxSettings, relax
+    from qdip_struct.campaign.relax_start import check_cell_mode, frozen_atoms, only_dots, with_dot_lattice
 
-    settings = RelaxSettings(args.model, args.fmax, args.rattle, args.seed, args.max_steps)
-    if args.model not in MODELS:
-        raise UsageError(f"unknown model '{args.model}'; known: {', '.join(MODELS)}")
+    choices = {"cell": args.cell, "smax_gpa": args.smax}
+    settings = RelaxSettings(args.model, args.fmax, args.rattle, args.seed, args.max_steps, **choices)
+    check_weights(find_model(args.model), args.weights)
+    if args.fixed_layers < 0:
+        raise UsageError(f"--fixed-layers is a number of layers, not {args.fixed_layers}")
     out: Path = args.out or args.structure.with_name(f"{args.structure.stem}.relaxed.extxyz")
     refuse_existing(out, force=args.force)
     refuse_existing(sidecar_of(out), force=args.force)
     atoms = read_structure(args.structure)
-    if args.dot_lattice is not None:
-        own, built = _two_lengths(args.dot_lattice)
-        atoms = with_dot_lattice(atoms, own=own, built=built)
+    sidecar = read_sidecar(args.structure)
+    lattices = _dot_lattices(args.dot_lattice, sidecar=sidecar, atoms=atoms)
+    if args.dot_lattice is not None and lattices is not None:
+        atoms = with_dot_lattice(atoms, own=lattices[0], built=lattices[1])
     if args.part == "dot":
-        atoms = only_dots(atoms)
-    calculator = load_model(args.model, threads=args.threads)
+        atoms, sidecar = only_dots(atoms), {}
+        atoms.info.pop("role", None), atoms.info.pop("group", None)
+    check_cell_mode(atoms, cell=settings.cell, role=sidecar.get("role"))
+    regions = [name.strip() for name in args.freeze.split(",")] if args.freeze else []
+    frozen = frozen_atoms(atoms, regions=regions, n_layers=args.fixed_layers)
+    if frozen.any() and args.cell != "fixed":
+        raise UsageError("frozen atoms need --cell fixed: in a cell that changes they would move with it")
+    potential = load_model(
+        args.model, threads=args.threads, weights=args.weights, stress=args.cell != "fixed", device=args.device
+    )
+    potential.refuse_unknown_elements(atoms)
+    settings = RelaxSettings(
+        args.model,
+        args.fmax,
+        args.rattle,
+        args.seed,
+        args.max_steps,
+        **choices,
+        weights_sha256=potential.weights_sha256,
+    )
     checkpoint = out.with_name(f"{out.name}.checkpoint.npz")
     if checkpoint.exists():
         note(f"going on from {checkpoint}")
     progress = _Progress(quiet=args.json)
-    done = relax(atoms, calculator=calculator, settings=settings, checkpoint=checkpoint, progress=progress.show)
+    done = relax(
+        atoms,
+        calculator=potential.calculator,
+        settings=settings,
+        frozen=frozen,
+        checkpoint=checkpoint,
+        progress=progress.show,
+    )
     progress.close()
-    report = {
-        **done.report(),
-        "model_description": MODELS[args.model],
-        "model_version": model_version(calculator),
-        "n_atoms": len(done.atoms),
+    relaxation = {
+        **_relaxation(done, potential),
         "start": args.structure.name,
-        "dot_start": "as built" if args.dot_lattice is None else f"scaled by {args.dot_lattice.replace(',', '/')}",
-        "part": args.part,
         "start_file_sha256": sha256(args.structure.read_bytes()),
-    }
-    parameters = {
-        "structure": args.structure.name,
-        "model": args.model,
-        "fmax": args.fmax,
-        "rattle": args.rattle,
-        "dot_lattice": args.dot_lattice,
+        "dot_start": _dot_start(lattices, atoms=atoms),
+        "dot_start_lattice_angstrom": lattices,
         "part": args.part,
-        "max_steps": args.max_steps,
+        "frozen_regions": regions,
+        "frozen_layers": args.fixed_layers,
+        "energies_comparable_across_starts": False,
     }
-    written = provenance("qdip relax", parameters, seed=args.seed)
+    written = provenance("relax", _parameters(args), seed=args.seed, start=sidecar.get("provenance"))
+    report = {**_described(done.atoms, sidecar=sidecar), "relaxation": relaxation}
     write_structure(out, done.atoms, provenance=written, report=report, force=args.force)
     if done.converged:
         checkpoint.unlink(missing_ok=True)
-    ending = "reached" if done.converged else "did NOT reach"
-    text = (
-        f"{out}: {args.model} {ending} fmax {args.fmax} eV/Å after {done.n_steps} steps "
-        f"(largest force {done.max_force_ev_per_angstrom:.4f} eV/Å, energy {done.energy_ev:.4f} eV)"
+    emit(
+        {"path": str(out), "n_atoms": len(done.atoms), **relaxation},
+        as_json=args.json,
+        text=_text(out, relaxation),
     )
-    emit({**report, "path": str(out)}, as_json=args.json, text=text)
     if not done.converged:
         note(f"not finished: run again with more --max-steps and --force to go on from {checkpoint}")
     return 0 if done.converged else UNFINISHED
 
 
-def _two_lengths(text: str) -> tuple[float, float]:
-    try:
-        own, built = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise UsageError(f"--dot-lattice takes two lengths in Å, for example 6.016,6.410, not '{text}'") from error
-    return own, built
+def _relaxation(done: "Relaxation", potential: "Potential") -> dict[str, Any]:
+    report = done.report()
+    return {
+        "model": report.pop("model"),
+        "model_description": potential.model.about,
+        "model_version": potential.version,
+        "weights": potential.weights,
+        "weights_sha256": report.pop("weights_sha256"),
+        **report,
+    }
+
+
+def _described(atoms: "Atoms", *, sidecar: dict[str, Any]) -> dict[str, Any]:
+    """What the start's sidecar said, with what relaxing changes measured again; without one, the labels summed up."""
+    from qdip_struct.build.neighbours import minimum_distance
+    from qdip_struct.build.regions import report
+
+    kept = {key: value for key, value in sidecar.items() if key not in ("structure", "structure_sha256", "provenance")}
+    kept.pop("relaxation", None)
+    if kept:
+        return {
+            **kept,
+            "min_distance_angstrom": minimum_distance(atoms),
+            "cell_angstrom": atoms.cell.array.tolist(),
+        }
+    if atoms.has("region") and atoms.has("formal_charge"):
+        try:
+            return report(atoms)
+        except UsageError:
+            return {"n_atoms": len(atoms)}
+    return {"n_atoms": len(atoms)}
+
+
+def _parameters(args: argparse.Namespace) -> dict[str, Any]:
+    names = ("model", "fmax", "rattle", "cell", "smax", "freeze", "fixed_layers", "dot_lattice", "part", "max_steps")
+    weights = None if args.weights is None else args.weights.name
+    return {"structure": args.structure.name, "weights": weights, **{name: getattr(args, name) for name in names}}
+
+
+def _dot_lattices(text: str | None, *, sidecar: dict[str, Any], atoms: "Atoms") -> tuple[float, float] | None:
+    """Lattice constants (Å) of the dot at the start and of the lattice it is built in, where they are known."""
+    if text is not None:
+        try:
+            own, built = (float(part) for part in text.split(","))
+        except ValueError as error:
+            raise UsageError(f"--dot-lattice takes two lengths in Å, for example 6.016,6.410, not '{text}'") from error
+        return own, built
+    lattice = sidecar.get("lattice_angstrom")
+    if not atoms.has("dot") or not isinstance(lattice, dict):
+        return None
+    dot, matrix = lattice.get("dot"), lattice.get("matrix")
+    if not (isinstance(dot, (int, float)) and isinstance(matrix, (int, float))):
+        return None
+    return float(dot), float(matrix)
+
+
+def _dot_start(lattices: tuple[float, float] | None, *, atoms: "Atoms") -> str | None:
+    """How an embedded dot starts: ``coherent`` with the matrix, at its ``own lattice``, or ``as built`` (not known)."""
+    if not atoms.has("dot"):
+        return None
+    if lattices is None:
+        return "as built"
+    return "coherent" if abs(lattices[0] - lattices[1]) < 1e-6 else "own lattice"
+
+
+def _text(out: Path, relaxation: dict[str, Any]) -> str:
+    start = [f"rattled by {relaxation['rattle_angstrom']:g} Å (seed {relaxation['seed']})"]
+    if relaxation["dot_start"]:
+        lengths = relaxation["dot_start_lattice_angstrom"]
+        measured = f" ({lengths[0]:g} Å in {lengths[1]:g} Å)" if lengths else ""
+        start.insert(0, f"dot {relaxation['dot_start']}{measured}")
+    if relaxation["n_frozen"]:
+        start.append(f"{relaxation['n_frozen']} atoms frozen")
+    ending = "reached" if relaxation["converged"] else "did NOT reach"
+    stress = relaxation["max_stress_gpa"]
+    pressed = "" if stress is None else f", largest free stress {stress:.4f} GPa"
+    goal = f"fmax {relaxation['fmax_ev_per_angstrom']:g} eV/Å"
+    if stress is not None:
+        goal += f" and smax {relaxation['smax_gpa']:g} GPa"
+    return "\n".join(
+        [
+            f"{out}: {relaxation['model_version']} {ending} {goal} after {relaxation['n_steps']} steps",
+            f"start: {', '.join(start)}; cell {relaxation['cell']}",
+            f"end: largest force {relaxation['max_force_ev_per_angstrom']:.4f} eV/Å{pressed}, "
+            f"energy {relaxation['energy_ev']:.4f} eV",
+            f"note: {COMPARABLE}",
+        ]
+    )
 
 
 class _Progress:
