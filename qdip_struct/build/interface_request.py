@@ -9,12 +9,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.build.alloy import Arrangement
 from qdip_struct.build.interface import InterfaceCells, place
-from qdip_struct.build.interface_options import LateralCell, Placement, Stack
+from qdip_struct.build.interface_options import Kind, LateralCell, Placement, Stack, StrainOn
 from qdip_struct.build.joint import Joint, join
+from qdip_struct.build.molecules import Orientation
 from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.registry_scan import irreducible_shifts
 from qdip_struct.build.slab import surface_of
+from qdip_struct.build.stiffness import Normal
 from qdip_struct.build.termination import termination_names
 from qdip_struct.build.words import crystal_of, numbers, shares_of, whole_numbers
 from qdip_struct.errors import UsageError
@@ -43,16 +46,16 @@ class InterfaceRequest:
     max_strain: float | None = None
     max_angle: float = 1.0
     lateral: str | None = None
-    strain_on: str = "film"
-    normal: str = "kept"
-    kind: str = "slab"
+    strain_on: StrainOn = "film"
+    normal: Normal = "kept"
+    kind: Kind = "slab"
     contact: str | None = None
     dataset: str | None = None
     repeat: str = "1,1"
     vacuum: float = 20.0
     a_site: str = "molecule"
-    orientation: str = "antiparallel"
-    arrangement: str = "sqs"
+    orientation: Orientation = "antiparallel"
+    arrangement: Arrangement = "sqs"
     seed: int = 0
     layer_tolerance: float = 0.5
 
@@ -112,8 +115,7 @@ def _plans(request: InterfaceRequest, folder: Path) -> dict[str, tuple[Joint, Pl
                 parts = [name.replace(":", "-")] if len(terminations) > 1 else []
                 parts += [f"{registry[0]:g},{registry[1]:g}"] if request.registry == "scan" else []
                 parts += [f"gap{gap:g}"] if gap is not None and len(gaps) > 1 else []
-                kind: Any = request.kind
-                placement = Placement(registry=registry, gap=gap, kind=kind, vacuum=request.vacuum)
+                placement = Placement(registry=registry, gap=gap, kind=request.kind, vacuum=request.vacuum)
                 plans["_".join(parts)] = joint, placement
     return plans
 
@@ -127,23 +129,21 @@ def _joining(request: InterfaceRequest) -> InterfaceRequest:
 
 @lru_cache(maxsize=64)
 def _joint(request: InterfaceRequest, folder: Path) -> Joint:
-    orientation: Any = request.orientation
     return join(
         _crystal(request, "film", folder),
         _crystal(request, "substrate", folder),
         stack=_stack(request),
         cell=_cell(request),
-        occupation=Occupation(a_site=request.a_site, orientation=orientation, seed=request.seed),
+        occupation=Occupation(a_site=request.a_site, orientation=request.orientation, seed=request.seed),
     )
 
 
 def _crystal(request: InterfaceRequest, part: str, folder: Path) -> Any:
-    arrangement: Any = request.arrangement
     return crystal_of(
         getattr(request, part),
         dataset=request.dataset,
         lattice=getattr(request, f"{part}_lattice"),
-        arrangement=arrangement,
+        arrangement=request.arrangement,
         seed=request.seed,
         folder=folder,
     )
@@ -165,8 +165,6 @@ def _stack(request: InterfaceRequest) -> Stack:
 def _cell(request: InterfaceRequest) -> LateralCell:
     """The common cell; with --match the limits are those of 'qdip match', so that the number means the same cell."""
     first, second = whole_numbers(request.repeat, what="--repeat", count=2)
-    strain_on: Any = request.strain_on
-    normal: Any = request.normal
     return LateralCell(
         match=request.match,
         max_area=request.max_area,
@@ -174,8 +172,8 @@ def _cell(request: InterfaceRequest) -> LateralCell:
         max_angle=request.max_angle,
         repeat=(first, second),
         lateral=None if request.lateral is None else numbers(request.lateral, what="--lateral"),
-        strain_on=strain_on,
-        normal=normal,
+        strain_on=request.strain_on,
+        normal=request.normal,
     )
 
 

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.build.alloy import Arrangement
+from qdip_struct.build.molecules import Orientation
 from qdip_struct.build.occupation import Occupation
-from qdip_struct.build.slab import SlabCells, build_slab, surface_of
+from qdip_struct.build.slab import Faces, SlabCells, build_slab, surface_of
 from qdip_struct.build.surface import SurfaceCell
 from qdip_struct.build.termination import termination_names
 from qdip_struct.build.words import crystal_of, whole_numbers
@@ -21,14 +23,14 @@ class SlabRequest:
     layers: int | None = None
     units: int | None = None
     termination: str | None = None
-    faces: str = "any"
+    faces: Faces = "any"
     lattice: float | None = None
     dataset: str | None = None
     repeat: str = "1,1"
     vacuum: float = 20.0
     a_site: str = "molecule"
-    orientation: str = "antiparallel"
-    arrangement: str = "sqs"
+    orientation: Orientation = "antiparallel"
+    arrangement: Arrangement = "sqs"
     seed: int = 0
     layer_tolerance: float = 0.5
 
@@ -60,8 +62,6 @@ def requested_slabs(request: SlabRequest, *, folder: Path = Path()) -> dict[str,
     if request.termination == "all":
         names = termination_names(requested_surface(request, folder=folder))
     first, second = whole_numbers(request.repeat, what="--repeat", count=2)
-    orientation: Any = request.orientation
-    faces: Any = request.faces
     return {
         "" if len(names) == 1 else str(name).replace(":", "-"): build_slab(
             _crystal(request, folder),
@@ -69,23 +69,22 @@ def requested_slabs(request: SlabRequest, *, folder: Path = Path()) -> dict[str,
             layers=request.layers,
             units=request.units,
             termination=name,
-            faces=faces,
+            faces=request.faces,
             repeat=(first, second),
             vacuum=request.vacuum,
             layer_tolerance=request.layer_tolerance,
-            occupation=Occupation(a_site=request.a_site, orientation=orientation, seed=request.seed),
+            occupation=Occupation(a_site=request.a_site, orientation=request.orientation, seed=request.seed),
         )
         for name in names
     }
 
 
 def _crystal(request: SlabRequest, folder: Path) -> Any:
-    arrangement: Any = request.arrangement
     return crystal_of(
         request.material,
         dataset=request.dataset,
         lattice=request.lattice,
-        arrangement=arrangement,
+        arrangement=request.arrangement,
         seed=request.seed,
         folder=folder,
     )

@@ -2,7 +2,7 @@
 
 Beside each run lies its ``result.json`` (``NAME.out.result.json`` for a lone ``NAME.out``). It carries the size and
 SHA-256 of every output file it was read from and is believed only while they agree; it holds no time, so the same
-outputs give the same bytes.
+outputs give the same bytes. Outputs of the same size that are older than it need not be read to know that they agree.
 """
 
 import contextlib
@@ -25,6 +25,8 @@ from qdip_struct.files import json_text, write_text
 READER = 2
 """Raised whenever the reader's answers change, so that older ``result.json`` files are read anew."""
 
+_STAMP = ("reader", "qdip_version", "outputs")
+_FIELDS = frozenset(("status", "reason", "energy_ev", "cp2k_version"))
 _FEW_BYTES = 4_000_000
 _SKIPPED_FOLDERS = frozenset({".git", "__pycache__", "node_modules"})
 
@@ -109,6 +111,34 @@ def _labels(path: Path) -> dict[str, Any]:
     return {key: described[key] for key in ("role", "group") if key in described} if described else {}
 
 
+def quick_result(path: Path, outputs: Sequence[Path]) -> dict[str, Any] | None:
+    """The ``result.json`` of a run whose outputs were not touched since; ``None`` when only reading them can tell.
+
+    Parameters
+    ----------
+    path
+        Run folder or output file.
+    outputs
+        Its output files in order.
+    """
+    place = result_path(path)
+    document = _document(place)
+    if document is None or document.get("reader") != READER or document.get("qdip_version") != __version__:
+        return None
+    prints = document.get("outputs")
+    try:
+        if not isinstance(prints, list) or [entry["name"] for entry in prints] != [file.name for file in outputs]:
+            return None
+        written = place.stat().st_mtime_ns
+        for entry, file in zip(prints, outputs, strict=True):
+            state = file.stat()
+            if state.st_size != entry["bytes"] or state.st_mtime_ns > written:
+                return None
+    except (OSError, TypeError, KeyError):
+        return None
+    return document if document.keys() >= _FIELDS else None
+
+
 def _stored(place: Path, stamp: dict[str, Any]) -> dict[str, Any] | None:
     document = _document(place)
     if document is None or any(document.get(key) != value for key, value in stamp.items()):
@@ -119,7 +149,7 @@ def _stored(place: Path, stamp: dict[str, Any]) -> dict[str, Any] | None:
 def _replaceable(place: Path) -> bool:
     """Whether a result there is ours to replace: none yet, or one with the fields of a run."""
     document = _document(place)
-    return document.keys() >= {"status", "energy_ev", "cp2k_version"} if document is not None else not place.exists()
+    return document.keys() >= _FIELDS if document is not None else not place.exists()
 
 
 def _store(path: Path, run: Run, stamp: dict[str, Any]) -> dict[str, Any]:
@@ -145,11 +175,17 @@ def collect_one(path: Path, *, reread: bool = False) -> dict[str, Any]:
 
     A ``result.json`` that is no run's stays as it is, and so does a folder that cannot be written.
     """
+    quick = None if reread else quick_result(path, output_files(path))
+    if quick is not None:
+        kept = {key: value for key, value in quick.items() if key not in _STAMP}
+        return {**kept, **_labels(path), "path": str(path)}
     stamp = _stamp(path)
     stored = None if reread else _stored(result_path(path), stamp)
-    if stored is not None:
-        return {**stored, **_labels(path), "path": str(path)}
-    return _store(path, read_run(path), stamp)
+    if stored is None:
+        return _store(path, read_run(path), stamp)
+    with contextlib.suppress(OSError):  # copied without its times: from now on the quick look tells
+        os.utime(result_path(path))
+    return {**stored, **_labels(path), "path": str(path)}
 
 
 def _attempt(task: tuple[Path, bool]) -> dict[str, Any] | Failure:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qdip_struct.campaign.rundir import OUTPUT, RunFolder, segment_name
-from qdip_struct.campaign.segment import FolderBusyError, Verdict, judge, run_segment
+from qdip_struct.campaign.rundir import OUTPUT, RunFolder, needs_relaxation, segment_name
+from qdip_struct.campaign.segment import FolderBusyError, Verdict, judge, run_segment, settled
 from qdip_struct.campaign.submission import ENGINES, Engine, Submission
 from qdip_struct.cp2k.program import Program, require_program
 from qdip_struct.cp2k.progress import Progress, read_progress
@@ -136,7 +136,7 @@ def run_locally(
     """
     watches = [Watch(folder) for folder in folders]
     for watch in watches:
-        verdict = judge(watch.folder)
+        verdict = settled(watch.folder) or judge(watch.folder)
         if verdict is not None and verdict.outcome != "again":
             watch.verdict, watch.state, watch.reason = verdict, verdict.outcome, verdict.reason
     todo = sorted((w for w in watches if w.verdict is None), key=lambda w: -estimated_work(w.folder))
@@ -183,6 +183,36 @@ class _terminate_as_interrupt:  # noqa: N801
             signal.signal(signal.SIGTERM, self._previous)
 
 
+class _StopError(Exception):
+    """The engine is asked to end while a model relaxes a structure."""
+
+
+_one_relaxation = threading.Lock()
+
+
+def _relax_first(watch: Watch, *, stop: threading.Event) -> None:
+    """Pre-relax a structure that waits for it; one at a time, because a model uses the cores on its own."""
+    from qdip_struct.campaign.prerelax import relax_folder
+
+    def shown(step: int, force: float, energy: float) -> None:
+        watch.reason = f"step {step}, largest force {force:.3f} eV/Å"
+        if stop.is_set():
+            raise _StopError
+
+    while needs_relaxation(watch.folder):
+        with _one_relaxation:
+            if stop.is_set():
+                raise _StopError
+            watch.state = "relaxing"
+            try:
+                relax_folder(watch.folder, progress=shown)
+            except FolderBusyError as error:
+                watch.state, watch.reason = "busy", str(error)
+        if watch.state == "busy":
+            stop.wait(2 * POLL_S)
+    watch.reason = ""
+
+
 def _refresh(watch: Watch) -> None:
     if watch.state == "running" and watch.began is not None:
         watch.seconds = time.monotonic() - watch.began
@@ -200,6 +230,15 @@ def _carry_out(
             process.terminate()
 
     watch.began = time.monotonic()
+    try:
+        _relax_first(watch, stop=stop)
+    except _StopError:
+        watch.state = "waiting"
+        return
+    except QdipError as error:
+        watch.verdict, watch.state, watch.reason = Verdict("failed", str(error)), "failed", str(error)
+        watch.seconds = time.monotonic() - watch.began
+        return
     verdict = Verdict("failed", f"not finished after {MAX_SEGMENTS} segments")
     n_segments = 0
     while n_segments < MAX_SEGMENTS and not stop.is_set():

@@ -50,6 +50,7 @@ INPUT = "run.inp"
 STRUCTURE = "structure.extxyz"
 OUTPUT = "run.out"
 RESULT = "result.json"
+RELAXED = "relaxed.extxyz"
 _REQUIRED = ("role", "group", "structure_sha256", "settings", "qdip_version")
 
 
@@ -298,6 +299,13 @@ def _below(path: Path) -> Iterator[Path]:
             yield Path(folder)
         else:
             names[:] = sorted(name for name in names if not name.startswith("."))
+
+
+def needs_relaxation(folder: RunFolder) -> bool:
+    """Whether a pre-relaxation was asked for and ``run.inp`` still holds the structure as built."""
+    if not folder.record.get("relax"):
+        return False
+    return sha256(read_text(folder.path / INPUT)) == folder.record["input_sha256"]
 
 
 def distinct(folders: Iterable[RunFolder]) -> list[RunFolder]:

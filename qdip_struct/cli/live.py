@@ -35,9 +35,9 @@ class LiveView:
         """Tell what changed since the last call; on a terminal also where every running CP2K is."""
         for watch in watches:
             self._tell(watch)
-        running = [watch for watch in watches if watch.state in ("running", "busy")]
+        running = [watch for watch in watches if watch.state in ("running", "relaxing", "busy")]
         ended = sum(watch.verdict is not None for watch in watches)
-        states = "; ".join(f"{w.folder.path.name} {w.progress}".rstrip() for w in running)
+        states = "; ".join(f"{_name(w)} {_where(w)}".rstrip() for w in running)
         line = f"{self._title} {ended}/{len(watches)} ended, {self._clock()}: {states}"
         if self._terminal:
             shown = line[:118]
@@ -53,9 +53,11 @@ class LiveView:
             return
         first = name not in self._said
         self._said[name] = watch.state
-        what = f"{watch.folder.path.name} ({watch.folder.role}, {watch.folder.record['n_atoms']} atoms)"
+        what = f"{_name(watch)} ({watch.folder.role}, {watch.folder.record['n_atoms']} atoms)"
         if watch.state == "running":
             self._say(f"{self._title} started: {what}")
+        elif watch.state == "relaxing":
+            self._say(f"pre-relaxation of {what} with {watch.folder.record['relax']['model']}")
         elif watch.state == "busy":
             self._say(f"{self._title} waits: {watch.reason}")
         elif first:
@@ -78,3 +80,13 @@ class LiveView:
     def _clock(self) -> str:
         seconds = int(time.monotonic() - self._began)
         return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+def _name(watch: "Watch") -> str:
+    """Group and role tell runs apart where every group has a film."""
+    path = watch.folder.path
+    return f"{path.parent.name}/{path.name}" if path.name == watch.folder.role else path.name
+
+
+def _where(watch: "Watch") -> str:
+    return watch.reason if watch.state == "relaxing" else str(watch.progress)

@@ -33,6 +33,8 @@ COMMANDS: dict[str, str] = {
     "inputs": "CP2K run folders from structures, checked before they are written",
     "converge": "a convergence study: run folders, later table and plot",
     "check": "check CP2K inputs before they wait in a queue",
+    "submit": "a campaign: build, write and check all its runs, then hand them to an engine",
+    "status": "how the runs of a campaign stand",
     "run": "run or continue run folders on this machine",
     "segment": "one idempotent piece of one run, for job scripts",
     "collect": "read finished CP2K runs: status, energies, forces",

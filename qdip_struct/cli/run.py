@@ -12,15 +12,20 @@ import argparse
 import os
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from qdip_struct.cli.console import answer, table
-from qdip_struct.errors import UsageError
+from qdip_struct.cli.console import answer, note, table
+from qdip_struct.errors import ToolError, UsageError
+
+if TYPE_CHECKING:
+    from qdip_struct.campaign.rundir import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip run``."""
     parser.add_argument("folder", nargs="+", type=Path, metavar="DIR", help="run folders, or folders that hold them")
     parser.add_argument("--nproc", type=int, metavar="N", help="cores to use in all (default: those of this machine)")
+    parser.add_argument("--relax-only", action="store_true", help="only the pre-relaxations that runs wait for")
     parser.add_argument("--launcher", metavar="WORDS", help="words before the executable, such as 'mpirun -n 8'")
 
 
@@ -35,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
     if cores < 1:
         raise UsageError(f"--nproc is a positive number of cores, not {cores}")
     folders = distinct(find_run_folders(args.folder))
+    if args.relax_only:
+        return _relax(args, folders)
     program = require_program()
     with LiveView(title=f"CP2K {program.version}") as view:
         watches = run_locally(
@@ -54,3 +61,23 @@ def run(args: argparse.Namespace) -> int:
     }
     answer(args, document, text=table(("run", "role", "outcome", "reason", "s"), rows))
     return 0 if all(w.state == "done" for w in watches) else 3
+
+
+def _relax(args: argparse.Namespace, folders: "list[RunFolder]") -> int:
+    from qdip_struct.campaign.prerelax import relax_folder
+    from qdip_struct.campaign.rundir import needs_relaxation
+
+    outcomes = []
+    for folder in folders:
+        outcome, reason = "nothing to do", ""
+        if needs_relaxation(folder):
+            note(f"pre-relaxation of {folder.path} ({folder.record['n_atoms']} atoms)")
+            try:
+                relax_folder(folder, threads=args.nproc or 1)
+                outcome = "relaxed"
+            except ToolError as error:
+                outcome, reason = "failed", str(error)
+        outcomes.append({"path": str(folder.path), "role": folder.role, "outcome": outcome, "reason": reason})
+    text = table(("run", "role", "outcome", "reason"), [tuple(item.values()) for item in outcomes])
+    answer(args, {"runs": outcomes}, text=text)
+    return 3 if any(item["outcome"] == "failed" for item in outcomes) else 0

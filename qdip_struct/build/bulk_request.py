@@ -1,0 +1,48 @@
+"""A request for a bulk crystal, in words: one cell or a supercell of a pure or mixed material. Lengths in Å."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+
+from qdip_struct.build.host import host_of
+from qdip_struct.build.material import Material
+from qdip_struct.build.molecules import Orientation
+from qdip_struct.build.occupation import Occupation
+from qdip_struct.build.regions import report
+from qdip_struct.build.words import body_of, whole_numbers
+from qdip_struct.errors import UsageError
+
+
+@dataclass(frozen=True)
+class BulkRequest:
+    """A crystal, how many conventional cells along its vectors, and how its sites are filled."""
+
+    material: str
+    cells: str = "1,1,1"
+    lattice: float | None = None
+    dataset: str | None = None
+    a_site: str = "molecule"
+    orientation: Orientation = "antiparallel"
+    seed: int = 0
+
+
+def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> tuple[Atoms, dict[str, Any]]:
+    """Build the cell of a request: its atoms and its report.
+
+    Raises
+    ------
+    UsageError
+        If an option is not possible, or the cell holds no whole number of each ion of a mixture.
+    """
+    body = body_of(request.material, dataset=request.dataset, folder=folder)
+    if request.lattice is not None:
+        if not isinstance(body, Material):
+            raise UsageError(f"{request.material} is a structure file: its lattice is taken as it is, drop the lattice")
+        body = body.at(lattice=request.lattice)
+    cells = whole_numbers(request.cells, what="cells", count=3)
+    occupation = Occupation(request.a_site, request.orientation, request.seed)
+    atoms = host_of(body, cells=cells, occupation=occupation).atoms
+    source = body.crystal.source if isinstance(body, Material) else None
+    return atoms, report(atoms, seed=request.seed, role="single", material=request.material, source=source)

@@ -1,0 +1,134 @@
+"""Requests for dots, in words: the fields are the options of ``qdip build dot``. Lengths in Å."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ase import Atoms
+
+from qdip_struct.build.dot import cut, dot_atoms, dot_report, in_vacuum, scale_for
+from qdip_struct.build.embedding_options import Center, DotForm
+from qdip_struct.build.material import Material, material
+from qdip_struct.build.orientation import parse_indices
+from qdip_struct.build.parent import Termination
+from qdip_struct.build.passivation import passivate
+from qdip_struct.build.shapes import Shape, make_shape
+from qdip_struct.build.shell import Shell, make_shell
+from qdip_struct.build.words import numbers
+from qdip_struct.errors import UsageError
+
+Surface = Literal["as-cut", "stoichiometric", "metal-rich"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormRequest:
+    """Shape, size, centre, border and shell of a dot, as typed."""
+
+    shape: str = "sphere"
+    diameter: float | None = None
+    edges: str | None = None
+    atoms: int | None = None
+    energies: str | None = None
+    facets: str | None = None
+    center: Center = "auto"
+    termination: Termination | None = None
+    shell: str | None = None
+    shell_thickness: float = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DotRequest(FormRequest):
+    """What ``qdip build dot`` takes, as typed."""
+
+    material: str
+    lattice: float | None = None
+    surface: Surface = "as-cut"
+    ligand: str | None = None
+    counter_ion: str | None = None
+    vacuum: float = 15.0
+    dataset: str | None = None
+    seed: int = 0
+
+
+def requested_shape(request: FormRequest) -> Shape:
+    """The shape that is described; an option that the shape does not use is refused."""
+    energies = _by_plane(request.energies, what="surface energy")
+    distances = _by_plane(request.facets, what="distance of the facet")
+    name = "facets" if distances is not None else request.shape
+    uses = {"edges": ("cuboid", "ellipsoid"), "energies": ("wulff",), "facets": ("facets",)}
+    for option, shapes in uses.items():
+        if getattr(request, option) is not None and name not in shapes:
+            raise UsageError(f"--{option} belongs to {' or '.join(shapes)}, not to a {name}")
+    if request.diameter is not None and name in ("cuboid", "ellipsoid", "facets"):
+        source = "facets" if name == "facets" else "edges"
+        raise UsageError(f"a {name} has its size from --{source}; leave --diameter out")
+    if request.atoms is not None and request.diameter is not None:
+        raise UsageError("give --diameter or --atoms, not both")
+    edges = None if request.edges is None else numbers(request.edges, what="--edges", count=3)
+    diameter = 30.0 if request.diameter is None else request.diameter
+    return make_shape(name, diameter=diameter, edges=edges, energies=energies, distances=distances)
+
+
+def requested_shell(request: FormRequest) -> Shell | None:
+    """The shell that is described, None without one."""
+    return None if request.shell is None else make_shell(request.shell, thickness=request.shell_thickness)
+
+
+def requested_form(request: FormRequest, *, core: Material, termination: Termination | None) -> DotForm:
+    """Shape, centre, border and shell; the shape is scaled to the number of ions where one is asked for.
+
+    Parameters
+    ----------
+    request
+        What is wanted.
+    core
+        What the dot is cut from, at the lattice constant it will have.
+    termination
+        Border rule when none is asked for.
+    """
+    shape = requested_shape(request)
+    border = request.termination or termination
+    form = DotForm(shape, center=request.center, termination=border, shell=requested_shell(request))
+    if request.atoms is None:
+        return form
+    factor = scale_for(core, form=form, n_atoms=request.atoms)
+    return DotForm(shape.scaled(factor), center=form.center, termination=border, shell=form.shell)
+
+
+def requested_dot(request: DotRequest) -> tuple[Atoms, dict[str, Any]]:
+    """Cut, finish and box the dot of a request: its atoms and its report.
+
+    Raises
+    ------
+    UsageError
+        If an option is not possible.
+    """
+    core = material(request.material, dataset=request.dataset)
+    if request.lattice is not None:
+        core = core.at(lattice=request.lattice)
+    if len({site.label for site in core.crystal.sites} & {"cation", "anion"}) != 2:
+        raise UsageError(f"{core.name} is no binary compound; a free dot is cut from PbS, CdSe and the like")
+    raw = cut(core, form=requested_form(request, core=core, termination="site"), seed=request.seed)
+    dot, changes = passivate(
+        raw, surface=request.surface, ligand=request.ligand, counter_ion=request.counter_ion, seed=request.seed
+    )
+    atoms = in_vacuum(dot_atoms(dot), vacuum=request.vacuum)
+    return atoms, dot_report(atoms, dot=dot, changes=changes, seed=request.seed)
+
+
+def refuse_given(request: FormRequest, defaults: Mapping[str, object], *, where: str) -> None:
+    """Refuse options that differ from their defaults and that ``where`` does not use."""
+    for name, default in defaults.items():
+        if getattr(request, name) != default:
+            raise UsageError(f"--{name.replace('_', '-')} is not used {where}; leave it out")
+
+
+def _by_plane(text: str | None, *, what: str) -> dict[tuple[int, int, int], float] | None:
+    """Numbers by Miller indices: ``100=16,111=20``."""
+    if text is None:
+        return None
+    found = {}
+    for part in text.split(","):
+        plane, _, number = part.partition("=")
+        found[parse_indices(plane)] = numbers(number, what=f"the {what} of {plane}", count=1)[0]
+    return found

@@ -1,0 +1,111 @@
+"""What a campaign can build: kinds of structures, the words each takes, and the cells that come of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qdip_struct.build.bulk_request import BulkRequest, requested_bulk
+from qdip_struct.build.dot_request import DotRequest, requested_dot
+from qdip_struct.build.embed_request import EmbedRequest, requested_embedding
+from qdip_struct.build.interface_request import InterfaceRequest, requested_interfaces
+from qdip_struct.build.slab_request import SlabRequest, requested_slabs
+from qdip_struct.build.store import read_sidecar, read_structure
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One structure to run: the part it plays, its atoms, what the builder said about it."""
+
+    role: str
+    atoms: "Atoms"
+    report: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class FileRequest:
+    """A finished structure, by the name of its file relative to the campaign file."""
+
+    file: str
+
+
+Cells = dict[str, dict[str, Cell]]
+"""By a name that tells several structures of one request apart (empty for one), then by the name of the run folder."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of structure.
+
+    Parameters
+    ----------
+    request
+        The class whose fields are its options.
+    roles
+        Roles of the structures it is about; everything else it makes is a reference.
+    build
+        Turns a request and the folder where relative file names start into cells.
+    """
+
+    request: type
+    roles: tuple[str, ...]
+    build: Callable[[Any, Path], Cells]
+
+
+SLAB_NAMES = {"substrate": "slab", "substrate_bulk": "slab_bulk", "substrate_other": "slab_other"}
+"""Run folders of a lone slab; its roles are those that ``qdip energies`` combines."""
+
+
+def _interfaces(request: InterfaceRequest, folder: Path) -> Cells:
+    found: Cells = {}
+    for name, built in requested_interfaces(request, folder=folder).items():
+        parts = built.cells().items()
+        found[name] = {
+            str(built.reports[part]["role"]): Cell(str(built.reports[part]["role"]), atoms, built.reports[part])
+            for part, atoms in parts
+        }
+    return found
+
+
+def _slabs(request: SlabRequest, folder: Path) -> Cells:
+    return {
+        name: {SLAB_NAMES.get(role, role): Cell(role, atoms, built.reports[role]) for role, atoms in parts.items()}
+        for name, built in requested_slabs(request, folder=folder).items()
+        for parts in [built.cells()]
+    }
+
+
+def _bulk(request: BulkRequest, folder: Path) -> Cells:
+    atoms, report = requested_bulk(request, folder=folder)
+    return {"": {"bulk": Cell("single", atoms, report)}}
+
+
+def _dot(request: DotRequest, folder: Path) -> Cells:
+    atoms, report = requested_dot(request)
+    return {"": {"dot": Cell("dot", atoms, report)}}
+
+
+def _embedded(request: EmbedRequest, folder: Path) -> Cells:
+    built = requested_embedding(request, folder=folder)
+    return {"": {"embedded": Cell("embedded", built.atoms, built.report)}}
+
+
+def _file(request: FileRequest, folder: Path) -> Cells:
+    path = folder / request.file
+    sidecar = read_sidecar(path)
+    role = str(sidecar.get("role") or "single")
+    return {"": {role: Cell(role, read_structure(path), sidecar)}}
+
+
+KINDS: dict[str, Kind] = {
+    "interface": Kind(InterfaceRequest, ("film", "substrate", "interface", "sandwich"), _interfaces),
+    "slab": Kind(SlabRequest, ("substrate",), _slabs),
+    "bulk": Kind(BulkRequest, ("single",), _bulk),
+    "dot": Kind(DotRequest, ("dot",), _dot),
+    "embed": Kind(EmbedRequest, ("embedded",), _embedded),
+    "file": Kind(FileRequest, (), _file),
+}
+"""What can stand under ``build``; ``bulk`` and ``file`` have no command of their own."""

@@ -1,0 +1,242 @@
+"""A campaign's folder: its file, its run folders by group, and ``campaign.json``, the index that lists them.
+
+Everything in it refers to the rest by relative paths, so the folder may be moved, copied or unpacked elsewhere.
+Writing it twice changes nothing: what is there and equal is kept, what differs is refused before anything is written.
+"""
+
+import contextlib
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from qdip_struct.campaign.plan import Plan, PlannedRun, identity_of
+from qdip_struct.campaign.rundir import LINK, RECORD, RunFolder, open_run_folder, write_link, write_run_folder
+from qdip_struct.campaign.spec import FILE
+from qdip_struct.errors import DataError, ToolError, UsageError
+from qdip_struct.files import json_text, provenance, read_text, sha256, write_text
+
+INDEX = "campaign.json"
+LOCK = "campaign.lock"
+_NAMED = 5
+_RANDOM_ENDING = 8
+"""Characters that Python adds to the name of a temporary folder."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the index: a run of a group, or a share of another group's run."""
+
+    path: str
+    group: str
+    role: str
+    n_atoms: int
+    n_electrons: int
+    core_hours: float
+    identity: str
+    same_as: str | None
+    relax: bool
+
+
+@dataclass(frozen=True)
+class Index:
+    """What ``campaign.json`` lists, in the order of the campaign file."""
+
+    root: Path
+    name: str
+    rows: tuple[Row, ...]
+
+    def folder(self, row: Row) -> Path:
+        """Where the run of a row lies; for a share, where the other group's run lies."""
+        return self.root / (row.same_as or row.path)
+
+    def run_folders(self) -> list[RunFolder]:
+        """The runs that are calculated, opened; raises :class:`DataError` when one is missing."""
+        return [open_run_folder(self.root / row.path) for row in self.rows if row.same_as is None]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What writing a campaign did: runs made, runs that were there, shares made; folders that no case asks for."""
+
+    index: Index
+    made: int
+    kept: int
+    shared: int
+    left_over: tuple[str, ...]
+
+
+def is_campaign(path: Path) -> bool:
+    """Whether a path is the folder of a campaign that has been written."""
+    return (path / INDEX).is_file()
+
+
+def open_campaign(root: Path) -> Index:
+    """Read the index of a campaign's folder.
+
+    Raises
+    ------
+    DataError
+        If it is missing, damaged, or points out of the folder.
+    """
+    place = root / INDEX
+    try:
+        document = json.loads(read_text(place))
+        rows = tuple(Row(**row) for row in document["runs"])
+        name = str(document["name"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{place} is damaged ({error}); submit the campaign file again to write it anew") from error
+    for row in rows:
+        for path in (row.path, row.same_as or row.path):
+            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+                raise DataError(
+                    f"{place} names '{path}', which is outside the campaign; submit the campaign file again"
+                )
+    return Index(root, name, rows)
+
+
+@contextlib.contextmanager
+def exclusive_campaign(root: Path) -> Iterator[None]:
+    """Keep a second process from writing the same campaign at the same time.
+
+    Raises
+    ------
+    ToolError
+        If another process holds it.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = (root / LOCK).open("a+")
+    except OSError as error:
+        raise DataError(f"cannot write {root}: {error.strerror or error}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ToolError(f"{root} is being written by another process; wait for it and try again") from error
+        yield
+
+
+def write_campaign(plan: Plan, root: Path, *, force: bool = False) -> Written:
+    """Write the run folders of a plan, or complete them.
+
+    Parameters
+    ----------
+    plan
+        With texts.
+    root
+        Folder of the campaign; made when missing.
+    force
+        Replace runs that differ, with their outputs.
+
+    Raises
+    ------
+    UsageError
+        If the folder holds another campaign, or runs that differ from the plan; nothing is written then.
+    DataError
+        If something cannot be written.
+    """
+    with exclusive_campaign(root):
+        there = open_campaign(root) if is_campaign(root) else Index(root, plan.spec.name, ())
+        if there.name != plan.spec.name and not force:
+            raise UsageError(f"{root} holds the campaign '{there.name}', not '{plan.spec.name}'; choose another -o")
+        if not is_campaign(root) and (root / RECORD).exists():
+            raise UsageError(f"{root} is a run folder; choose another -o for the campaign")
+        runs = _owned(plan, root, there)
+        states = [_state(run, root) for run in runs]
+        changed = [run.path for run, state in zip(runs, states, strict=True) if state == "differs"]
+        if changed and not force:
+            more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
+            raise UsageError(
+                f"{root}: {', '.join(changed[:_NAMED])}{more} differ from what the campaign now asks for; "
+                "choose another -o, or --force to replace them with their outputs"
+            )
+        _clean(root, runs)
+        index = Index(root, plan.spec.name, tuple(map(_row, runs)))
+        write_text(root / FILE, read_text(plan.spec.source), force=True)
+        write_text(root / INDEX, json_text(_document(index, plan)), force=True)
+        for run, state in zip(runs, states, strict=True):
+            if state != "same" and run.same_as is None:
+                write_run_folder(root / run.path, run.draft, force=force)
+        for run, state in zip(runs, states, strict=True):
+            if state != "same" and run.same_as is not None:
+                place, broken = root / run.path, state == "broken"
+                write_link(place, target=root / run.same_as, record=run.draft.record, force=force or broken)
+    known = {row.path for row in index.rows}
+    new = [run for run, state in zip(runs, states, strict=True) if state != "same"]
+    return Written(
+        index,
+        made=sum(run.same_as is None for run in new),
+        kept=len(runs) - len(new),
+        shared=sum(run.same_as is not None for run in new),
+        left_over=tuple(sorted(row.path for row in there.rows if row.path not in known)),
+    )
+
+
+def _owned(plan: Plan, root: Path, there: Index) -> list[PlannedRun]:
+    """The runs of the plan, shared with what lies there: a calculation that was once begun stays where it is."""
+    owners = {row.identity: row.path for row in there.rows if row.same_as is None and _holds(root / row.path)}
+    for run in plan.runs:
+        owners.setdefault(run.identity, run.path)
+    found = []
+    for run in plan.runs:
+        owner = owners[run.identity]
+        found.append(PlannedRun(run.path, run.draft, run.identity, run.cost, None if owner == run.path else owner))
+    return found
+
+
+def _holds(folder: Path) -> bool:
+    return (folder / RECORD).is_file()
+
+
+def _state(run: PlannedRun, root: Path) -> str:
+    """What lies where the run goes: ``missing``, ``same``, ``differs``, or ``broken``, a share whose run is gone."""
+    folder = root / run.path
+    if not folder.exists():
+        return "missing"
+    try:
+        found = open_run_folder(folder)
+    except DataError:
+        return "broken" if run.same_as is not None and [item.name for item in folder.iterdir()] == [LINK] else "differs"
+    same = identity_of(found.record) == run.identity and found.role == run.draft.record["role"]
+    return "same" if same and found.group == run.group else "differs"
+
+
+def _clean(root: Path, runs: Sequence[PlannedRun]) -> None:
+    """Remove what a killed process left half-written: hidden folders beside the run folders."""
+    names: dict[Path, set[str]] = {}
+    for run in runs:
+        names.setdefault((root / run.path).parent, set()).add(run.path.rsplit("/", 1)[-1])
+    for group, known in names.items():
+        for place in sorted(group.glob(".*")) if group.is_dir() else ():
+            stem, _, ending = place.name[1:].rpartition(".")
+            if place.is_dir() and stem in known and len(ending) == _RANDOM_ENDING:
+                shutil.rmtree(place, ignore_errors=True)
+
+
+def _row(run: PlannedRun) -> Row:
+    record = run.draft.record
+    return Row(
+        path=run.path,
+        group=run.group,
+        role=str(record["role"]),
+        n_atoms=int(record["n_atoms"]),
+        n_electrons=int(record["n_electrons"]),
+        core_hours=float(f"{run.cost.core_hours:.3g}"),
+        identity=run.identity,
+        same_as=run.same_as,
+        relax="relax" in record,
+    )
+
+
+def _document(index: Index, plan: Plan) -> dict[str, Any]:
+    source = {"campaign_sha256": sha256(read_text(plan.spec.source))}
+    return {
+        "name": index.name,
+        "about": plan.spec.about,
+        **provenance("submit", source),
+        "runs": [vars(row) for row in index.rows],
+    }

@@ -1,0 +1,299 @@
+"""The runs of a campaign before anything is written: every case built, every input made and checked.
+
+Structures that several cases share are built once, and equal structures get one input. Runs whose inputs are equal to
+the last byte (the same film in many groups) are one run: the first group in the order of the file owns it.
+"""
+
+import json
+import os
+import signal
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qdip_struct.campaign.constructions import KINDS, Cell
+from qdip_struct.campaign.convergence import make_levels
+from qdip_struct.campaign.cost import Cost, estimate_run
+from qdip_struct.campaign.inputs_request import DeckMaker, InputsRequest, checked, deck_maker
+from qdip_struct.campaign.rundir import RunDraft, RunFolder, draft_run
+from qdip_struct.campaign.spec import Case, Spec, expand
+from qdip_struct.errors import QdipError
+from qdip_struct.files import json_text, provenance, sha256
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from qdip_struct.cp2k.schema import Schema
+
+_FEW_JOBS = 12
+_CACHED_DECKS = 512
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a campaign.
+
+    Parameters
+    ----------
+    path
+        Where its folder goes below the campaign, ``case/name``.
+    draft
+        Content of the folder; a plan made for looking has no texts in it.
+    identity
+        Runs of one identity are the same calculation.
+    cost
+        Estimate.
+    same_as
+        Path of the run that this one shares, ``None`` for a run of its own.
+    """
+
+    path: str
+    draft: RunDraft
+    identity: str
+    cost: Cost
+    same_as: str | None = None
+
+    @property
+    def group(self) -> str:
+        """Runs of one group are combined by ``qdip energies``."""
+        return str(self.draft.record["group"])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a campaign in the order of the file, and what pre-flight warned of."""
+
+    spec: Spec
+    runs: tuple[PlannedRun, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def own(self) -> tuple[PlannedRun, ...]:
+        """The runs that are calculated; the others share one of these."""
+        return tuple(run for run in self.runs if run.same_as is None)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What all runs of a plan have in common besides the campaign file.
+
+    Parameters
+    ----------
+    schema, version
+        Input language of the CP2K the inputs are for, and its version; ``None`` leaves that check out.
+    walltime_s
+        When CP2K stops by itself, s, unless the campaign says so.
+    texts
+        Whether the files are kept; a plan for looking does without.
+    """
+
+    schema: "Schema | None" = None
+    version: str | None = None
+    walltime_s: int | None = None
+    texts: bool = True
+
+
+def make_plan(spec: Spec, *, terms: Terms, processes: int | None = None) -> Plan:
+    """Build every case, make and check every input.
+
+    Parameters
+    ----------
+    spec
+        The campaign.
+    terms
+        What all runs have in common.
+    processes
+        How many to use; by default one per core where there is enough to do. The plan does not depend on it.
+
+    Raises
+    ------
+    UsageError
+        If a structure cannot be built as asked, or an input would fail; the message names the case.
+    """
+    jobs = _jobs(expand(spec))
+    workers = min(processes or len(os.sched_getaffinity(0)), len(jobs))
+    if processes is None and len(jobs) < _FEW_JOBS:
+        workers = 1
+    drafted: dict[int, list[tuple[str, RunDraft]]] = {}
+    warnings: dict[str, None] = {}
+    for results, warned in _answers(jobs, spec, terms, workers):
+        drafted.update(results)
+        warnings.update(dict.fromkeys(warned))
+    runs: list[PlannedRun] = []
+    owners: dict[str, str] = {}
+    for number in sorted(drafted):
+        for path, draft in drafted[number]:
+            identity = identity_of(draft.record)
+            owner = owners.setdefault(identity, path)
+            cost = estimate_run(RunFolder(spec.folder, draft.record))
+            runs.append(PlannedRun(path, draft, identity, cost, None if owner == path else owner))
+    return Plan(spec, tuple(runs), tuple(warnings))
+
+
+def identity_of(record: dict[str, Any]) -> str:
+    """Which calculation a run is: the hash of its input and, before a pre-relaxation, of its settings."""
+    relax = record.get("relax")
+    return str(record["input_sha256"]) if not relax else sha256(f"{record['input_sha256']} {json.dumps(relax)}")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Cases that share one build."""
+
+    cases: tuple[tuple[int, Case], ...]
+
+
+def _jobs(cases: Iterable[Case]) -> list[_Job]:
+    """One job for each distinct structure request, in the order of the file."""
+    found: OrderedDict[Any, list[tuple[int, Case]]] = OrderedDict()
+    for number, case in enumerate(cases):
+        found.setdefault(case.build, []).append((number, case))
+    return [_Job(tuple(members)) for members in found.values()]
+
+
+_Answer = tuple[dict[int, list[tuple[str, RunDraft]]], list[str]]
+
+
+def _answers(jobs: Sequence[_Job], spec: Spec, terms: Terms, workers: int) -> Iterator[_Answer]:
+    if workers <= 1:
+        worker = _Worker(spec, terms)
+        yield from map(worker.carry_out, jobs)
+        return
+    chunk = max(1, min(32, len(jobs) // (4 * workers)))
+    with ProcessPoolExecutor(workers, initializer=_start, initargs=(spec, terms)) as pool:
+        try:
+            yield from pool.map(_carry_out, jobs, chunksize=chunk)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+_here: list["_Worker"] = []
+
+
+def _start(spec: Spec, terms: Terms) -> None:
+    """In a worker process: make ready; Ctrl-C is the parent's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _here[:] = [_Worker(spec, terms)]
+
+
+def _carry_out(job: _Job) -> _Answer:
+    return _here[0].carry_out(job)
+
+
+@dataclass
+class _Worker:
+    """Makes drafts; remembers presets, templates and the decks of structures that come again."""
+
+    spec: Spec
+    terms: Terms
+    makers: dict[InputsRequest, DeckMaker] = field(default_factory=dict)
+    drafts: "OrderedDict[tuple[Any, ...], tuple[RunDraft, list[str]]]" = field(default_factory=OrderedDict)
+
+    def carry_out(self, job: _Job) -> _Answer:
+        first = job.cases[0][1]
+        try:
+            built = KINDS[self.spec.kind].build(first.build, self.spec.folder)
+        except QdipError as error:
+            raise type(error)(f"{self.spec.source}: case {first.label}: {error}") from error
+        found: dict[int, list[tuple[str, RunDraft]]] = {}
+        warned: list[str] = []
+        for number, case in job.cases:
+            runs = found[number] = []
+            for part, cells in built.items():
+                group = f"{case.label}_{part}" if part else case.label
+                for name, cell in cells.items():
+                    for folder, draft, warnings in self.drafts_of(cell, name=name, case=case, group=group):
+                        runs.append((f"{group}/{folder}", draft))
+                        warned += warnings
+        return found, warned
+
+    def drafts_of(self, cell: Cell, *, name: str, case: Case, group: str) -> Iterator[tuple[str, RunDraft, list[str]]]:
+        """Drafts of one structure: one, those with ghosts where asked for, or one for each level of a study."""
+        from qdip_struct.build.ghosts import ghost_partners
+
+        spec = self.spec
+        if not self._wanted(cell.role):
+            return
+        changed = dict(spec.inputs_by_role.get(cell.role, {}))
+        maker = self._maker(replace(case.inputs, **changed))
+        if spec.converge is not None:
+            vary, values = spec.converge
+            for level in make_levels(cell.atoms, name=vary, values=values, wishes=maker.wishes):
+                leveled = replace(maker, wishes=level.wishes)
+                study = {"vary": {"name": vary, "value": level.value}}
+                folder = f"{name}_{vary}_{level.value:g}"
+                leaf = Cell("single", level.atoms, cell.report)
+                yield folder, *self._draft(leaf, maker=leveled, case=case, group=f"{group} {name} {vary}", more=study)
+            return
+        yield name, *self._draft(cell, maker=maker, case=case, group=group)
+        if maker.request.counterpoise and cell.role == "interface":
+            for partner, ghosted in ghost_partners(cell.atoms).items():
+                ghost = Cell(f"{partner}_ghost", ghosted, cell.report)
+                yield f"{name}_{partner}_ghost", *self._draft(ghost, maker=maker, case=case, group=group)
+
+    def _wanted(self, role: str) -> bool:
+        references = self.spec.references
+        main = KINDS[self.spec.kind].roles
+        return references is None or not main or role in main or role in references
+
+    def _maker(self, request: InputsRequest) -> DeckMaker:
+        if request not in self.makers:
+            version, walltime = self.terms.version, self.terms.walltime_s
+            self.makers[request] = deck_maker(request, folder=self.spec.folder, version=version, walltime_s=walltime)
+        return self.makers[request]
+
+    def _draft(
+        self, cell: Cell, *, maker: DeckMaker, case: Case, group: str, more: dict[str, Any] | None = None
+    ) -> tuple[RunDraft, list[str]]:
+        key = (cell.role, maker.request, maker.wishes, _digest(cell.atoms))
+        if key not in self.drafts:
+            if len(self.drafts) >= _CACHED_DECKS:
+                self.drafts.popitem(last=False)
+            self.drafts[key] = self._new_draft(cell, maker=maker, source=f"{case.label}/{cell.role}")
+        base, warnings = self.drafts[key]
+        relax = case.relax
+        extra = dict(more or {})
+        if relax is not None and relax.concerns(cell.role):
+            extra["relax"] = {key: value for key, value in asdict(relax).items() if key != "roles"}
+        record = {**base.record, "group": group, **extra}
+        if self.terms.texts:
+            record["structure"] = dict(cell.report)
+            record |= self._provenance(case, maker.request)
+        else:
+            record["parameters"] = {"task": maker.request.task}
+        return replace(base, record=record), warnings
+
+    def _new_draft(self, cell: Cell, *, maker: DeckMaker, source: str) -> tuple[RunDraft, list[str]]:
+        try:
+            deck = maker.deck(cell.atoms, role=cell.role)
+            findings = checked(deck, schema=self.terms.schema, source="its input")
+        except QdipError as error:
+            raise type(error)(f"{self.spec.source}: case {source}: {error}") from error
+        draft = draft_run(cell.atoms, deck=deck, role=cell.role, group="", provenance={})
+        # Plain numbers and no texts that nobody will write: a plan may hold many thousands of runs.
+        record = json.loads(json_text(draft.record))
+        if not self.terms.texts:
+            draft = replace(draft, input_text="", structure_text="")
+        return replace(draft, record=record), [f"{cell.role}: {item.message}; {item.remedy}" for item in findings]
+
+    def _provenance(self, case: Case, request: InputsRequest) -> dict[str, Any]:
+        parameters = {
+            "campaign": self.spec.name,
+            "case": case.label,
+            "build": {self.spec.kind: asdict(case.build)},
+            **asdict(request),
+        }
+        seed = getattr(case.build, "seed", None)
+        return provenance("submit", parameters, seed=seed, cp2k_version=self.terms.version)
+
+
+def _digest(atoms: "Atoms") -> bytes:
+    """What tells structures apart: kinds, places, cell, ghosts and labels of regions."""
+    parts = [atoms.numbers.tobytes(), np.round(atoms.positions, 10).tobytes(), np.round(atoms.cell.array, 10).tobytes()]
+    parts += [atoms.arrays[name].tobytes() for name in ("ghost", "region") if name in atoms.arrays]
+    return b"|".join(parts)

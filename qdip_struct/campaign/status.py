@@ -1,0 +1,254 @@
+"""How the runs of a campaign, or of any folders, stand: waiting, running, to be continued, done, failed.
+
+Thousands of folders are looked at without reading an output twice: a ``result.json`` younger than outputs of the same
+size is believed, anything else is read once and its result stored.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import socket
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from qdip_struct.campaign.collection import quick_result, store_result
+from qdip_struct.campaign.lock import LOCK, read_holder
+from qdip_struct.campaign.rundir import INPUT, LINK, OUTPUT, RECORD, RELAXED, find_run_folders, open_run_folder
+from qdip_struct.campaign.segment import judge, outcome_of
+from qdip_struct.errors import DataError, QdipError
+
+State = Literal["missing", "waiting", "queued", "running", "again", "done", "failed"]
+STATES: tuple[State, ...] = ("done", "running", "queued", "again", "waiting", "failed", "missing")
+_SEVERAL = 1500
+_OUTPUT = re.compile(re.escape(OUTPUT) + r"(?:\.(\d{1,9}))?")
+_INODE = re.compile(r" [0-9a-f]+:[0-9a-f]+:(\d+) ")
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """One run of one group: where, what part it plays, how it stands and why, its energy (eV) when it is done."""
+
+    path: str
+    group: str
+    role: str
+    state: State
+    reason: str
+    energy_ev: float | None = None
+    same_as: str | None = None
+
+
+@dataclass(frozen=True)
+class CampaignStatus:
+    """All runs in the order of the campaign; a shared run stands in each of its groups and counts once."""
+
+    name: str
+    runs: tuple[RunStatus, ...]
+
+    @property
+    def own(self) -> tuple[RunStatus, ...]:
+        """Every calculation once."""
+        return tuple(run for run in self.runs if run.same_as is None)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many calculations are in each state, states without any left out."""
+        found = Counter(run.state for run in self.own)
+        return {state: found[state] for state in STATES if found[state]}
+
+    @property
+    def finished(self) -> bool:
+        """Whether every calculation is done."""
+        return all(run.state == "done" for run in self.own)
+
+    def groups(self) -> dict[str, list[RunStatus]]:
+        """Runs by group, shared ones included, in the order of the campaign."""
+        found: dict[str, list[RunStatus]] = {}
+        for run in self.runs:
+            found.setdefault(run.group, []).append(run)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document of ``qdip status``."""
+        return {
+            "name": self.name,
+            "n_runs": len(self.own),
+            "counts": self.counts,
+            "groups": [
+                {"group": group, "counts": dict(Counter(run.state for run in runs)), "runs": [vars(r) for r in runs]}
+                for group, runs in self.groups().items()
+            ],
+        }
+
+
+Seen = tuple[State, str, float | None]
+"""State, reason and energy (eV) of one run."""
+
+_NOT_HERE: Seen = ("missing", "the run it shares is not in this campaign", None)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What is known of a run before its folder is looked at."""
+
+    path: Path
+    shown: str
+    group: str
+    role: str
+    same_as: str | None
+    relax: bool
+
+
+def status_of(paths: Sequence[Path], *, queued: Iterable[Path] = (), processes: int | None = None) -> CampaignStatus:
+    """How the runs at or below some paths stand.
+
+    Parameters
+    ----------
+    paths
+        Folders of campaigns, run folders, or folders that hold them.
+    queued
+        Run folders for which a batch system has a job, absolute paths.
+    processes
+        How many folders to look at at once; by default one per core when there are many.
+
+    Raises
+    ------
+    DataError
+        If a path does not exist or holds no run.
+    """
+    from qdip_struct.campaign.folder import is_campaign, open_campaign
+
+    places: list[_Place] = []
+    names = []
+    for path in paths:
+        if is_campaign(path):
+            index = open_campaign(path)
+            names.append(index.name)
+            places += [
+                _Place(index.folder(row), str(path / row.path), row.group, row.role, row.same_as, row.relax)
+                for row in index.rows
+            ]
+        else:
+            names.append(path.name)
+            places += _found(path)
+    own = [place for place in places if place.same_as is None]
+    workers = min(processes or len(os.sched_getaffinity(0)), len(own))
+    if processes is None and len(own) < _SEVERAL:
+        workers = 1
+    look = partial(_look, held=locked_inodes())
+    if workers > 1:
+        with ProcessPoolExecutor(workers) as pool:
+            seen = list(pool.map(look, own, chunksize=max(1, len(own) // (4 * workers))))
+    else:
+        seen = list(map(look, own))
+    waiting = {str(path) for path in queued}
+    states: dict[str, Seen] = {}
+    for place, look_of in zip(own, seen, strict=True):
+        has_job = waiting and look_of[0] in ("waiting", "again") and str(place.path.resolve()) in waiting
+        states[str(place.path)] = ("queued", "", None) if has_job else look_of
+    runs = []
+    for place in places:
+        state, reason, energy = states.get(str(place.path), _NOT_HERE)
+        runs.append(RunStatus(place.shown, place.group, place.role, state, reason, energy, place.same_as))
+    return CampaignStatus(", ".join(names), tuple(runs))
+
+
+def _found(path: Path) -> list[_Place]:
+    """Run folders that are in no campaign's index."""
+    folders = find_run_folders([path])
+    known = {folder.path for folder in folders if folder.link is None}
+    return [
+        _Place(
+            folder.path,
+            str(folder.place),
+            folder.group,
+            folder.role,
+            str(folder.record.get("same_as")) if folder.link is not None and folder.path in known else None,
+            bool(folder.record.get("relax")),
+        )
+        for folder in folders
+    ]
+
+
+def _look(place: _Place, held: frozenset[int] | None = None) -> Seen:
+    """State, reason and energy of one run; ``held`` are the inodes that :func:`locked_inodes` found."""
+    try:
+        with os.scandir(place.path) as items:
+            names = {item.name: item.inode() for item in items}
+    except OSError:
+        return "missing", "its folder is not there; submit the campaign again", None
+    if RECORD not in names:
+        why = f"it holds {LINK} and no run" if LINK in names else f"its folder has no {RECORD}"
+        return "missing", f"{why}; submit the campaign again", None
+    found = sorted((int(match[1] or 1), name) for name in names if (match := _OUTPUT.fullmatch(name)))
+    outputs = [place.path / name for _, name in found]
+    if LOCK in names and (holder := _holder(place.path, names[LOCK], held)) is not None:
+        return "running", f"segment {len(outputs)}, {holder}" if outputs else holder, None
+    if INPUT not in names:
+        return "failed", f"its folder has no {INPUT}", None
+    if not outputs:
+        return "waiting", "for its pre-relaxation" if place.relax and RELAXED not in names else "", None
+    document = quick_result(place.path, outputs) or _read(place.path)
+    if document is None:
+        return "again", "the last output holds nothing readable", None
+    outcome, reason = outcome_of(str(document["status"])), str(document["reason"] or "")
+    if document["status"] == "aborted" and (verdict := judge(open_run_folder(place.path))) is not None:
+        outcome = verdict.outcome
+    return outcome, reason if outcome == "done" else f"{document['status']}: {reason}", document["energy_ev"]
+
+
+def locked_inodes() -> frozenset[int] | None:
+    """Inodes of the files that processes of this machine hold locked; ``None`` where the system does not tell.
+
+    Trying a lock takes it for a moment, and a run that starts in that moment would be turned away. So only files that
+    the system lists are tried.
+    """
+    try:
+        lines = Path("/proc/locks").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    return frozenset(int(word) for line in lines if " FLOCK " in line for word in _INODE.findall(line))
+
+
+def _holder(folder: Path, inode: int, held: frozenset[int] | None) -> str | None:
+    """Who works in a folder, ``None`` when nobody does; the word of another host is taken as it stands."""
+    former = read_holder(folder)
+    if former is not None and former.inode == inode and former.host != socket.gethostname():
+        return str(former)
+    if (held is None or inode in held) and _is_held(folder / LOCK):
+        return str(former or "another process")
+    return None
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether the kernel's lock on a file is taken."""
+    try:
+        handle = os.open(lock, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    from qdip_struct.cp2k.output import read_run
+
+    try:
+        run = read_run(path)
+    except DataError:
+        return None
+    with contextlib.suppress(QdipError):
+        store_result(path, run)
+    return run.to_dict()

@@ -1,0 +1,80 @@
+"""How the runs of campaigns or run folders stand: waiting, queued, running, again (to be continued), done, failed.
+
+Finished runs are not read again while their result.json is younger than their outputs, so ten thousand folders take
+seconds. A run that several groups share stands in each of them and counts once. Exit code 3 while runs are not done.
+
+example:
+  qdip status campaign
+  qdip status campaign --all --json -o status.json
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qdip_struct.cli.console import answer, note, table
+from qdip_struct.errors import ToolError
+
+if TYPE_CHECKING:
+    from qdip_struct.campaign.status import CampaignStatus, RunStatus
+
+_SHOWN = 40
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``qdip status``."""
+    parser.add_argument("path", nargs="+", type=Path, metavar="DIR", help="campaign folders or folders of runs")
+    parser.add_argument("--all", action="store_true", help="every run on its own line, done ones too")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look at every run and say how it stands."""
+    from qdip_struct.campaign.status import status_of
+
+    found = status_of(args.path, queued=_queued(args.path))
+    answer(args, found.to_dict(), text=status_text(found, every_run=args.all))
+    return 0 if found.finished else 3
+
+
+def _queued(paths: Iterable[Path]) -> list[Path]:
+    """Run folders for which Slurm has a job, where a campaign was submitted to it."""
+    found: list[Path] = []
+    for path in paths:
+        if not (path / "slurm").is_dir():
+            continue
+        from qdip_struct.campaign.sbatch import queued_tasks
+
+        try:
+            found += [task.folder for task in queued_tasks(path)]
+        except ToolError as error:
+            note(f"note: what Slurm has in its queue is not known: {error}")
+    return found
+
+
+def status_text(found: "CampaignStatus", *, every_run: bool = False) -> str:
+    """Counts by group, then the runs that need somebody, each with its reason."""
+    from qdip_struct.campaign.status import STATES
+
+    groups = found.groups()
+    used = [state for state in STATES if found.counts.get(state)]
+    rows = []
+    for group, runs in groups.items():
+        counts = Counter(run.state for run in runs)
+        rows.append((group, len(runs), *(counts[state] or None for state in used)))
+    unfinished = [row for row, runs in zip(rows, groups.values(), strict=True) if any(r.state != "done" for r in runs)]
+    shown = rows if every_run or len(rows) <= _SHOWN else unfinished[:_SHOWN]
+    lines = [table(("group", "runs", *used), shown)] if shown else []
+    if len(shown) < len(rows):
+        lines.append(f"... and {len(rows) - len(shown)} groups more (--all shows them)")
+    telling = found.own if every_run else [run for run in found.own if run.state in ("failed", "missing", "again")]
+    lines += ["", *_runs(telling if every_run else telling[:_SHOWN])] if telling else []
+    if not every_run and len(telling) > _SHOWN:
+        lines.append(f"... and {len(telling) - _SHOWN} runs more (--all shows them)")
+    total = ", ".join(f"{count} {state}" for state, count in found.counts.items())
+    return "\n".join([*lines, "", f"{len(found.own)} runs: {total}"])
+
+
+def _runs(runs: "Iterable[RunStatus]") -> list[str]:
+    return [f"{run.path}: {run.state}{f' ({run.reason})' if run.reason else ''}" for run in runs]
