@@ -1,7 +1,17 @@
-"""One static HTML page of a study folder: misfit, structures, energies, runs, provenance. No network, no script.
+"""One static HTML page of a study folder, finished or not. No network, no script: it can be mailed and opened anywhere.
 
-example:
+Warnings come first, then the question, structures, energies with their terms, misfit, strain, charge and potential,
+levels, diffraction, convergence of every run, provenance; what a folder does not hold is left out. Read are run
+folders (run.json), screen*.json, campaign.yaml (key 'question'), and the JSON that 'qdip strain', 'levels',
+'charge-difference', 'diffraction' and 'converge' write. Density cubes of interface, film and substrate of a group give
+its charge difference; Hartree cubes work functions; PDOS files levels. Units stand in every heading of a table.
+
+What was computed is kept in PATH/.qdip_report, so the next page of the folder takes seconds; --no-memory keeps nothing.
+
+examples:
   qdip report demo -o demo/report.html
+  qdip report campaign -o report.html --question "Which halide ratio binds PbS best?"
+  qdip report runs -o report.html --chemiscope structures.json.gz
 """
 
 import argparse
@@ -12,20 +22,24 @@ from qdip_struct.cli.console import emit
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip report``."""
-    parser.add_argument("path", type=Path, metavar="PATH", help="study folder: run folders, screen*.json")
+    parser.add_argument("path", type=Path, metavar="PATH", help="study folder: run folders, results of other commands")
     parser.add_argument("--title", help="title of the page (default: the folder's name)")
+    parser.add_argument("--question", metavar="TEXT", help="what the study asks (default: campaign.yaml, else implied)")
+    parser.add_argument("--no-memory", action="store_true", help="compute everything anew and keep nothing")
 
 
 def run(args: argparse.Namespace) -> int:
     """Read the study and write the page; exit 3 when a run on it is not finished."""
     from qdip_struct.files import refuse_existing, write_text
+    from qdip_struct.report.memory import FOLDER, Memory
     from qdip_struct.report.page import study_page
     from qdip_struct.report.study import read_study
 
     out = args.out if args.out is not None else Path("report.html")
     refuse_existing(out, force=args.force)
-    study = read_study(args.path)
-    write_text(out, study_page(study, title=args.title), force=args.force)
+    study = read_study(args.path, question=args.question)
+    memory = Memory(None if args.no_memory else args.path / FOLDER)
+    write_text(out, study_page(study, title=args.title, memory=memory), force=args.force)
     unfinished = [str(s.folder.path) for s in study.runs if s.status not in ("done", "prepared")]
     document = {"report": str(out), "n_runs": len(study.runs), "unfinished": unfinished}
     emit(document, as_json=args.json, text=f"{out}: {len(study.runs)} runs, {len(unfinished)} unfinished")

@@ -1,6 +1,7 @@
 """Figures as inline SVG with the same bytes every time, in the package's own style."""
 
 import io
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,10 @@ STYLE: dict[str, Any] = {
 }
 """Matplotlib settings of every figure; the hash salt keeps the identifiers inside an SVG the same."""
 
+_METADATA = re.compile(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", re.DOTALL)
 
-def draw(
-    fill: Callable[..., Any], *, size: tuple[float, float], n_axes: int = 1, metadata_title: str | None = None
-) -> str:
+
+def draw(fill: Callable[..., Any], *, size: tuple[float, float], n_axes: int = 1) -> str:
     """Make a figure, let ``fill`` draw into its axes, return it as SVG text without an XML header.
 
     Parameters
@@ -36,8 +37,6 @@ def draw(
         Width and height in inches.
     n_axes
         How many axes.
-    metadata_title
-        Title inside the SVG.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -46,15 +45,15 @@ def draw(
         figure = Figure(figsize=size, layout="constrained")
         axes = [figure.add_subplot(1, n_axes, i + 1) for i in range(n_axes)]
         fill(*axes)
-        return svg_text(figure, title=metadata_title)
+        return svg_text(figure)
 
 
-def svg_text(figure: "Figure", *, title: str | None = None) -> str:
-    """A figure as an ``<svg>`` element: no date, no XML header, so that it can stand inside a page."""
+def svg_text(figure: "Figure") -> str:
+    """A figure as an ``<svg>`` element: no date, no metadata, no XML header, so that it can stand inside a page."""
     import matplotlib as mpl
 
     stream = io.StringIO()
     with mpl.rc_context(STYLE):
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": "qdip_struct", "Title": title})
+        figure.savefig(stream, format="svg", metadata={"Date": None})
     text = stream.getvalue()
-    return text[text.index("<svg") :]
+    return _METADATA.sub("", text[text.index("<svg") :])

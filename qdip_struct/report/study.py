@@ -1,12 +1,13 @@
-"""What a study folder holds: misfit screens (``screen*.json``), run folders (``run.json``), the energies they give."""
+"""What a study folder holds: run folders, misfit screens, results of other commands, and the question it asks."""
 
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from qdip_struct.campaign.answers import energies_of
-from qdip_struct.campaign.rundir import RunFolder, find_run_folders
+from qdip_struct.campaign.rundir import RECORD, RESULT, STRUCTURE, RunFolder, open_run_folder
 from qdip_struct.cp2k.output import read_run
 from qdip_struct.cp2k.run import Run
 from qdip_struct.errors import DataError
@@ -14,6 +15,17 @@ from qdip_struct.files import read_text
 
 SHIPPED = "shipped"
 """Value of ``origin`` in ``run.json`` of runs that came with the package and were not run by the user."""
+
+Kind = Literal["strain", "levels", "charge-difference", "diffraction", "convergence"]
+_KEYS: dict[Kind, frozenset[str]] = {
+    "strain": frozenset({"measure", "regions", "profile", "continuum_reason"}),
+    "levels": frozenset({"projected_on", "pdos", "homo"}),
+    "charge-difference": frozenset({"planar", "displaced_e", "integral_e"}),
+    "diffraction": frozenset({"two_theta_max_degree", "parts", "zone"}),
+    "convergence": frozenset({"vary", "unit", "points"}),
+}
+_LARGEST_BYTES = 60_000_000
+_CAMPAIGN = "campaign.yaml"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,38 +45,144 @@ class RunState:
 
 
 @dataclass(frozen=True, eq=False)
+class Result:
+    """A JSON document that another command wrote, and where it lies."""
+
+    path: Path
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
 class Study:
-    """What a study folder holds."""
+    """What a study folder holds. ``skipped`` are files that could not be read, with the reason."""
 
     path: Path
     screens: tuple[dict[str, Any], ...]
     runs: tuple[RunState, ...]
     energies: dict[str, Any]
+    results: dict[Kind, tuple[Result, ...]] = field(default_factory=dict)
+    labelled: tuple[Path, ...] = ()
+    question: str | None = None
+    skipped: tuple[str, ...] = ()
+
+    def name(self, path: Path | str) -> str:
+        """A path as seen from the study folder."""
+        try:
+            return str(Path(path).resolve().relative_to(self.path.resolve()))
+        except ValueError:
+            return str(path)
+
+    def of(self, kind: Kind) -> tuple[Result, ...]:
+        """Documents of one command."""
+        return self.results.get(kind, ())
 
 
-def read_study(path: Path) -> Study:
-    """Collect screens, runs and energies below a folder.
+def read_study(path: Path, *, question: str | None = None) -> Study:
+    """Collect runs, screens, results and energies below a folder.
+
+    Parameters
+    ----------
+    path
+        Study folder, or one run folder.
+    question
+        What the study asks; default the key ``question`` of a ``campaign.yaml`` in the folder.
 
     Raises
     ------
     DataError
-        If the folder does not exist or holds neither a screen nor a run folder.
+        If the folder does not exist or holds nothing that a page could show.
     """
     if not path.is_dir():
         raise DataError(f"{path} is not a folder")
+    folders: list[RunFolder] = []
     screens: list[dict[str, Any]] = []
-    for file in sorted(path.rglob("screen*.json")):
-        try:
-            document = json.loads(read_text(file))
-        except ValueError as error:
-            raise DataError(f"{file} is not valid JSON: {error}") from error
-        screens += document.get("pairs", [document])
-    folders = find_run_folders([path]) if any(path.rglob("run.json")) else []
-    if not folders and not screens:
-        raise DataError(f"{path} holds nothing to report: no run folder (run.json) and no screen*.json")
-    runs = tuple(_state(folder) for folder in folders)
+    results: dict[Kind, list[Result]] = {}
+    labelled: list[Path] = []
+    skipped: list[str] = []
+    for place, names, files in os.walk(path):
+        here = Path(place)
+        names[:] = sorted(name for name in names if not name.startswith((".", "__")))
+        if RECORD in files:
+            try:
+                folders.append(open_run_folder(here))
+            except DataError as error:
+                skipped.append(str(error))
+        for file in sorted(files):
+            if file.startswith("screen") and file.endswith(".json"):
+                screens += _screens(here / file)
+            elif file.endswith(".json") and file not in (RECORD, RESULT):
+                found = _result(here / file, skipped)
+                if found is not None:
+                    results.setdefault(found[0], []).append(found[1])
+            elif file.endswith(".extxyz") and file != STRUCTURE and _has_strain(here / file):
+                labelled.append(here / file)
+    if not folders and not screens and not results and not labelled:
+        raise DataError(
+            f"{path} holds nothing to report: no run folder (run.json), no screen*.json, no result of another command"
+        )
+    runs = tuple(_state(folder) for folder in sorted(folders, key=lambda folder: str(folder.path)))
     started = [state.folder for state in runs if state.status != "prepared"]
-    return Study(path, tuple(screens), runs, energies_of(started))
+    return Study(
+        path,
+        tuple(screens),
+        runs,
+        energies_of(started),
+        {kind: tuple(items) for kind, items in results.items()},
+        tuple(labelled),
+        question or _question(path / _CAMPAIGN),
+        tuple(skipped),
+    )
+
+
+def _screens(file: Path) -> list[dict[str, Any]]:
+    try:
+        document = json.loads(read_text(file))
+    except ValueError as error:
+        raise DataError(f"{file} is not valid JSON: {error}") from error
+    found: list[dict[str, Any]] = document.get("pairs", [document]) if isinstance(document, dict) else []
+    return found
+
+
+def _result(file: Path, skipped: list[str]) -> tuple[Kind, Result] | None:
+    """The document in a file when it is one of those a page shows."""
+    try:
+        if file.stat().st_size > _LARGEST_BYTES:
+            return None
+        content = json.loads(file.read_bytes())
+    except OSError as error:
+        skipped.append(f"cannot read {file}: {error.strerror or error}")
+        return None
+    except ValueError:
+        skipped.append(f"{file} is not valid JSON")
+        return None
+    if isinstance(content, dict):
+        for kind, keys in _KEYS.items():
+            if keys <= content.keys():
+                return kind, Result(file, content)
+    return None
+
+
+def _has_strain(file: Path) -> bool:
+    try:
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            stream.readline()
+            return "strain_mean:R:1" in stream.readline()
+    except OSError:
+        return False
+
+
+def _question(file: Path) -> str | None:
+    """The question that a campaign file asks."""
+    if not file.is_file():
+        return None
+    import yaml
+
+    try:
+        content = yaml.safe_load(read_text(file))
+    except yaml.YAMLError:
+        return None
+    found = content.get("question") if isinstance(content, dict) else None
+    return " ".join(found.split()) if isinstance(found, str) else None
 
 
 def _state(folder: RunFolder) -> RunState:

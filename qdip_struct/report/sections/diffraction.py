@@ -1,0 +1,62 @@
+"""Diffraction: what ``qdip diffraction`` wrote."""
+
+from typing import Any
+
+from qdip_struct.analysis.diffraction import PowderLine, Spot
+from qdip_struct.report.html import Page
+from qdip_struct.report.memory import Memory
+from qdip_struct.report.sections.words import MANY
+from qdip_struct.report.study import Study
+
+_LISTED = 8
+
+
+def add(page: Page, study: Study, memory: Memory) -> None:
+    """One part for each document."""
+    if not study.of("diffraction"):
+        return
+    page.heading("Diffraction")
+    for number, result in enumerate(study.of("diffraction")):
+        _document(page, study.name(result.path), result.content, memory, pictured=number < MANY)
+
+
+def _document(page: Page, name: str, found: dict[str, Any], memory: Memory, *, pictured: bool) -> None:
+    from qdip_struct.matching.miller import plane_text
+
+    zone = found["zone"]
+    page.heading(f"Diffraction of {found['path']}", level=3)
+    powder = {part["name"]: tuple(PowderLine(**line) for line in part["powder"]) for part in found["parts"]}
+    spots = {part["name"]: tuple(Spot(**spot) for spot in part["spots"]) for part in found["parts"]}
+    if pictured:
+        from qdip_struct.report.diffraction_plots import diffraction_figure
+        from qdip_struct.report.figures import svg_text
+
+        axis = None if zone is None else tuple(zone)
+        svg = memory.figure(
+            "diffraction", content=found["parts"], make=lambda: svg_text(diffraction_figure(powder, spots, zone=axis))
+        )
+        counts = "; ".join(f"{part}: {len(powder[part])} lines, {len(spots[part])} spots" for part in powder)
+        page.figure(
+            svg,
+            caption=f"Powder lines at {found['wavelength_angstrom']:g} Å"
+            + ("." if zone is None else f" and Fourier spots along [{' '.join(map(str, zone))}]."),
+            alt=f"Diffraction of {found['path']}. {counts}.",
+        )
+    for part in spots:
+        if spots[part]:
+            page.table(
+                ("plane", "d (Å)", "strength", "turn (°)"),
+                [
+                    (plane_text(s.hkl), f"{s.spacing_angstrom:.3f}", f"{s.strength:.3f}", f"{s.azimuth_degree:.2f}")
+                    for s in spots[part][:_LISTED]
+                ],
+                caption=f"Strongest spots of {part} ({name}); the turn is the angle from the first",
+            )
+    between = found.get("between")
+    if between:
+        one, other = (plane_text(tuple(hkl)) for hkl in between["hkl"])
+        page.paragraph(f"The spots {one} and {other} make an angle of {between['angle_degree']:.2f}°.")
+    for phase in (found.get("fringe") or {}).get("phases", []):
+        if phase["can_show"] is not None:
+            verb = "can show" if phase["can_show"] else "cannot show"
+            page.paragraph(f"{phase['phase']} {verb} a fringe of {found['fringe']['spacing_angstrom']:g} Å.")

@@ -1,0 +1,131 @@
+"""Convergence of every run and of the settings, and where every number comes from."""
+
+from functools import partial
+from html import escape
+
+import numpy as np
+
+from qdip_struct import __version__
+from qdip_struct.cp2k.run import Run
+from qdip_struct.report.figures import draw
+from qdip_struct.report.html import Markup, Page
+from qdip_struct.report.memory import Memory
+from qdip_struct.report.sections.words import fixed
+from qdip_struct.report.study import SHIPPED, Study
+
+_WIDTH, _HEIGHT = 90.0, 22.0
+_FLOOR_EV = 1e-6
+
+
+def add(page: Page, study: Study, memory: Memory) -> None:
+    """Tables of all runs, figures of the convergence studies among the results."""
+    if not study.runs and not study.of("convergence"):
+        return
+    page.heading("Convergence of every run")
+    if study.runs:
+        _table(page, study)
+    for result in study.of("convergence"):
+        from qdip_struct.report.convergence_plots import draw_convergence
+
+        found = result.content
+        if sum(p["difference_mev_per_atom"] is not None for p in found["points"]) < 2:
+            continue
+        svg = memory.figure(
+            "convergence",
+            content=found,
+            make=partial(draw, partial(draw_convergence, document=found), size=(5.8, 3.2)),
+        )
+        values = ", ".join(f"{p['value']:g}" for p in found["points"])
+        page.figure(
+            svg,
+            caption=f"Convergence with {found['vary']} ({study.name(result.path)}); the dashed line is 1 meV/atom.",
+            alt=f"Distance of the energy from its finest value against {found['vary']} in {found['unit']}: {values}.",
+        )
+
+
+def _table(page: Page, study: Study) -> None:
+    rows = []
+    optimised = any(state.run is not None and state.run.geo_converged is not None for state in study.runs)
+    for state in study.runs:
+        run, record = state.run, state.folder.record
+        mesh = record["settings"].get("kpoints")
+        row = [
+            study.name(state.folder.path),
+            state.folder.role,
+            state.status,
+            _yes(run.scf_converged) if run else None,
+            record["n_atoms"],
+            "x".join(map(str, mesh)) if mesh else "Γ",
+            fixed(run.energy_ev, 6) if run else None,
+            _force(run),
+            fixed(run.wall_time_s, 0) if run else None,
+        ]
+        if optimised:
+            row[4:4] = [_yes(run.geo_converged) if run else None, run.n_geo_steps if run else None, _history(run)]
+        rows.append(row)
+    header = ["run", "role", "status", "SCF", "atoms", "k-points", "energy (eV)", "largest force (eV/Å)", "time (s)"]
+    if optimised:
+        header[4:4] = ["geometry", "steps", "energy above the last"]
+    page.table(header, rows, caption="Every run, its status by its output")
+    if optimised:
+        page.paragraph(
+            "Energy above the last: one point for each step, logarithmic from 1 µeV up. Forces are norms over an atom; "
+            "where CP2K printed no forces, the largest component, marked c."
+        )
+
+
+def _yes(value: bool | None) -> str | None:
+    return None if value is None else ("converged" if value else "not converged")
+
+
+def _force(run: Run | None) -> str | None:
+    if run is None or run.max_force_ev_per_angstrom is None:
+        return None
+    return f"{run.max_force_ev_per_angstrom:.4f}" + (" c" if run.max_force_measure == "component" else "")
+
+
+def _history(run: Run | None) -> Markup | None:
+    """A line of the energies of an optimisation as a small picture."""
+    if run is None or len(run.steps) < 2 or run.energy_ev is None:
+        return None
+    energies = run.steps.energy_ev[run.steps.verdict != 0]
+    energies = energies[np.isfinite(energies)]
+    if len(energies) < 2:
+        return None
+    above = np.log10(np.maximum(np.abs(energies - energies[-1]), _FLOOR_EV))
+    low, high = np.log10(_FLOOR_EV), max(float(above.max()), np.log10(_FLOOR_EV) + 1)
+    x = 2 + (_WIDTH - 4) * np.arange(len(above)) / (len(above) - 1)
+    y = 2 + (_HEIGHT - 4) * (high - above) / (high - low)
+    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
+    alt = f"{len(energies)} energies, the first {abs(energies[0] - energies[-1]):.3g} eV above the last"
+    return Markup(
+        f'<svg role="img" aria-label="{escape(alt)}" width="{_WIDTH:g}" height="{_HEIGHT:g}" '
+        f'viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}"><polyline points="{points}" fill="none" stroke="#2b5f9e" '
+        'stroke-width="1.3"/></svg>'
+    )
+
+
+def provenance(page: Page, study: Study, memory: Memory) -> None:
+    """Versions and hashes of structures and inputs."""
+    del memory
+    page.heading("Where the numbers come from")
+    page.paragraph(f"Made by qdip_struct {__version__}. Every structure and input is named by its SHA-256.")
+    rows = []
+    for state in study.runs:
+        record, run = state.folder.record, state.run
+        rows.append(
+            (
+                study.name(state.folder.path),
+                "shipped" if record.get("origin") == SHIPPED else ("here" if run else None),
+                run.cp2k_version if run else None,
+                record["qdip_version"],
+                f"{record['structure_sha256'][:12]}…",
+                f"{record.get('input_sha256', '')[:12]}…",
+            )
+        )
+    if rows:
+        header = ("run", "where it ran", "CP2K", "qdip_struct", "structure", "input")
+        page.table(header, rows, caption="Provenance of every run")
+    files = [(kind, study.name(result.path)) for kind in sorted(study.results) for result in study.of(kind)]
+    if files:
+        page.table(("result of", "file"), files, caption="Results of other commands on this page")

@@ -1,0 +1,191 @@
+"""Strain: what ``qdip strain`` wrote, and the strain of the structures that the study relaxed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qdip_struct.campaign.rundir import STRUCTURE
+from qdip_struct.cp2k.sidefiles import side_files
+from qdip_struct.errors import QdipError
+from qdip_struct.report.figures import draw
+from qdip_struct.report.html import Page
+from qdip_struct.report.memory import Memory
+from qdip_struct.report.sections.words import MANY, fixed
+from qdip_struct.report.study import Result, RunState, Study
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+def add(page: Page, study: Study, memory: Memory) -> None:
+    """One part for each document and each relaxed run; files with strain arrays that no document speaks of last."""
+    relaxed = [state for state in study.runs if state.run is not None and state.run.geo_converged]
+    spoken = {_structure_of(result) for result in study.of("strain")}
+    others = [path for path in study.labelled if path not in spoken]
+    if not study.of("strain") and not relaxed and not others:
+        return
+    page.heading("Strain")
+    page.paragraph(
+        "Of every cation against the lattice of its own phase, without a reference configuration; the measure and the "
+        "reference lattice are named with each number. Mean ± standard error over the cations."
+    )
+    for result in study.of("strain"):
+        _document(page, study, memory, result)
+    unmeasured = []
+    for number, state in enumerate(relaxed):
+        reason = _run(page, study, memory, state, pictured=number < MANY)
+        if reason:
+            unmeasured.append(f"{study.name(state.folder.path)}: {reason}")
+    for reason in unmeasured[:MANY]:
+        page.note(f"No strain of {reason}")
+    for path in others:
+        _arrays(page, study, path)
+
+
+def _structure_of(result: Result) -> Path:
+    return result.path.parent / Path(str(result.content.get("structure", result.path.with_suffix(".extxyz").name))).name
+
+
+def _document(page: Page, study: Study, memory: Memory, result: Result) -> None:
+    from qdip_struct.analysis.strain_summary import summarise
+    from qdip_struct.build.store import read_structure
+
+    name = study.name(result.path)
+    page.heading(str(result.content.get("structure", name)), level=3)
+    structure = _structure_of(result)
+    figure = None
+    if structure.is_file():
+        lattices = {
+            phase: facts["reference_lattice_angstrom"] for phase, facts in result.content.get("phases", {}).items()
+        }
+
+        def make() -> str:
+            try:
+                return _drawn(
+                    summarise([read_structure(structure)], lattices=lattices, measure=result.content["measure"])
+                )
+            except QdipError:
+                return ""
+
+        content = [result.content["measure"], lattices, memory.hash_of(structure)]
+        figure = memory.figure("strain", content=content, make=make) or None
+    _figure_and_tables(page, result.content, figure, name=name)
+
+
+def _run(page: Page, study: Study, memory: Memory, state: RunState, *, pictured: bool) -> str | None:
+    """Strain of a relaxed run; the reason why there is none."""
+    from qdip_struct.analysis.strain_summary import summarise
+    from qdip_struct.campaign.trajectories import final_structure
+
+    run, folder = state.run, state.folder.path
+    if run is None:
+        return None
+    positions = side_files(run).positions
+    if positions is None:
+        return "the run left no trajectory"
+
+    def relaxed() -> "Atoms":
+        found = final_structure(folder, run)
+        assert found is not None
+        return found
+
+    def measure() -> dict[str, Any]:
+        try:
+            return summarise([relaxed()]).to_dict()
+        except QdipError as error:
+            return {"failed": str(error)}
+
+    files = (positions, folder / STRUCTURE)
+    found = memory.document("strain", files=files, parameters=None, make=measure)
+    if "failed" in found:
+        return str(found["failed"])
+    figure = None
+    if pictured:
+        content = [memory.hash_of(file) for file in files]
+        figure = memory.figure("strain of run", content=content, make=lambda: _drawn(summarise([relaxed()])))
+    page.heading(f"{study.name(folder)}, relaxed", level=3)
+    _figure_and_tables(page, found, figure, name=study.name(folder))
+    return None
+
+
+def _drawn(summary: Any) -> str:
+    from qdip_struct.analysis.measures import mean_strain
+    from qdip_struct.report.strain_plots import draw_layers, draw_radial, draw_slice
+
+    def fill(left: Any, right: Any) -> None:
+        sight = 2 if summary.of_role("dot") is not None else 1
+        label = f"mean {summary.measure} strain (%)"
+        draw_slice(left, summary, 100 * mean_strain(summary.tensor), label=label, axis=sight)
+        if summary.profile:
+            draw_radial(right, summary)
+        else:
+            draw_layers(right, summary)
+
+    return draw(fill, size=(9.2, 3.9), n_axes=2)
+
+
+def _figure_and_tables(page: Page, found: Mapping[str, Any], figure: str | None, *, name: str) -> None:
+    measure = found["measure"]
+    regions = {region: facts for region, facts in found["regions"].items() if facts["mean"] is not None}
+    means = "; ".join(f"{region} {100 * facts['mean']:+.2f} %" for region, facts in regions.items())
+    if figure is not None:
+        page.figure(
+            figure,
+            caption=f"Strain of {name}: a slice with every cation coloured by its mean {measure} strain, and the "
+            "profile. Grey points are the other atoms.",
+            alt=f"Two panels: strain map of a slice and strain profile of {name}. Mean {measure} strain: {means}.",
+        )
+    page.table(
+        ("region", "cations", f"mean {measure} strain (%)", "± (%)", "spread (%)"),
+        [
+            (region, facts["n"], *(fixed(100 * (facts[key] or 0.0), 3) for key in ("mean", "stderr", "std")))
+            for region, facts in regions.items()
+        ],
+        caption=f"Strain by region of {name}",
+    )
+    references = "; ".join(
+        f"{phase} {facts['reference_lattice_angstrom']:.4f} Å ({facts['reference_source']})"
+        for phase, facts in found["phases"].items()
+    )
+    page.paragraph(f"Reference lattices: {references}.")
+    if found.get("to_reference"):
+        page.table(
+            ("region", "cations", "mean (%)", "± (%)"),
+            [
+                (region, change["n"], fixed(100 * change["mean"], 3), fixed(100 * change["stderr"], 3))
+                for region, change in found["to_reference"].items()
+            ],
+            caption=f"Strain of {name} against the same dot in vacuum",
+        )
+    continuum = found.get("continuum")
+    if continuum:
+        page.paragraph(
+            f"Isotropic elasticity predicts a dot strain of {100 * continuum['dot_strain']:.2f} % in the fixed cell "
+            f"and {100 * continuum['dot_strain_infinite_matrix']:.2f} % in an infinite matrix for a misfit of "
+            f"{100 * continuum['misfit']:.2f} % at a volume fraction of {continuum['volume_fraction']:.3f}."
+        )
+    if found.get("undefined"):
+        page.note(f"{found['undefined']} cations have fewer than three non-coplanar neighbours: they carry no strain.")
+
+
+def _arrays(page: Page, study: Study, path: Path) -> None:
+    import numpy as np
+
+    from qdip_struct.build.store import read_structure
+
+    name = study.name(path)
+    try:
+        atoms = read_structure(path)
+    except QdipError as error:
+        page.note(str(error))
+        return
+    strain = np.asarray(atoms.arrays["strain_mean"], dtype=float)
+    region = np.asarray(atoms.arrays.get("region", ["all"] * len(atoms)), dtype=str)
+    rows = []
+    for label in sorted(set(region.tolist())):
+        values = strain[(region == label) & np.isfinite(strain)]
+        if len(values):
+            rows.append((label, len(values), f"{100 * values.mean():.3f}", f"{100 * values.std():.3f}"))
+    if rows:
+        page.heading(name, level=3)
+        page.table(("region", "cations", "mean strain (%)", "spread (%)"), rows, caption=f"Strain arrays of {name}")
