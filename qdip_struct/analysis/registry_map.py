@@ -2,7 +2,7 @@
 
 A shift s is a move of the film in fractions of the common lateral cell, so E(s) has the period 1 along both. Equal
 shifts (:mod:`qdip_struct.analysis.shift_symmetry`) have one energy. Between computed shifts the map is the smoothest
-periodic function through all of them and their equals: the kernel interpolant with weights (1 + |G|²·A)⁻² over
+periodic function through all of them and their equals: the kernel interpolant with weights (1 + |G|²·A)⁻³ over
 reciprocal vectors G of the cell of area A, which is exact at every computed shift. Values are E_ad in meV/Å²: the
 largest binds most.
 """
@@ -135,7 +135,7 @@ def _kernel(first: Array, second: Array, lateral: Array) -> Array:
     waves = np.array(half)
     reciprocal = waves @ np.linalg.inv(lateral).T
     length = np.sqrt(abs(np.linalg.det(lateral)))
-    weights = (1.0 + ((reciprocal * length) ** 2).sum(axis=1)) ** -2.0
+    weights = (1.0 + ((reciprocal * length) ** 2).sum(axis=1)) ** -3.0
     one, two = 2 * np.pi * first @ waves.T, 2 * np.pi * second @ waves.T
     total = np.cos(one) * weights @ np.cos(two).T + np.sin(one) * weights @ np.sin(two).T
     return np.asarray(total / weights.sum())

@@ -26,7 +26,7 @@ DEFAULTS: dict[str, Any] = {
 """CP2K's own values of what an input does not name (hartree, bohr)."""
 
 _GRID_KEYWORDS = ("CUTOFF", "REL_CUTOFF")
-_LITERATURE = ("VDW_POTENTIAL",)
+_PRINTED_XC = ("VDW_POTENTIAL",)
 
 
 def input_settings(tree: Section) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def input_settings(tree: Section) -> dict[str, Any]:
         "poisson": {**DEFAULTS["poisson"], **_flat(find_section(tree, f"{dft}/POISSON"))},
         "mgrid": {**DEFAULTS["mgrid"], **_without(_flat(find_section(tree, f"{dft}/MGRID")), _GRID_KEYWORDS)},
         "kpoint_scheme": _scheme(scheme),
-        "xc": _without(_flat(find_section(tree, f"{dft}/XC")), _LITERATURE),
+        "xc": _xc(tree),
         "plus_u": _plus_u(tree),
         "field": {
             name: _flat(section)
@@ -106,6 +106,12 @@ def _flat(section: Section | None) -> dict[str, Any]:
 
 def _without(flat: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {key: value for key, value in flat.items() if key.split("/")[0] not in names}
+
+
+def _xc(tree: Section) -> dict[str, Any]:
+    """Keywords of the exchange-correlation section; the functional's name and dispersion stand in the output."""
+    flat = _without(_flat(find_section(tree, "FORCE_EVAL/DFT/XC")), _PRINTED_XC)
+    return {key: value for key, value in flat.items() if key != "XC_FUNCTIONAL"}
 
 
 def _scheme(words: list[str]) -> str | None:
