@@ -3,9 +3,11 @@
 Papers: ning2015 (PbS in MAPbI3), garcia_de_arquer2017 (PbS in MAPbI2.5Br0.5), liu2019 (PbS and PbSe in CsPb(Br,I)3),
 baronnier2022 (CdSe/CdZnS in MAPbBr3), deng2024 (PbS in and on MAPbBr3). Each statement is recomputed by the package's
 own functions and holds, differs (by how much, and under which other condition it holds), or cannot be answered here
-(and why). Units stand beside the numbers.
+(and why). Each system is built in its real size, checked, and gets its CP2K input; finished runs and relaxed dots that
+ship with the package are shown beside the papers' numbers. Units stand beside the numbers; lengths in Å.
 
-Exit code 3: a verdict or a value is not the one on record (structures/published_statements.yaml).
+Written: papers.json, papers.csv (the table), papers.html (the page), systems/, curves/, strains/. The same command goes
+on from what is there. Exit code 3: a verdict or a value is not the one on record, or a system could not be built.
 
 examples:
   qdip papers --statements
@@ -13,116 +15,82 @@ examples:
 """
 
 import argparse
-import textwrap
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from qdip_struct.cli.console import answer, note, table
-
-if TYPE_CHECKING:
-    from qdip_struct.analysis.papers.statements import Statement
+from qdip_struct.cli.console import answer, emit, note
 
 EXIT_CHANGED = 3
-_WIDTHS = (20, 46, 16, 22, 34, 46)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip papers``."""
     parser.add_argument(
-        "--only",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a paper (ning2015) or a statement (ning2015-d224); repeat",
+        "--only", action="append", default=[], metavar="NAME", help="a paper (ning2015) or a statement; repeat"
     )
-    parser.add_argument("--statements", action="store_true", help="the table alone: no structure is built")
+    parser.add_argument("--statements", action="store_true", help="the statements alone: nothing is built or drawn")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Recompute, build, print."""
-    from qdip_struct.analysis.papers.statements import published_statements
+    """Recompute, build, draw, print."""
+    from qdip_struct.cli.paper_rows import csv_of, sums_of, table_rows, text_of
+
+    if args.statements:
+        document = _statements(args.only)
+        answer(args, document, text=text_of(document))
+        return EXIT_CHANGED if document["changed"] else 0
+
+    from qdip_struct.files import json_text, refuse_existing, write_text
+    from qdip_struct.report.gallery import gallery_page
+
+    out = args.out if args.out is not None else Path("papers")
+    places = {name: out / f"papers.{name}" for name in ("json", "csv", "html")}
+    again = args.force or places["json"].is_file()
+    for place in places.values():
+        refuse_existing(place, force=again)
+    document = _statements(args.only)
+    papers = list(dict.fromkeys(entry["paper"] for entry in document["statements"]))
+    document |= _systems(papers, out=out, force=args.force)
+    document["changed"] += [
+        f"{system['id']} {number['what']}"
+        for system in [*document["systems"], *document["strains"]]
+        for number in system["numbers"]
+        if number["verdict"] != number["expected_verdict"]
+    ]
+    document["rows"], document["sums"] = table_rows(document), sums_of(document)
+    note("drawing the page")
+    write_text(places["html"], gallery_page(document, folder=out), force=again)
+    write_text(places["csv"], csv_of(document), force=again)
+    write_text(places["json"], json_text(document), force=again)
+    failed = [f"{system['id']}: {fault}" for system in document["systems"] for fault in system["faults"]]
+    for fault in failed:
+        note(f"not as it should be: {fault}")
+    text = text_of(document) + f"\n{len(document['systems'])} systems in {out / 'systems'}; open {places['html']}"
+    emit(document, as_json=args.json, text=text)
+    return EXIT_CHANGED if document["changed"] or failed else 0
+
+
+def _statements(only: Sequence[str]) -> dict[str, Any]:
+    from qdip_struct.analysis.papers.statements import VERDICTS, published_statements
 
     note("recomputing the statements")
-    statements = published_statements(args.only)
-    document: dict[str, Any] = {
-        "statements": [statement_entry(statement) for statement in statements],
-        "verdicts": {verdict: n for verdict, n in _counts(statements).items()},
+    statements = published_statements(only)
+    return {
+        "statements": [statement.to_dict() for statement in statements],
+        "verdicts": {verdict: sum(s.verdict == verdict for s in statements) for verdict in VERDICTS},
         "changed": [statement.id for statement in statements if not statement.as_expected],
     }
-    answer(args, document, text=statements_text(statements))
-    return EXIT_CHANGED if document["changed"] else 0
 
 
-def _counts(statements: "tuple[Statement, ...]") -> dict[str, int]:
-    from qdip_struct.analysis.papers.statements import VERDICTS
+def _systems(papers: Sequence[str], *, out: Path, force: bool) -> dict[str, Any]:
+    from qdip_struct.analysis.papers.systems import paper_curves, paper_systems, relaxed_dots, stated_energies
+    from qdip_struct.cli.paper_systems import build_system, draw_curve, finished_energies, measure_strain
 
-    return {verdict: sum(s.verdict == verdict for s in statements) for verdict in VERDICTS}
-
-
-def statement_entry(statement: "Statement") -> dict[str, Any]:
-    """One statement as JSON."""
-    return {
-        "id": statement.id,
-        "paper": statement.paper,
-        "citation": statement.citation,
-        "doi": statement.doi,
-        "where": statement.where,
-        "quantity": statement.quantity,
-        "unit": statement.unit,
-        "stated": statement.stated,
-        "tolerance": statement.tolerance,
-        "computed": [{"condition": a.condition, "values": a.values} for a in statement.attempts],
-        "how": statement.how,
-        "verdict": statement.verdict,
-        "difference": statement.difference,
-        "holds_if": statement.holds_if,
-        "why": statement.why,
-        "expected_verdict": statement.expected,
-        "deviations_from_record": statement.deviations,
-    }
-
-
-def statement_cells(statement: "Statement") -> tuple[str, ...]:
-    """Paper, statement, stated, computed, how, verdict: one row of the table."""
-    unit = f" {statement.unit}" if statement.unit else ""
-    first = statement.attempts[0] if statement.attempts else None
-    return (
-        statement.paper,
-        f"{statement.quantity} ({statement.where})",
-        _numbers(statement.stated) + unit,
-        f"{_numbers(first.values)}{unit} ({first.condition})" if first else "-",
-        ", ".join(name.split(".", 1)[1] for name in statement.how) or "-",
-        verdict_text(statement),
-    )
-
-
-def verdict_text(statement: "Statement") -> str:
-    """The verdict in words: by how much it differs, when it would hold, why it cannot be answered."""
-    if statement.deviations:
-        return f"differs from the record: {'; '.join(statement.deviations)}"
-    if statement.verdict == "not answerable":
-        return f"not answerable here: {statement.why}"
-    if statement.verdict == "holds":
-        return "holds"
-    unit = f" {statement.unit}" if statement.unit and "," not in statement.unit else ""
-    by = f" by {statement.difference:+.4g}{unit}" if statement.difference else ""
-    return f"differs{by}" + (f"; holds with {'; '.join(statement.holds_if)}" if statement.holds_if else "")
-
-
-def statements_text(statements: "tuple[Statement, ...]") -> str:
-    """The table and its sums."""
-    rows: list[tuple[str, ...]] = []
-    for statement in statements:
-        cells = [textwrap.wrap(c, w) for c, w in zip(statement_cells(statement), _WIDTHS, strict=True)]
-        height = max(map(len, cells))
-        rows += [tuple(cell[i] if i < len(cell) else "" for cell in cells) for i in range(height)]
-    counts = ", ".join(f"{n} {verdict}" for verdict, n in _counts(statements).items())
-    changed = [statement.id for statement in statements if not statement.as_expected]
-    end = f"{len(statements)} statements: {counts}"
-    if changed:
-        end += f"\nnot as recorded: {', '.join(changed)}"
-    return table(("paper", "statement", "stated", "computed", "how", "verdict"), rows) + f"\n\n{end}"
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    shown = list(dict.fromkeys(f"{value:.5g}" for value in values))
-    return ", ".join(shown[:3]) + (", ..." if len(shown) > 3 else "")
+    systems = [build_system(item, folder=out / "systems" / item.id, force=force) for item in paper_systems(papers)]
+    curves = [draw_curve(item, folder=out / "curves" / item.id, force=force) for item in paper_curves(papers)]
+    strains = [measure_strain(item, folder=out / "strains" / item.id, force=force) for item in relaxed_dots(papers)]
+    stated = stated_energies(papers)
+    if stated:
+        note("combining the finished runs that ship")
+    return {"systems": systems, "curves": curves, "strains": strains, **finished_energies(stated)}

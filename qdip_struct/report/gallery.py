@@ -38,9 +38,8 @@ def gallery_page(document: Mapping[str, Any], *, folder: Path) -> str:
 
 
 def _summary(page: Page, document: Mapping[str, Any]) -> None:
-    counts = "; ".join(f"{count} {verdict}" for verdict, count in document["verdicts"].items())
     page.paragraph(
-        f"{len(document['statements'])} numeric statements: {counts}. A statement holds when the value computed under "
+        f"{len(document['statements'])} numeric statements: {document['sums']}. A statement holds when the value computed under "
         "the paper's own condition is within the tolerance; where it differs, by how much, and under which other "
         "condition it would hold."
     )
@@ -167,10 +166,12 @@ def _energies(page: Page, document: Mapping[str, Any]) -> None:
 
     page.heading("Interface energies of the finished studies")
     page.paragraph(
-        "γ = (E_slab - N E_bulk - m E_reservoir)/2A; E_ad = (E_film + E_substrate - E_interface)/A, positive when the two "
-        "bind; γ_int = γ_film + γ_substrate - E_ad, in meV/Å². Ning et al. state 9, 9, 12 and 6 for PbS(100), MAPbI3(110), "
-        "adsorption and interface: seven relaxed layers each. What each study here computed is in its folder."
+        "γ = (E_slab - N E_bulk - m E_reservoir)/2A; E_ad = (E_film + E_substrate - E_interface)/A, positive when the "
+        "two bind; γ_int = γ_film + γ_substrate - E_ad, in meV/Å². What each study computed is in its folder."
     )
+    stated = "; ".join(dict.fromkeys(f"{e['label']} {e['stated']:g}" for e in document["energies"]))
+    if stated:
+        page.note(f"Ning et al. state {stated} meV/Å² for relaxed slabs of seven layers each.")
     for item in document["refused"]:
         page.warning(f"not combined: {', '.join(item['paths'])}: {item['reason']}")
     for group in document["groups"]:

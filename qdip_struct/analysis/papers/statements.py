@@ -86,6 +86,28 @@ class Statement:
         """Whether verdict and values are those on record."""
         return self.verdict == self.expected and not self.deviations
 
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "id": self.id,
+            "paper": self.paper,
+            "citation": self.citation,
+            "doi": self.doi,
+            "where": self.where,
+            "quantity": self.quantity,
+            "unit": self.unit,
+            "stated": list(self.stated),
+            "tolerance": self.tolerance,
+            "computed": [{"condition": a.condition, "values": list(a.values)} for a in self.attempts],
+            "how": list(self.how),
+            "verdict": self.verdict,
+            "difference": self.difference,
+            "holds_if": list(self.holds_if),
+            "why": self.why,
+            "expected_verdict": self.expected,
+            "deviations_from_record": list(self.deviations),
+        }
+
 
 def paper_names() -> tuple[str, ...]:
     """Short names of the papers, in the order of the shipped file."""

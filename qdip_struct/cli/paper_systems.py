@@ -1,0 +1,225 @@
+"""Builds the systems of the papers with the commands a user would type, resumably, and says what came of each.
+
+A system's folder is ``systems/ID`` with ``structures``, ``runs`` and, written last, ``system.json``; a curve's is
+``curves/ID``. What is there and was made by the same commands of the same version is kept.
+"""
+
+import contextlib
+import io
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qdip_struct import __version__
+from qdip_struct.cli.console import note
+from qdip_struct.errors import DataError
+from qdip_struct.files import json_text, read_text, write_text
+
+if TYPE_CHECKING:
+    from qdip_struct.analysis.papers.systems import Curve, Judged, Relaxed, StatedEnergy, System
+
+RECORD = "system.json"
+STRUCTURES = "structures"
+RUNS = "runs"
+
+
+def build_system(system: "System", *, folder: Path, force: bool) -> dict[str, Any]:
+    """Build, check, write inputs; the document of the system, also in ``system.json``.
+
+    What fails is in ``faults``, with the line that the command printed.
+    """
+    commands = _commands(system, folder)
+    known = None if force else _known(folder / RECORD, commands)
+    if known is not None:
+        note(f"{system.id}: already there")
+        return known
+    note(f"{system.id}: {system.title}")
+    document: dict[str, Any] = {
+        "id": system.id,
+        "paper": system.paper,
+        "title": system.title,
+        "about": system.about,
+        "qdip_version": __version__,
+        "commands": commands,
+        "structures": {},
+        "numbers": [],
+        "faults": [],
+        "warnings": [],
+    }
+    for command in commands:
+        code, lines, _ = _call(_words(command, folder))
+        document["warnings"] += [line for line in lines if line.startswith("warning: ")]
+        if code:
+            document["faults"].append(f"qdip {command}: {lines[-1] if lines else f'exit code {code}'}")
+            break
+    else:
+        _check(system, folder, document)
+    write_text(folder / RECORD, json_text(document), force=True)
+    found: dict[str, Any] = json.loads(json_text(document))
+    return found
+
+
+def _commands(system: "System", folder: Path) -> list[str]:
+    """What is typed in the folder of the system."""
+    out = STRUCTURES if system.out == "folder" else f"{STRUCTURES}/{system.out}"
+    files = " ".join(f"{STRUCTURES}/{name}.extxyz" for name in system.structures)
+    return [
+        f"build {system.build} -o {out}",
+        f"inputs {system.inputs} --group {system.id} -o {RUNS} {files}",
+    ]
+
+
+def _words(command: str, folder: Path) -> list[str]:
+    """The words of a command with its paths put below the folder, and with --force: what was there is stale."""
+    places = (STRUCTURES, RUNS)
+    words = shlex.split(command)
+    return [str(folder / w) if w.split("/")[0] in places else w for w in words] + ["--force"]
+
+
+def _known(record: Path, commands: list[str]) -> dict[str, Any] | None:
+    """The document of an earlier run, when its commands and version are these and its files are there."""
+    if not record.is_file():
+        return None
+    try:
+        document: dict[str, Any] = json.loads(read_text(record))
+    except ValueError:
+        return None
+    same = document.get("qdip_version") == __version__ and document.get("commands") == commands
+    whole = all((record.parent / item["file"]).is_file() for item in document.get("structures", {}).values())
+    runs = all((record.parent / item["run"] / "run.json").is_file() for item in document.get("structures", {}).values())
+    return document if same and whole and runs and not document.get("faults") else None
+
+
+def _check(system: "System", folder: Path, document: dict[str, Any]) -> None:
+    from qdip_struct.analysis.papers.systems import faults, judge, measure
+    from qdip_struct.build.store import read_structure
+
+    measured = {}
+    for name in system.structures:
+        file = f"{STRUCTURES}/{name}.extxyz"
+        atoms = read_structure(folder / file)
+        measured[name] = measure(atoms)
+        document["structures"][name] = {"file": file, "run": f"{RUNS}/{name}", **measured[name]}
+        document["faults"] += [f"{name}: {fault}" for fault in faults(measured[name])]
+    document["numbers"] = [_number_entry(item) for item in judge(system.numbers, measured=measured)]
+
+
+def draw_curve(curve: "Curve", *, folder: Path, force: bool) -> dict[str, Any]:
+    """Compute and draw a curve: its document, with the answer of the command and the place of the figure.
+
+    Raises
+    ------
+    DataError
+        If the command fails.
+    """
+    figure, answer = folder / "curve.svg", folder / "curve.json"
+    command = f"{curve.words} --plot {figure.name} -o {answer.name}"
+    document = {"id": curve.id, "paper": curve.paper, "title": curve.title, "commands": [command]}
+    stamp = folder / RECORD
+    if not force and _known(stamp, [command]) is not None and figure.is_file() and answer.is_file():
+        note(f"{curve.id}: already there")
+    else:
+        note(f"{curve.id}: {curve.title}")
+        words = [str(folder / w) if w in (figure.name, answer.name) else w for w in shlex.split(command)]
+        code, lines, _ = _call([*words, "--force"])
+        if code:
+            raise DataError(f"qdip {command}: {lines[-1] if lines else f'exit code {code}'}")
+        write_text(stamp, json_text({**document, "qdip_version": __version__}), force=True)
+    return {**document, "figure": _within(figure), "answer": json.loads(read_text(answer))}
+
+
+def measure_strain(dot: "Relaxed", *, folder: Path, force: bool) -> dict[str, Any]:
+    """Strain of a relaxed dot that ships: its document, the place of the figure, and the paper's gauge beside it.
+
+    Raises
+    ------
+    DataError
+        If the command fails.
+    """
+    from qdip_struct.analysis.papers.systems import judge
+    from qdip_struct.resources import shipped
+
+    figure, answer = folder / "strain.svg", folder / "strain.json"
+    command = f"{dot.words} --plot {figure.name} --json"
+    document = {"id": dot.id, "paper": dot.paper, "title": dot.title, "commands": [command]}
+    stamp = folder / RECORD
+    if not force and _known(stamp, [command]) is not None and figure.is_file() and answer.is_file():
+        note(f"{dot.id}: already there")
+    else:
+        note(f"{dot.id}: {dot.title}")
+        source = shipped("workflows", *dot.folder.split("/"))
+        words = [str(source / w) if w.endswith(".extxyz") else w for w in shlex.split(dot.words)]
+        code, lines, out = _call([*words, "--plot", str(figure), "--json", "--force"])
+        if code:
+            raise DataError(f"qdip {command}: {lines[-1] if lines else f'exit code {code}'}")
+        write_text(answer, out, force=True)
+        write_text(stamp, json_text({**document, "qdip_version": __version__}), force=True)
+    strain = json.loads(read_text(answer))
+    phases = {name: facts["role"] for name, facts in strain["phases"].items()}
+    rows = [line["strain_to_reference"] for line in strain["lines"] if phases.get(line["phase"]) == "dot"]
+    gauge = 100.0 * sum(rows) / len(rows) if rows else None
+    (judged,) = judge([dot.gauge], measured={dot.id: {"gauge_percent": gauge}})
+    return {
+        **document,
+        "figure": _within(figure),
+        "answer": strain,
+        "numbers": [_number_entry(judged)],
+    }
+
+
+def finished_energies(stated: "Sequence[StatedEnergy]") -> dict[str, Any]:
+    """The energies of every finished study that ships, and those that have the paper's number beside them.
+
+    Groups and refusals as in ``qdip energies --json``; paths are inside ``workflows``.
+    """
+    from qdip_struct.campaign.answers import energies_of
+    from qdip_struct.campaign.rundir import find_run_folders
+    from qdip_struct.resources import shipped
+
+    root = shipped("workflows")
+    if not stated or not any(root.rglob("run.json")):
+        return {"energies": [], "groups": [], "refused": []}
+    found = json.loads(json_text(energies_of(find_run_folders([root]))).replace(f"{root}/", ""))
+    energies = []
+    for group in found["groups"]:
+        folder = min(term["path"] for term in group["terms"].values()).split("/")[0]
+        group["folder"] = folder
+        for energy in stated:
+            if group.get(energy.key) is not None:
+                energies.append(
+                    {**vars(energy), "group": group["group"], "folder": folder, "computed": group[energy.key]}
+                )
+    return {"energies": energies, "groups": found["groups"], "refused": found["refused"]}
+
+
+def _number_entry(item: "Judged") -> dict[str, Any]:
+    number = item.number
+    return {
+        "what": number.what,
+        "of": number.of,
+        "where": number.where,
+        "stated": number.stated,
+        "tolerance": number.tolerance,
+        "measured": item.measured,
+        "verdict": item.verdict,
+        "expected_verdict": number.verdict,
+    }
+
+
+def _within(file: Path) -> str:
+    """Place of a file of a system or curve inside the folder of the command's results."""
+    return "/".join(file.parts[-3:])
+
+
+def _call(words: list[str]) -> tuple[int, list[str], str]:
+    """Run a command in this process: its exit code, what it said on stderr, line by line, and on stdout."""
+    from qdip_struct.cli.main import EXIT_INTERRUPTED, main
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(words)
+    if code == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
+    return code, err.getvalue().splitlines(), out.getvalue()
