@@ -137,7 +137,7 @@ def range_from_formation_energy(
 
 def table_of(span: PotentialRange, lines: Sequence[PotentialLine]) -> dict[str, Any]:
     """The JSON form: Δμ between both limits and every line at each of them, meV/Å²."""
-    grid = np.linspace(span.lower_ev, 0.0, N_TABLE).round(9) + 0.0
+    grid = np.linspace(span.lower_ev, 0.0, N_TABLE)
     return {
         "component": span.component,
         "other": span.other,
