@@ -14,6 +14,7 @@ FLOORS = {
     "errors": 0,
     "units": 0,
     "files": 0,
+    "documents": 0,
     "resources": 0,
     "materials": 1,
     "matching": 2,

@@ -14,8 +14,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from qdip_struct.documents import json_document
 from qdip_struct.errors import DataError, UsageError
-from qdip_struct.files import json_text, read_text, refuse_existing, sha256, write_text
+from qdip_struct.files import json_text, refuse_existing, sha256, write_text
 
 Format = Literal["extxyz", "cif", "vasp", "xyz", "cp2k"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -208,10 +209,7 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     sidecar = sidecar_of(path)
     if not sidecar.exists():
         return {}
-    try:
-        content = json.loads(read_text(sidecar))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{sidecar} is not JSON: line {error.lineno}: {error.msg}") from error
+    content = json_document(sidecar)
     if not isinstance(content, dict):
         raise DataError(f"{sidecar}: expected one JSON object")
     return content

@@ -19,6 +19,7 @@ from typing import Any
 from qdip_struct import __version__
 from qdip_struct.cp2k.output import is_run_folder, output_files, read_run
 from qdip_struct.cp2k.run import Failure, Run
+from qdip_struct.documents import json_document
 from qdip_struct.errors import DataError, QdipError
 from qdip_struct.files import json_text, write_text
 
@@ -99,8 +100,8 @@ def _fingerprint(files: Iterable[Path]) -> list[dict[str, Any]]:
 def _document(place: Path) -> dict[str, Any] | None:
     """The JSON mapping in ``place``; ``None`` when there is none or it is damaged."""
     try:
-        document = json.loads(place.read_bytes())
-    except (OSError, ValueError):
+        document = json_document(place)
+    except DataError:
         return None
     return document if isinstance(document, dict) else None
 

@@ -6,7 +6,6 @@ Writing it twice changes nothing: what is there and equal is kept, what differs 
 
 import contextlib
 import fcntl
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 from qdip_struct.campaign.plan import Plan, PlannedRun, identity_of
 from qdip_struct.campaign.rundir import LINK, RECORD, RunFolder, open_run_folder, write_link, write_run_folder
 from qdip_struct.campaign.spec import FILE
+from qdip_struct.documents import json_document
 from qdip_struct.errors import DataError, ToolError, UsageError
 from qdip_struct.files import json_text, provenance, read_text, sha256, write_text
 
@@ -84,10 +84,10 @@ def open_campaign(root: Path) -> Index:
     """
     place = root / INDEX
     try:
-        document = json.loads(read_text(place))
+        document = json_document(place)
         rows = tuple(Row(**row) for row in document["runs"])
         name = str(document["name"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (DataError, KeyError, TypeError) as error:
         raise DataError(f"{place} is damaged ({error}); submit the campaign file again to write it anew") from error
     for row in rows:
         for path in (row.path, row.same_as or row.path):

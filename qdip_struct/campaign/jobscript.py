@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from qdip_struct.documents import yaml_document
 from qdip_struct.errors import DataError, UsageError
-from qdip_struct.files import read_text
 from qdip_struct.resources import shipped
 
 AGAIN = 75
@@ -64,18 +64,13 @@ def load_site(name: str) -> Site:
     UsageError
         For an unknown name, an unknown key or a value of the wrong kind; the message names the file.
     """
-    import yaml
-
     path = Path(name)
     if not path.suffix:
         try:
             path = shipped("workflows", "sites", f"{name}.yaml")
         except DataError as error:
             raise UsageError(f"unknown site '{name}'; known: laptop, slurm, pbs, or give a YAML file") from error
-    try:
-        content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    content = yaml_document(path, mistake=UsageError)
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected a mapping; copy one of the shipped site files")
     known = {field.name for field in fields(Site)}

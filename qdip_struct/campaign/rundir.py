@@ -7,7 +7,6 @@ Groups share runs that are identical: the folder of the later group then holds `
 ``run.json`` would and where, relative to itself, the run lies.
 """
 
-import json
 import os
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from qdip_struct.documents import json_document
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.files import json_text, read_text, sha256, write_text
 
@@ -251,10 +251,7 @@ def open_run_folder(path: Path) -> RunFolder:
 
 
 def _record(place: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(read_text(place))
-    except ValueError as error:
-        raise DataError(f"{place} is not valid JSON: {error}") from error
+    record = json_document(place)
     missing = [key for key in _REQUIRED if not isinstance(record, dict) or key not in record]
     if missing:
         raise DataError(f"{place} lacks {', '.join(missing)}; make the folder again with 'qdip inputs --force'")

@@ -106,14 +106,9 @@ def _parser_of(command: str, module: ModuleType) -> argparse.ArgumentParser:
 
 def _words_from_config(path: Path, parser: argparse.ArgumentParser) -> list[str]:
     """Turn a YAML mapping into command-line words, so that a file and flags pass through the same checks."""
-    import yaml
+    from qdip_struct.documents import yaml_document
 
-    from qdip_struct.files import read_text
-
-    try:
-        content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    content = yaml_document(path, mistake=UsageError)
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected a mapping of option names to values")
     actions = {option.lstrip("-"): action for action in parser._actions for option in action.option_strings}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from qdip_struct.documents import yaml_document
 from qdip_struct.errors import UsageError
-from qdip_struct.files import read_text
 from qdip_struct.resources import shipped
 
 DEFAULT_SET = "dzvp"
@@ -47,9 +47,7 @@ class KindSet:
 @cache
 def list_kind_sets() -> tuple[KindSet, ...]:
     """All sets, in file order."""
-    import yaml
-
-    content = yaml.safe_load(read_text(shipped("cp2k_templates", "kinds.yaml")))
+    content = yaml_document(shipped("cp2k_templates", "kinds.yaml"))
     return tuple(_kind_set(name, entry, content["valence"]) for name, entry in content["sets"].items())
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.documents import yaml_document
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.files import read_text
 from qdip_struct.resources import shipped
@@ -23,9 +24,7 @@ class Preset:
 
 def list_presets() -> tuple[Preset, ...]:
     """All presets of ``cp2k_templates/presets.yaml``, in file order."""
-    import yaml
-
-    content = yaml.safe_load(read_text(shipped("cp2k_templates", "presets.yaml")))
+    content = yaml_document(shipped("cp2k_templates", "presets.yaml"))
     return tuple(Preset(name, item["about"], item["cost"], item) for name, item in content.items())
 
 

@@ -7,8 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.documents import yaml_document
 from qdip_struct.errors import DataError, UsageError
-from qdip_struct.files import read_text
 from qdip_struct.materials.sites import STRUCTURE_TYPES
 from qdip_struct.resources import shipped
 
@@ -93,14 +93,8 @@ def load_library(files: tuple[Path, ...] = ()) -> Library:
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping with the C loader where there is one; :class:`DataError` names the file and the line."""
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        content = yaml.load(read_text(path), Loader=loader)
-    except yaml.YAMLError as error:
-        raise DataError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    """Read a YAML mapping; :class:`DataError` names the file and the line."""
+    content = yaml_document(path)
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a mapping with the key 'crystals'")
     return content

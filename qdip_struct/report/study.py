@@ -1,6 +1,5 @@
 """What a study folder holds: run folders, misfit screens, results of other commands, and the question it asks."""
 
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +9,8 @@ from qdip_struct.campaign.answers import energies_of
 from qdip_struct.campaign.rundir import RECORD, RESULT, STRUCTURE, RunFolder, open_run_folder
 from qdip_struct.cp2k.output import read_run
 from qdip_struct.cp2k.run import Run
+from qdip_struct.documents import json_document, yaml_document
 from qdip_struct.errors import DataError
-from qdip_struct.files import read_text
 
 SHIPPED = "shipped"
 """Value of ``origin`` in ``run.json`` of runs that came with the package and were not run by the user."""
@@ -135,10 +134,7 @@ def read_study(path: Path, *, question: str | None = None) -> Study:
 
 
 def _screens(file: Path) -> list[dict[str, Any]]:
-    try:
-        document = json.loads(read_text(file))
-    except ValueError as error:
-        raise DataError(f"{file} is not valid JSON: {error}") from error
+    document = json_document(file)
     found: list[dict[str, Any]] = document.get("pairs", [document]) if isinstance(document, dict) else []
     return found
 
@@ -148,12 +144,12 @@ def _result(file: Path, skipped: list[str]) -> tuple[Kind, Result] | None:
     try:
         if file.stat().st_size > _LARGEST_BYTES:
             return None
-        content = json.loads(file.read_bytes())
+        content = json_document(file)
     except OSError as error:
         skipped.append(f"cannot read {file}: {error.strerror or error}")
         return None
-    except ValueError:
-        skipped.append(f"{file} is not valid JSON")
+    except DataError as error:
+        skipped.append(str(error))
         return None
     if isinstance(content, dict):
         for kind, keys in _KEYS.items():
@@ -175,11 +171,9 @@ def _question(file: Path) -> str | None:
     """The question that a campaign file asks."""
     if not file.is_file():
         return None
-    import yaml
-
     try:
-        content = yaml.safe_load(read_text(file))
-    except yaml.YAMLError:
+        content = yaml_document(file)
+    except DataError:
         return None
     found = content.get("question") if isinstance(content, dict) else None
     return " ".join(found.split()) if isinstance(found, str) else None

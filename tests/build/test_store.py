@@ -120,7 +120,7 @@ def test_missing_files_and_folders_are_refused(tmp_path):
     (tmp_path / "a.extxyz").write_text("1\n\nPb 0 0 0\n")
     assert read_sidecar(tmp_path / "a.extxyz") == {}
     (tmp_path / "a.json").write_text("{broken")
-    with pytest.raises(DataError, match="not JSON"):
+    with pytest.raises(DataError, match="not valid JSON"):
         read_sidecar(tmp_path / "a.extxyz")
 
 
