@@ -18,7 +18,7 @@ from pathlib import Path
 
 from qdip_struct.campaign.jobscript import Site, job_script, run_list
 from qdip_struct.campaign.rundir import RunFolder
-from qdip_struct.campaign.segment import judge
+from qdip_struct.campaign.segment import judge, settled
 from qdip_struct.campaign.submission import Submission
 from qdip_struct.errors import DataError, ToolError, UsageError
 from qdip_struct.files import read_text, sha256, write_text
@@ -126,7 +126,7 @@ def plan_array(folders: Sequence[RunFolder], *, root: Path) -> ArrayPlan:
     names: dict[str, None] = {}
     counts = {"done": 0, "failed": 0}
     for folder in folders:
-        verdict = judge(folder)
+        verdict = settled(folder) or judge(folder)
         if verdict is not None and verdict.outcome in counts:
             counts[verdict.outcome] += 1
         elif folder.path.resolve() not in taken:

@@ -4,18 +4,18 @@ Calling it twice, after a kill, or while another call is at work is safe: a fini
 the running CP2K itself holds keeps two segments from one folder, and every start writes a new output.
 """
 
-import fcntl
 import os
+import re
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
-from qdip_struct.campaign.collection import store_result
-from qdip_struct.campaign.rundir import INPUT, OUTPUT, RunFolder, segment_name
-from qdip_struct.cp2k.deck import PROJECT
+from qdip_struct.campaign.collection import quick_result, store_result
+from qdip_struct.campaign.lock import FolderBusyError, FolderLock, exclusive
+from qdip_struct.campaign.restart import GEOMETRY, discard_state, good_state, saved_state
+from qdip_struct.campaign.rundir import INPUT, OUTPUT, RunFolder, needs_relaxation, segment_name
 from qdip_struct.cp2k.inputfile import format_input, get_values, parse_input, set_value
 from qdip_struct.cp2k.output import read_run
 from qdip_struct.cp2k.program import Program
@@ -23,10 +23,24 @@ from qdip_struct.cp2k.run import Run
 from qdip_struct.errors import DataError, ToolError
 from qdip_struct.files import read_text, write_text
 
-LOCK = "run.lock"
+__all__ = [
+    "FolderBusyError",
+    "Outcome",
+    "Verdict",
+    "exclusive",
+    "judge",
+    "outcome_of",
+    "record_result",
+    "run_segment",
+    "settled",
+]
+
+_GUESS = "FORCE_EVAL/DFT/SCF/SCF_GUESS"
 _OPTIMISATIONS = ("GEO_OPT", "CELL_OPT")
 _FINAL = ("done", "aborted", "scf_unconverged", "max_steps")
 """Verdicts that running the same input again would not change."""
+_PASSING = re.compile(r"no space left|disk quota exceeded|input/output error|stale file handle|SIGXCPU", re.IGNORECASE)
+"""Reasons of an abort that lie in the machine and pass."""
 
 Outcome = Literal["done", "again", "failed"]
 
@@ -40,40 +54,56 @@ class Verdict:
     run: Run | None = None
 
 
-class FolderBusyError(ToolError):
-    """Another CP2K is at work in the folder."""
-
-
-@contextmanager
-def exclusive(folder: Path) -> Iterator[IO[str]]:
-    """Hold the folder's lock; the CP2K process inherits it, so it lives exactly as long as anyone works there.
-
-    Raises
-    ------
-    FolderBusyError
-        If somebody else holds it.
-    """
-    with (folder / LOCK).open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise FolderBusyError(f"{folder} is being run by another process (it holds {LOCK})") from error
-        yield lock
-
-
 def judge(folder: RunFolder) -> Verdict | None:
-    """What the outputs in the folder say; ``None`` when the run never started."""
+    """What the outputs in the folder say; ``None`` when the run never started.
+
+    An abort is the run's own and final, unless the machine was the reason, or CP2K aborted before its first energy on
+    the restart files of an earlier segment: then they are to blame.
+    """
     if not folder.n_segments:
         return None
     try:
         run = read_run(folder.path)
     except DataError:
         return Verdict("again", "the last output holds nothing readable")
-    if run.status == "done":
-        return Verdict("done", run.reason, run)
-    if run.status in _FINAL:
-        return Verdict("failed", f"{run.status}: {run.reason}", run)
-    return Verdict("again", f"{run.status}: {run.reason}", run)
+    outcome = outcome_of(run.status)
+    if run.status == "aborted" and (_PASSING.search(run.reason) or _blames_restart(folder)):
+        outcome = "again"
+    return Verdict(outcome, run.reason if outcome == "done" else f"{run.status}: {run.reason}", run)
+
+
+def _blames_restart(folder: RunFolder) -> bool:
+    """Whether the last segment started from restart files and came to no energy."""
+    number = folder.n_segments
+    if number < 2:
+        return False
+    try:
+        tree = parse_input(read_text(folder.path / f"{INPUT}.{number}"))
+        last = read_run(segment_name(folder.path / OUTPUT, number))
+    except DataError:
+        return False
+    continued = get_values(tree, "EXT_RESTART/RESTART_FILE_NAME") or get_values(tree, _GUESS) == ["RESTART"]
+    return bool(continued) and not len(last.steps)
+
+
+def settled(folder: RunFolder) -> Verdict | None:
+    """The verdict on a run that has ended for good, from its ``result.json``; ``None`` when outputs must be read.
+
+    They must for an abort: only they tell whether it was the run's own.
+    """
+    outputs = [segment_name(folder.path / OUTPUT, number + 1) for number in range(folder.n_segments)]
+    document = quick_result(folder.path, outputs) if outputs else None
+    if document is None or document["status"] == "aborted" or outcome_of(str(document["status"])) == "again":
+        return None
+    outcome, reason = outcome_of(str(document["status"])), str(document["reason"] or "")
+    return Verdict(outcome, reason if outcome == "done" else f"{document['status']}: {reason}")
+
+
+def outcome_of(status: str) -> Outcome:
+    """What a run's status means for the next segment: nothing to do, nothing that would help, or go on."""
+    if status == "done":
+        return "done"
+    return "failed" if status in _FINAL else "again"
 
 
 def run_segment(
@@ -111,38 +141,45 @@ def run_segment(
         If CP2K cannot be started.
     """
     with exclusive(folder.path) as lock:
+        if needs_relaxation(folder):
+            raise ToolError(f"{folder.path} waits for its pre-relaxation: qdip run {folder.path} --relax-only")
         before = judge(folder)
         if before is not None and before.outcome != "again":
             if before.run is not None:
                 record_result(folder, before.run)
             return before
         number = folder.n_segments + 1
+        if before is not None and before.run is not None and before.run.status == "aborted" and _blames_restart(folder):
+            discard_state(folder.path)
         source = folder.path / INPUT
         if number > 1 or walltime_s is not None:
             source = folder.path / f"{INPUT}.{number}"
-            write_text(source, _input_text(folder.path, goes_on=number > 1, walltime_s=walltime_s), force=True)
+            write_text(source, _input_text(folder, goes_on=number > 1, walltime_s=walltime_s), force=True)
         target = segment_name(folder.path / OUTPUT, number)
-        saved = _saved(folder.path)
+        saved = saved_state(folder.path)
         _launch(folder.path, source, target, program, threads=threads, launcher=launcher, lock=lock, started=started)
         after = judge(folder)
+        if after is not None and after.run is not None:
+            record_result(folder, after.run)
+        moved = saved_state(folder.path) != saved
     if after is None:
         return Verdict("failed", "CP2K wrote no output")
-    if after.run is not None:
-        record_result(folder, after.run)
-    if after.outcome == "again" and after.run is not None and _saved(folder.path) == saved:
-        if after.run.status == "walltime":
-            reason = f"the time ended before anything was saved that a next segment could start from; {after.reason}"
-            return Verdict("failed", reason, after.run)
-        if _stuck(before, after):
-            return Verdict("failed", f"two segments in a row ended without progress; {after.reason}", after.run)
+    if after.outcome == "again" and after.run is not None and not moved:
+        return _without_progress(before, after)
     return after
 
 
-def _saved(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of the files that CP2K can start again from."""
-    names = (f"{PROJECT}-1.restart", f"{PROJECT}-RESTART.wfn", f"{PROJECT}-RESTART.kp")
-    states = {name: (folder / name).stat() for name in names if (folder / name).exists()}
-    return {name: (state.st_size, state.st_mtime_ns) for name, state in states.items()}
+def _without_progress(before: Verdict | None, after: Verdict) -> Verdict:
+    """A segment that saved nothing: whether another one may be worth its time."""
+    run = after.run
+    if run is not None and run.status == "walltime":
+        reason = f"the time ended before anything was saved that a next segment could start from; {after.reason}"
+        return Verdict("failed", reason, run)
+    if run is not None and run.status == "aborted" and _PASSING.search(run.reason):
+        return Verdict("failed", f"{after.reason}; once that is mended, the same command goes on", run)
+    if _stuck(before, after):
+        return Verdict("failed", f"two segments in a row ended without progress; {after.reason}", run)
+    return after
 
 
 def record_result(folder: RunFolder, run: Run) -> None:
@@ -158,7 +195,7 @@ def _launch(
     *,
     threads: int,
     launcher: tuple[str, ...],
-    lock: IO[str],
+    lock: FolderLock,
     started: Callable[[subprocess.Popen[bytes]], None] | None,
 ) -> None:
     environment = {
@@ -188,6 +225,7 @@ def _launch(
         target.unlink(missing_ok=True)
         raise ToolError(f"cannot start {words[0]} in {folder}: {error.strerror or error}") from error
     try:
+        lock.add_process(process.pid)
         if started is not None:
             started(process)
         process.wait()
@@ -201,30 +239,20 @@ def _launch(
         raise
 
 
-def _input_text(folder: Path, *, goes_on: bool, walltime_s: int | None) -> str:
-    """The input of a segment: that of the run, from the last geometry and wave function saved, with its time limit."""
-    tree = parse_input(read_text(folder / INPUT), source=str(folder / INPUT))
+def _input_text(folder: RunFolder, *, goes_on: bool, walltime_s: int | None) -> str:
+    """The input of a segment: that of the run, from the last good geometry and orbitals, with its time limit."""
+    tree = parse_input(read_text(folder.path / INPUT), source=str(folder.path / INPUT))
     if walltime_s is not None:
         set_value(tree, "GLOBAL/WALLTIME", str(walltime_s))
     if not goes_on:
         return format_input(tree)
     run_type = (get_values(tree, "GLOBAL/RUN_TYPE") or [""])[0].upper()
-    if any((folder / f"{PROJECT}-RESTART.{kind}").exists() for kind in ("wfn", "kp")):
-        set_value(tree, "FORCE_EVAL/DFT/SCF/SCF_GUESS", "RESTART")
-    restart = f"{PROJECT}-1.restart"
-    if run_type in _OPTIMISATIONS and _is_whole(folder / restart):
-        set_value(tree, "EXT_RESTART/RESTART_FILE_NAME", restart)
+    state = good_state(folder.path, n_atoms=int(folder.record.get("n_atoms", 1)))
+    if state.orbitals:
+        set_value(tree, _GUESS, "RESTART")
+    if run_type in _OPTIMISATIONS and state.geometry is not None:
+        set_value(tree, "EXT_RESTART/RESTART_FILE_NAME", GEOMETRY)
     return format_input(tree)
-
-
-def _is_whole(restart: Path) -> bool:
-    if not restart.is_file():
-        return False
-    try:
-        parse_input(read_text(restart), source=str(restart))
-    except DataError:
-        return False
-    return True
 
 
 def _stuck(before: Verdict | None, after: Verdict) -> bool:

@@ -6,6 +6,7 @@ The stand-in for CP2K replays real outputs, so that every way to end can be had 
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -128,8 +129,10 @@ def test_walltime_that_saved_nothing_is_no_endless_loop(tmp_path: Path, replay: 
 
 def test_stopped_run_goes_on_in_a_new_segment(tmp_path: Path, replay: Callable[..., Program]) -> None:
     folder = folder_at(tmp_path / "a", task="geo_opt")
-    (folder.path / "run-1.restart").write_text("&EXT_RESTART\n&END\n")
-    (folder.path / "run-RESTART.wfn").write_text("")
+    (folder.path / "run-1.restart").write_text(
+        "&FORCE_EVAL\n&SUBSYS\n&COORD\nCs 0 0 0\nBr 2.2 2.2 2.2\n&END\n&END\n&END\n"
+    )
+    (folder.path / "run-RESTART.kp").write_bytes(struct.pack("=3i", 4, 1, 4))
     program = replay("killed", "geo_done")
     assert run_segment(folder, program=program).outcome == "again"
     assert run_segment(folder, program=program).outcome == "done"
@@ -151,7 +154,7 @@ def test_damaged_restart_file_is_not_used(tmp_path: Path, replay: Callable[..., 
 
 def test_two_at_once_never_share_a_folder(tmp_path: Path, replay: Callable[..., Program]) -> None:
     folder, program = folder_at(tmp_path / "a"), replay("energy")
-    with exclusive(folder.path), pytest.raises(FolderBusyError, match="another process"):
+    with exclusive(folder.path), pytest.raises(FolderBusyError, match=f"process {os.getpid()} on"):
         run_segment(folder, program=program)
     assert calls(tmp_path) == 0
 
