@@ -1,12 +1,13 @@
 """Cube files: densities and potentials on a grid, their planar and macroscopic averages, sums and differences.
 
-Values stay in the unit CP2K wrote (densities e/bohr³, Hartree potentials hartree); lengths are Å. ASE reads the file.
+Values stay in the unit CP2K wrote (densities e/bohr³, Hartree potentials hartree, orbitals bohr^-3/2); lengths are Å.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 _SAME_ANGSTROM = 1e-4
+_NO_LETTER = re.compile(r"(\.\d+)([-+]\d{3})\b")
+_MOST_ATOMS, _MOST_POINTS, _HEAVIEST = 10_000_000, 100_000, 118
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,29 +59,63 @@ class Profile:
 
 
 def read_cube(path: Path) -> Cube:
-    """Read a cube file with ASE.
+    """Read a cube file.
+
+    Numbers with a three-digit exponent, which Fortran writes without its E (``0.12345-101``), are understood. Of a
+    file with a list of orbitals (negative number of atoms) the first one is taken when it is the only one.
 
     Raises
     ------
     DataError
         If the file is missing, cut, damaged or not a cube.
     """
-    from ase.io.cube import read_cube as read_with_ase
-
     try:
         with path.open(encoding="utf-8", errors="replace") as stream:
             titles = [stream.readline().strip(), stream.readline().strip()]
-            stream.seek(0)
-            content = read_with_ase(stream)
+            atoms, origin, spacing, shape = _head(stream)
+            values = _numbers(stream.read())
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, IndexError, KeyError, TypeError, MemoryError) as error:
+    except (ValueError, IndexError, OverflowError, MemoryError) as error:
         raise DataError(f"{path} is not a whole cube file: {' '.join(str(error).split())}") from error
-    values, spacing = np.asarray(content["data"], dtype=float), np.asarray(content["spacing"], dtype=float)
-    if values.ndim != 3 or 0 in values.shape or not np.isfinite(values).all() or abs(np.linalg.det(spacing)) == 0:
+    if values.size != np.prod(shape):
+        raise DataError(f"{path} is not a whole cube file: {values.size} values for a grid of {np.prod(shape)} points")
+    if not np.isfinite(values).all() or abs(np.linalg.det(spacing)) == 0:
         raise DataError(f"{path}: expected finite values on a three-dimensional grid with a volume")
     title = " ".join(line for line in titles if line and line != "-Quickstep-")
-    return Cube(path, title, content["atoms"], np.asarray(content["origin"], dtype=float), spacing, values)
+    return Cube(path, title, atoms, origin, spacing, values.reshape(shape))
+
+
+def _head(stream: TextIO) -> "tuple[Atoms, np.ndarray, np.ndarray, tuple[int, int, int]]":
+    """Atoms, origin and voxel edges (Å), grid: everything before the values."""
+    from ase import Atoms
+
+    words = stream.readline().split()
+    count, origin = int(words[0]), np.array(words[1:4], dtype=float)
+    axes = [stream.readline().split() for _ in range(3)]
+    shape = (int(axes[0][0]), int(axes[1][0]), int(axes[2][0]))
+    if min(shape) < 1 or abs(count) > _MOST_ATOMS or max(shape) > _MOST_POINTS:
+        raise ValueError(f"a grid of {shape} points and {count} atoms cannot be")
+    spacing = np.array([axis[1:4] for axis in axes], dtype=float) * units.ANGSTROM_PER_BOHR
+    rows = np.array([stream.readline().split()[:5] for _ in range(abs(count))], dtype=float).reshape(-1, 5)
+    if count < 0:
+        orbitals = stream.readline().split()
+        if orbitals[:1] != ["1"]:
+            raise ValueError("it holds several orbitals; one is expected")
+    numbers = rows[:, 0].astype(int)
+    if len(numbers) and not (numbers.min() >= 0 and numbers.max() <= _HEAVIEST):
+        raise ValueError("an atomic number is out of range")
+    cell = spacing * np.array(shape)[:, None]
+    atoms = Atoms(numbers=numbers, positions=rows[:, 2:] * units.ANGSTROM_PER_BOHR, cell=cell, pbc=True)
+    return atoms, origin * units.ANGSTROM_PER_BOHR, spacing, shape
+
+
+def _numbers(text: str) -> np.ndarray:
+    """All numbers of a text, (n,)."""
+    try:
+        return np.array(text.split(), dtype=float)
+    except ValueError:
+        return np.array(_NO_LETTER.sub(r"\1E\2", text).split(), dtype=float)
 
 
 def check_cell(cube: Cube, *, cell: np.ndarray) -> None:

@@ -72,7 +72,7 @@ class Page:
         def cells(row: Sequence[Any], tag: str) -> str:
             scope = ' scope="col"' if tag == "th" else ""
             return "".join(
-                f"<{tag}{scope}{' class=' + chr(34) + 'number' + chr(34) if r else ''}>{_cell(cell)}</{tag}>"
+                f"<{tag}{scope}{' class=' + chr(34) + 'number' + chr(34) if r else ''}>{_cell(cell, number=r)}</{tag}>"
                 for cell, r in zip(row, right, strict=True)
             )
 
@@ -129,8 +129,10 @@ class Page:
         )
 
 
-def _cell(cell: Any) -> str:
-    return str(cell) if isinstance(cell, Markup) else escape(str(cell))
+def _cell(cell: Any, *, number: bool) -> str:
+    if isinstance(cell, Markup):
+        return str(cell)
+    return escape(str(cell).replace("-", "\u2212", 1) if number and str(cell).startswith("-") else str(cell))
 
 
 def _is_number(cell: str) -> bool:

@@ -42,8 +42,10 @@ _OTHER = "#999999"
 
 _RADIUS_FACTOR = 0.6
 _MARGIN_ANGSTROM = 2.2
-_PIXELS_PER_ANGSTROM = 9.0
-_LARGEST_PIXELS = 300.0
+_PIXELS_PER_ANGSTROM = 14.0
+_WIDEST_PIXELS, _TALLEST_PIXELS = 290.0, 400.0
+_NARROW_ANGSTROM = 11.0
+_FEW_ATOMS = 120
 _EDGES = ((0, 1), (0, 2), (1, 3), (2, 3), (4, 5), (4, 6), (5, 7), (6, 7), (0, 4), (1, 5), (2, 6), (3, 7))
 
 
@@ -80,9 +82,10 @@ def projection_svg(atoms: "Atoms", *, axis: int) -> str:
         discs.append(
             f'<circle cx="{x:.2f}" cy="{y:.2f}" r="{_RADIUS_FACTOR * covalent_radii[atoms.numbers[i]]:.2f}" {paint}/>'
         )
-    scale = min(_PIXELS_PER_ANGSTROM, _LARGEST_PIXELS / width)
-    size = max(1.2, 12 / scale)
-    foot = height - 0.4 * size
+    scale = min(_PIXELS_PER_ANGSTROM, _WIDEST_PIXELS / width, _TALLEST_PIXELS / height)
+    size = 12 / scale
+    height += 0.5 * size
+    foot = height - 0.8 * size
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.2f} {height:.2f}" '
         f'width="{scale * width:.0f}" height="{scale * height:.0f}">'
@@ -93,6 +96,16 @@ def projection_svg(atoms: "Atoms", *, axis: int) -> str:
         f'font-family="sans-serif" fill="#222222">'
         f"{bar:g} Å, {'xyz'[across]} → {'xyz'[up]} ↑</text></svg>"
     )
+
+
+def repeated(atoms: "Atoms") -> "tuple[Atoms, tuple[int, int, int]]":
+    """A structure whose first two vectors are short, repeated along them so that layers can be seen; and how often."""
+    lengths = atoms.cell.lengths()
+    times = [1, 1, 1]
+    for axis in (0, 1):
+        if atoms.pbc[axis] and 0 < lengths[axis] < _NARROW_ANGSTROM and len(atoms) <= _FEW_ATOMS:
+            times[axis] = int(np.ceil(_NARROW_ANGSTROM / lengths[axis]))
+    return atoms.repeat(tuple(times)), (times[0], times[1], times[2])
 
 
 def key_markup(symbols: list[str]) -> str:

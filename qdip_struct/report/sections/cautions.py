@@ -27,8 +27,10 @@ def add(page: Page, study: Study, memory: Memory) -> None:
     prepared = sum(state.status == "prepared" for state in study.runs)
     if prepared:
         page.note(f"{prepared} of {count_of(len(study.runs), 'run')} are prepared and have not been started.")
+    inside = f"{study.path}/"
     refused = [
-        f"not combined: {', '.join(map(study.name, i['paths']))}: {i['reason']}" for i in study.energies["refused"]
+        f"not combined: {', '.join(map(study.name, i['paths']))}: {i['reason'].replace(inside, '')}"
+        for i in study.energies["refused"]
     ]
     _many(page, refused, f"{count_of(len(refused), 'combination')} of runs refused.")
     _many(page, list(study.skipped), f"{count_of(len(study.skipped), 'file')} could not be read.")

@@ -16,6 +16,8 @@ from qdip_struct.report.study import Result, RunState, Study
 if TYPE_CHECKING:
     from ase import Atoms
 
+_BETWEEN = "<!-- next -->"
+
 
 def add(page: Page, study: Study, memory: Memory) -> None:
     """One part for each document and each relaxed run; files with strain arrays that no document speaks of last."""
@@ -109,19 +111,20 @@ def _run(page: Page, study: Study, memory: Memory, state: RunState, *, pictured:
 
 
 def _drawn(summary: Any) -> str:
+    """The map of a slice, then the profile: two SVGs, one after the other."""
     from qdip_struct.analysis.measures import mean_strain
     from qdip_struct.report.strain_plots import draw_layers, draw_radial, draw_slice
 
-    def fill(left: Any, right: Any) -> None:
-        sight = 2 if summary.of_role("dot") is not None else 1
-        label = f"mean {summary.measure} strain (%)"
-        draw_slice(left, summary, 100 * mean_strain(summary.tensor), label=label, axis=sight)
-        if summary.profile:
-            draw_radial(right, summary)
-        else:
-            draw_layers(right, summary)
-
-    return draw(fill, size=(9.2, 3.9), n_axes=2)
+    sight = 2 if summary.of_role("dot") is not None else 1
+    label = f"mean {summary.measure} strain (%)"
+    values = 100 * mean_strain(summary.tensor)
+    profile = draw_radial if summary.profile else draw_layers
+    return _BETWEEN.join(
+        (
+            draw(lambda ax: draw_slice(ax, summary, values, label=label, axis=sight), size=(4.6, 3.8)),
+            draw(lambda ax: profile(ax, summary), size=(4.8, 3.8)),
+        )
+    )
 
 
 def _figure_and_tables(page: Page, found: Mapping[str, Any], figure: str | None, *, name: str) -> None:
@@ -129,11 +132,14 @@ def _figure_and_tables(page: Page, found: Mapping[str, Any], figure: str | None,
     regions = {region: facts for region, facts in found["regions"].items() if facts["mean"] is not None}
     means = "; ".join(f"{region} {100 * facts['mean']:+.2f} %" for region, facts in regions.items())
     if figure is not None:
-        page.figure(
-            figure,
+        across, along = figure.split(_BETWEEN)
+        page.panels(
+            (
+                (across, f"Strain map of a slice of {name}. Mean {measure} strain: {means}."),
+                (along, f"Profile of the {measure} strain of {name}. Mean by region: {means}."),
+            ),
             caption=f"Strain of {name}: a slice with every cation coloured by its mean {measure} strain, and the "
             "profile. Grey points are the other atoms.",
-            alt=f"Two panels: strain map of a slice and strain profile of {name}. Mean {measure} strain: {means}.",
         )
     page.table(
         ("region", "cations", f"mean {measure} strain (%)", "± (%)", "spread (%)"),

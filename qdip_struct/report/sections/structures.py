@@ -62,22 +62,31 @@ def _structure(page: Page, study: Study, same: list[RunState]) -> None:
 
 
 def _projections(page: Page, atoms: "Atoms", *, name: str, how: str) -> None:
-    from qdip_struct.report.projections import SLICE_ABOVE, SLICE_ANGSTROM, key_markup, middle_slice, projection_svg
+    from qdip_struct.report.projections import (
+        SLICE_ABOVE,
+        SLICE_ANGSTROM,
+        key_markup,
+        middle_slice,
+        projection_svg,
+        repeated,
+    )
 
     large = len(atoms) > SLICE_ABOVE
     counts: dict[str, int] = {}
     for symbol in atoms.get_chemical_symbols():
         counts[symbol] = counts.get(symbol, 0) + 1
+    shown, times = repeated(atoms)
     panels = []
     for axis in range(3):
-        part = middle_slice(atoms, axis=axis) if large else atoms
+        part = middle_slice(shown, axis=axis) if large else shown
         seen = f"slice of {SLICE_ANGSTROM:g} Å through the middle of" if large else "all of"
         alt = f"{name}, {how}, seen along {'xyz'[axis]}: {seen} {formula(counts)}, {len(part)} atoms drawn."
         panels.append((projection_svg(part, axis=axis), alt))
     seen = f"Slices of {SLICE_ANGSTROM:g} Å through the middle, seen" if large else "Seen"
+    often = "" if times == (1, 1, 1) else f" Drawn {times[0]}×{times[1]} times in the plane."
     page.panels(
         panels,
-        caption=f"{name}, {how}. {seen} along x, y and z; disc sizes follow covalent radii.",
+        caption=f"{name}, {how}. {seen} along x, y and z; disc sizes follow covalent radii.{often}",
         key=key_markup(list(counts)),
     )
 
