@@ -232,7 +232,8 @@ def _axes(node: Node | None, sections: Mapping[str, Mapping[str, Option]]) -> tu
         values = []
         for name, item in labelled:
             value = option.read(item)
-            values.append((_label(name, item) if name else label_of(value), value))
+            prefix = key.rpartition(".")[2] if option.form in ("number", "whole", "truth") else ""
+            values.append((_label(name, item) if name else f"{prefix}{label_of(value)}", value))
         if not values:
             entry.refuse("is empty; expected a list of values, or a mapping of labels to values")
         twice = sorted({label for label, _ in values if [name for name, _ in values].count(label) > 1})

@@ -83,9 +83,9 @@ class LiveView:
 
 
 def _name(watch: "Watch") -> str:
-    """Group and role tell runs apart where every group has a film."""
+    """The folder with the one above it: every group has a film."""
     path = watch.folder.path
-    return f"{path.parent.name}/{path.name}" if path.name == watch.folder.role else path.name
+    return f"{path.parent.name}/{path.name}" if path.parent.name else path.name
 
 
 def _where(watch: "Watch") -> str:
