@@ -234,7 +234,7 @@ def _relaxation_difference(first: EnergyRun, second: EnergyRun) -> str | None:
         if kinds[0] != kinds[1]:
             return f"the kind of run: {kinds[0]} against {kinds[1]} (relax all slabs or none)"
     if first.relaxed and second.relaxed and first.asked and second.asked:
-        reason = _first_of(first.asked.get("force_limits") or {}, second.asked.get("force_limits") or {})
+        reason = _criterion_difference(first, second)
         if reason is not None:
             return f"the criterion of the relaxation (hartree, bohr): {reason}"
     for run, other in ((first, second), (second, first)):
@@ -247,6 +247,16 @@ def _relaxation_difference(first: EnergyRun, second: EnergyRun) -> str | None:
                 f"{run.max_force:.3f} eV/Å"
             )
     return None
+
+
+def _criterion_difference(first: EnergyRun, second: EnergyRun) -> str | None:
+    """Slabs are relaxed to one criterion; a bulk crystal may be relaxed further than the slabs it is compared with."""
+    limits = [run.asked.get("force_limits") or {} for run in (first, second)]
+    if (first.role in SLABS) == (second.role in SLABS):
+        return _first_of(limits[0], limits[1])
+    slab, bulk = limits if first.role in SLABS else limits[::-1]
+    one, two = (float(item.get("MAX_FORCE", CP2K_MAX_FORCE)) for item in (slab, bulk))
+    return f"MAX_FORCE {one:g} of the slab against {two:g} of the bulk" if two > one * (1 + 1e-9) else None
 
 
 def _force_limit(run: EnergyRun) -> float:

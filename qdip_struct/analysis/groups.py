@@ -197,8 +197,8 @@ def _completed(item: RunSet, pool: Sequence[EnergyRun]) -> RunSet:
             borrowed[chosen.path] = chosen.group
 
     if anchor.role in INTERFACES:
-        for role in ("film", "substrate"):
-            take(role, [run for run in others if run.role == role and run.facts and _goes_with(run, anchor)])
+        for role, partner in (("film", "substrate"), ("substrate", "film")):
+            take(role, [run for run in others if run.role == role and _fits(run, anchor, have.get(partner))])
     for part in ("film", "substrate"):
         if part not in have:
             continue
@@ -224,6 +224,13 @@ def _completed(item: RunSet, pool: Sequence[EnergyRun]) -> RunSet:
     return replace(item, runs=tuple(runs), borrowed=borrowed)
 
 
+def _fits(run: EnergyRun, anchor: EnergyRun, partner: EnergyRun | None) -> bool:
+    """Whether a slab of another group is the missing one of an interface: its make, and the atoms that are left."""
+    if partner is not None:
+        return _goes_with(run, anchor) and added(run.composition, partner.composition) == dict(anchor.composition)
+    return f"{run.role}_layers" in run.facts and f"{run.role}_layers" in anchor.facts and _goes_with(run, anchor)
+
+
 def _same_crystal(bulk: EnergyRun, slab: EnergyRun, part: str) -> bool:
     one, two = bulk.facts.get(part), slab.facts.get(part)
     if one is not None and two is not None and one != two:
@@ -243,6 +250,6 @@ def _complementary(run: EnergyRun, slab: EnergyRun, bulk: EnergyRun) -> bool:
         return False
     for name in ("substrate", "substrate_plane", "substrate_layers"):
         one, two = run.facts.get(name), slab.facts.get(name)
-        if one is None or two is None or one != two:
+        if one is not None and two is not None and one != two:
             return False
     return cells_of(added(run.composition, slab.composition), [bulk.composition]) is not None

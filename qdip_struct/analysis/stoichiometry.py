@@ -5,17 +5,55 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-_ORDER = ["Cs", "Rb", "K", "Na", "C", "N", "H", "Pb", "Sn", "Cd", "Zn", "S", "Se", "Te", "F", "Cl", "Br", "I"]
+_ORDER = [
+    "MA",
+    "FA",
+    "Cs",
+    "Rb",
+    "K",
+    "Na",
+    "C",
+    "N",
+    "H",
+    "Pb",
+    "Sn",
+    "Cd",
+    "Zn",
+    "S",
+    "Se",
+    "Te",
+    "F",
+    "Cl",
+    "Br",
+    "I",
+]
 
 Composition = Mapping[str, int]
 """Atoms per element."""
 
 
 def formula(composition: Composition) -> str:
-    """A composition as a reduced formula in the field's order (cations, then anions): CsBr, PbBr2, CsPbBr3."""
+    """A composition as a reduced formula in the field's order (cations, then anions): CsBr, PbBr2, MAPbI3.
+
+    Whole molecular ions are named: CNH6 is MA, CN2H5 is FA.
+    """
     unit = units_per_cell(composition)
-    ranked = sorted(composition, key=lambda e: (_ORDER.index(e) if e in _ORDER else len(_ORDER), e))
-    return "".join(e + (str(composition[e] // unit) if composition[e] > unit else "") for e in ranked)
+    whole = {element: count // unit for element, count in composition.items()}
+    names = _molecules(whole)
+    if names:
+        whole = {**names, **{e: n for e, n in whole.items() if e not in ("C", "N", "H")}}
+    ranked = sorted(whole, key=lambda e: (_ORDER.index(e) if e in _ORDER else len(_ORDER), e))
+    return "".join(e + (str(whole[e]) if whole[e] > 1 else "") for e in ranked if whole[e])
+
+
+def _molecules(composition: Composition) -> dict[str, int]:
+    """MA and FA that C, N and H make up; empty when they do not."""
+    carbon, nitrogen, hydrogen = (composition.get(e, 0) for e in ("C", "N", "H"))
+    two = nitrogen - carbon
+    one = carbon - two
+    if carbon and one >= 0 and two >= 0 and hydrogen == 6 * one + 5 * two:
+        return {"MA": one, "FA": two}
+    return {}
 
 
 def units_per_cell(composition: Composition) -> int:

@@ -38,6 +38,8 @@ class SurfaceSeries:
 
     ``value`` is γ of the fit, ``stderr`` its standard error (``None`` for two thicknesses), both in meV/Å².
     ``bulk_energy_ev`` is the slope per formula unit ``unit``, ``bulk_computed_ev`` that of the bulk run.
+    ``thickest`` is γ (meV/Å²) and ``thickest_bulk_ev`` the bulk energy of the two thickest slabs alone: where they differ
+    from the fit, the thinnest slabs are not yet bulk inside.
     ``residual_mev`` is the root mean square distance of the slabs from the line, meV per slab. ``reference`` is the
     chemical potential that γ refers to, as in :class:`qdip_struct.analysis.energies.SurfaceEnergy`.
     """
@@ -50,6 +52,8 @@ class SurfaceSeries:
     bulk_energy_ev: float
     bulk_computed_ev: float | None
     residual_mev: float
+    thickest: float
+    thickest_bulk_ev: float
     points: tuple[SlabPoint, ...]
     warnings: tuple[str, ...]
 
@@ -63,6 +67,8 @@ class SurfaceSeries:
             "surface_energy_fit_mev_per_angstrom2": self.value,
             "surface_energy_fit_stderr_mev_per_angstrom2": self.stderr,
             "residual_mev": self.residual_mev,
+            "surface_energy_two_thickest_mev_per_angstrom2": self.thickest,
+            "bulk_energy_two_thickest_ev": self.thickest_bulk_ev,
             "bulk_energy_fit_ev": self.bulk_energy_ev,
             "bulk_energy_computed_ev": self.bulk_computed_ev,
             "bulk_energy_difference_mev": None if difference_ev is None else MEV_PER_EV * difference_ev,
@@ -131,6 +137,7 @@ def fit_surface_series(
     energy = np.array([run.energy_ev for run in slabs], dtype=float)[order]
     rest = energy - (excess[0] * float(reservoir.energy_ev or 0.0) if reservoir is not None else 0.0)
     slope, intercept, spread, error = _line(units, rest)
+    last_slope, last, _, _ = _line(units[-2:], rest[-2:])
     computed = None
     if bulk is not None and bulk.energy_ev is not None:
         computed = bulk.energy_ev / units_per_cell(bulk.composition)
@@ -155,6 +162,8 @@ def fit_surface_series(
         bulk_energy_ev=slope,
         bulk_computed_ev=computed,
         residual_mev=MEV_PER_EV * spread,
+        thickest=scale * last,
+        thickest_bulk_ev=last_slope,
         points=points,
         warnings=_drift(slope, computed, largest=float(units[-1]), area=area, unit=unit),
     )

@@ -154,6 +154,8 @@ def _series(entry: Mapping[str, Any]) -> list[str]:
         f"meV/Å² ({fixed(fit * J_PER_M2_PER_MEV_PER_ANGSTROM2, 4)} J/m²), "
         f"residual {entry['residual_mev']:.2f} meV, bulk {entry['bulk_energy_fit_ev']:.6f} eV"
         + ("" if bulk is None else f", computed bulk {bulk:+.2f} meV from it"),
+        f"from the two thickest slabs alone: γ {fixed(entry['surface_energy_two_thickest_mev_per_angstrom2'])} meV/Å², "
+        f"bulk {entry['bulk_energy_two_thickest_ev']:.6f} eV",
         table(("slab", "layers", "formula units", "γ direct", "γ with the fitted bulk"), rows),
         "",
     ]
