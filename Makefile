@@ -1,5 +1,6 @@
 # make demo   sets up .venv and CP2K, runs the main job, writes demo/report.html
 # make test   sets up .venv and CP2K, checks style and types, runs the tests
+# make test-programs  as root on Debian or Ubuntu: Slurm and Chromium, without which their tests are skipped with a reason
 # make bench  times this package and its peers in one process run and prints ratios
 
 VENV   := .venv
@@ -10,7 +11,7 @@ CORES  := $(shell nproc 2>/dev/null || echo 2)
 ROOT   := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get)
 APT    := DEBIAN_FRONTEND=noninteractive apt-get
 
-.PHONY: demo test bench cp2k clean
+.PHONY: demo test test-programs bench cp2k clean
 
 demo: $(VENV)/ready cp2k
 	$(BIN)/qdip demo -o demo
@@ -37,12 +38,22 @@ $(VENV)/ready-test: $(VENV)/ready
 	@touch $@
 
 cp2k:
-	@if [ -n "$$QDIP_CP2K" ] || command -v cp2k.psmp cp2k.popt cp2k.ssmp cp2k.sopt cp2k >/dev/null; then :; \
+	@found=$$QDIP_CP2K; for name in cp2k.psmp cp2k.popt cp2k.ssmp cp2k.sopt cp2k; do found=$$found$$(command -v $$name); done; \
+	if [ -n "$$found" ]; then :; \
 	elif [ -n "$(ROOT)" ]; then \
 	  echo "installing Debian's cp2k and cp2k-data"; \
 	  { $(APT) update -qq && $(APT) install -y -qq --no-install-recommends cp2k cp2k-data; } >/dev/null 2>&1 \
 	    || echo "CP2K could not be installed; get it with: conda install -c conda-forge cp2k"; \
 	else echo "CP2K was not found; get it with: conda install -c conda-forge cp2k (or, as root, apt-get install cp2k cp2k-data)"; fi
+
+test-programs:
+	@if { command -v slurmctld && command -v slurmd && command -v sbatch && command -v munged && command -v chromium; } >/dev/null; then :; \
+	elif [ -n "$(ROOT)" ]; then \
+	  echo "installing Debian's Slurm and Chromium"; \
+	  $(APT) update -qq; \
+	  $(APT) install -y -qq --no-install-recommends slurmctld slurmd slurm-client munge >/dev/null 2>&1 || echo "Slurm could not be installed; its tests are skipped"; \
+	  $(APT) install -y -qq --no-install-recommends chromium >/dev/null 2>&1 || echo "Chromium could not be installed; its tests are skipped"; \
+	else echo "Slurm or Chromium was not found; their tests are skipped"; fi
 
 clean:
 	rm -rf $(VENV) demo
