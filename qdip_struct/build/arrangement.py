@@ -44,6 +44,8 @@ def centres_of(arrangement: Arrangement, *, cell: Array, diameter: float, volume
 
     Parameters
     ----------
+    arrangement
+        The rule.
     cell
         Box, row vectors (3, 3) Å.
     diameter

@@ -63,7 +63,24 @@ def pair_error(kinds: Array, shells: list[Any], n_kinds: int) -> float:
 
 
 def search_arrangement(kinds: Array, shells: list[Any], *, n_kinds: int, generator: np.random.Generator) -> Array:
-    """Exchange pairs of unlike ions, cooling, and keep the best arrangement met."""
+    """Exchange pairs of unlike ions, cooling, and keep the best arrangement met.
+
+    Parameters
+    ----------
+    kinds
+        Species number of each site, (n,), the start.
+    shells
+        Pairs of sites by distance, from :func:`pair_shells`.
+    n_kinds
+        Number of species.
+    generator
+        Source of random numbers; the same one gives the same arrangement.
+
+    Returns
+    -------
+    numpy.ndarray
+        Species number of each site, (n,), the same counts as in ``kinds``.
+    """
     if n_kinds < 2 or not shells:
         return kinds
     steps = min(_MOST_STEPS, 40 * len(kinds))

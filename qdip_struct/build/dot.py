@@ -215,7 +215,13 @@ def dot_atoms(dot: DotSites) -> Atoms:
 
 
 def in_vacuum(atoms: Atoms, *, vacuum: float) -> Atoms:
-    """A copy in a rectangular periodic box with ``vacuum`` Å (above zero) between the dot and its images."""
+    """A copy in a rectangular periodic box with ``vacuum`` Å (above zero) between the dot and its images.
+
+    Raises
+    ------
+    UsageError
+        If the vacuum is not a finite length above zero.
+    """
     if not (math.isfinite(vacuum) and vacuum > 0):
         raise UsageError(f"the vacuum is {vacuum:g} Å; expected a finite length above zero")
     boxed = atoms.copy()
@@ -228,7 +234,19 @@ def in_vacuum(atoms: Atoms, *, vacuum: float) -> Atoms:
 
 
 def dot_report(atoms: Atoms, *, dot: DotSites, changes: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
-    """The report of a free dot: :func:`qdip_struct.build.regions.report` and the realised size."""
+    """The report of a free dot: :func:`qdip_struct.build.regions.report` and the realised size.
+
+    Parameters
+    ----------
+    atoms
+        The dot in its box.
+    dot
+        The sites it was made from.
+    changes
+        What finishing its surface changed.
+    seed
+        Seed that was used.
+    """
     return report(
         atoms,
         volume_fraction=dot.volume / abs(np.linalg.det(atoms.cell.array)),

@@ -35,6 +35,17 @@ def cavity_on_parent(dot: DotSites, *, host: Host, centre: Array, rotation: Arra
 
     The cavity takes as many parent cells as the dot; a dot with another lattice constant leaves a gap or must be
     given room by :func:`crowded`.
+
+    Parameters
+    ----------
+    dot
+        The cut dot.
+    host
+        The matrix, on the parent lattice.
+    centre
+        Centre of the dot in the box, (3,) Å.
+    rotation
+        Rotation (3, 3) of the dot, one that carries the parent lattice onto itself.
     """
     counts = tuple(np.rint(np.diag(host.cell) / host.lattice).astype(int).tolist())
     mask = inside(
@@ -73,7 +84,19 @@ def cavity_by_hull(guest: Atoms, *, host: Host, centre: Array) -> Array:
 
 
 def crowded(guest: Atoms, *, host: Host, centre: Array, among: Array) -> Array:
-    """Sites of the host, of those in ``among``, with an atom too close to one of the dot, bool (n_sites,)."""
+    """Sites of the host, of those in ``among``, with an atom too close to one of the dot, bool (n_sites,).
+
+    Parameters
+    ----------
+    guest
+        Atoms of the dot where they stand in the box.
+    host
+        The matrix.
+    centre
+        Centre of the dot, (3,) Å; only sites near it are looked at.
+    among
+        Sites that are still there, bool (n_sites,).
+    """
     result = np.zeros(len(host.sites), dtype=bool)
     atoms = np.flatnonzero(among[host.site_of_atom])
     vectors = relative_to(host.atoms.positions[atoms], centre=centre, cell=host.cell)
@@ -88,7 +111,24 @@ def crowded(guest: Atoms, *, host: Host, centre: Array, among: Array) -> Array:
 
 
 def check_room(guest: Atoms, *, cell: Array, turn: Array, margin: float) -> None:
-    """Refuse a dot that does not leave ``margin`` Å of matrix on each side."""
+    """Refuse a dot that does not leave ``margin`` Å of matrix on each side.
+
+    Parameters
+    ----------
+    guest
+        Atoms of the dot around the origin.
+    cell
+        Box, row vectors (3, 3) Å.
+    turn
+        Rotation (3, 3) the dot will have.
+    margin
+        Å of matrix between the dot and its images.
+
+    Raises
+    ------
+    UsageError
+        If the dot is too large for the box.
+    """
     points = guest.positions @ turn.T
     normals = np.linalg.inv(cell)
     normals = normals / np.linalg.norm(normals, axis=0)
@@ -103,7 +143,7 @@ def check_room(guest: Atoms, *, cell: Array, turn: Array, margin: float) -> None
 
 
 def check_apart(guests: list[Atoms], *, cell: Array) -> None:
-    """Refuse dots whose atoms touch."""
+    """Raise :class:`UsageError` for dots whose atoms touch; ``cell`` is the box, row vectors (3, 3) Å."""
     for number, guest in enumerate(guests[1:], start=1):
         others = np.concatenate([other.positions for other in guests[:number]])
         near, _ = nearest(guest.positions, targets=others, cell=cell, pbc=np.ones(3, dtype=bool), cutoff=DOTS_APART)

@@ -84,6 +84,12 @@ def occupy(
 
     Parameters
     ----------
+    sites
+        Sites to fill.
+    fractions
+        Species and their shares on each mixed sublattice.
+    seed
+        Decides which site gets which species.
     arrangement
         ``sqs`` (periodic sites only, see :mod:`qdip_struct.build.alloy`) or ``random``. Sublattices of more than
         :data:`MOST_SQS_SITES` sites are arranged at random: their pair correlations vanish as 1/√n anyway.

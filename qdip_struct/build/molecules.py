@@ -155,6 +155,15 @@ def find_molecules(symbols: Sequence[str], *, positions: Array, cell: Array, pbc
 
     Atoms of C, N and H are bonded when closer than 1.75 Å (heavy pairs) or 1.35 Å (with H).
 
+    Parameters
+    ----------
+    symbols
+        Element of each atom, (n,).
+    positions
+        (n, 3) Å.
+    cell, pbc
+        Row vectors (3, 3) Å, and which of them repeat, (3,).
+
     Returns
     -------
     molecule, positions

@@ -42,6 +42,15 @@ def thin_product(rows: Array, matrix: Array) -> Array:
 def with_images(positions: Array, *, cell: Array, pbc: Array, cutoff: float) -> tuple[Array, Array]:
     """Wrapped points and those periodic images that lie within ``cutoff`` (Å) of the cell.
 
+    Parameters
+    ----------
+    positions
+        (n, 3) Å.
+    cell, pbc
+        Row vectors (3, 3) Å, and which of them repeat, (3,).
+    cutoff
+        Å.
+
     Returns
     -------
     points, index
@@ -69,7 +78,15 @@ def with_images(positions: Array, *, cell: Array, pbc: Array, cutoff: float) -> 
 
 
 def nearest(points: Array, *, targets: Array, cell: Array, pbc: Array, cutoff: float) -> tuple[Array, Array]:
-    """Distance (Å) to, and number of, the nearest of ``targets`` for each of ``points``; ∞ and −1 beyond ``cutoff``."""
+    """Distance (Å) to, and number of, the nearest of ``targets`` for each of ``points``; ∞ and −1 beyond ``cutoff``.
+
+    The arguments are those of :func:`neighbour_pairs`.
+
+    Returns
+    -------
+    distance, number
+        (n,) Å and (n,), one for each point.
+    """
     from scipy.spatial import cKDTree
 
     if len(points) == 0 or len(targets) == 0:
@@ -83,7 +100,22 @@ def nearest(points: Array, *, targets: Array, cell: Array, pbc: Array, cutoff: f
 def neighbour_pairs(
     points: Array, *, targets: Array, cell: Array, pbc: Array, cutoff: float
 ) -> tuple[Array, Array, Array]:
-    """Every pair (point, target, distance in Å) closer than ``cutoff``, images included, sorted by point."""
+    """Every pair (point, target, distance in Å) closer than ``cutoff``, images included, sorted by point.
+
+    Parameters
+    ----------
+    points, targets
+        (n, 3) and (m, 3) Å.
+    cell, pbc
+        Row vectors (3, 3) Å, and which of them repeat, (3,).
+    cutoff
+        Å; a point that is also a target pairs with itself at distance 0.
+
+    Returns
+    -------
+    point, target, distance
+        (k,) numbers of both and their distance in Å; a pair comes once for each image within the cut-off.
+    """
     from scipy.spatial import cKDTree
 
     if len(points) == 0 or len(targets) == 0:

@@ -60,6 +60,20 @@ def from_relation(
 ) -> Array:
     """Rotation that lays the dot's plane (hkl) along the matrix's and the dot's zone axis [uvw] along the matrix's.
 
+    Parameters
+    ----------
+    dot, matrix
+        Crystals whose axes the indices refer to.
+    dot_plane, matrix_plane
+        Miller indices of the parallel planes.
+    dot_zone, matrix_zone
+        Indices of the parallel directions in them.
+
+    Returns
+    -------
+    numpy.ndarray
+        Proper rotation (3, 3) that acts on column vectors of the dot's crystal.
+
     Raises
     ------
     UsageError
@@ -121,7 +135,13 @@ def parse_rotation(text: str, *, dot: Crystal | None, matrix: Crystal | None) ->
 
 
 def parse_indices(text: str) -> tuple[int, int, int]:
-    """Three integers from ``111``, ``1-10``, ``1 -1 0``, ``1,-1,0``, with or without brackets; x, y, z are axes too."""
+    """Three integers from ``111``, ``1-10``, ``1 -1 0``, ``1,-1,0``, with or without brackets; x, y, z are axes too.
+
+    Raises
+    ------
+    UsageError
+        If the text is no triple of integers.
+    """
     text = {"x": "100", "y": "010", "z": "001"}.get(text.strip(), text.strip("()[]{}<> "))
     compact = re.fullmatch(r"\s*(-?\d)(-?\d)(-?\d)\s*", text)
     spaced = re.fullmatch(r"\s*(-?\d+)[\s,]+(-?\d+)[\s,]+(-?\d+)\s*", text)

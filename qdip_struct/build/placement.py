@@ -28,7 +28,17 @@ def joined_atoms(first: Atoms, second: Atoms) -> Atoms:
 
 
 def touching_height(below: Atoms, above: Atoms, *, lateral: Array, depth: float = 5.0) -> float:
-    """Gap in Å at which the facing layers of two slabs touch as hard spheres; atoms within ``depth`` Å take part."""
+    """Gap in Å at which the facing layers of two slabs touch as hard spheres.
+
+    Parameters
+    ----------
+    below, above
+        The two slabs.
+    lateral
+        Common lateral vectors, rows (2, 2) Å.
+    depth
+        Atoms within this of each facing surface take part, Å.
+    """
     near_below = below.positions[:, 2] > below.positions[:, 2].max() - depth
     near_above = above.positions[:, 2] < above.positions[:, 2].min() + depth
     return touching_gap(
@@ -44,7 +54,21 @@ def closing_vector(
     joint: Joint, film: SiteCell, below: Atoms, above: Atoms, *, registry: str | tuple[float, float],
     gap: float | None, lateral: Array,
 ) -> Array:  # fmt: skip
-    """Third cell vector of a sandwich: the substrate's image above the film in the mirrored registry."""
+    """Third cell vector (3,) Å of a sandwich: the substrate's image above the film in the mirrored registry.
+
+    Parameters
+    ----------
+    joint
+        Both slabs in one lateral cell.
+    film
+        Sites of the film where it stands sideways.
+    below, above
+        Atoms of substrate and film where they stand.
+    registry, gap
+        As for the first interface; without a gap the ions touch here too.
+    lateral
+        Common lateral vectors, rows (2, 2) Å.
+    """
     flipped = np.array([1.0, 1.0, -1.0])
     substrate = joint.substrate
     last = int(joint.substrate_layer.max())

@@ -51,7 +51,21 @@ def touching_gap(
     """Height at which the upper atoms touch the lower ones as hard spheres, Å.
 
     max over pairs of z_below − z_above + √((r_i + r_j)² − ρ²), ρ their lateral distance, images included: the shift to
-    add to every z of the upper atoms. Lateral vectors are rows (2, 2), Å.
+    add to every z of the upper atoms.
+
+    Parameters
+    ----------
+    symbols_below, positions_below
+        Elements (n,) and positions (n, 3) Å of the lower atoms.
+    symbols_above, positions_above
+        Elements (m,) and positions (m, 3) Å of the upper atoms.
+    lateral
+        Lateral vectors, rows (2, 2), Å.
+
+    Raises
+    ------
+    UsageError
+        If no radius is known for an element.
     """
     lower, upper = radii_of(symbols_below), radii_of(symbols_above)
     cell = np.diag([0.0, 0.0, 1.0])
@@ -121,7 +135,13 @@ def film_position(
 
 
 def reference_columns(sites: SiteCell, layer: Array, *, highest: bool) -> Array:
-    """Reference cations of the monolayer nearest the contact that has them, ordered by y, then x."""
+    """Reference cations of the monolayer nearest the contact that has them, ordered by y, then x; their numbers.
+
+    Raises
+    ------
+    UsageError
+        If the slab has no cation of the kind that names a registry.
+    """
     cations = np.flatnonzero(np.isin(sites.sublattice, ("B", "cation")))
     if len(cations) == 0:
         raise UsageError(f"{sites.name} has no B cation in the slab; add a monolayer so that a registry can be named")
@@ -135,6 +155,11 @@ def cation_square(points: Array, *, lateral: Array) -> Array:
     """The two shortest independent vectors between points (k, 2) and their images, rows (2, 2), Å, right-handed.
 
     For a (100) layer of perovskite or rock salt these are the edges of the cations' primitive square.
+
+    Raises
+    ------
+    UsageError
+        If the points lie on one line.
     """
     images = np.array([[i, j] for i in range(-2, 3) for j in range(-2, 3)]) @ lateral
     delta = ((points - points[0])[:, None, :] + images[None]).reshape(-1, 2)

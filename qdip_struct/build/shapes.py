@@ -161,6 +161,8 @@ def polyhedron(name: str, *, energies: Mapping[tuple[int, int, int], float], vol
 
     Parameters
     ----------
+    name
+        Name of the shape, for reports.
     energies
         Surface energy (any one unit) of each family {hkl}; families that lie outside the body are kept harmlessly.
     volume
@@ -170,6 +172,7 @@ def polyhedron(name: str, *, energies: Mapping[tuple[int, int, int], float], vol
     ------
     UsageError
         If an energy is not positive or the families do not enclose a volume.
+
     Notes
     -----
     G. Wulff, Z. Kristallogr. 34, 449 (1901), doi:10.1524/zkri.1901.34.1.449.

@@ -65,7 +65,21 @@ def make_shell(formula: str, *, thickness: float) -> Shell:
 
 
 def fill_shell(sites: SiteCell, *, region: Array, shape: Shape, shell: Shell, seed: int) -> SiteCell:
-    """Give the shell's sites the shell's species, graded or mixed at random."""
+    """Give the shell's sites the shell's species, graded or mixed at random.
+
+    Parameters
+    ----------
+    sites
+        Sites of core and shell around the origin.
+    region
+        ``dot`` or ``shell`` for each, (n,).
+    shape
+        Shape of the core, from which depths in the shell are measured.
+    shell
+        What the shell is made of.
+    seed
+        Decides which site gets which species.
+    """
     species = sites.species.astype("U2")
     members = np.flatnonzero(region == "shell")
     mixed = occupy(sites.take(members), fractions=shell.species, seed=seed)

@@ -63,7 +63,19 @@ class SlabCells:
 def surface_of(
     material: Material, *, plane: Plane, a_site: str = "molecule", layer_tolerance: float = LAYER_TOLERANCE_ANGSTROM
 ) -> SurfaceCell:
-    """The surface cell of a crystal, an alloy (its parent lattice) or a structure; MA and FA replaced on demand."""
+    """The surface cell of a crystal, an alloy (its parent lattice) or a structure; MA and FA replaced on demand.
+
+    Parameters
+    ----------
+    material
+        Crystal record, alloy, or a periodic structure.
+    plane
+        Miller indices in the axes of the crystal's cell.
+    a_site
+        See :class:`qdip_struct.build.occupation.Occupation`.
+    layer_tolerance
+        Sites closer than this along the normal belong to one monolayer, Å.
+    """
     if a_site == "molecule" and isinstance(material, Crystal):
         return surface_cell(material, plane=plane, layer_tolerance=layer_tolerance)
     sites = sites_of(material.parent if isinstance(material, Alloy) else material)
@@ -89,6 +101,22 @@ def filled_block(
 
     Its height is the least that holds an alloy's composition in whole ions and, for the rule ``antiparallel``, an even
     number of molecules.
+
+    Parameters
+    ----------
+    material
+        Crystal record, alloy, or a periodic structure.
+    surface
+        Its surface cell.
+    matrix
+        Lateral supercell, integer rows (2, 2) on the net of the surface cell.
+    occupation
+        How the sites are filled.
+
+    Returns
+    -------
+    block, decorations
+        The block, and what was arranged on each mixed sublattice.
     """
     block = bulk_block(surface, matrix=matrix)
     n_molecules = int(np.isin(block.sites.species, ("MA", "FA")).sum())
@@ -209,6 +237,15 @@ def face_facts(sites: SiteCell, layer: Array, block: Block, *, top: int) -> dict
 
     The dipole moment per area is Σ q·z / A of the formal charges (e/Å), z from the middle of the slab. ``polar`` is set
     when it grows with thickness, that is when a repeat of the plane carries a moment: (111) of rock salt.
+
+    Parameters
+    ----------
+    sites, layer
+        Sites of the slab and the monolayer of each, (n,).
+    block
+        The bulk it was cut from.
+    top
+        Number of its topmost layer in the surface cell.
     """
     surface = block.surface
     count = int(layer.max()) + 1

@@ -92,6 +92,15 @@ def normal_stretch(stiffness: Stiffness | None, lateral: Array, *, onto: Array, 
     ε_zz is the first entry of −C_nn⁻¹·C_np·ε_p, for a cubic (100) film −(C₁₂/C₁₁)·(ε_xx + ε_yy); the shears that free
     surfaces of low symmetry would take are left out.
 
+    Parameters
+    ----------
+    stiffness
+        Of the crystal in the axes of the slab; ``None`` when its moduli are not known.
+    lateral, onto
+        Lateral vectors before and after, rows (2, 2) Å.
+    mode
+        ``kept`` or ``relaxed``.
+
     Raises
     ------
     UsageError

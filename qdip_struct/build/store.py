@@ -89,7 +89,15 @@ def sidecar_of(path: Path) -> Path:
 
 
 def structure_text(atoms: Atoms, *, format: Format) -> str:
-    """The file content of a structure in one of :data:`FORMATS`; CIF, POSCAR and xyz lose the per-atom arrays."""
+    """The file content of a structure in one of :data:`FORMATS`; CIF, POSCAR and xyz lose the per-atom arrays.
+
+    Raises
+    ------
+    UsageError
+        If the format is unknown.
+    DataError
+        If a coordinate is not a finite number.
+    """
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
         raise DataError("a coordinate or a cell vector is not a finite number; nothing was written")
     if format == "extxyz":

@@ -90,6 +90,26 @@ def decide_kpoints(
     ``bulk_reference`` says that the third axis of a bulk cell is the normal of a slab it serves as reference: the
     in-plane mesh then follows the same rule as the slab's, so equal lateral cells get equal meshes, and the normal
     gets the denser ``bulk_normal_length_angstrom`` (an under-sampled bulk makes γ diverge with thickness).
+
+    Parameters
+    ----------
+    cell
+        Row vectors (3, 3) Å.
+    geometry
+        What the structure is: bulk, slab, dot.
+    n_atoms
+        Number of atoms; large cells are sampled at Γ alone.
+    preset
+        Values of the preset.
+    bulk_reference
+        See above.
+    override
+        Three divisions wanted by the user.
+
+    Raises
+    ------
+    UsageError
+        If a division asked for is below one.
     """
     if override is not None:
         mesh = (int(override[0]), int(override[1]), int(override[2]))

@@ -195,6 +195,11 @@ def set_value(root: Section, path: str, value: str, *, add: bool = False) -> Non
     """Set the keyword at ``path`` to ``value``, making sections on the way.
 
     All keywords of that name are replaced by one in the place of the first; with ``add`` one more is put after them.
+
+    Raises
+    ------
+    UsageError
+        If the path names no keyword inside a section.
     """
     places, _, name = path.strip("/").rpartition("/")
     if not places:
@@ -216,7 +221,13 @@ def _before_first_section(section: Section) -> int:
 
 
 def parse_setting(text: str) -> tuple[str, str, bool]:
-    """Split ``PATH=VALUE`` (replace) or ``PATH+=VALUE`` (add one more) into path, value, add."""
+    """Split ``PATH=VALUE`` (replace) or ``PATH+=VALUE`` (add one more) into path, value, add.
+
+    Raises
+    ------
+    UsageError
+        If there is no path or no value, or the value holds a line break.
+    """
     path, sign, value = text.partition("=")
     add = path.endswith("+")
     path = path.rstrip("+").strip()

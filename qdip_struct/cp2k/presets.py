@@ -37,7 +37,15 @@ def get_preset(name: str) -> Preset:
 
 
 def template_text(task: str, *, own: Path | None = None) -> str:
-    """Text of the shipped template of a task, or of the user's own file."""
+    """Text of the shipped template of a task, or of the user's own file.
+
+    Raises
+    ------
+    UsageError
+        If the task is unknown.
+    DataError
+        If the user's file cannot be read.
+    """
     if own is not None:
         if not own.is_file():
             raise DataError(f"template {own} is not a file")

@@ -56,7 +56,13 @@ def require_program() -> Program:
 
 @cache
 def program_version(executable: str) -> str:
-    """Return the version that ``executable --version`` prints, such as ``2023.1``."""
+    """Return the version that ``executable --version`` prints, such as ``2023.1``.
+
+    Raises
+    ------
+    ToolError
+        If it cannot be started or prints no version of CP2K.
+    """
     try:
         answer = subprocess.run(
             [executable, "--version"], capture_output=True, text=True, errors="replace", timeout=60, check=False

@@ -66,6 +66,17 @@ ScfMethod = Literal["auto", "ot", "diagonalization", "ls"]
 def fill_scf(tree: Section, mesh: tuple[int, int, int], *, preset: Preset, method: ScfMethod = "auto") -> Decision:
     """k-points with diagonalisation and Broyden mixing, or OT at Γ (OT cannot work with k-points), or linear scaling.
 
+    Parameters
+    ----------
+    tree
+        Input to fill.
+    mesh
+        Divisions of the Monkhorst-Pack mesh.
+    preset
+        Where thresholds and mixing come from.
+    method
+        ``auto`` decides by the mesh.
+
     Raises
     ------
     UsageError
@@ -148,7 +159,21 @@ def fill_dispersion(tree: Section) -> None:
 
 
 def fill_motion(tree: Section, task: str, *, n_atoms: int, preset: Preset, fixed: Sequence[int]) -> Decision:
-    """Optimiser, step limit, force criterion; atoms held fixed (0-based indices)."""
+    """Optimiser, step limit, force criterion; atoms held fixed (0-based indices).
+
+    Parameters
+    ----------
+    tree
+        Input to fill.
+    task
+        ``geo_opt``, ``cell_opt``, ``md``, ...
+    n_atoms
+        Number of atoms, which decides the optimiser.
+    preset
+        Where limits and criteria come from.
+    fixed
+        Atoms that do not move.
+    """
     decision = decide_optimizer(n_atoms)
     place = f"MOTION/{task.upper()}"
     fill(tree, f"{place}/OPTIMIZER", decision.choice)

@@ -115,8 +115,17 @@ def smallest_matches(
 
     Parameters
     ----------
+    film, substrate
+        The two nets.
     substrate_scales, film_scales
         (n,) factors on the lattice constants of the two nets.
+    max_area, max_strain, max_angle
+        Limits: Å², largest principal strain, largest change of the cell angle in degree.
+
+    Raises
+    ------
+    UsageError
+        If a scale is not positive and finite.
     """
     _check_limits(max_area, max_strain, max_angle)
     outer = np.asarray(substrate_scales, dtype=float)

@@ -89,6 +89,19 @@ def make_side(
 ) -> Side:
     """Look up every end member of one side.
 
+    Parameters
+    ----------
+    formula
+        Its composition, axes left open.
+    name
+        ``dot`` or ``matrix``.
+    dataset, files
+        Data set of the lattice constants, and the user's own files.
+    temperature
+        Kelvin; ``None`` takes the data set's own.
+    given_lattice
+        Lattice constant (Å) in place of the data set's.
+
     Raises
     ------
     UsageError
@@ -154,7 +167,17 @@ def end_weights(side: Side, *, axes: Sequence[Axis], fractions: Array) -> Array:
 def lattice_constants(
     side: Side, *, axes: Sequence[Axis], fractions: Array, bowing: Mapping[tuple[str, str], float]
 ) -> tuple[Array, Array]:
-    """Lattice constants and their standard uncertainties (n,) Å of one side, less b·x·(1 − x) of each axis."""
+    """Lattice constants and their standard uncertainties (n,) Å of one side, less b·x·(1 − x) of each axis.
+
+    Parameters
+    ----------
+    side
+        End members of the side.
+    axes, fractions
+        Composition axes, and the fraction on each at every point, (n, n_axes).
+    bowing
+        b (Å) by pair of species.
+    """
     weights = end_weights(side, axes=axes, fractions=fractions)
     value = weights.T @ np.array([end.a_angstrom for end in side.ends])
     variance = (weights.T**2) @ np.array([end.uncertainty_angstrom**2 for end in side.ends])

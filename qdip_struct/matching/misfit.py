@@ -83,7 +83,17 @@ def misfit_uncertainty(
     dot_uncertainty: ArrayLike,
     denominator: Denominator = "dot",
 ) -> NDArray[np.float64]:
-    """Standard uncertainty of f from those of the two lattice constants (Å; independent, first order; broadcast)."""
+    """Standard uncertainty of f from those of the two lattice constants (Å; independent, first order; broadcast).
+
+    Parameters
+    ----------
+    a_matrix, a_dot
+        Lattice constants, Å.
+    matrix_uncertainty, dot_uncertainty
+        Their standard uncertainties, Å.
+    denominator
+        What f is relative to.
+    """
     _check_denominator(denominator)
     matrix, dot = np.asarray(a_matrix, dtype=float), np.asarray(a_dot, dtype=float)
     by_matrix, by_dot = {
@@ -130,8 +140,12 @@ def misfit_window(
         Lattice constant of the mixed side against its composition.
     lattice
         Lattice constant (Å) of the other side.
+    tolerance
+        Largest \\|f\\|.
     mixed
         Which side the curve is.
+    denominator
+        What f is relative to.
 
     Raises
     ------

@@ -61,7 +61,13 @@ def plane_angle(crystal: Crystal, *, one: Plane, other: Plane) -> float:
 
 
 def zone_product(plane: Sequence[int], *, zone: Sequence[int]) -> int:
-    """h·u + k·v + l·w: zero exactly when the plane belongs to the zone [uvw] (Weiss)."""
+    """h·u + k·v + l·w: zero exactly when the plane belongs to the zone [uvw] (Weiss).
+
+    Raises
+    ------
+    UsageError
+        If one of them does not have three indices.
+    """
     if len(plane) != 3 or len(zone) != 3:
         raise UsageError("a plane and a zone have three indices each")
     return sum(int(h) * int(u) for h, u in zip(plane, zone, strict=True))

@@ -106,10 +106,14 @@ def screen(
     ----------
     dot, matrix
         Formulas; a site written ``(Br,I)`` is a composition axis.
+    dataset, files
+        Data set of the lattice constants, and the user's own files of crystals.
     temperature
         Kelvin; ``None`` takes the data set's own temperature.
     dot_lattice
         Lattice constant of the dot (Å) in place of the data set's.
+    denominator
+        What the misfit is relative to.
     tolerance
         \\|f\\| of the window.
     points, other_points

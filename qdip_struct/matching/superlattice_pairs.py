@@ -89,6 +89,7 @@ def common_basis(
 
 
 def inverse_change(change: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Inverses of integer changes of basis (n, 2, 2) of determinant ±1: their adjugates times the determinant."""
     determinant = change[:, 0, 0] * change[:, 1, 1] - change[:, 0, 1] * change[:, 1, 0]
     adjugate = np.stack(
         [

@@ -62,6 +62,17 @@ def dislocated_interface_energy(misfit: float, *, dot: Moduli, matrix: Moduli, b
     E = 2·(\\|f\\|/b)·G·b²/(4π(1 − ν))·[ln(R/b) + 1] with G = 2G_d·G_m/(G_d + G_m), ν of the matrix and the cut-off R,
     the smaller of ``cutoff`` and half the spacing (Matthews and Blakeslee, J. Cryst. Growth 27, 118 (1974),
     doi:10.1016/S0022-0248(74)80055-2).
+
+    Parameters
+    ----------
+    misfit
+        f over the dot.
+    dot, matrix
+        Moduli of both, GPa.
+    burgers
+        Length b of the Burgers vector, Å.
+    cutoff
+        Largest R, Å.
     """
     size = abs(misfit)
     if size == 0.0:
@@ -86,6 +97,10 @@ def critical_diameter(
 
     Parameters
     ----------
+    misfit
+        f over the dot.
+    dot, matrix
+        Moduli of both, GPa.
     burgers
         Length of the Burgers vector, Å; a/√2 for rock salt, the pseudo-cubic constant for the perovskite.
     model
@@ -93,6 +108,8 @@ def critical_diameter(
         G·b²·R/(2(1 − ν))·[ln(8αR/b) − 1] (the loop energy of Hirth and Lothe, Theory of Dislocations).
         ``interface_balance``: the elastic energy (3/2)·K_d·ε_dot·f·R per area reaches that of a full network of
         misfit dislocations, :func:`dislocated_interface_energy`.
+    surroundings, volume_fraction
+        As in :func:`qdip_struct.materials.strain_sharing.share_dot`.
 
     Raises
     ------

@@ -67,6 +67,13 @@ def cubic_moduli(c11: float, c12: float, c44: float, *, name: str = "", source: 
     G_V = (C₁₁ − C₁₂ + 3C₄₄)/5, G_R = 5(C₁₁ − C₁₂)C₄₄/(4C₄₄ + 3(C₁₁ − C₁₂)), G = (G_V + G_R)/2
     (Hill, Proc. Phys. Soc. A 65, 349 (1952), doi:10.1088/0370-1298/65/5/307).
 
+    Parameters
+    ----------
+    c11, c12, c44
+        Elastic constants, GPa.
+    name, source
+        For reports.
+
     Raises
     ------
     UsageError
@@ -85,6 +92,15 @@ def isotropic_moduli(
     """Moduli from K and either G or Poisson's ratio; with neither, ν = 0.3 is assumed and said.
 
     G = 3K(1 − 2ν)/(2(1 + ν)).
+
+    Parameters
+    ----------
+    bulk, shear
+        K and G, GPa.
+    poisson
+        ν, in place of G.
+    name, source
+        For reports.
 
     Raises
     ------

@@ -76,10 +76,16 @@ def loading_from_mass(
 
     Parameters
     ----------
+    dot, matrix
+        Formulas.
     mass_ratio
         r, mass of precursor or matrix per mass of dot.
+    mass_of
+        Whether r counts the precursor of the matrix (PbI2 for MAPbI3) or the matrix itself.
     densities
         g/cm³ of ``dot`` and ``matrix``; what is missing is computed from the crystals of the data set.
+    dataset, files
+        Data set of the crystals, and the user's own files.
 
     Raises
     ------
@@ -94,7 +100,13 @@ def loading_from_mass(
 
 
 def loading_from_fraction(volume_fraction: float) -> Loading:
-    """Loading from the volume fraction of dots, between 0 and 1 (exclusive)."""
+    """Loading from the volume fraction of dots, between 0 and 1 (exclusive).
+
+    Raises
+    ------
+    UsageError
+        If the fraction is out of range.
+    """
     if not (math.isfinite(volume_fraction) and 0.0 < volume_fraction < 1.0):
         raise UsageError(f"the volume fraction is {volume_fraction:g}; expected more than 0 and less than 1")
     return Loading(volume_ratio=1.0 / volume_fraction - 1.0, factor=None, densities={}, sources={})
@@ -108,7 +120,17 @@ def resolve_densities(
     dataset: str | None = None,
     files: Sequence[Path] = (),
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Densities (g/cm³) of dot and matrix and where each comes from: given, else the data set's crystal."""
+    """Densities (g/cm³) of dot and matrix and where each comes from: given, else the data set's crystal.
+
+    Parameters
+    ----------
+    dot, matrix
+        Formulas.
+    densities
+        g/cm³ by ``dot`` and ``matrix``, as far as given.
+    dataset, files
+        Data set of the crystals, and the user's own files.
+    """
     rho: dict[str, float] = {}
     sources: dict[str, str] = {}
     for side, name in (("dot", dot), ("matrix", matrix)):

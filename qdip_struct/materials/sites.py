@@ -47,6 +47,17 @@ def prototype_sites(
     Perovskite: B (Pb) at the corner, X at the three edge centres, A at the body centre. Rock salt: metal on the face-
     centred lattice through the origin, anion shifted by (½,½,½). These share the corner metal and the edge anions.
 
+    Parameters
+    ----------
+    structure_type
+        Name of the prototype.
+    species
+        Species by sublattice; ``None`` reads them from the name.
+    name
+        Formula of the crystal.
+    where
+        Which record is read, for messages.
+
     Raises
     ------
     DataError

@@ -102,6 +102,17 @@ def share_dot(
     infinite M = 4G_m; fixed outer boundary M = (3K_m·φ + 4G_m)/(1 − φ); free outer boundary
     M = 4G_m·(1 − φ)/(1 + 4G_m·φ/(3K_m)). The elastic energy per volume of dot is (9/2)·K_d·ε_dot·f.
 
+    Parameters
+    ----------
+    misfit
+        f over the dot.
+    dot, matrix
+        Moduli of both, GPa.
+    surroundings
+        ``infinite``, ``fixed`` or ``free`` outer boundary.
+    volume_fraction
+        φ, the dot's part of the sphere of matrix; not used by ``infinite``.
+
     Raises
     ------
     UsageError
