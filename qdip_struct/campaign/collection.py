@@ -148,9 +148,11 @@ def _stored(place: Path, stamp: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _replaceable(place: Path) -> bool:
-    """Whether a result there is ours to replace: none yet, or one with the fields of a run."""
+    """Whether a result there is ours to replace: none yet, a run's, or a torn one of a run folder."""
     document = _document(place)
-    return document.keys() >= _FIELDS if document is not None else not place.exists()
+    if document is None:
+        return not place.exists() or (place.parent / "run.json").is_file()
+    return document.keys() >= _FIELDS
 
 
 def _store(path: Path, run: Run, stamp: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ line breaks are refused. ``qdip segment`` exits with 75 when the run must go on,
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +20,12 @@ LIST = "runs.txt"
 _MARGIN_FRACTION, _MARGIN_S = 0.05, 600
 _PAUSE_S = 5
 _MOST_RESTARTS = 100
+_MOST_THREADS = 16
+"""Of a pre-relaxation; the models gain little from more."""
 _NAMES = {"slurm": "job.sbatch", "pbs": "job.pbs", "shell": "job.sh"}
+
+
+Step = Literal["segment", "relax"]
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,14 @@ def run_list(folders: Sequence[str]) -> str:
 
 
 def job_script(
-    site: Site, *, n_runs: int, runs: str = LIST, name: str = "qdip", log: str | None = None, command: str = "qdip"
+    site: Site,
+    *,
+    n_runs: int,
+    step: Step = "segment",
+    runs: str = LIST,
+    name: str = "qdip",
+    log: str | None = None,
+    command: str = "qdip",
 ) -> str:
     """Text of the job script for the folders listed in a file.
 
@@ -133,6 +145,8 @@ def job_script(
         The machine.
     n_runs
         Lines of the list: tasks of the array.
+    step
+        What a task does: segments of CP2K, or the pre-relaxation, which takes the cores of one run and no launcher.
     runs
         The list, relative to the folder the job is submitted in; a name without quotes or blanks.
     name, log
@@ -140,9 +154,11 @@ def job_script(
     command
         The words that call ``qdip`` there, quoted for the shell.
     """
-    launcher = f" --launcher {shlex.quote(site.launcher + _ranks(site))}" if site.launcher else ""
+    if step == "relax":
+        cores = min(site.tasks * site.cpus_per_task, _MOST_THREADS)
+        site = replace(site, nodes=1, tasks=1, cpus_per_task=cores, memory_gb=None, launcher="")
     define = [] if command == "qdip" else [f'qdip() {{ {command} "$@"; }}']
-    segment = f'qdip segment "./$run" --threads {site.cpus_per_task}{launcher}'
+    segment = _words(site, step)
     if site.engine == "shell":
         loop = [
             "while IFS= read -r run; do",
@@ -174,7 +190,7 @@ def job_script(
         "}",
         "trap again USR1",
         "for attempt in 1 2 3; do",
-        f'  {segment} --walltime "$(({site.walltime_s} - SECONDS))" &',
+        f"  {segment}{_time_left(site) if step == 'segment' else ''} &",
         "  wait $!",
         "  code=$?",
         f'  [ "$code" -eq {AGAIN} ] || exit "$code"',
@@ -184,6 +200,17 @@ def job_script(
         "again",
     ]
     return _lines(["#!/usr/bin/env bash", *directives, *_head(site), *body])
+
+
+def _words(site: Site, step: Step) -> str:
+    if step == "relax":
+        return f'qdip run "./$run" --relax-only --nproc {site.cpus_per_task}'
+    launcher = f" --launcher {shlex.quote(site.launcher + _ranks(site))}" if site.launcher else ""
+    return f'qdip segment "./$run" --threads {site.cpus_per_task}{launcher}'
+
+
+def _time_left(site: Site) -> str:
+    return f' --walltime "$(({site.walltime_s} - SECONDS))"'
 
 
 def _ranks(site: Site) -> str:

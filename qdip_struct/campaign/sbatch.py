@@ -13,11 +13,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qdip_struct.campaign.jobscript import Site, job_script, run_list
-from qdip_struct.campaign.rundir import RunFolder
+from qdip_struct.campaign.jobscript import Site, Step, job_script, run_list
+from qdip_struct.campaign.lock import is_busy
+from qdip_struct.campaign.rundir import RunFolder, needs_relaxation
 from qdip_struct.campaign.segment import judge, settled
 from qdip_struct.campaign.submission import Submission
 from qdip_struct.errors import DataError, ToolError, UsageError
@@ -50,16 +51,22 @@ class ArrayPlan:
     ----------
     arrays
         The folders of each array job, as written in its list: relative to the campaign's folder.
+    relax_first
+        For each array, whether its runs wait for their pre-relaxation: then an array of relaxations goes before it,
+        and each run starts when its own relaxation has succeeded.
     queued
         Tasks that Slurm has already.
-    n_done, n_failed
-        Runs that need no job; runs that failed and would fail again with the same input.
+    n_done, n_failed, n_busy
+        Runs that need no job; runs that failed and would fail again with the same input; runs in whose folder
+        somebody else is at work, such as a local engine.
     """
 
     arrays: tuple[tuple[str, ...], ...]
+    relax_first: tuple[bool, ...] = ()
     queued: tuple[QueuedTask, ...] = ()
     n_done: int = 0
     n_failed: int = 0
+    n_busy: int = 0
 
     @property
     def n_runs(self) -> int:
@@ -71,6 +78,7 @@ class ArrayPlan:
         """One line for a person."""
         parts = [f"{self.n_runs} runs in {len(self.arrays)} array job{'s' * (len(self.arrays) != 1)}"]
         parts += [f"{len(self.queued)} have a job already"] if self.queued else []
+        parts += [f"{self.n_busy} are being run by somebody else"] if self.n_busy else []
         parts += [f"{self.n_done} done"] if self.n_done else []
         parts += [f"{self.n_failed} failed, left alone"] if self.n_failed else []
         return "; ".join(parts)
@@ -112,9 +120,13 @@ def submit_array(
     with _submitting(root) as lock:
         plan = plan_array(folders, root=root)
         jobs = []
-        for runs in plan.arrays:
-            share = max(1, site.simultaneous // len(plan.arrays))
-            jobs.append(_submit(runs, root=root, site=site, simultaneous=share, after=after, lock=lock))
+        for runs, relax_first in zip(plan.arrays, plan.relax_first, strict=True):
+            place = replace(site, simultaneous=max(1, site.simultaneous // len(plan.arrays)))
+            needs = _after(after)
+            if relax_first:
+                jobs.append(_submit(runs, step="relax", root=root, site=place, dependency=needs, lock=lock))
+                needs = f"aftercorr:{jobs[-1]}"
+            jobs.append(_submit(runs, step="segment", root=root, site=place, dependency=needs, lock=lock))
     note = plan.text + (f"; jobs {', '.join(jobs)}; see squeue, or logs in {root / RECORDS}" if jobs else "")
     return Submission("sbatch", tuple(jobs), plan.n_runs, note)
 
@@ -123,18 +135,34 @@ def plan_array(folders: Sequence[RunFolder], *, root: Path) -> ArrayPlan:
     """Decide which folders need a task; raises as :func:`submit_array` does."""
     queued = queued_tasks(root)
     taken = {task.folder for task in queued}
-    names: dict[str, None] = {}
-    counts = {"done": 0, "failed": 0}
+    ready: dict[str, None] = {}
+    waiting: dict[str, None] = {}
+    counts = {"done": 0, "failed": 0, "busy": 0}
     for folder in folders:
         verdict = settled(folder) or judge(folder)
         if verdict is not None and verdict.outcome in counts:
             counts[verdict.outcome] += 1
-        elif folder.path.resolve() not in taken:
-            names[_relative(folder.path, root)] = None
-    run_list(list(names))
-    todo, size = list(names), _array_limit() if names else 1
-    arrays = tuple(tuple(todo[start : start + size]) for start in range(0, len(todo), size))
-    return ArrayPlan(arrays, tuple(queued), n_done=counts["done"], n_failed=counts["failed"])
+        elif folder.path.resolve() in taken:
+            continue
+        elif is_busy(folder.path):
+            counts["busy"] += 1
+        else:
+            (waiting if needs_relaxation(folder) else ready)[_relative(folder.path, root)] = None
+    run_list([*ready, *waiting])
+    size = _array_limit() if ready or waiting else 1
+    arrays, relax_first = [], []
+    for todo in (list(ready), list(waiting)):
+        chunks = [tuple(todo[start : start + size]) for start in range(0, len(todo), size)]
+        arrays += chunks
+        relax_first += [todo[0] in waiting] * len(chunks) if todo else []
+    return ArrayPlan(
+        tuple(arrays),
+        tuple(relax_first),
+        tuple(queued),
+        n_done=counts["done"],
+        n_failed=counts["failed"],
+        n_busy=counts["busy"],
+    )
 
 
 def queued_tasks(root: Path) -> list[QueuedTask]:
@@ -149,7 +177,9 @@ def queued_tasks(root: Path) -> list[QueuedTask]:
     if not lists:
         return []
     tasks = []
-    for line in _slurm("squeue", "--noheader", "--array", "--states=all", f"--user={_user()}", "--format=%F %K %T %j"):
+    for line in _slurm(
+        "squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%F %K %T %j"
+    ):
         job, index, state, name = (*line.split(None, 3), "", "", "")[:4]
         place = lists.get(name.strip())
         if place is None or state in _ENDED or not index.isdigit():
@@ -199,40 +229,38 @@ def _submitting(root: Path) -> Iterator[int]:
         yield stream.fileno()
 
 
-def _submit(runs: Sequence[str], *, root: Path, site: Site, simultaneous: int, after: Sequence[str], lock: int) -> str:
+def _submit(runs: Sequence[str], *, step: Step, root: Path, site: Site, dependency: str | None, lock: int) -> str:
     """Write list and script, call ``sbatch``, return the job's number."""
-    from dataclasses import replace
-
     used = [int(place.name.split(".")[0]) for place in _lists(root).values()]
     number = max(used, default=0) + 1
     name = _job_name(root, number)
-    place = root / RECORDS / f"{number}.sbatch"
     text = job_script(
-        replace(site, simultaneous=simultaneous),
+        site,
         n_runs=len(runs),
+        step=step,
         runs=f"{RECORDS}/{number}.runs.txt",
         name=name,
         log=f"{RECORDS}/{number}_%a.log",
         command=_COMMAND,
     )
     write_text(root / RECORDS / f"{number}.runs.txt", run_list(runs))
-    write_text(place, text, force=True)
-    words = ["--parsable", *_dependency(after), f"{RECORDS}/{number}.sbatch"]
+    write_text(root / RECORDS / f"{number}.sbatch", text, force=True)
+    words = [f"--dependency={dependency}", "--kill-on-invalid-dep=yes"] if dependency else []
     try:
-        answer = _slurm("sbatch", *words, cwd=root, lock=lock)
+        answer = _slurm("sbatch", "--parsable", *words, f"{RECORDS}/{number}.sbatch", cwd=root, lock=lock)
     except ToolError:
-        found = _slurm("squeue", "--noheader", "--states=all", f"--name={name}", "--format=%F")
-        if not found:
+        # A controller that answers too late may have taken the job all the same.
+        answer = _slurm("squeue", "--noheader", "--states=all", f"--name={name}", "--format=%F")
+        if not answer:
             raise
-        answer = found
-    return answer[0].split(";")[0].strip() if answer else name
+    return answer[0].split(";")[0].strip()
 
 
-def _dependency(after: Sequence[str]) -> list[str]:
-    for job in after:
+def _after(jobs: Sequence[str]) -> str | None:
+    for job in jobs:
         if not re.fullmatch(r"\d+(_\d+)?", job):
             raise UsageError(f"'{job}' is no Slurm job number")
-    return [f"--dependency=afterok:{':'.join(after)}", "--kill-on-invalid-dep=yes"] if after else []
+    return f"afterok:{':'.join(jobs)}" if jobs else None
 
 
 def _array_limit() -> int:
@@ -242,10 +270,6 @@ def _array_limit() -> int:
         if key.strip() == "MaxArraySize" and value.strip().isdigit():
             return max(1, min(_LARGEST_ARRAY, int(value) - 1))
     return _LARGEST_ARRAY
-
-
-def _user() -> str:
-    return str(os.getuid())
 
 
 def _slurm(command: str, *words: str, cwd: Path | None = None, lock: int | None = None) -> list[str]:

@@ -1,13 +1,18 @@
 """One idempotent piece of one run: continue from the last good state, judge the output, say whether to go on.
 
-Safe to call twice, anywhere, after any kill. Exit codes: 0 done (or already done), 75 run me again, 1 failed.
+Safe to call twice, anywhere, after any kill. Exit codes: 0 done (or already done), 75 run me again (also when another
+process is at work in the folder: the answer says who), 1 failed. --walltime in s; without it the input decides.
 
 example:
   qdip segment runs/interface --threads 2 --launcher "srun -n 32"
 """
 
 import argparse
+import contextlib
 import shlex
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from qdip_struct.cli.console import answer
@@ -27,20 +32,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run CP2K once in the folder unless it is done."""
     from qdip_struct.campaign.rundir import open_run_folder
-    from qdip_struct.campaign.segment import run_segment
+    from qdip_struct.campaign.segment import FolderBusyError, Verdict, run_segment
     from qdip_struct.cp2k.program import require_program
 
     if args.threads < 1:
         raise UsageError(f"--threads is a positive number, not {args.threads}")
     if args.walltime is not None and args.walltime < 1:
         raise UsageError(f"--walltime is a positive number of seconds, not {args.walltime}")
-    verdict = run_segment(
-        open_run_folder(args.folder),
-        program=require_program(),
-        threads=args.threads,
-        launcher=tuple(shlex.split(args.launcher)),
-        walltime_s=args.walltime,
-    )
+    folder, program = open_run_folder(args.folder), require_program()
+    with _terminate_as_interrupt():
+        try:
+            verdict = run_segment(
+                folder,
+                program=program,
+                threads=args.threads,
+                launcher=tuple(shlex.split(args.launcher)),
+                walltime_s=args.walltime,
+            )
+        except FolderBusyError as error:
+            verdict = Verdict("again", str(error))
     document = {"path": str(args.folder), "outcome": verdict.outcome, "reason": verdict.reason}
     answer(args, document, text=f"{args.folder}: {verdict.outcome}{': ' if verdict.reason else ''}{verdict.reason}")
     return _EXIT[verdict.outcome]
+
+
+@contextlib.contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Within, SIGTERM acts like Ctrl-C, so that CP2K never outlives the command that started it."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
