@@ -5,11 +5,13 @@ pymatgen's calculator below d = 11 Å; without --two-theta up to 60° or as far 
 broad peak is many lines. --zone projects along [uvw] and lists the Fourier spots of the whole and of each phase; the
 turn is the angle from the first spot, --between gives the angle of two spots by their numbers in the list of the
 whole. --spacing says which phase can show a fringe, by the crystal of its name: the (0 1 1) fringe of 4.2 Å is
-forbidden in rock salt, so a bare PbS dot has none.
+forbidden in rock salt, so a bare PbS dot has none. --hrtem simulates a micrograph by multislice through abTEM
+(GPL-3.0, extra 'hrtem') with the beam along a cell vector; underfocus counts positive, default Scherzer's.
 
 examples:
   qdip diffraction embedded.extxyz --zone 111 --spacing 4.2
   qdip diffraction structures/PbS_rocksalt.cif --two-theta 80 --json
+  qdip diffraction embedded.extxyz --hrtem image.png --beam c --energy 200 --cs 1.0
 """
 
 import argparse
@@ -21,6 +23,7 @@ from qdip_struct.errors import UsageError
 from qdip_struct.files import provenance, refuse_existing
 
 WHOLE = "whole"
+AXES = {"a": 0, "b": 1, "c": 2}
 _LISTED = 12
 
 
@@ -36,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spacing", type=float, metavar="A", help="a measured fringe, Å: which phase can show it")
     parser.add_argument("--tolerance", type=float, default=0.05, metavar="A", help="of the fringe, Å (0.05)")
     parser.add_argument("--dataset", metavar="NAME", help="data set of the crystals that --spacing asks")
+    parser.add_argument("--hrtem", type=Path, metavar="FILE", help="simulated micrograph: png, svg or pdf")
+    parser.add_argument("--beam", choices=tuple(AXES), default="c", help="cell vector along the beam (c)")
+    parser.add_argument("--energy", type=float, default=200.0, metavar="KEV", help="of the electrons, keV (200)")
+    parser.add_argument("--cs", type=float, default=1.0, metavar="MM", help="spherical aberration, mm (1)")
+    parser.add_argument("--defocus", type=float, metavar="A", help="underfocus, Å (default: Scherzer)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="figure: png, svg or pdf")
 
 
@@ -46,11 +54,12 @@ def run(args: argparse.Namespace) -> int:
     from qdip_struct.matching.miller import parse_plane
     from qdip_struct.report.lattice_plots import FORMATS
 
-    for path in (args.out, args.plot):
+    for path in (args.out, args.plot, args.hrtem):
         if path is not None:
             refuse_existing(path, force=args.force)
-    if args.plot is not None and args.plot.suffix.lower() not in FORMATS:
-        raise UsageError(f"cannot write {args.plot}: expected a name that ends in {', '.join(FORMATS)}")
+    for path in (args.plot, args.hrtem):
+        if path is not None and path.suffix.lower() not in FORMATS:
+            raise UsageError(f"cannot write {path}: expected a name that ends in {', '.join(FORMATS)}")
     zone = None if args.zone is None else parse_plane(args.zone)
     if args.between is not None and zone is None:
         raise UsageError("--between names two spots of a --zone")
@@ -104,6 +113,8 @@ def run(args: argparse.Namespace) -> int:
         from qdip_struct.report.lattice_plots import save_figure
 
         save_figure(args.plot, diffraction_figure(powder, spots, zone=zone), force=args.force)
+    if args.hrtem is not None:
+        document["hrtem"] = _micrograph(atoms, args)
     answer(args, document, text=_text(document))
     unknown = [item for item in fringe or [] if item["can_show"] is None]
     for item in unknown:
@@ -126,6 +137,27 @@ def _fringe(name: str, args: argparse.Namespace) -> dict[str, Any]:
         for word, allowed in (("allowed", True), ("forbidden", False))
     }
     return {"phase": name, "can_show": bool(planes["allowed"]), "reason": None, "crystal": crystal.label, **planes}
+
+
+def _micrograph(atoms: Any, args: argparse.Namespace) -> dict[str, Any]:
+    """Simulate and draw the micrograph; what was assumed goes into the document."""
+    from qdip_struct.analysis.hrtem import micrograph
+    from qdip_struct.report.diffraction_plots import micrograph_figure
+    from qdip_struct.report.lattice_plots import save_figure
+
+    image = micrograph(
+        atoms, beam=AXES[args.beam], energy_kev=args.energy, cs_mm=args.cs, defocus_angstrom=args.defocus
+    )
+    save_figure(args.hrtem, micrograph_figure(image), force=args.force)
+    return {
+        "file": args.hrtem,
+        "beam": args.beam,
+        "energy_kev": image.energy_kev,
+        "cs_mm": image.cs_mm,
+        "defocus_angstrom": image.defocus_angstrom,
+        "sampling_angstrom": image.sampling_angstrom,
+        "contrast": float(image.intensity.std() / image.intensity.mean()),
+    }
 
 
 def _between(text: str, spots: tuple[Any, ...]) -> dict[str, Any]:

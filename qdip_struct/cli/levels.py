@@ -6,12 +6,17 @@ the HOMO). HOMO and LUMO weights are shares of CP2K's projection, averaged over 
 
 in-gap states   levels strictly between the highest occupied and the lowest empty level that have at least --share of
                 their weight on the --host (default: region dot, else film)
+orbitals        shares of |ψ|² by region when the run wrote orbital cubes (qdip inputs --print orbitals)
+comparison      with --against: another run on the same regions, as a rotated against a matched dot
 work function   vacuum level beside each surface minus the Fermi level; the vacuum must be 12 Å wide and flat
 band alignment  with --align twice: NAME=V,EDGE,GAP in eV: macroscopically averaged Hartree potential in the joint cell,
-                valence edge above the mean Hartree potential of the bulk, band gap. Never guessed from one.
+                valence edge above the mean Hartree potential of the bulk, band gap. Or from runs, with --bulk twice:
+                REGION=DIR of each bulk at Γ and the --period of the layers. Never guessed from one.
 
 examples:
   qdip levels runs/embedded --sigma 0.1 --plot levels.png
+  qdip levels runs/matched --against runs/rotated
+  qdip levels runs/interface --period 6.0 --bulk film=runs/film_bulk --bulk substrate=runs/substrate_bulk
   qdip levels runs/interface --host film --period 6.0 --align film=-1.20,7.10,0.40 --align substrate=-0.35,5.60,1.70
 """
 
@@ -37,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--period", action="append", type=float, default=[], metavar="A", help="period to average over, Å; repeatable"
     )
     parser.add_argument("--align", action="append", default=[], metavar="NAME=V,EDGE,GAP", help="a material, eV; twice")
+    parser.add_argument("--bulk", action="append", default=[], metavar="REGION=DIR", help="run of a bulk at Γ; twice")
+    parser.add_argument("--against", type=Path, metavar="DIR", help="another run folder to compare with")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="table of the broadened PDOS")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="figure: png, svg or pdf")
 
@@ -44,10 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the run, print its levels; exit 3 when something asked for could not be decided."""
     from qdip_struct.campaign.run_levels import level_document, surface_document
+    from qdip_struct.campaign.run_orbitals import alignment_document, comparison_document, orbital_document
     from qdip_struct.cp2k.output import read_run
     from qdip_struct.report.lattice_plots import FORMATS
 
+    if args.align and args.bulk:
+        raise UsageError("--align and --bulk say the same thing twice; use one of them")
     alignment = _alignment(args.align)
+    bulks = _bulks(args.bulk)
     for path in (args.out, args.csv, args.plot):
         if path is not None:
             refuse_existing(path, force=args.force)
@@ -55,6 +66,14 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"cannot write {args.plot}: expected a name that ends in {', '.join(FORMATS)}")
     finished = read_run(args.folder)
     found = level_document(args.folder, finished, sigma_ev=args.sigma, host=args.host, share=args.share)
+    if bulks:
+        alignment = alignment_document(
+            args.folder, finished, bulks=bulks, axis=AXES[args.axis], periods_angstrom=tuple(args.period)
+        )
+    comparison = None
+    if args.against is not None:
+        other = level_document(args.against, read_run(args.against), host=args.host, share=args.share)
+        comparison = comparison_document(found, other)
     homo = found["homo"]
     surface, problems = surface_document(
         args.folder,
@@ -68,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
     pdos = found.pop("pdos")
     document: dict[str, Any] = {
         **found,
+        "orbitals": orbital_document(args.folder, finished),
+        "comparison": comparison,
         "surface": surface,
         "alignment": alignment,
         "pdos": pdos,
@@ -114,6 +135,13 @@ def levels_text(document: dict[str, Any]) -> str:
         for state in inside["states"]:
             parts = ", ".join(f"{group} {weight:.3f}" for group, weight in state["weights"].items())
             lines.append(f"  {state['energy_ev']:.4f} eV, {state['occupation']:g} e: {parts}")
+    rows = [
+        (item["name"], item["spin"], *(f"{share:.3f}" for share in item["shares"].values()), item["home"] or "shared")
+        for item in document["orbitals"]
+    ]
+    if rows:
+        lines += ["", table(("orbital |ψ|²", "spin", *document["orbitals"][0]["shares"], "lives on"), rows)]
+    lines += _compared(document["comparison"])
     surface = document["surface"]
     for side in [] if surface is None else surface["sides"]:
         if side["work_function_ev"] is not None:
@@ -125,6 +153,32 @@ def levels_text(document: dict[str, Any]) -> str:
             f"{found['valence_offset_ev']:+.3f} eV, conduction offset {found['conduction_offset_ev']:+.3f} eV"
         )
     return "\n".join(lines)
+
+
+def _compared(found: dict[str, Any] | None) -> list[str]:
+    if found is None:
+        return []
+    rows = [("gap (eV)", *(None if gap is None else f"{gap:.4f}" for gap in found["gap_ev"]))]
+    for edge in ("homo", "lumo"):
+        shares = ("?" if share is None else f"{share:.3f}" for share in found[edge]["host_shares"])
+        homes = (home or "shared" for home in found[edge]["homes"])
+        cells = (f"{home} ({share} on {found['host']})" for home, share in zip(homes, shares, strict=True))
+        rows.append((edge.upper(), *cells))
+    rows.append(("states in the gap", *found["n_states_in_gap"]))
+    moved = ", ".join(edge.upper() for edge in found["moved"]) or "neither HOMO nor LUMO"
+    return ["", table(("", *found["paths"]), rows), f"moved to another region: {moved}"]
+
+
+def _bulks(words: list[str]) -> dict[str, Path]:
+    found = {}
+    for word in words:
+        name, _, place = word.partition("=")
+        if not name or not place:
+            raise UsageError(f"--bulk {word}: expected REGION=DIR, as film=runs/film_bulk")
+        found[name] = Path(place)
+    if words and len(found) != 2:
+        raise UsageError(f"--bulk is needed for two regions, not for {len(found)}")
+    return found
 
 
 def _alignment(words: list[str]) -> dict[str, Any] | None:

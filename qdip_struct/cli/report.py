@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="PATH", help="study folder: run folders, results of other commands")
     parser.add_argument("--title", help="title of the page (default: the folder's name)")
     parser.add_argument("--question", metavar="TEXT", help="what the study asks (default: campaign.yaml, else implied)")
+    parser.add_argument(
+        "--chemiscope", type=Path, metavar="FILE.json.gz", help="also a file for chemiscope (extra 'viewer')"
+    )
     parser.add_argument("--no-memory", action="store_true", help="compute everything anew and keep nothing")
 
 
@@ -36,11 +39,23 @@ def run(args: argparse.Namespace) -> int:
     from qdip_struct.report.study import read_study
 
     out = args.out if args.out is not None else Path("report.html")
-    refuse_existing(out, force=args.force)
+    for path in (out, args.chemiscope):
+        if path is not None:
+            refuse_existing(path, force=args.force)
     study = read_study(args.path, question=args.question)
     memory = Memory(None if args.no_memory else args.path / FOLDER)
     write_text(out, study_page(study, title=args.title, memory=memory), force=args.force)
+    shown = None
+    if args.chemiscope is not None:
+        from qdip_struct.report.chemiscope_file import write_chemiscope
+
+        title = args.title or study.path.resolve().name
+        shown = write_chemiscope(args.chemiscope, study, title=title, force=args.force)
     unfinished = [str(s.folder.path) for s in study.runs if s.status not in ("done", "prepared")]
     document = {"report": str(out), "n_runs": len(study.runs), "unfinished": unfinished}
-    emit(document, as_json=args.json, text=f"{out}: {len(study.runs)} runs, {len(unfinished)} unfinished")
+    text = f"{out}: {len(study.runs)} runs, {len(unfinished)} unfinished"
+    if shown is not None:
+        document |= {"chemiscope": str(args.chemiscope), "n_structures": shown}
+        text += f"\n{args.chemiscope}: {shown} structures"
+    emit(document, as_json=args.json, text=text)
     return 3 if unfinished else 0

@@ -13,7 +13,7 @@ from qdip_struct.errors import UsageError
 if TYPE_CHECKING:
     from ase import Atoms
 
-PRINTABLE = ("stress", "mulliken", "hirshfeld", "pdos", "gap", "density", "hartree", "moments")
+PRINTABLE = ("stress", "mulliken", "hirshfeld", "pdos", "gap", "density", "hartree", "moments", "orbitals")
 N_EMPTY_STATES = 10
 
 
@@ -63,18 +63,34 @@ def fill_prints(
         elif word in ("density", "hartree"):
             section = _switch(tree, printing, {"density": "E_DENSITY_CUBE", "hartree": "V_HARTREE_CUBE"}[word])
             section.entries.append(Keyword("STRIDE", f"{stride} {stride} {stride}"))
+        elif word == "orbitals" and not kpoints:
+            _orbitals(_switch(tree, printing, "MO_CUBES"), stride)
         elif kpoints:
             _switch(tree, printing, "DOS")
             reason = "CP2K writes neither PDOS nor gaps in a k-point run"
             decisions.append(Decision("levels", "DOS", reason))
         elif word == "gap":
             section = _switch(tree, printing, "MO_CUBES")
+            if section.entries:
+                continue
             section.entries += [Keyword("NHOMO", "1"), Keyword("NLUMO", "1"), Keyword("WRITE_CUBE", "F")]
         else:
             regions = _fill_pdos(_switch(tree, printing, "PDOS"), atoms)
             lists = ", ".join(f"list {number} {region}" for number, region in enumerate(regions, start=1))
             decisions.append(Decision("PDOS", lists or "per kind", "one list for each region of the builder"))
     return decisions, regions
+
+
+def _orbitals(section: Section, stride: int) -> None:
+    """HOMO and LUMO as cube files; what an own template says about them stays."""
+    if any(entry.name == "STRIDE" for entry in section.entries if isinstance(entry, Keyword)):
+        return
+    section.entries[:] = [
+        Keyword("NHOMO", "1"),
+        Keyword("NLUMO", "1"),
+        Keyword("WRITE_CUBE", "T"),
+        Keyword("STRIDE", f"{stride} {stride} {stride}"),
+    ]
 
 
 def _switch(tree: Section, place: str, name: str) -> Section:

@@ -1,4 +1,7 @@
-"""Figures of diffraction: powder lines as sticks, spots of a zone with their Friedel partners. Axes in, Axes out."""
+"""Figures of diffraction: powder lines, spots of a zone with their Friedel partners, micrographs.
+
+Axes in, Axes out.
+"""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -6,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qdip_struct.analysis.diffraction import PowderLine, Spot
+from qdip_struct.analysis.hrtem import Micrograph
 from qdip_struct.report.figures import STYLE
 
 if TYPE_CHECKING:
@@ -68,4 +72,28 @@ def diffraction_figure(
         draw_powder(figure.add_subplot(1, 1 if zone is None else 2, 1), powder)
         if zone is not None:
             draw_spots(figure.add_subplot(1, 2, 2), spots, zone=zone)
+    return figure
+
+
+def draw_micrograph(ax: "Axes", image: Micrograph) -> "Axes":
+    """Draw the intensity of a simulated micrograph in grey, axes in Å."""
+    ny, nx = image.intensity.shape
+    dy, dx = image.sampling_angstrom
+    ax.imshow(image.intensity, cmap="gray", origin="lower", extent=(0, nx * dx, 0, ny * dy), interpolation="nearest")
+    ax.set_xlabel(f"along {image.across} (Å)")
+    ax.set_ylabel(f"along {image.up} (Å)")
+    ax.set_title(
+        f"{image.energy_kev:g} keV, C_s {image.cs_mm:g} mm, underfocus {image.defocus_angstrom:.0f} Å", fontsize=9
+    )
+    return ax
+
+
+def micrograph_figure(image: Micrograph) -> "Figure":
+    """One panel; see :func:`draw_micrograph`."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(5.0, 5.0), layout="constrained")
+        draw_micrograph(figure.add_subplot(), image)
     return figure

@@ -1,10 +1,11 @@
 """A headless Chromium driven through its debugging pipe: what it asks the network for, what it logs, what it shows."""
 
 import base64
+import fcntl
 import json
 import os
 import shutil
-import subprocess
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -109,23 +110,25 @@ class Tab:
 def browser(program: str, folder: Path) -> Iterator[Tab]:
     """Start the browser with a profile of its own in ``folder``; end it, and only it, afterwards."""
     (child_reads, we_write), (we_read, child_writes) = os.pipe(), os.pipe()
-    command = ["sh", "-c", f'exec "$@" 3<&{child_reads} 4>&{child_writes}', "sh", program, *FLAGS]
-    process = subprocess.Popen(
-        [*command, f"--user-data-dir={folder}"],
-        pass_fds=(child_reads, child_writes),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+    # the browser reads its commands from descriptor 3 and answers on 4
+    high = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 10) for number in (child_reads, child_writes)]
+    number = os.posix_spawn(
+        program,
+        [program, *FLAGS, f"--user-data-dir={folder}"],
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+            (os.POSIX_SPAWN_DUP2, high[0], 3),
+            (os.POSIX_SPAWN_DUP2, high[1], 4),
+        ],
     )
-    os.close(child_reads)
-    os.close(child_writes)
+    for pipe in (child_reads, child_writes, *high):
+        os.close(pipe)
     try:
         yield Tab(we_write, we_read)
     finally:
         os.close(we_write)
         os.close(we_read)
-        process.terminate()
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        os.kill(number, signal.SIGTERM)
+        os.waitpid(number, 0)
