@@ -50,6 +50,9 @@ def verdict_text(entry: Mapping[str, Any]) -> str:
         return f"not answerable here: {entry['why']}"
     if entry["verdict"] == "holds":
         return "holds"
+    first = entry["computed"][0]
+    if not first["possible"]:
+        return f"differs: not possible, {first['condition']}"
     unit = "" if "," in entry["unit"] else _spaced(entry["unit"])
     by = f" by {entry['difference']:+.4g}{unit}" if entry["difference"] else ""
     return f"differs{by}" + (f"; holds with {'; '.join(entry['holds_if'])}" if entry["holds_if"] else "")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from qdip_struct import __version__
 from qdip_struct.cli.console import note
 from qdip_struct.errors import DataError
-from qdip_struct.files import json_text, read_text, write_text
+from qdip_struct.files import json_text, read_text, sha256, write_text
 
 if TYPE_CHECKING:
     from qdip_struct.analysis.papers.systems import Curve, Judged, Relaxed, StatedEnergy, System
@@ -86,10 +86,13 @@ def _known(record: Path, commands: list[str]) -> dict[str, Any] | None:
         document: dict[str, Any] = json.loads(read_text(record))
     except ValueError:
         return None
-    same = document.get("qdip_version") == __version__ and document.get("commands") == commands
-    whole = all((record.parent / item["file"]).is_file() for item in document.get("structures", {}).values())
-    runs = all((record.parent / item["run"] / "run.json").is_file() for item in document.get("structures", {}).values())
-    return document if same and whole and runs and not document.get("faults") else None
+    if document.get("qdip_version") != __version__ or document.get("commands") != commands or document.get("faults"):
+        return None
+    for item in document.get("structures", {}).values():
+        file, run = record.parent / item["file"], record.parent / item["run"] / "run.json"
+        if not run.is_file() or not file.is_file() or sha256(file.read_bytes()) != item["sha256"]:
+            return None
+    return document
 
 
 def _check(system: "System", folder: Path, document: dict[str, Any]) -> None:
@@ -101,7 +104,8 @@ def _check(system: "System", folder: Path, document: dict[str, Any]) -> None:
         file = f"{STRUCTURES}/{name}.extxyz"
         atoms = read_structure(folder / file)
         measured[name] = measure(atoms)
-        document["structures"][name] = {"file": file, "run": f"{RUNS}/{name}", **measured[name]}
+        facts = {"file": file, "run": f"{RUNS}/{name}", "sha256": sha256((folder / file).read_bytes())}
+        document["structures"][name] = {**facts, **measured[name]}
         document["faults"] += [f"{name}: {fault}" for fault in faults(measured[name])]
     document["numbers"] = [_number_entry(item) for item in judge(system.numbers, measured=measured)]
 

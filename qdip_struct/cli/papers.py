@@ -27,7 +27,11 @@ EXIT_CHANGED = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip papers``."""
     parser.add_argument(
-        "--only", action="append", default=[], metavar="NAME", help="a paper (ning2015) or a statement; repeat"
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a paper (ning2015), or a statement (ning2015-d224) without its systems; repeat",
     )
     parser.add_argument("--statements", action="store_true", help="the statements alone: nothing is built or drawn")
 
@@ -41,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
         answer(args, document, text=text_of(document))
         return EXIT_CHANGED if document["changed"] else 0
 
+    from qdip_struct.analysis.papers.statements import paper_names
     from qdip_struct.files import json_text, refuse_existing, write_text
     from qdip_struct.report.gallery import gallery_page
 
@@ -50,8 +55,9 @@ def run(args: argparse.Namespace) -> int:
     for place in places.values():
         refuse_existing(place, force=again)
     document = _statements(args.only)
-    papers = list(dict.fromkeys(entry["paper"] for entry in document["statements"]))
-    document |= _systems(papers, out=out, force=args.force)
+    document |= _systems(
+        [name for name in paper_names() if not args.only or name in args.only], out=out, force=args.force
+    )
     document["changed"] += [
         f"{system['id']} {number['what']}"
         for system in [*document["systems"], *document["strains"]]
@@ -87,6 +93,8 @@ def _systems(papers: Sequence[str], *, out: Path, force: bool) -> dict[str, Any]
     from qdip_struct.analysis.papers.systems import paper_curves, paper_systems, relaxed_dots, stated_energies
     from qdip_struct.cli.paper_systems import build_system, draw_curve, finished_energies, measure_strain
 
+    if not papers:
+        return {key: [] for key in ("systems", "curves", "strains", "energies", "groups", "refused")}
     systems = [build_system(item, folder=out / "systems" / item.id, force=force) for item in paper_systems(papers)]
     curves = [draw_curve(item, folder=out / "curves" / item.id, force=force) for item in paper_curves(papers)]
     strains = [measure_strain(item, folder=out / "strains" / item.id, force=force) for item in relaxed_dots(papers)]

@@ -38,10 +38,10 @@ def gallery_page(document: Mapping[str, Any], *, folder: Path) -> str:
 
 
 def _summary(page: Page, document: Mapping[str, Any]) -> None:
+    page.paragraph(f"{len(document['statements'])} numeric statements: {document['sums']}.")
     page.paragraph(
-        f"{len(document['statements'])} numeric statements: {document['sums']}. A statement holds when the value computed under "
-        "the paper's own condition is within the tolerance; where it differs, by how much, and under which other "
-        "condition it would hold."
+        "A statement holds when the value computed under the paper's own condition is within the tolerance; where it "
+        "differs, by how much, and under which other condition it would hold."
     )
     if document["changed"]:
         page.warning(f"Not as recorded, a function of the package has changed: {', '.join(document['changed'])}.")
@@ -71,9 +71,10 @@ def _paper(page: Page, document: Mapping[str, Any], paper: str, *, folder: Path)
 
 
 def _marked(verdict: str) -> Markup:
-    """The verdict with its first word set off when it is not that the statement holds."""
-    word, _, rest = verdict.partition(" ")
-    return Markup(escape(verdict) if word == "holds" else f"<strong>{escape(word)}</strong> {escape(rest)}")
+    """The verdict with its first words set off when it is not that the statement holds."""
+    word = next((word for word in ("differs", "not answerable here") if verdict.startswith(word)), "")
+    rest = escape(verdict.removeprefix(word))
+    return Markup(f"<strong>{word}</strong>{rest}" if word else rest)
 
 
 def _figure(page: Page, item: Mapping[str, Any], *, folder: Path) -> None:

@@ -98,7 +98,9 @@ class Statement:
             "unit": self.unit,
             "stated": list(self.stated),
             "tolerance": self.tolerance,
-            "computed": [{"condition": a.condition, "values": list(a.values)} for a in self.attempts],
+            "computed": [
+                {"condition": a.condition, "values": list(a.values), "possible": a.possible} for a in self.attempts
+            ],
             "how": list(self.how),
             "verdict": self.verdict,
             "difference": self.difference,
