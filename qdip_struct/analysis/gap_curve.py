@@ -13,7 +13,8 @@ class GapCurve:
     """E_ad (meV/Å²) of one shift at several gaps (Å), and the best gap.
 
     ``method`` is ``parabola`` (through the largest value and its two neighbours), ``largest`` (two gaps, or the largest
-    at the end of the row: the best gap may lie beyond) or ``single``.
+    at the end of the row: the best gap may lie beyond), ``relaxed`` (optimisations, whatever gap they started from) or
+    ``single``.
     """
 
     gaps: tuple[float, ...]
@@ -23,7 +24,7 @@ class GapCurve:
     method: str
 
 
-def best_gap(gaps: Sequence[float], values: Sequence[float]) -> GapCurve:
+def best_gap(gaps: Sequence[float], values: Sequence[float], *, relaxed: bool = False) -> GapCurve:
     """Best gap of one shift, by a parabola through the largest E_ad and its two neighbours.
 
     Parameters
@@ -33,15 +34,21 @@ def best_gap(gaps: Sequence[float], values: Sequence[float]) -> GapCurve:
     values
         E_ad at each, meV/Å².
 
+    relaxed
+        Whether the values are those of optimisations: the largest counts, and the gap is the one it was built with.
+
     Raises
     ------
     MismatchError
-        If there is no gap, or one occurs twice.
+        If there is no gap, or (unrelaxed) one occurs twice.
     """
     if len(gaps) != len(values) or not gaps:
         raise MismatchError("a gap curve needs one energy for each gap")
     order = np.argsort(gaps, kind="stable")
     x, y = np.asarray(gaps, dtype=float)[order], np.asarray(values, dtype=float)[order]
+    if relaxed:
+        top = int(np.argmax(y))
+        return GapCurve(tuple(map(float, x)), tuple(map(float, y)), float(x[top]), float(y[top]), "relaxed")
     if len(x) > 1 and np.diff(x).min() < 1e-6:
         raise MismatchError(f"the gap {x[int(np.argmin(np.diff(x)))]:g} Å occurs twice")
     top = int(np.argmax(y))

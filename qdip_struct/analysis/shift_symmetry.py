@@ -21,6 +21,9 @@ Operation = tuple[Array, Array]
 SAME_SHIFT = 1e-3
 """Shifts closer than this fraction of the cell are one."""
 
+DISPLACED = 0.06
+"""Atoms of one slab that move among themselves by more than this fraction of the cell make it another slab."""
+
 
 def shift_operations(film: "Atoms", substrate: "Atoms", *, symprec: float = 1e-2) -> list[Operation]:
     """Operations that take a shift of the film to an equal one, from the two slabs in the common cell.
@@ -63,31 +66,36 @@ def film_shift(interface: "Atoms", reference: "Atoms") -> tuple[float, float]:
     """Lateral move of the film in ``interface`` against its place in ``reference``, in fractions of the lateral cell.
 
     Both are cells of one film and one substrate with the array ``region``; the substrate's own move is subtracted.
+    Where the array ``formal_charge`` is there, only cations of charge two or more count: molecules may have turned.
 
     Raises
     ------
     MismatchError
-        If the atoms have no regions, or are not the same.
+        If the atoms have no regions, are not the same, or are displaced among themselves.
     """
     moves = {}
     for part in ("film", "substrate"):
-        chosen = []
-        for atoms in (interface, reference):
-            if "region" not in atoms.arrays:
-                raise MismatchError("the structures name no regions (film, substrate): their registry is not known")
-            chosen.append(atoms[atoms.arrays["region"] == part])
-        if not len(chosen[0]) or chosen[0].get_chemical_symbols() != chosen[1].get_chemical_symbols():
+        one, two = (_counted(atoms, part) for atoms in (interface, reference))
+        if not len(one) or one.get_chemical_symbols() != two.get_chemical_symbols():
             raise MismatchError(f"the {part} is not the same in both structures")
-        inverse = np.linalg.inv(reference.cell[:2, :2])
-        delta = (chosen[0].positions[:, :2] - chosen[1].positions[:, :2]) @ inverse
-        first = delta[0]
-        rest = delta - first
-        if np.abs(rest - np.rint(rest)).max() > 0.02:
+        delta = (one.positions[:, :2] - two.positions[:, :2]) @ np.linalg.inv(reference.cell[:2, :2])
+        rest = delta - delta[0]
+        rest -= np.rint(rest)
+        middle = rest.mean(axis=0)
+        if np.abs(rest - middle).max() > DISPLACED:
             raise MismatchError(f"the {part} is not merely shifted between both structures")
-        moves[part] = first
+        moves[part] = delta[0] + middle
     shift = moves["film"] - moves["substrate"]
     shift = np.round(shift - np.floor(shift + 1e-6), 6) + 0.0
     return float(shift[0]), float(shift[1])
+
+
+def _counted(atoms: "Atoms", part: str) -> "Atoms":
+    if "region" not in atoms.arrays:
+        raise MismatchError("the structures name no regions (film, substrate): their registry is not known")
+    chosen = atoms[atoms.arrays["region"] == part]
+    charges = chosen.arrays.get("formal_charge")
+    return chosen[charges >= 2] if charges is not None and (charges >= 2).any() else chosen
 
 
 def shift_distance(first: Array, second: Array) -> float:

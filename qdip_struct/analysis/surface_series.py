@@ -38,8 +38,8 @@ class SurfaceSeries:
 
     ``value`` is γ of the fit, ``stderr`` its standard error (``None`` for two thicknesses), both in meV/Å².
     ``bulk_energy_ev`` is the slope per formula unit ``unit``, ``bulk_computed_ev`` that of the bulk run.
-    ``thickest`` is γ (meV/Å²) and ``thickest_bulk_ev`` the bulk energy of the two thickest slabs alone: where they differ
-    from the fit, the thinnest slabs are not yet bulk inside.
+    ``thickest`` is γ (meV/Å²) and ``thickest_bulk_ev`` the bulk energy of the two thickest slabs alone: where they
+    differ from the fit, the thinnest slabs are not yet bulk inside.
     ``residual_mev`` is the root mean square distance of the slabs from the line, meV per slab. ``reference`` is the
     chemical potential that γ refers to, as in :class:`qdip_struct.analysis.energies.SurfaceEnergy`.
     """
@@ -137,7 +137,8 @@ def fit_surface_series(
     energy = np.array([run.energy_ev for run in slabs], dtype=float)[order]
     rest = energy - (excess[0] * float(reservoir.energy_ev or 0.0) if reservoir is not None else 0.0)
     slope, intercept, spread, error = _line(units, rest)
-    last_slope, last, _, _ = _line(units[-2:], rest[-2:])
+    thick = units.round(6) >= np.unique(units.round(6))[-2]
+    last_slope, last, _, _ = _line(units[thick], rest[thick])
     computed = None
     if bulk is not None and bulk.energy_ev is not None:
         computed = bulk.energy_ev / units_per_cell(bulk.composition)

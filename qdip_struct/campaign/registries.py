@@ -63,7 +63,7 @@ def _one_map(
     for fraction in sorted(by_shift):
         chosen = [members[k] for k in by_shift[fraction]]
         gaps = [float(run.facts["gap_angstrom"]) for _, _, run in chosen]
-        curve = best_gap(gaps, [energies.adsorption or 0.0 for _, energies, _ in chosen])
+        curve = best_gap(gaps, [energies.adsorption or 0.0 for _, energies, _ in chosen], relaxed=chosen[0][2].relaxed)
         order = np.argsort(gaps, kind="stable")
         points.append(
             ShiftPoint(

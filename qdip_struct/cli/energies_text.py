@@ -181,6 +181,14 @@ def _by_thickness(entry: Mapping[str, Any]) -> list[str]:
     ]
 
 
+_METHODS = {
+    "parabola": "parabola",
+    "single": "one gap",
+    "largest": "largest of the gaps",
+    "relaxed": "relaxed; gap as built",
+}
+
+
 def _registry(entry: Mapping[str, Any]) -> list[str]:
     rows = [
         (
@@ -189,7 +197,7 @@ def _registry(entry: Mapping[str, Any]) -> list[str]:
             shift.get("multiplicity"),
             f"{shift['best_gap_angstrom']:.3f}",
             fixed(shift["adsorption_energy_mev_per_angstrom2"]),
-            {"parabola": "parabola", "single": "one gap", "largest": "largest of the gaps"}[shift["best_gap_method"]],
+            _METHODS[shift["best_gap_method"]],
         )
         for shift in entry["shifts"]
     ]

@@ -60,9 +60,7 @@ def input_settings(tree: Section) -> dict[str, Any]:
         "potential_file": _first(tree, f"{dft}/POTENTIAL_FILE_NAME"),
         "fixed_atoms": _fixed(tree),
         "force_limits": {**DEFAULTS["force_limits"], **_limits(tree)},
-        "dipole_direction": (_first(tree, f"{dft}/SURF_DIP_DIR") or "Z").upper()
-        if _value(_first(tree, f"{dft}/SURFACE_DIPOLE_CORRECTION") or "F") is True
-        else None,
+        "dipole_direction": _dipole_direction(tree),
     }
     for name, path in (
         ("eps_default", f"{dft}/QS/EPS_DEFAULT"),
@@ -106,6 +104,14 @@ def _flat(section: Section | None) -> dict[str, Any]:
 
 def _without(flat: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {key: value for key, value in flat.items() if key.split("/")[0] not in names}
+
+
+def _dipole_direction(tree: Section) -> str | None:
+    """Direction of the dipole correction, ``None`` when it is off; the keyword alone switches it on."""
+    switch = _first(tree, "FORCE_EVAL/DFT/SURFACE_DIPOLE_CORRECTION")
+    if switch is None or _value(switch or "T") is not True:
+        return None
+    return (_first(tree, "FORCE_EVAL/DFT/SURF_DIP_DIR") or "Z").upper()
 
 
 def _xc(tree: Section) -> dict[str, Any]:

@@ -56,7 +56,8 @@ def test_known_surface_energy_comes_back_whatever_the_bulk_run_says(
         assert point.direct == pytest.approx(1000 * (gamma - point.n_formula_units * error / (2 * A)), abs=1e-6)
         assert point.fitted_bulk == pytest.approx(1000 * gamma, abs=1e-6)
     drift = 1000 * 2 * max(counts) * abs(error) / (2 * A)
-    assert bool(found.warnings) == (drift > 0.5)
+    if abs(drift - 0.5) > 1e-6:
+        assert bool(found.warnings) == (drift > 0.5)
 
 
 def test_published_drift_of_an_undersampled_bulk_is_found() -> None:
