@@ -1,0 +1,87 @@
+"""AiiDA as an engine: the input as its plugin takes it; real runs through a work chain into the same run folders.
+
+``pytest -m aiida`` runs the latter where the extra is installed (pip install 'qdip-struct[aiida]').
+"""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from water import SAME_EV, water
+
+from qdip_struct.campaign.aiida_engine import parameters_of, submit_aiida
+from qdip_struct.campaign.aiida_machine import HOW_TO_GET_AIIDA
+from qdip_struct.campaign.segment import judge, run_segment
+from qdip_struct.cp2k.program import Program
+from qdip_struct.errors import ToolError, UsageError
+
+INSTALLED = importlib.util.find_spec("aiida") is not None and importlib.util.find_spec("aiida_cp2k") is not None
+needs_aiida = pytest.mark.skipif(not INSTALLED, reason=f"no AiiDA; {HOW_TO_GET_AIIDA}")
+
+
+def test_input_becomes_the_mapping_of_the_plugin_and_keeps_the_order_of_atoms() -> None:
+    text = (
+        "&GLOBAL\n  Run_Type ENERGY\n&END\n&FORCE_EVAL\n&SUBSYS\n&COORD\n Pb 0 0 0\n S 1 1 1\n Pb 2 2 2\n&END\n"
+        "&KIND Pb\n BASIS_SET A\n&END\n&KIND S\n BASIS_SET B\n&END\n&END\n&END\n"
+    )
+    found = parameters_of(text)
+    assert found["GLOBAL"] == {"RUN_TYPE": "ENERGY"}
+    assert found["FORCE_EVAL"]["SUBSYS"]["COORD"] == {" ": ["Pb 0 0 0", "S 1 1 1", "Pb 2 2 2"]}
+    assert found["FORCE_EVAL"]["SUBSYS"]["KIND"] == [{"_": "Pb", "BASIS_SET": "A"}, {"_": "S", "BASIS_SET": "B"}]
+    with pytest.raises(UsageError, match="preprocessor"):
+        parameters_of("@SET A 1\n")
+
+
+@pytest.mark.skipif(INSTALLED, reason="AiiDA is installed")
+def test_without_aiida_the_message_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(ToolError, match="pip install"):
+        submit_aiida([], root=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A profile of its own: SQLite, no broker, so that chains run in this process."""
+    place = tmp_path_factory.mktemp("aiida")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIIDA_PATH", str(place))
+        verdi = Path(sys.executable).with_name("verdi")
+        subprocess.run([verdi, "presto", "--no-broker", "--non-interactive"], check=True, capture_output=True)
+        yield place
+
+
+@needs_aiida
+@pytest.mark.aiida
+@pytest.mark.cp2k
+@pytest.mark.slow
+def test_runs_through_aiida_end_as_if_run_here(tmp_path: Path, profile: Path, cp2k: Program) -> None:
+    """Two optimisations; one of them is stopped by its step limit first, which the restart handler mends."""
+    from aiida import orm
+
+    reference = run_segment(water(tmp_path / "reference" / "run"), program=cp2k)
+    whole, short = water(tmp_path / "campaign" / "whole"), water(tmp_path / "campaign" / "with blank")
+    text = (short.path / "run.inp").read_text()
+    (short.path / "run.inp").write_text(text.replace("MAX_ITER 100", "MAX_ITER 3"))
+    answer = submit_aiida([whole, short], root=tmp_path / "campaign")
+    assert (answer.engine, answer.n_runs, len(answer.job_ids)) == ("aiida", 2, 2)
+    assert reference.run is not None
+    assert reference.run.energy_ev is not None
+    for folder in (whole, short):
+        verdict = judge(folder)
+        assert verdict is not None
+        assert verdict.outcome == "done", verdict.reason
+        assert verdict.run is not None
+        assert verdict.run.energy_ev == pytest.approx(reference.run.energy_ev, abs=SAME_EV)
+        result = json.loads((folder.path / "result.json").read_text())
+        assert (result["status"], result["role"], result["group"]) == ("done", "single", "water")
+    assert whole.n_segments == 1
+    assert short.n_segments > 1
+    again = submit_aiida([whole, short], root=tmp_path / "campaign")
+    assert (again.n_runs, again.job_ids) == (0, ())
+    chains = [orm.load_node(int(number)) for number in answer.job_ids]
+    assert [chain.base.extras.get("qdip_outcome") for chain in chains] == ["done", "done"]
+    assert chains[0].base.extras.get("qdip_role") == "single"
+    assert chains[1].description.endswith("with blank")
