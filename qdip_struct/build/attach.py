@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from qdip_struct.build.contacts import IONIC_RADII, contact_limit
+from qdip_struct.build.contacts import CONTACT_RADII_ANGSTROM, contact_limit
 from qdip_struct.build.dot import DotSites, dot_atoms
 from qdip_struct.build.embed import Embedded, embed_dot, joined
 from qdip_struct.build.embedding_options import Balance, DotForm, Seat
@@ -292,5 +292,5 @@ def _touch(one: int, other: int) -> float:
     names = chemical_symbols[one], chemical_symbols[other]
     charges = [0 if name in ("H", "C", "N") else FORMAL_CHARGES[name] for name in names]
     if charges[0] * charges[1] < 0:
-        return TOUCH * (IONIC_RADII[names[0]] + IONIC_RADII[names[1]])
+        return TOUCH * (CONTACT_RADII_ANGSTROM[names[0]] + CONTACT_RADII_ANGSTROM[names[1]])
     return contact_limit(*names)

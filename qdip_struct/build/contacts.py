@@ -1,9 +1,8 @@
 """How close two atoms of different bodies may come, from ionic radii, and which atoms of a host are too close.
 
 Limits: 0.85 of the sum of radii for opposite charges, 0.80 for two anions, 3.3 Å for two cations, never below 2.2 Å.
-Radii: R. D. Shannon, Acta Cryst. A 32, 751 (1976), doi:10.1107/S0567739476001551, six-fold coordination; a hydrogen
-atom of a molecule counts as 0.75 Å, its carbon and nitrogen as 1.6 Å. The radii were written from memory of that
-table and only ever serve as generous limits.
+Radii are those of :mod:`qdip_struct.build.radii`; a hydrogen atom of a molecule counts as 0.75 Å, its carbon and
+nitrogen as 1.6 Å. They only ever serve as generous limits.
 """
 
 from typing import Any
@@ -13,19 +12,16 @@ from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 
 from qdip_struct.build.neighbours import neighbour_pairs
+from qdip_struct.build.radii import IONIC_RADII_ANGSTROM
 from qdip_struct.build.regions import FORMAL_CHARGES
 from qdip_struct.errors import UsageError
 
 Array = NDArray[Any]
 
-IONIC_RADII: dict[str, float] = {
-    "Li": 0.76, "Na": 1.02, "K": 1.38, "Rb": 1.52, "Cs": 1.67, "Ag": 1.15, "Cu": 0.77,
-    "Mg": 0.72, "Ca": 1.00, "Sr": 1.18, "Ba": 1.35, "Zn": 0.74, "Cd": 0.95, "Hg": 1.02, "Ge": 0.73, "Sn": 1.10,
-    "Pb": 1.19, "Al": 0.54, "Ga": 0.62, "In": 0.80, "Sb": 0.76, "Bi": 1.03,
-    "F": 1.33, "Cl": 1.81, "Br": 1.96, "I": 2.20, "O": 1.40, "S": 1.84, "Se": 1.98, "Te": 2.21,
-    "P": 2.12, "As": 2.22, "N": 1.60, "C": 1.60, "H": 0.75,
+CONTACT_RADII_ANGSTROM: dict[str, float] = {
+    **IONIC_RADII_ANGSTROM, "P": 2.12, "As": 2.22, "N": 1.60, "C": 1.60, "H": 0.75,
 }  # fmt: skip
-"""Radius of each ion in Å."""
+"""Radius of each ion, and of the atoms that have no ionic radius, Å."""
 
 FLOOR = 2.2
 """No two atoms of different bodies come closer than this (Å)."""
@@ -41,9 +37,9 @@ def contact_limit(one: str, other: str) -> float:
         If an element has no radius.
     """
     for name in (one, other):
-        if name not in IONIC_RADII:
-            raise UsageError(f"no ionic radius is known for {name}; known: {', '.join(IONIC_RADII)}")
-    total = IONIC_RADII[one] + IONIC_RADII[other]
+        if name not in CONTACT_RADII_ANGSTROM:
+            raise UsageError(f"no ionic radius is known for {name}; known: {', '.join(CONTACT_RADII_ANGSTROM)}")
+    total = CONTACT_RADII_ANGSTROM[one] + CONTACT_RADII_ANGSTROM[other]
     charges = [0 if name in ("H", "C", "N") else FORMAL_CHARGES[name] for name in (one, other)]
     if charges[0] > 0 and charges[1] > 0:
         return _CATIONS

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from qdip_struct.build.cells import MOLECULES, SiteCell, sites_of_crystal
-from qdip_struct.build.contacts import IONIC_RADII
 from qdip_struct.build.dot import DotSites, block
 from qdip_struct.build.neutrality import pick
 from qdip_struct.build.parent import centre_point
+from qdip_struct.build.radii import IONIC_RADII_ANGSTROM
 from qdip_struct.build.regions import FORMAL_CHARGES
 from qdip_struct.errors import UsageError
 
@@ -180,8 +180,8 @@ def _with_ligands(
     places, outward, ranks = _empty_places(dot, ligand=ligand)
     wanted, cations = excess, np.zeros((0, 3))
     if counter_ion is not None:
-        radius = MOLECULE_RADIUS if counter_ion in MOLECULES else IONIC_RADII[counter_ion]
-        posts = _counter_places(dot, places=places, outward=outward, away=IONIC_RADII[ligand] + radius)
+        radius = MOLECULE_RADIUS if counter_ion in MOLECULES else IONIC_RADII_ANGSTROM[counter_ion]
+        posts = _counter_places(dot, places=places, outward=outward, away=IONIC_RADII_ANGSTROM[ligand] + radius)
         wanted = min(len(places), excess + len(posts))
         if wanted < max(excess, 0) or wanted - excess > len(posts):
             raise UsageError(
@@ -240,7 +240,8 @@ def _empty_places(dot: DotSites, *, ligand: str) -> tuple[Array, Array, Array]:
     outward = np.where(size > 0.1, away / np.maximum(size, 1e-9), radial)
     metal = str(dot.sites.species[dot.sites.sublattice == "cation"][0])
     anion = str(dot.sites.species[dot.sites.sublattice == "anion"][0])
-    longer = length * ((IONIC_RADII[metal] + IONIC_RADII[ligand]) / (IONIC_RADII[metal] + IONIC_RADII[anion]) - 1.0)
+    wanted = IONIC_RADII_ANGSTROM[metal] + IONIC_RADII_ANGSTROM[ligand]
+    longer = length * (wanted / (IONIC_RADII_ANGSTROM[metal] + IONIC_RADII_ANGSTROM[anion]) - 1.0)
     return points + np.where(size > 0.1, outward * longer, 0.0), outward, bonds[bonds > 0]
 
 

@@ -20,29 +20,26 @@ from numpy.typing import NDArray
 
 from qdip_struct.build.cells import SiteCell
 from qdip_struct.build.neighbours import neighbour_pairs
+from qdip_struct.build.radii import IONIC_RADII_ANGSTROM
 from qdip_struct.build.regions import FORMAL_CHARGES
 from qdip_struct.errors import UsageError
 
 Array = NDArray[Any]
 NAMES = ("continuation", "metal", "hollow")
 
-IONIC_RADII_ANGSTROM: dict[str, float] = {
-    "Li": 0.76, "Na": 1.02, "K": 1.38, "Rb": 1.52, "Cs": 1.67, "Ag": 1.15, "Cu": 0.77, "Mg": 0.72, "Ca": 1.00,
-    "Sr": 1.18, "Ba": 1.35, "Zn": 0.74, "Cd": 0.95, "Hg": 1.02, "Ge": 0.73, "Sn": 1.18, "Pb": 1.19, "Al": 0.535,
-    "Ga": 0.62, "In": 0.80, "Sb": 0.76, "Bi": 1.03, "F": 1.33, "Cl": 1.81, "Br": 1.96, "I": 2.20, "O": 1.40,
-    "S": 1.84, "Se": 1.98, "Te": 2.21, "N": 1.50, "C": 1.50, "H": 0.60, "P": 1.90, "As": 2.00,
+TOUCHING_RADII_ANGSTROM: dict[str, float] = {
+    **IONIC_RADII_ANGSTROM, "N": 1.50, "C": 1.50, "H": 0.60, "P": 1.90, "As": 2.00,
 }  # fmt: skip
-"""Six-coordinate ionic radii, Å (R. D. Shannon, Acta Cryst. A 32, 751 (1976), doi 10.1107/S0567739476001551; recalled,
-not read there; Sn2+ after its distance to anions). H, C, N of molecular ions and P, As: contact radii chosen here."""
+"""Ionic radii, and contact radii chosen here for H, C, N of molecular ions, P and As, Å."""
 
 
 def radii_of(symbols: Any) -> Array:
     """Radius of each symbol, Å, (n,); :class:`UsageError` for an element without one."""
     names, inverse = np.unique(np.asarray(symbols), return_inverse=True)
-    missing = [str(name) for name in names if str(name) not in IONIC_RADII_ANGSTROM]
+    missing = [str(name) for name in names if str(name) not in TOUCHING_RADII_ANGSTROM]
     if missing:
         raise UsageError(f"no ionic radius is known for {', '.join(missing)}")
-    return np.array([IONIC_RADII_ANGSTROM[str(name)] for name in names])[inverse]
+    return np.array([TOUCHING_RADII_ANGSTROM[str(name)] for name in names])[inverse]
 
 
 def touching_gap(

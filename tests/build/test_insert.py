@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.build.contacts import FLOOR, IONIC_RADII, contact_limit, too_close
+from qdip_struct.build.contacts import CONTACT_RADII_ANGSTROM, FLOOR, contact_limit, too_close
 from qdip_struct.build.dot import cut, dot_atoms
 from qdip_struct.build.embedding_options import DotForm
 from qdip_struct.build.host import centre_in, host_of
@@ -16,11 +16,11 @@ from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.orientation import about
 from qdip_struct.errors import UsageError
 
-IONS = [name for name in IONIC_RADII if name not in ("H", "C", "N")]
+IONS = [name for name in CONTACT_RADII_ANGSTROM if name not in ("H", "C", "N")]
 PBC = np.ones(3, dtype=bool)
 
 
-@given(one=st.sampled_from(list(IONIC_RADII)), other=st.sampled_from(list(IONIC_RADII)))
+@given(one=st.sampled_from(list(CONTACT_RADII_ANGSTROM)), other=st.sampled_from(list(CONTACT_RADII_ANGSTROM)))
 @settings(deadline=None, derandomize=True, max_examples=60)
 def test_limits_are_symmetric_and_never_below_the_floor(one: str, other: str) -> None:
     assert contact_limit(one, other) == contact_limit(other, one) >= FLOOR

@@ -14,7 +14,7 @@ from qdip_struct.build.interface import build_interface
 from qdip_struct.build.interface_options import LateralCell, Placement, Stack
 from qdip_struct.build.neighbours import neighbour_pairs
 from qdip_struct.build.occupation import Occupation
-from qdip_struct.build.registry import IONIC_RADII_ANGSTROM
+from qdip_struct.build.registry import TOUCHING_RADII_ANGSTROM
 from qdip_struct.build.stoichiometry import ions_of
 from qdip_struct.build.store import structure_text
 from qdip_struct.errors import UsageError
@@ -40,7 +40,7 @@ def pbs():
 
 def too_close(atoms, fraction=0.75):
     """Pairs of different ions closer than ``fraction`` of the sum of their radii."""
-    radii = np.array([IONIC_RADII_ANGSTROM[s] for s in atoms.get_chemical_symbols()])
+    radii = np.array([TOUCHING_RADII_ANGSTROM[s] for s in atoms.get_chemical_symbols()])
     molecule = atoms.get_array("molecule")
     one, two, distance = neighbour_pairs(
         atoms.positions,

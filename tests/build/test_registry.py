@@ -10,7 +10,7 @@ from qdip_struct.build.interface import build_interface, place
 from qdip_struct.build.interface_options import LateralCell, Placement, Stack
 from qdip_struct.build.joint import join
 from qdip_struct.build.occupation import Occupation
-from qdip_struct.build.registry import IONIC_RADII_ANGSTROM, NAMES, radii_of, touching_gap
+from qdip_struct.build.registry import NAMES, TOUCHING_RADII_ANGSTROM, radii_of, touching_gap
 from qdip_struct.build.registry_scan import irreducible_shifts
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.datasets import get_crystal
@@ -58,7 +58,7 @@ def test_touching_gap_is_the_least_without_overlap(n, m, seed):
 def test_one_lead_above_one_bromine_touch_at_the_sum_of_their_radii():
     lateral = np.eye(2) * 20
     gap = touching_gap(["Br"], np.zeros((1, 3)), ["Pb"], np.zeros((1, 3)), lateral=lateral)
-    assert gap == pytest.approx(IONIC_RADII_ANGSTROM["Br"] + IONIC_RADII_ANGSTROM["Pb"])
+    assert gap == pytest.approx(TOUCHING_RADII_ANGSTROM["Br"] + TOUCHING_RADII_ANGSTROM["Pb"])
     with pytest.raises(UsageError, match="ionic radius"):
         radii_of(["Xe"])
 
