@@ -22,7 +22,7 @@ from qdip_struct.errors import DataError, MismatchError, UsageError
 if TYPE_CHECKING:
     from ase import Atoms
 
-LEAST_GAP = 6.0
+LEAST_GAP = 8.0
 """Å between atoms across the boundary that make a vacuum wide enough to cut the density in."""
 ELECTRON_TOLERANCE = 0.02
 """Largest relative error of the electron count of a cube that is scaled away before its moment is taken."""
@@ -99,7 +99,7 @@ def density_dipole(cube: Cube, *, charges: np.ndarray, axes: tuple[int, ...] = (
     UsageError
         If an axis is not 0, 1 or 2, or the charges do not fit the atoms.
     DataError
-        If there is less than 6 Å between atoms along one of the axes: the body has no moment along it.
+        If there is less than 8 Å between atoms along one of the axes: the body has no moment along it.
     MismatchError
         If the cell is not neutral, or the cube's electrons are more than 2 % off (a stride that is too coarse).
     """

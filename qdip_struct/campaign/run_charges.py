@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qdip_struct.analysis.charge import INTEGRAL_TOLERANCE, charge_difference, planar_profile, radial_profile
-from qdip_struct.analysis.dipole import density_dipole, potential_step, transfer_dipole, valence_charges
+from qdip_struct.analysis.dipole import LEAST_GAP, density_dipole, potential_step, transfer_dipole, valence_charges
 from qdip_struct.analysis.potential import vacuum_levels, widest_gap
 from qdip_struct.cp2k.cube import Cube, check_cell, read_cube
 from qdip_struct.cp2k.sidefiles import side_files
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 DENSITY = "ELECTRON_DENSITY"
 HARTREE = "v_hartree"
-LEAST_VACUUM = 6.0
-"""Å of vacuum that make a planar charge difference one of slabs."""
 
 
 def difference_document(
@@ -50,7 +48,7 @@ def difference_document(
     found = charge_difference(whole, first=first, second=second)
     profile = planar_profile(found.cube, axis=axis)
     below, gap = widest_gap(whole, axis=axis)
-    moved = transfer_dipole(profile, cut_angstrom=below + 0.5 * gap) if gap >= LEAST_VACUUM else None
+    moved = transfer_dipole(profile, cut_angstrom=below + 0.5 * gap) if gap >= LEAST_GAP else None
     step = None if moved is None else potential_step(moved, area_angstrom2=profile.area_angstrom2)
     radial = None
     if centre_angstrom is not None:

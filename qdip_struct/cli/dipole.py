@@ -4,7 +4,7 @@
 
 The density is cut in the middle of the vacuum, so the moment of a neutral body does not depend on the origin; the
 height of the cut is printed. Z are the valence charges of the run's GTH potentials. --axes c is a slab; --axes a,b,c
-is a dot in a box with 6 Å or more of vacuum on every side. For a slab the step of the potential −p/(ε₀A) (eV, above
+is a dot in a box with 8 Å or more of vacuum on every side. For a slab the step of the potential −p/(ε₀A) (eV, above
 minus below) stands beside the step of the vacuum levels when the run wrote a Hartree cube. What CP2K prints for a
 periodic cell is a Berry-phase moment, defined only up to e times a cell vector: it is listed and not used.
 

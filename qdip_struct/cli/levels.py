@@ -166,7 +166,7 @@ def _compared(found: dict[str, Any] | None) -> list[str]:
         rows.append((edge.upper(), *cells))
     rows.append(("states in the gap", *found["n_states_in_gap"]))
     moved = ", ".join(edge.upper() for edge in found["moved"]) or "neither HOMO nor LUMO"
-    return ["", table(("", *found["paths"]), rows), f"moved to another region: {moved}"]
+    return ["", table(("", *map(str, found["paths"])), rows), f"moved to another region: {moved}"]
 
 
 def _bulks(words: list[str]) -> dict[str, Path]:

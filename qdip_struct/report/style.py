@@ -60,7 +60,7 @@ figure { margin: 1.2rem 0; }
 .panels { display: flex; flex-wrap: wrap; gap: 0.8rem; align-items: flex-start; }
 figure svg { background: #ffffff; border-radius: 4px; height: auto; max-width: 100%; }
 .plot { overflow-x: auto; }
-.plot svg { display: block; min-width: 28rem; max-width: 100%; }
+.plot svg { display: block; width: min(100%, 35rem); min-width: 20rem; }
 .panels svg { display: block; width: auto; max-height: 30rem; }
 .key { display: inline-flex; flex-wrap: wrap; gap: 0 0.9rem; }
 .key svg { display: inline-block; width: 0.8em; height: 0.8em; background: none; vertical-align: -0.05em; }

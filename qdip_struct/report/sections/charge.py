@@ -80,7 +80,7 @@ def _difference(page: Page, name: str, found: dict[str, Any], memory: Memory, *,
             content=found,
             make=lambda: draw(
                 lambda ax: draw_planar(ax, found["planar"]) if radial is None else draw_radial(ax, radial),
-                size=(5.8, 3.2),
+                size=(4.9, 2.9),
             ),
         )
         page.figure(
@@ -162,7 +162,7 @@ def _potentials(page: Page, study: Study, slabs: list[tuple[RunState, dict[str, 
                 "potential",
                 content=[surface, found["fermi_ev"]],
                 make=partial(
-                    draw, partial(draw_potential, surface=surface, fermi_ev=found["fermi_ev"]), size=(5.8, 3.2)
+                    draw, partial(draw_potential, surface=surface, fermi_ev=found["fermi_ev"]), size=(4.9, 2.9)
                 ),
             )
             levels = ", ".join(f"{side} {facts['vacuum_level_ev']:.3f} eV" for side, facts in sides.items())

@@ -13,7 +13,7 @@ from qdip_struct.report.study import Study
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SIZE = (5.8, 3.6)
+_SIZE = (4.9, 3.3)
 _PER_AREA = "_mev_per_angstrom2"
 
 
@@ -138,7 +138,7 @@ def _registry(page: Page, entry: dict[str, Any], memory: Memory) -> None:
     best = entry.get("best")
     if entry.get("map") and best:
         _drawn(
-            page, memory, "registry", entry, lambda ax: plot_registry_map(ax, entry), size=(5.4, 4.2),
+            page, memory, "registry", entry, lambda ax: plot_registry_map(ax, entry), size=(4.9, 4.0),
             caption=f"Adsorption energy of {name} over the lateral shift; dots are computed, the star binds best.",
             alt=f"Map of the adsorption energy over the lateral shift of the film. Best: {best['registry']}, "
             f"{best[f'adsorption_energy{_PER_AREA}']:.1f} meV/Å².",

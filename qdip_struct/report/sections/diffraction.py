@@ -3,6 +3,7 @@
 from typing import Any
 
 from qdip_struct.analysis.diffraction import PowderLine, Spot
+from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
 from qdip_struct.report.sections.words import MANY
@@ -17,30 +18,43 @@ def add(page: Page, study: Study, memory: Memory) -> None:
         return
     page.heading("Diffraction")
     for number, result in enumerate(study.of("diffraction")):
-        _document(page, study.name(result.path), result.content, memory, pictured=number < MANY)
+        _document(page, study, study.name(result.path), result.content, memory, pictured=number < MANY)
 
 
-def _document(page: Page, name: str, found: dict[str, Any], memory: Memory, *, pictured: bool) -> None:
+def _document(page: Page, study: Study, name: str, found: dict[str, Any], memory: Memory, *, pictured: bool) -> None:
     from qdip_struct.matching.miller import plane_text
 
     zone = found["zone"]
-    page.heading(f"Diffraction of {found['path']}", level=3)
+    structure = study.name(str(found["path"]))
+    page.heading(structure, level=3)
     powder = {part["name"]: tuple(PowderLine(**line) for line in part["powder"]) for part in found["parts"]}
     spots = {part["name"]: tuple(Spot(**spot) for spot in part["spots"]) for part in found["parts"]}
     if pictured:
-        from qdip_struct.report.diffraction_plots import diffraction_figure
-        from qdip_struct.report.figures import svg_text
+        from qdip_struct.report.diffraction_plots import draw_powder, draw_spots
 
-        axis = None if zone is None else tuple(zone)
-        svg = memory.figure(
-            "diffraction", content=found["parts"], make=lambda: svg_text(diffraction_figure(powder, spots, zone=axis))
-        )
-        counts = "; ".join(f"{part}: {len(powder[part])} lines, {len(spots[part])} spots" for part in powder)
-        page.figure(
-            svg,
-            caption=f"Powder lines at {found['wavelength_angstrom']:g} Å"
-            + ("." if zone is None else f" and Fourier spots along [{' '.join(map(str, zone))}]."),
-            alt=f"Diffraction of {found['path']}. {counts}.",
+        lines = "; ".join(f"{part} {len(powder[part])}" for part in powder)
+        content = [found["parts"], zone]
+        panels = [
+            (
+                memory.figure(
+                    "powder", content=content, make=lambda: draw(lambda ax: draw_powder(ax, powder), size=(4.7, 3.6))
+                ),
+                f"Powder lines of {structure} against 2θ, one above the other; numbers of lines: {lines}.",
+            )
+        ]
+        if zone is not None:
+            axis = (int(zone[0]), int(zone[1]), int(zone[2]))
+            many = "; ".join(f"{part} {len(spots[part])}" for part in spots)
+            svg = memory.figure(
+                "spots",
+                content=content,
+                make=lambda: draw(lambda ax: draw_spots(ax, spots, zone=axis), size=(4.7, 3.9)),
+            )
+            panels.append((svg, f"Fourier spots of {structure} along {list(axis)}; numbers of spots: {many}."))
+        page.panels(
+            panels,
+            caption=f"{structure}: powder lines at {found['wavelength_angstrom']:g} Å"
+            + ("." if zone is None else f", and Fourier spots along [{' '.join(map(str, zone))}]."),
         )
     for part in spots:
         if spots[part]:

@@ -90,7 +90,7 @@ def _group(page: Page, study: Study, group: dict[str, Any], memory: Memory, *, p
         svg = memory.figure(
             "energies",
             content=rows,
-            make=lambda: draw(lambda ax: draw_energies(ax, rows), size=(6.6, 0.8 + 0.4 * len(rows))),
+            make=lambda: draw(lambda ax: draw_energies(ax, rows), size=(5.4, 0.8 + 0.36 * len(rows))),
         )
         page.figure(
             svg,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from qdip_struct.campaign.run_levels import level_document
+from qdip_struct.campaign.run_orbitals import orbital_document
 from qdip_struct.campaign.rundir import RECORD
 from qdip_struct.cp2k.sidefiles import side_files
 from qdip_struct.errors import QdipError
@@ -51,24 +52,30 @@ def add(page: Page, study: Study, memory: Memory) -> None:
         for text in document.get("notes", []):
             page.note(f"{name}: {text}.")
         _alignment(page, name, document.get("alignment"))
+    _orbitals(page, found)
+    _comparisons(page, found)
 
 
 def _document(state: RunState, memory: Memory) -> dict[str, Any] | None:
     run = state.run
     if run is None or run.scf_converged is not True:
         return None
-    pdos = side_files(run).pdos
+    files = side_files(run)
+    pdos = files.pdos
     if not pdos:
         return None
+    orbitals = [path for name, path in files.cubes.items() if name.startswith("WFN_")]
     folder = state.folder.path
 
     def make() -> dict[str, Any]:
         try:
-            return level_document(folder, run)
+            return {**level_document(folder, run), "orbitals": orbital_document(folder, run)}
         except QdipError as error:
             return {"failed": str(error)}
 
-    found = memory.document("levels", files=[*pdos, folder / RECORD], parameters=[str(folder), run.status], make=make)
+    found = memory.document(
+        "levels", files=[*pdos, *orbitals, folder / RECORD], parameters=[str(folder), run.status], make=make
+    )
     return None if "failed" in found else found
 
 
@@ -76,7 +83,7 @@ def _densities(page: Page, name: str, document: dict[str, Any], memory: Memory) 
     from qdip_struct.report.level_plots import draw_levels
 
     svg = memory.figure(
-        "levels", content=document, make=lambda: draw(lambda ax: draw_levels(ax, document), size=(5.8, 3.4))
+        "levels", content=document, make=lambda: draw(lambda ax: draw_levels(ax, document), size=(4.9, 3.1))
     )
     gap = "unknown" if document["gap_ev"] is None else f"{document['gap_ev']:.3f} eV"
     homo, lumo = (
@@ -89,6 +96,29 @@ def _densities(page: Page, name: str, document: dict[str, Any], memory: Memory) 
         alt=f"Projected densities of states of {name} on {', '.join(document['projected_on'])}. Gap {gap}; HOMO on "
         f"{homo}, LUMO on {lumo}.",
     )
+
+
+def _orbitals(page: Page, found: list[tuple[str, dict[str, Any]]]) -> None:
+    rows = [
+        (name, item["name"], item["spin"], item["home"] or "shared", shares(item["shares"]))
+        for name, document in found
+        for item in document.get("orbitals") or []
+    ]
+    if rows:
+        header = ("run", "orbital", "spin", "lives on", "shares of |ψ|²")
+        page.table(header, rows, caption="Orbitals on the grid, every point with its nearest atom")
+
+
+def _comparisons(page: Page, found: list[tuple[str, dict[str, Any]]]) -> None:
+    for _, document in found:
+        pair = document.get("comparison")
+        if pair:
+            one, other = pair["paths"]
+            moved = " and ".join(edge.upper() for edge in pair["moved"]) or "neither HOMO nor LUMO"
+            page.paragraph(
+                f"From {one} to {other}, {moved} moved to another region; states in the gap of {pair['host']}: "
+                f"{pair['n_states_in_gap'][0]} and {pair['n_states_in_gap'][1]}."
+            )
 
 
 def _alignment(page: Page, name: str, alignment: dict[str, Any] | None) -> None:

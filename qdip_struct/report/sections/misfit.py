@@ -41,7 +41,7 @@ def _pair(page: Page, screen: dict[str, Any], memory: Memory) -> None:
     svg = memory.figure(
         "misfit",
         content=screen,
-        make=lambda: draw(lambda ax: draw_misfit(ax, screen), size=(5.8, 3.4)),
+        make=lambda: draw(lambda ax: draw_misfit(ax, screen), size=(4.9, 3.1)),
     )
     page.figure(
         svg,

@@ -33,7 +33,7 @@ def add(page: Page, study: Study, memory: Memory) -> None:
         svg = memory.figure(
             "convergence",
             content=found,
-            make=partial(draw, partial(draw_convergence, document=found), size=(5.8, 3.2)),
+            make=partial(draw, partial(draw_convergence, document=found), size=(4.9, 2.9)),
         )
         values = ", ".join(f"{p['value']:g}" for p in found["points"])
         page.figure(
