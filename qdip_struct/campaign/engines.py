@@ -69,7 +69,7 @@ def submit(
     root
         Folder of the campaign: scripts, lists and the engine's own records go there.
     site
-        What is local to the machine; ``sbatch`` needs it.
+        What is local to the machine; ``sbatch`` needs it, ``aiida`` takes it for a code elsewhere.
     cores, launcher, show
         For ``local``: see :func:`run_locally`.
 
@@ -93,7 +93,7 @@ def submit(
     if engine == "aiida":
         from qdip_struct.campaign.aiida_engine import submit_aiida
 
-        return submit_aiida(folders, root=root)
+        return submit_aiida(folders, root=root, site=site)
     raise UsageError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}")
 
 

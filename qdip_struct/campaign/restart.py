@@ -52,8 +52,9 @@ def good_state(folder: Path, *, n_atoms: int) -> GoodState:
 
 
 def discard_state(folder: Path) -> None:
-    """Set all of it aside: the next segment starts from the structure of the run."""
-    for name in (GEOMETRY, *WAVE_FUNCTIONS):
+    """Set aside what CP2K could not start from: the orbitals first, and the geometries once there are no orbitals."""
+    orbitals = [folder / name for name in WAVE_FUNCTIONS if (folder / name).is_file()]
+    for name in WAVE_FUNCTIONS if orbitals else (GEOMETRY,):
         for place in (folder / name, *_backups(folder / name)):
             if place.is_file():
                 _set_aside(place)

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -146,7 +147,23 @@ def test_damage_that_only_cp2k_can_see_is_blamed_on_the_restart_files(
     assert first.run is not None
     assert (first.outcome, first.run.status) == ("again", "aborted")
     assert_finished_once(folder, finish(folder, cp2k), undisturbed)
-    assert "EXT_RESTART" not in (folder.path / "run.inp.3").read_text()
+    assert "EXT_RESTART" in (folder.path / "run.inp.3").read_text(), "the orbitals are blamed first"
+    assert "EXT_RESTART" not in (folder.path / "run.inp.4").read_text()
+
+
+def test_orbitals_torn_between_two_records_cost_no_geometry_step(
+    killed: Path, tmp_path: Path, cp2k: Program, undisturbed: float
+) -> None:
+    """Such a tear leaves a file of whole records; only CP2K notices that some are missing."""
+    shutil.copytree(killed, tmp_path / "run")
+    folder = open_run_folder(tmp_path / "run")
+    place = folder.path / "run-RESTART.wfn"
+    content = place.read_bytes()
+    (length,) = struct.unpack("=i", content[-4:])
+    place.write_bytes(content[: -8 - length])
+    assert_finished_once(folder, finish(folder, cp2k), undisturbed)
+    last = folder.path / f"run.inp.{folder.n_segments}"
+    assert "EXT_RESTART" in last.read_text()
 
 
 @pytest.mark.parametrize("damage", [b"", b'{"status": "done", "energy_ev"', b"\x00" * 300, b"[]"])
