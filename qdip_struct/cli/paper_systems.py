@@ -79,18 +79,18 @@ def _words(command: str, folder: Path) -> list[str]:
 
 
 def _known(record: Path, commands: list[str]) -> dict[str, Any] | None:
-    """The document of an earlier run, when its commands and version are these and its files are there."""
-    if not record.is_file():
-        return None
+    """The document of an earlier run, when its commands and version are these and its files are as they were."""
     try:
-        document: dict[str, Any] = json.loads(read_text(record))
+        document = json.loads(read_text(record)) if record.is_file() else None
     except ValueError:
         return None
-    if document.get("qdip_version") != __version__ or document.get("commands") != commands or document.get("faults"):
+    if not isinstance(document, dict) or document.get("qdip_version") != __version__:
+        return None
+    if document.get("commands") != commands or document.get("faults"):
         return None
     for item in document.get("structures", {}).values():
         file, run = record.parent / item["file"], record.parent / item["run"] / "run.json"
-        if not run.is_file() or not file.is_file() or sha256(file.read_bytes()) != item["sha256"]:
+        if not run.is_file() or not file.is_file() or sha256(file.read_bytes()) != item.get("sha256"):
             return None
     return document
 
