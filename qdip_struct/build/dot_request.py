@@ -1,7 +1,6 @@
 """Requests for dots, in words: the fields are the options of ``qdip build dot``. Lengths in Å."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ase import Atoms
@@ -74,7 +73,7 @@ def requested_shell(request: FormRequest) -> Shell | None:
     return None if request.shell is None else make_shell(request.shell, thickness=request.shell_thickness)
 
 
-def requested_form(request: FormRequest, *, core: Material, termination: Termination | None) -> DotForm:
+def requested_form(request: FormRequest, *, core: Material | None = None, counted: Termination = "site") -> DotForm:
     """Shape, centre, border and shell; the shape is scaled to the number of ions where one is asked for.
 
     Parameters
@@ -82,17 +81,16 @@ def requested_form(request: FormRequest, *, core: Material, termination: Termina
     request
         What is wanted.
     core
-        What the dot is cut from, at the lattice constant it will have.
-    termination
-        Border rule when none is asked for.
+        What the dot is cut from, at the lattice constant it will have; ``None`` for a dot that exists.
+    counted
+        Border rule by which ions are counted when none is asked for.
     """
-    shape = requested_shape(request)
-    border = request.termination or termination
-    form = DotForm(shape, center=request.center, termination=border, shell=requested_shell(request))
-    if request.atoms is None:
+    shell = requested_shell(request)
+    form = DotForm(requested_shape(request), center=request.center, termination=request.termination, shell=shell)
+    if request.atoms is None or core is None:
         return form
-    factor = scale_for(core, form=form, n_atoms=request.atoms)
-    return DotForm(shape.scaled(factor), center=form.center, termination=border, shell=form.shell)
+    factor = scale_for(core, form=replace(form, termination=form.termination or counted), n_atoms=request.atoms)
+    return replace(form, shape=form.body.scaled(factor))
 
 
 def requested_dot(request: DotRequest) -> tuple[Atoms, dict[str, Any]]:
@@ -108,19 +106,12 @@ def requested_dot(request: DotRequest) -> tuple[Atoms, dict[str, Any]]:
         core = core.at(lattice=request.lattice)
     if len({site.label for site in core.crystal.sites} & {"cation", "anion"}) != 2:
         raise UsageError(f"{core.name} is no binary compound; a free dot is cut from PbS, CdSe and the like")
-    raw = cut(core, form=requested_form(request, core=core, termination="site"), seed=request.seed)
+    raw = cut(core, form=requested_form(request, core=core), seed=request.seed)
     dot, changes = passivate(
         raw, surface=request.surface, ligand=request.ligand, counter_ion=request.counter_ion, seed=request.seed
     )
     atoms = in_vacuum(dot_atoms(dot), vacuum=request.vacuum)
     return atoms, dot_report(atoms, dot=dot, changes=changes, seed=request.seed)
-
-
-def refuse_given(request: FormRequest, defaults: Mapping[str, object], *, where: str) -> None:
-    """Refuse options that differ from their defaults and that ``where`` does not use."""
-    for name, default in defaults.items():
-        if getattr(request, name) != default:
-            raise UsageError(f"--{name.replace('_', '-')} is not used {where}; leave it out")
 
 
 def _by_plane(text: str | None, *, what: str) -> dict[tuple[int, int, int], float] | None:

@@ -8,7 +8,7 @@ from typing import Any
 from ase import Atoms
 
 from qdip_struct.build.arrangement import Arrangement
-from qdip_struct.build.dot_request import FormRequest, refuse_given, requested_form, requested_shape
+from qdip_struct.build.dot_request import FormRequest, requested_form
 from qdip_struct.build.embed import Embedded, embed_dot
 from qdip_struct.build.embedding_options import Balance, DotForm, Mode, Seat
 from qdip_struct.build.material import Material
@@ -17,7 +17,7 @@ from qdip_struct.build.neutrality import Neutral, Rule
 from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.orientation import parse_rotation
 from qdip_struct.build.parent import Termination, on_parent_lattice
-from qdip_struct.build.words import body_of, numbers, whole_numbers
+from qdip_struct.build.words import body_of, numbers, refuse_given, whole_numbers
 from qdip_struct.errors import UsageError
 
 
@@ -96,18 +96,14 @@ def _form(request: EmbedRequest, *, dot: Material | Atoms, matrix: Material | At
     if not isinstance(dot, Material):
         unused = ("diameter", "edges", "atoms", "energies", "facets", "termination", "shell")
         refuse_given(request, dict.fromkeys(unused), where="with a dot from a file, which has its size")
-        return DotForm(requested_shape(request), center=request.center)
-    core, natural = dot, None
+        return requested_form(request)
+    core = dot
+    counted: Termination = "site"
     if isinstance(matrix, Material) and on_parent_lattice(dot.crystal) and on_parent_lattice(matrix.crystal):
-        natural = _border(matrix)
+        counted = "BX2" if matrix.crystal.structure_type == "perovskite" else "site"
         if request.rotate is None and request.dot_lattice is None:
             core = dot.at(lattice=request.lattice or matrix.crystal.a_angstrom)
-    # Without a number of ions the builder finds the border rule that fits dot and matrix.
-    return requested_form(request, core=core, termination=natural if request.atoms is not None else None)
-
-
-def _border(matrix: Material) -> Termination:
-    return "BX2" if matrix.crystal.structure_type == "perovskite" else "site"
+    return requested_form(request, core=core, counted=counted)
 
 
 def _positions(request: EmbedRequest) -> Sequence[Sequence[float]] | Arrangement:

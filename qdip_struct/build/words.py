@@ -5,18 +5,16 @@ The command line and ``campaign.yaml`` use the same words, so they are read here
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.build.alloy import Arrangement, make_alloy
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.composition import parse_formula
-from qdip_struct.materials.crystals import scaled
-from qdip_struct.materials.datasets import get_crystal
 
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from qdip_struct.build.alloy import Arrangement
     from qdip_struct.build.material import Material
 
 _ENDINGS = (".cif", ".extxyz", ".vasp", ".poscar", ".xyz", ".json", ".traj", ".inc")
@@ -62,6 +60,13 @@ def shares_of(text: str) -> dict[str, float]:
     return {name: share / total for name, share in shares.items()}
 
 
+def refuse_given(options: object, defaults: Mapping[str, object], *, where: str) -> None:
+    """Refuse options that differ from their defaults and that ``where`` does not use."""
+    for name, default in defaults.items():
+        if getattr(options, name) != default:
+            raise UsageError(f"--{name.replace('_', '-')} is not used {where}; leave it out")
+
+
 def is_structure_file(text: str, *, folder: Path = Path()) -> bool:
     """Whether the word for a crystal names a structure file rather than a crystal."""
     path = folder / text
@@ -74,7 +79,7 @@ def crystal_of(
     *,
     dataset: str | None = None,
     lattice: float | None = None,
-    arrangement: Arrangement = "sqs",
+    arrangement: "Arrangement" = "sqs",
     seed: int = 0,
     folder: Path = Path(),
 ) -> Any:
@@ -98,7 +103,11 @@ def crystal_of(
     DataError
         If the file cannot be read.
     """
+    from qdip_struct.build.alloy import make_alloy
     from qdip_struct.build.store import read_structure
+    from qdip_struct.materials.composition import parse_formula
+    from qdip_struct.materials.crystals import scaled
+    from qdip_struct.materials.datasets import get_crystal
 
     if is_structure_file(text, folder=folder):
         if lattice is not None:

@@ -180,7 +180,7 @@ def _owned(plan: Plan, root: Path, there: Index) -> list[PlannedRun]:
     """The runs of the plan, shared with what lies there: a calculation that was once begun stays where it is."""
     owners = {row.identity: row.path for row in there.rows if row.same_as is None and _holds(root / row.path)}
     for run in plan.runs:
-        owners.setdefault(run.identity, run.path)
+        owners.setdefault(run.identity, run.same_as or run.path)
     found = []
     for run in plan.runs:
         owner = owners[run.identity]

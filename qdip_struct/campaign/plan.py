@@ -1,11 +1,13 @@
 """The runs of a campaign before anything is written: every case built, every input made and checked.
 
 Structures that several cases share are built once, and equal structures get one input. Runs whose inputs are equal to
-the last byte (the same film in many groups) are one run: the first group in the order of the file owns it.
+the last byte (the same film in many groups) are one run: the first group in the order of the file owns it, before all
+groups to which it is only a reference.
 """
 
 import json
 import os
+import re
 import signal
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 _FEW_JOBS = 12
 _CACHED_DECKS = 512
+_CUBES = frozenset(("density", "hartree"))
+"""What is printed on the grid: runs that are to be subtracted must have their atoms in one place."""
+_SAME_FRACTION = 2e-6
 
 
 @dataclass(frozen=True)
@@ -123,21 +128,24 @@ def make_plan(spec: Spec, *, terms: Terms, processes: int | None = None) -> Plan
     for results, warned in _answers(jobs, spec, terms, workers):
         drafted.update(results)
         warnings.update(dict.fromkeys(warned))
-    runs: list[PlannedRun] = []
+    drafts = [(path, draft, identity_of(draft.record)) for number in sorted(drafted) for path, draft in drafted[number]]
+    main = KINDS[spec.kind].roles
     owners: dict[str, str] = {}
-    for number in sorted(drafted):
-        for path, draft in drafted[number]:
-            identity = identity_of(draft.record)
-            owner = owners.setdefault(identity, path)
-            cost = estimate_run(RunFolder(spec.folder, draft.record))
-            runs.append(PlannedRun(path, draft, identity, cost, None if owner == path else owner))
+    for path, _, identity in sorted(drafts, key=lambda item: item[1].record["role"] not in main):
+        owners.setdefault(identity, path)
+    runs = []
+    for path, draft, identity in drafts:
+        cost = estimate_run(RunFolder(spec.folder, draft.record))
+        runs.append(PlannedRun(path, draft, identity, cost, None if owners[identity] == path else owners[identity]))
     return Plan(spec, tuple(runs), tuple(warnings))
 
 
 def identity_of(record: dict[str, Any]) -> str:
-    """Which calculation a run is: the hash of its input and, before a pre-relaxation, of its settings."""
-    relax = record.get("relax")
-    return str(record["input_sha256"]) if not relax else sha256(f"{record['input_sha256']} {json.dumps(relax)}")
+    """Which calculation a run is: the hash of its input, or of what a shift of all atoms leaves as it is, and of the
+    settings of a pre-relaxation.
+    """
+    base, relax = record.get("shifted_sha256") or record["input_sha256"], record.get("relax")
+    return str(base) if not relax else sha256(f"{base} {json.dumps(relax)}")
 
 
 @dataclass(frozen=True)
@@ -205,8 +213,10 @@ class _Worker:
         for number, case in job.cases:
             runs = found[number] = []
             for part, cells in built.items():
-                group = f"{case.label}_{part}" if part else case.label
-                for name, cell in cells.items():
+                alone = self.spec.n_cases == 1 and case.label == self.spec.name
+                group = case.label if not part else part if alone else f"{case.label}_{part}"
+                for name, built_cell in cells.items():
+                    cell = _plain(built_cell)
                     for folder, draft, warnings in self.drafts_of(cell, name=name, case=case, group=group):
                         runs.append((f"{group}/{folder}", draft))
                         warned += warnings
@@ -277,6 +287,8 @@ class _Worker:
         draft = draft_run(cell.atoms, deck=deck, role=cell.role, group="", provenance={})
         # Plain numbers and no texts that nobody will write: a plan may hold many thousands of runs.
         record = json.loads(json_text(draft.record))
+        if self.spec.share == "translated" and not _CUBES & set(maker.request.print):
+            record["shifted_sha256"] = _shifted_sha256(cell.atoms, deck.text)
         if not self.terms.texts:
             draft = replace(draft, input_text="", structure_text="")
         return replace(draft, record=record), [f"{cell.role}: {item.message}; {item.remedy}" for item in findings]
@@ -292,8 +304,21 @@ class _Worker:
         return provenance("submit", parameters, seed=seed, cp2k_version=self.terms.version)
 
 
+def _shifted_sha256(atoms: "Atoms", text: str) -> str:
+    """Hash of an input whose coordinates are taken from the first atom on, folded into the cell."""
+    fractions = np.linalg.solve(atoms.cell.array.T, (atoms.positions - atoms.positions[0]).T).T
+    folded = np.round(fractions - np.floor(fractions + _SAME_FRACTION), 5) + 0.0
+    rest = re.sub(r"&COORD.*?&END COORD", "", text, flags=re.DOTALL)
+    return sha256(rest.encode() + folded.tobytes() + atoms.numbers.tobytes())
+
+
+def _plain(cell: Cell) -> Cell:
+    """The cell with nothing in its header but its role: equal structures of several groups are then equal files."""
+    atoms = cell.atoms.copy()
+    atoms.info = {"role": cell.role}
+    return replace(cell, atoms=atoms)
+
+
 def _digest(atoms: "Atoms") -> bytes:
-    """What tells structures apart: kinds, places, cell, ghosts and labels of regions."""
-    parts = [atoms.numbers.tobytes(), np.round(atoms.positions, 10).tobytes(), np.round(atoms.cell.array, 10).tobytes()]
-    parts += [atoms.arrays[name].tobytes() for name in ("ghost", "region") if name in atoms.arrays]
-    return b"|".join(parts)
+    """What tells structures apart: cell, kinds, places, and every label of an atom."""
+    return b"|".join([atoms.cell.array.tobytes(), *(atoms.arrays[name].tobytes() for name in sorted(atoms.arrays))])

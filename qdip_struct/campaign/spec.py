@@ -8,6 +8,9 @@
 ``vary``                lists make a product: option of ``build`` or ``inputs`` → values, or → {label: value}
 ``cases``               {label: {option: value, ...}}: options that change together; crossed with ``vary``
 ``references``          ``all`` (default), ``none``, or the roles wanted beside the structures themselves
+``share``               ``identical`` (default): equal inputs are calculated once; ``translated``: also equal
+                        structures that are shifted as a whole, as a film is in a scan of the registry. The energies
+                        then agree to the egg-box error of the grid only, and densities cannot be subtracted
 ``inputs``              options of ``qdip inputs``; under ``roles`` other ones for single roles
 ``relax``               options of ``qdip relax`` before CP2K, and ``roles``: which roles (default: all but bulk)
 ``converge``            one of cutoff, rel_cutoff, kpoints, vacuum → values: a convergence study of every structure
@@ -19,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from qdip_struct.campaign.constructions import KINDS
 from qdip_struct.campaign.convergence import PARAMETERS
@@ -31,9 +34,10 @@ from qdip_struct.campaign.tree import Node, load_tree, nearest
 from qdip_struct.errors import UsageError
 
 FILE = "campaign.yaml"
+Share = Literal["identical", "translated"]
 MOST_CASES = 20_000
-_KEYS = ("name", "about", "build", "vary", "cases", "references", "inputs", "relax", "converge")
-_LABEL = re.compile(r"[^A-Za-z0-9.,=+()@-]+")
+_KEYS = ("name", "about", "build", "vary", "cases", "references", "share", "inputs", "relax", "converge")
+_LABEL = re.compile(r"[^A-Za-z0-9_.,=+()@-]+")
 _LONGEST_LABEL = 120
 
 
@@ -78,6 +82,8 @@ class Spec:
         ``None`` for all, else the roles wanted beside the structures themselves.
     converge
         Name and values of a convergence study.
+    share
+        Which runs count as one calculation.
     """
 
     source: Path
@@ -92,6 +98,7 @@ class Spec:
     cases: tuple[tuple[str, Mapping[str, Mapping[str, Any]]], ...] = ()
     references: tuple[str, ...] | None = None
     converge: tuple[str, tuple[float, ...]] | None = None
+    share: Share = "identical"
 
     @property
     def folder(self) -> Path:
@@ -143,6 +150,7 @@ def load_spec(path: Path) -> Spec:
         cases=_cases(entries.get("cases"), known),
         references=_references(entries.get("references")),
         converge=_converge(entries.get("converge")),
+        share=_share(entries.get("share")),
     )
     _check_size(spec, entries)
     _check_complete(spec, options, root)
@@ -185,7 +193,9 @@ def _name(node: Node | None, file: Path) -> str:
         return label_of(file.resolve().parent.name)
     name = node.word()
     if label_of(name) != name:
-        node.refuse(f"is {node.shown}; expected one word of letters, digits and . , = + ( ) @ - that begins with none")
+        node.refuse(
+            f"is {node.shown}; expected one word of letters, digits and _ . , = + ( ) @ -, not beginning with - or ."
+        )
     return name
 
 
@@ -251,7 +261,9 @@ def _several(node: Node) -> tuple[Node, ...]:
 
 def _label(name: str, node: Node) -> str:
     if label_of(name) != name:
-        node.refuse("is no name for a folder; use letters, digits and . , = + ( ) @ - and begin with none of - and .")
+        node.refuse(
+            "is no name for a folder; use letters, digits and _ . , = + ( ) @ -, and begin with none of - and ."
+        )
     return name
 
 
@@ -292,6 +304,12 @@ def _references(node: Node | None) -> tuple[str, ...] | None:
         node.choice(("all", "none"))
         return ()
     return tuple(item.choice(ROLES) for item in node.items)
+
+
+def _share(node: Node | None) -> Share:
+    if node is None:
+        return "identical"
+    return "translated" if node.choice(get_args(Share)) == "translated" else "identical"
 
 
 def _converge(node: Node | None) -> tuple[str, tuple[float, ...]] | None:

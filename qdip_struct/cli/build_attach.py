@@ -12,17 +12,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qdip_struct.build.words import numbers, refuse_given, whole_numbers
 from qdip_struct.cli.console import emit
 from qdip_struct.cli.dot_options import (
     add_dot_options,
     add_file_options,
     add_matrix_options,
-    form_of,
-    numbers,
     parameters_of,
-    refuse_given,
-    whole_numbers,
 )
+from qdip_struct.cli.requests import request_of
 from qdip_struct.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,12 +81,13 @@ def run(args: argparse.Namespace) -> int:
 def _attached(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
     from qdip_struct.build.attach import attach_dot
     from qdip_struct.build.dot import cut
+    from qdip_struct.build.dot_request import FormRequest, requested_form
     from qdip_struct.build.orientation import parse_indices
     from qdip_struct.build.passivation import passivate
 
     refuse_given(args, {"array": "1,1"}, where="with an attached dot (see --overgrown)")
     core = dot if args.dot_lattice is None else dot.at(lattice=args.dot_lattice)
-    raw = cut(core, form=form_of(args, core=core, termination="site"), seed=args.seed)
+    raw = cut(core, form=requested_form(request_of(args, FormRequest), core=core), seed=args.seed)
     finished, changes = passivate(raw, surface=args.surface, ligand=args.ligand, seed=args.seed)
     registry: Any = args.registry
     if "," in registry:
@@ -109,6 +108,7 @@ def _attached(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
 
 def _buried(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
     from qdip_struct.build.attach import bury_dots
+    from qdip_struct.build.dot_request import FormRequest, requested_form
     from qdip_struct.build.material import material
     from qdip_struct.build.occupation import Occupation
 
@@ -128,7 +128,7 @@ def _buried(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
         held,
         cells=whole_numbers(args.cells, what="--cells"),
         overgrown=args.overgrown,
-        form=form_of(args, core=core, termination="BX2"),
+        form=requested_form(request_of(args, FormRequest), core=core, counted="BX2"),
         array=(counts[0], counts[1]),
         lattice=args.lattice,
         occupation=Occupation(a_site=args.a_site, seed=args.seed),

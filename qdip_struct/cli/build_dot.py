@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.cli.console import emit
-from qdip_struct.cli.dot_options import add_dot_options, add_file_options, form_of, parameters_of
-from qdip_struct.errors import UsageError
+from qdip_struct.cli.dot_options import add_dot_options, add_file_options, parameters_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,23 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Cut, finish, write, print."""
-    from qdip_struct.build.dot import cut, dot_atoms, dot_report, in_vacuum
-    from qdip_struct.build.material import material
-    from qdip_struct.build.passivation import passivate
+    from qdip_struct.build.dot_request import DotRequest, requested_dot
     from qdip_struct.build.store import write_structure
+    from qdip_struct.cli.requests import request_of
     from qdip_struct.files import provenance
 
-    core = material(args.material, dataset=args.dataset)
-    if args.lattice is not None:
-        core = core.at(lattice=args.lattice)
-    if len({site.label for site in core.crystal.sites} & {"cation", "anion"}) != 2:
-        raise UsageError(f"{core.name} is no binary compound; a free dot is cut from PbS, CdSe and the like")
-    raw = cut(core, form=form_of(args, core=core, termination="site"), seed=args.seed)
-    dot, changes = passivate(
-        raw, surface=args.surface, ligand=args.ligand, counter_ion=args.counter_ion, seed=args.seed
-    )
-    atoms = in_vacuum(dot_atoms(dot), vacuum=args.vacuum)
-    content = dot_report(atoms, dot=dot, changes=changes, seed=args.seed)
+    atoms, content = requested_dot(request_of(args, DotRequest))
     path = args.out or Path("dot.extxyz")
     origin = provenance("build dot", parameters_of(args), seed=args.seed)
     write_structure(path, atoms, provenance=origin, report=content, force=args.force, format=args.format)

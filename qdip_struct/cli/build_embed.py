@@ -10,31 +10,16 @@ example:
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qdip_struct.cli.console import emit
 from qdip_struct.cli.dot_options import (
     add_dot_options,
     add_file_options,
     add_matrix_options,
-    bare_form_of,
-    form_of,
-    numbers,
     parameters_of,
-    refuse_given,
-    whole_numbers,
 )
-from qdip_struct.errors import UsageError
-
-if TYPE_CHECKING:
-    from ase import Atoms
-
-    from qdip_struct.build.arrangement import Arrangement
-    from qdip_struct.build.embedding_options import DotForm
-    from qdip_struct.build.material import Material
-    from qdip_struct.build.parent import Termination
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,103 +48,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build, write, print."""
-    from qdip_struct.build.embed import embed_dot
-    from qdip_struct.build.embedding_options import Balance, Seat
-    from qdip_struct.build.occupation import Occupation
+    from qdip_struct.build.embed_request import EmbedRequest, requested_embedding
     from qdip_struct.build.store import write_structure
+    from qdip_struct.cli.requests import request_of
     from qdip_struct.files import provenance
 
-    dot, matrix = (_body(spec, dataset=args.dataset) for spec in (args.dot, args.matrix))
-    turn, absolute = _rotation(args.rotate, dot=dot, matrix=matrix)
-    built = embed_dot(
-        dot,
-        matrix,
-        form=_form(args, dot=dot, matrix=matrix),
-        cells=whole_numbers(args.cells, what="--cells"),
-        lattice=args.lattice,
-        seat=Seat(
-            mode=args.mode,
-            dot_lattice=_dot_lattice(args.dot_lattice, dot=dot),
-            rotate=turn,
-            absolute=absolute,
-            positions=_positions(args),
-        ),
-        balance=Balance(neutral=args.neutral, rule=args.rule),
-        occupation=Occupation(a_site=args.a_site, orientation=args.orientation, seed=args.seed),
-        interface_depth=args.interface_depth,
-    )
+    built = requested_embedding(request_of(args, EmbedRequest))
     path = args.out or Path("embedded.extxyz")
     origin = provenance("build embed", parameters_of(args), seed=args.seed)
     write_structure(path, built.atoms, provenance=origin, report=built.report, force=args.force, format=args.format)
     emit({"file": str(path), **built.report}, as_json=args.json, text=summary(path, built.report))
     return 0
-
-
-def _body(spec: str, *, dataset: str | None) -> "Material | Atoms":
-    """A structure file when there is one of that name, else a material."""
-    from qdip_struct.build.material import material
-    from qdip_struct.build.store import read_structure
-
-    path = Path(spec)
-    if path.suffix and (path.is_file() or path.suffix in (".extxyz", ".xyz", ".cif", ".vasp")):
-        return read_structure(path)
-    return material(spec, dataset=dataset)
-
-
-def _rotation(text: str | None, *, dot: "Material | Atoms", matrix: "Material | Atoms") -> tuple[Any, bool]:
-    from qdip_struct.build.material import Material
-    from qdip_struct.build.orientation import parse_rotation
-
-    if text is None:
-        return None, False
-    crystals = [body.crystal if isinstance(body, Material) else None for body in (dot, matrix)]
-    return parse_rotation(text, dot=crystals[0], matrix=crystals[1])
-
-
-def _dot_lattice(text: str | None, *, dot: "Material | Atoms") -> float | None:
-    from qdip_struct.build.material import Material
-
-    if text is None:
-        return None
-    if not isinstance(dot, Material):
-        raise UsageError("a dot from a file has its lattice; leave --dot-lattice out")
-    return dot.crystal.a_angstrom if text == "own" else numbers(text, what="--dot-lattice", count=1)[0]
-
-
-def _form(args: argparse.Namespace, *, dot: "Material | Atoms", matrix: "Material | Atoms") -> "DotForm":
-    """The form, scaled to a number of ions of the dot where one is asked for."""
-    from qdip_struct.build.material import Material
-    from qdip_struct.build.parent import on_parent_lattice
-
-    if not isinstance(dot, Material):
-        unused = ("diameter", "edges", "atoms", "energies", "facets", "termination", "shell")
-        refuse_given(args, dict.fromkeys(unused), where="with a dot from a file, which has its size")
-        return bare_form_of(args)
-    core = dot
-    natural: Termination = "site"
-    if isinstance(matrix, Material) and on_parent_lattice(dot.crystal) and on_parent_lattice(matrix.crystal):
-        natural = "BX2" if matrix.crystal.structure_type == "perovskite" else "site"
-        if args.rotate is None and args.dot_lattice is None:
-            core = dot.at(lattice=args.lattice or matrix.crystal.a_angstrom)
-    return form_of(args, core=core, termination=natural)
-
-
-def _positions(args: argparse.Namespace) -> "Sequence[Sequence[float]] | Arrangement":
-    from qdip_struct.build.arrangement import Arrangement
-
-    asked = [name for name in ("array", "random", "volume_fraction") if getattr(args, name) is not None]
-    if len(asked) > 1:
-        raise UsageError("give one of --array, --random and --volume-fraction")
-    if args.spacing and not {"random", "volume_fraction"} & set(asked):
-        raise UsageError("--spacing belongs to random dots: --random N or --volume-fraction F")
-    if not asked:
-        return ((0.5, 0.5, 0.5),)
-    if args.array is not None:
-        counts = whole_numbers(args.array, what="--array")
-        if len(counts) != 3:
-            raise UsageError(f"--array is '{args.array}'; expected three whole numbers, for example 2,2,2")
-        return Arrangement("array", counts=(counts[0], counts[1], counts[2]))
-    return Arrangement("random", n=args.random, volume_fraction=args.volume_fraction, spacing=args.spacing)
 
 
 def summary(path: Path, content: dict[str, Any]) -> str:

@@ -19,17 +19,12 @@ examples:
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qdip_struct.cli.building import add_planar_options
 from qdip_struct.cli.console import emit, note, table
 from qdip_struct.errors import UsageError
-
-if TYPE_CHECKING:
-    from qdip_struct.build.interface_options import LateralCell, Placement, Stack
-    from qdip_struct.build.joint import Joint
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,24 +64,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build, write, and say what was built."""
-    from qdip_struct.build.interface import place
-    from qdip_struct.cli.building import check_format, material, origin_of, write_cells
+    from qdip_struct.build.interface_request import InterfaceRequest, requested_interfaces
+    from qdip_struct.cli.building import check_format, origin_of, write_cells
+    from qdip_struct.cli.requests import request_of
 
     if args.out is None:
         raise UsageError("say where to write: -o DIR")
     check_format(args.format)
-    options = {"dataset": args.dataset, "arrangement": args.arrangement, "seed": args.seed}
-    film = material(args.film, lattice=args.film_lattice, **options)
-    substrate = material(args.substrate, lattice=args.substrate_lattice, **options)
-    plans = _plans(args, film=film, substrate=substrate)
-    built = {name: place(joint, placement=placement) for name, (joint, placement) in plans.items()}
-    if len(built) > 1 and args.kind == "slab":
-        # Cells that are compared have one height, that of the thickest, so that film and substrate serve for all.
-        height = max(float(cells.interface.cell.array[2, 2]) for cells in built.values())
-        built = {
-            name: place(joint, placement=replace(placement, height=height))
-            for name, (joint, placement) in plans.items()
-        }
+    built = requested_interfaces(request_of(args, InterfaceRequest))
     origin = origin_of(args, command="build interface")
     documents = []
     for folder, cells in built.items():
@@ -100,84 +85,6 @@ def run(args: argparse.Namespace) -> int:
     document = documents[0] if len(documents) == 1 else {"interfaces": documents}
     emit(document, as_json=args.json, text="\n\n".join(map(_text, documents)))
     return 0
-
-
-def _plans(args: argparse.Namespace, *, film: Any, substrate: Any) -> "dict[str, tuple[Joint, Placement]]":
-    """Every interface asked for, by the name of its folder: each termination, registry and gap."""
-    from qdip_struct.build.interface_options import Placement
-    from qdip_struct.build.joint import join
-    from qdip_struct.build.registry_scan import irreducible_shifts
-    from qdip_struct.build.slab import surface_of
-    from qdip_struct.build.termination import termination_names
-    from qdip_struct.cli.building import numbers, occupation_of
-
-    stack, cell, occupation = _stack_of(args), _cell_of(args), occupation_of(args)
-    names: tuple[str, ...] = (args.termination,)
-    if args.termination == "all":
-        tolerance = args.layer_tolerance
-        surface = surface_of(
-            substrate, plane=stack.substrate_plane, a_site=occupation.a_site, layer_tolerance=tolerance
-        )
-        names = termination_names(surface)
-    gaps: list[float | None] = [None] if args.gap is None else list(numbers(args.gap, option="--gap"))
-    plans = {}
-    for name in names:
-        joint = join(film, substrate, stack=replace(stack, termination=name), cell=cell, occupation=occupation)
-        registries: list[Any] = [_registry_of(args.registry)]
-        if args.registry == "scan":
-            registries = [shift.fraction for shift in irreducible_shifts(joint, divisions=args.scan_divisions)]
-        for registry in registries:
-            for gap in gaps:
-                parts = [name.replace(":", "-")] if len(names) > 1 else []
-                parts += [f"{registry[0]:g},{registry[1]:g}"] if args.registry == "scan" else []
-                parts += [f"gap{gap:g}"] if gap is not None and len(gaps) > 1 else []
-                placement = Placement(registry=registry, gap=gap, kind=args.kind, vacuum=args.vacuum)
-                plans["_".join(parts)] = joint, placement
-    return plans
-
-
-def _stack_of(args: argparse.Namespace) -> "Stack":
-    from qdip_struct.build.interface_options import Stack
-    from qdip_struct.cli.building import shares_of
-    from qdip_struct.matching.miller import parse_plane
-
-    return Stack(
-        film_plane=parse_plane(args.film_plane),
-        substrate_plane=parse_plane(args.substrate_plane),
-        film_layers=args.film_layers,
-        substrate_layers=args.substrate_layers,
-        film_termination=args.film_termination,
-        contact=None if args.contact is None else shares_of(args.contact),
-        layer_tolerance=args.layer_tolerance,
-    )
-
-
-def _cell_of(args: argparse.Namespace) -> "LateralCell":
-    """The common cell; with --match the limits are those of 'qdip match', so that the number means the same cell."""
-    from qdip_struct.build.interface_options import LateralCell
-    from qdip_struct.cli.building import numbers, whole_pair
-
-    return LateralCell(
-        match=args.match,
-        max_area=args.max_area,
-        max_strain=args.max_strain if args.max_strain is not None else 0.10 if args.match is None else 0.03,
-        max_angle=args.max_angle,
-        repeat=whole_pair(args.repeat, option="--repeat"),
-        lateral=None if args.lateral is None else numbers(args.lateral, option="--lateral"),
-        strain_on=args.strain_on,
-        normal=args.normal,
-    )
-
-
-def _registry_of(text: str) -> str | tuple[float, float]:
-    from qdip_struct.cli.building import numbers
-
-    if not any(character.isdigit() for character in text):
-        return text
-    values = numbers(text, option="--registry")
-    if len(values) != 2:
-        raise UsageError(f"--registry is '{text}'; expected a name or two fractions such as 0.5,0")
-    return values[0], values[1]
 
 
 def _directions(uvw: Sequence[Sequence[float]]) -> str:

@@ -46,39 +46,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List terminations, or build and write slabs."""
-    from qdip_struct.build.slab import build_slab, surface_of
-    from qdip_struct.build.termination import termination_names
-    from qdip_struct.cli.building import check_format, material, occupation_of, origin_of, whole_pair, write_cells
-    from qdip_struct.matching.miller import parse_plane
+    from qdip_struct.build.slab_request import SlabRequest, requested_slabs, requested_surface
+    from qdip_struct.cli.building import check_format, origin_of, write_cells
+    from qdip_struct.cli.requests import request_of
 
     check_format(args.format)
-    plane = parse_plane(args.plane)
-    crystal = material(
-        args.material, dataset=args.dataset, lattice=args.lattice, arrangement=args.arrangement, seed=args.seed
-    )
-    surface = surface_of(crystal, plane=plane, a_site=args.a_site, layer_tolerance=args.layer_tolerance)
+    request = request_of(args, SlabRequest)
     if args.list:
-        document = _listing(surface)
+        document = _listing(requested_surface(request))
         emit(document, as_json=args.json, text=_listing_text(document))
         return 0
     if args.out is None and not args.dry_run:
         raise UsageError("say where to write: -o DIR (or --dry-run)")
-    names = termination_names(surface) if args.termination == "all" else (args.termination,)
-    slabs = {
-        name: build_slab(
-            crystal,
-            plane=plane,
-            layers=args.layers,
-            units=args.units,
-            termination=name,
-            faces=args.faces,
-            repeat=whole_pair(args.repeat, option="--repeat"),
-            vacuum=args.vacuum,
-            layer_tolerance=args.layer_tolerance,
-            occupation=occupation_of(args),
-        )
-        for name in names
-    }
+    slabs = requested_slabs(request)
     origin = origin_of(args, command="build slab")
     documents = []
     for name, built in slabs.items():
@@ -91,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             f"{facts['formal_charge']['total']} e, {'dipolar' if facts['dipolar'] else 'no dipole'}"
         )
         if not args.dry_run:
-            folder = Path(args.out) / (str(name).replace(":", "-") if len(names) > 1 else "")
+            folder = Path(args.out) / name
             files = write_cells(folder, cells, reports=reports, origin=origin, format=args.format, force=args.force)
         documents.append({**built.report, "files": files, "cells": reports})
     document = documents[0] if len(documents) == 1 else {"slabs": documents}

@@ -1,7 +1,6 @@
-"""What the ``build`` commands for planar systems share: reading materials and lists, writing sets of cells."""
+"""What the ``build`` commands for planar systems share: common options, provenance, writing sets of cells."""
 
 import argparse
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,6 @@ from qdip_struct.errors import UsageError
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-    from qdip_struct.build.occupation import Occupation
 
 _COMMON = ("json", "out", "force", "config", "debug")
 
@@ -28,75 +25,6 @@ def add_planar_options(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="seed of alloys and random orientations (0)")
     add("--layer-tolerance", type=float, default=0.5, metavar="A", help="sites this close are one monolayer, Å (0.5)")
     add("--format", default="extxyz", help="extxyz, cif, vasp, xyz or cp2k (extxyz)")
-
-
-def occupation_of(args: argparse.Namespace) -> "Occupation":
-    """How the options fill the sites."""
-    from qdip_struct.build.occupation import Occupation
-
-    return Occupation(a_site=args.a_site, orientation=args.orientation, seed=args.seed)
-
-
-def material(text: str, *, dataset: str | None, lattice: float | None, arrangement: str, seed: int) -> Any:
-    """A crystal by its name, a mixed crystal by its formula, or the structure in a file."""
-    from qdip_struct.build.alloy import make_alloy
-    from qdip_struct.build.store import read_structure
-    from qdip_struct.materials.composition import parse_formula
-    from qdip_struct.materials.crystals import scaled
-    from qdip_struct.materials.datasets import get_crystal
-
-    path = Path(text)
-    known_ending = path.suffix.lower() in (".cif", ".extxyz", ".vasp", ".poscar", ".xyz", ".json", ".traj", ".inc")
-    if known_ending or path.name.upper().startswith(("POSCAR", "CONTCAR")) or "/" in text or path.is_file():
-        if lattice is not None:
-            raise UsageError(f"{text} is a structure file: its lattice is taken as it is, drop the lattice option")
-        return read_structure(path)
-    try:
-        crystal = get_crystal(text, dataset=dataset)
-    except UsageError as unknown:
-        try:
-            mixed = any(len(part.species) > 1 for part in parse_formula(text).sublattices)
-        except UsageError:
-            raise unknown from None
-        if not mixed:
-            raise
-        return make_alloy(text, dataset=dataset, arrangement=arrangement, seed=seed, lattice=lattice)  # type: ignore[arg-type]
-    return crystal if lattice is None else scaled(crystal, lattice=lattice)
-
-
-def numbers(text: str, *, option: str) -> list[float]:
-    """Finite numbers separated by commas."""
-    try:
-        values = [float(word) for word in text.split(",")]
-    except ValueError as error:
-        raise UsageError(f"{option} is '{text}'; expected numbers separated by commas") from error
-    if not all(map(math.isfinite, values)):
-        raise UsageError(f"{option} is '{text}'; expected finite numbers")
-    return values
-
-
-def whole_pair(text: str, *, option: str) -> tuple[int, int]:
-    """Two whole numbers such as 3,3."""
-    values = numbers(text, option=option)
-    if len(values) != 2 or any(value != int(value) for value in values):
-        raise UsageError(f"{option} is '{text}'; expected two whole numbers such as 3,3")
-    return int(values[0]), int(values[1])
-
-
-def shares_of(text: str) -> dict[str, float]:
-    """Shares of ions: ``Br`` or ``Br0.5I0.5``; they are brought to a sum of 1."""
-    import re
-
-    parts = re.findall(r"([A-Z][a-z]?)(\d*\.?\d*)", text)
-    if not parts or "".join(name + amount for name, amount in parts) != text:
-        raise UsageError(f"'{text}': expected ions with shares such as Br or Br0.5I0.5")
-    shares: dict[str, float] = {}
-    for name, amount in parts:
-        shares[name] = shares.get(name, 0.0) + (float(amount) if amount not in ("", ".") else 1.0)
-    total = sum(shares.values())
-    if total <= 0.0:
-        raise UsageError(f"'{text}': the shares add up to zero")
-    return {name: share / total for name, share in shares.items()}
 
 
 def check_format(name: str) -> None:

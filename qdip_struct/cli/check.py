@@ -8,15 +8,13 @@ example:
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.cli.console import answer, note
-from qdip_struct.errors import DataError, UsageError
+from qdip_struct.errors import DataError
 
 if TYPE_CHECKING:
-    from qdip_struct.cp2k.preflight import Finding
     from qdip_struct.cp2k.schema import Schema
 
 
@@ -66,11 +64,3 @@ def schema_for(version: str | None) -> "tuple[Schema | None, str | None]":
     if version is not None and version != program.version:
         note(f"note: keywords are checked against the installed CP2K {program.version}, not {version}")
     return load_schema(program), version or program.version
-
-
-def refuse_errors(findings: "Sequence[Finding]", *, source: str) -> None:
-    """Raise :class:`UsageError` with the first error found; the count of the others is told."""
-    errors = [finding for finding in findings if finding.level == "error"]
-    if errors:
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise UsageError(f"{source}: {_where(errors[0].line)}{errors[0].message}; {errors[0].remedy}{more}")

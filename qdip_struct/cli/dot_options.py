@@ -1,19 +1,6 @@
 """Options that commands about dots share: shape, size, shell. Lengths in Å."""
 
 import argparse
-import math
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
-from qdip_struct.errors import UsageError
-
-if TYPE_CHECKING:
-    from qdip_struct.build.embedding_options import DotForm
-    from qdip_struct.build.material import Material
-    from qdip_struct.build.parent import Termination
-    from qdip_struct.build.shapes import Shape
-    from qdip_struct.build.shell import Shell
 
 
 def add_dot_options(parser: argparse.ArgumentParser) -> None:
@@ -72,103 +59,11 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def numbers(text: str, *, what: str, count: int | None = None) -> tuple[float, ...]:
-    """Finite numbers separated by commas, else :class:`UsageError`."""
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        values = ()
-    if not values or not all(map(math.isfinite, values)) or (count is not None and len(values) != count):
-        several = "finite numbers" if count is None else f"{count} finite numbers"
-        wanted = "one finite number" if count == 1 else f"{several} separated by commas"
-        raise UsageError(f"{what} is '{text}'; expected {wanted}")
-    return values
-
-
-def whole_numbers(text: str, *, what: str) -> tuple[int, ...]:
-    """Whole numbers separated by commas, else :class:`UsageError`."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"{what} is '{text}'; expected whole numbers separated by commas, for example 8,8,8") from None
-
-
-def shape_of(args: argparse.Namespace) -> "Shape":
-    """The shape that the options describe; an option that the shape does not use is refused."""
-    from qdip_struct.build.shapes import make_shape
-
-    energies = _by_plane(args.energies, what="surface energy")
-    distances = _by_plane(args.facets, what="distance of the facet")
-    name = "facets" if distances is not None else args.shape
-    uses = {"edges": ("cuboid", "ellipsoid"), "energies": ("wulff",), "facets": ("facets",)}
-    for option, shapes in uses.items():
-        if getattr(args, option) is not None and name not in shapes:
-            raise UsageError(f"--{option} belongs to {' or '.join(shapes)}, not to a {name}")
-    if args.diameter is not None and name in ("cuboid", "ellipsoid", "facets"):
-        raise UsageError(
-            f"a {name} has its size from --{'facets' if name == 'facets' else 'edges'}; leave --diameter out"
-        )
-    if args.atoms is not None and args.diameter is not None:
-        raise UsageError("give --diameter or --atoms, not both")
-    edges = None if args.edges is None else numbers(args.edges, what="--edges", count=3)
-    diameter = 30.0 if args.diameter is None else args.diameter
-    return make_shape(name, diameter=diameter, edges=edges, energies=energies, distances=distances)
-
-
-def form_of(args: argparse.Namespace, *, core: "Material", termination: "Termination") -> "DotForm":
-    """The form that the options describe, scaled to the number of ions of ``core`` where one is asked for.
-
-    ``termination`` is the border rule by which ions are counted when the options name none.
-    """
-    from qdip_struct.build.dot import scale_for
-
-    form = bare_form_of(args)
-    if args.atoms is None:
-        return form
-    counted = replace(form, termination=form.termination or termination)
-    factor = scale_for(core, form=counted, n_atoms=args.atoms)
-    return replace(form, shape=form.body.scaled(factor))
-
-
-def bare_form_of(args: argparse.Namespace) -> "DotForm":
-    """The form that the options describe, at the size they give."""
-    from qdip_struct.build.embedding_options import DotForm
-
-    return DotForm(shape_of(args), center=args.center, termination=args.termination, shell=shell_of(args))
-
-
 def add_matrix_options(parser: argparse.ArgumentParser, *, cells: str, what: str) -> None:
     """Declare the matrix's cells, lattice constant and A site."""
     parser.add_argument("--cells", default=cells, metavar="N,N,N", help=f"{what} (default {cells})")
     parser.add_argument("--lattice", type=float, metavar="A", help="(pseudo-)cubic lattice constant of the matrix, Å")
     parser.add_argument("--a-site", default="molecule", metavar="ION", help="'molecule', or one ion for MA and FA: Cs")
-
-
-def refuse_given(args: argparse.Namespace, defaults: Mapping[str, object], *, where: str) -> None:
-    """Refuse options that differ from their defaults and that ``where`` does not use."""
-    for name, default in defaults.items():
-        if getattr(args, name) != default:
-            raise UsageError(f"--{name.replace('_', '-')} is not used {where}; leave it out")
-
-
-def _by_plane(text: str | None, *, what: str) -> dict[tuple[int, int, int], float] | None:
-    """Numbers by Miller indices: ``100=16,111=20``."""
-    from qdip_struct.build.orientation import parse_indices
-
-    if text is None:
-        return None
-    found = {}
-    for part in text.split(","):
-        plane, _, number = part.partition("=")
-        found[parse_indices(plane)] = numbers(number, what=f"the {what} of {plane}", count=1)[0]
-    return found
-
-
-def shell_of(args: argparse.Namespace) -> "Shell | None":
-    """The shell that the options describe, None without one."""
-    from qdip_struct.build.shell import make_shell
-
-    return None if args.shell is None else make_shell(args.shell, thickness=args.shell_thickness)
 
 
 def parameters_of(args: argparse.Namespace) -> dict[str, object]:

@@ -22,8 +22,6 @@ from qdip_struct.errors import DataError, UsageError
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from qdip_struct.campaign.jobscript import Site
-    from qdip_struct.cp2k.deck import Wishes
 
 _NOT_RECORDED = ("structure", "out", "force", "json", "config", "debug", "role", "group", "cp2k_version")
 
@@ -73,9 +71,11 @@ def run(args: argparse.Namespace) -> int:
     from qdip_struct.build.ghosts import ghost_partners
     from qdip_struct.build.store import read_sidecar, read_structure
     from qdip_struct.campaign.cost import estimate_run
+    from qdip_struct.campaign.inputs_request import InputsRequest, refuse_errors, wishes_of
     from qdip_struct.campaign.jobscript import LIST, job_script, load_site, run_list, script_name
     from qdip_struct.campaign.rundir import create_run_folder
-    from qdip_struct.cli.check import refuse_errors, schema_for
+    from qdip_struct.cli.check import schema_for
+    from qdip_struct.cli.requests import request_of
     from qdip_struct.cp2k.deck import make_deck
     from qdip_struct.cp2k.inputfile import parse_input
     from qdip_struct.cp2k.preflight import check_input
@@ -86,7 +86,8 @@ def run(args: argparse.Namespace) -> int:
     template = template_text(args.task, own=args.template)
     schema, version = schema_for(args.cp2k_version)
     site = load_site(args.site) if args.site else None
-    wishes = _wishes(args, version=version, site=site)
+    request = request_of(args, InputsRequest)
+    wishes = wishes_of(request, version=version, walltime_s=None if site is None else site.walltime_s)
     out = args.out if args.out is not None else Path("runs")
     wanted: list[_Wanted] = []
     for path in args.structure:
@@ -161,37 +162,6 @@ def run(args: argparse.Namespace) -> int:
         note("note: no CP2K is installed here, so keywords were not checked against its own list (qdip doctor)")
     emit(document, as_json=args.json, text=_text(document))
     return 0
-
-
-def _wishes(args: argparse.Namespace, *, version: str | None, site: "Site | None") -> "Wishes":
-    from qdip_struct.cp2k.deck import Wishes
-
-    mesh = None
-    if args.kpoints:
-        words = args.kpoints.replace("x", ",").split(",")
-        if len(words) != 3 or not all(word.strip().isdigit() and int(word) > 0 for word in words):
-            raise UsageError(f"--kpoints takes three positive whole numbers such as 4,4,1, not '{args.kpoints}'")
-        mesh = (int(words[0]), int(words[1]), int(words[2]))
-    if args.walltime is not None and args.walltime <= 0:
-        raise UsageError(f"--walltime is a positive number of seconds, not {args.walltime}")
-    if args.fixed_layers < 0:
-        raise UsageError(f"--fixed-layers is a number of layers, not {args.fixed_layers}")
-    return Wishes(
-        basis=args.basis,
-        scf=args.scf,
-        version=version,
-        on_scf_failure=args.on_scf_failure,
-        prints=tuple(args.print),
-        stride=args.stride,
-        fixed_layers=args.fixed_layers,
-        kpoints=mesh,
-        multiplicity=args.multiplicity,
-        charge=args.charge,
-        dispersion=args.dispersion,
-        dipole_correction=None if args.dipole_correction is None else args.dipole_correction == "on",
-        walltime_s=site.walltime_s if site is not None and args.walltime is None else args.walltime,
-        settings=tuple(args.set),
-    )
 
 
 def _text(document: dict[str, Any]) -> str:

@@ -98,13 +98,17 @@ def test_relax_and_roles_and_references(tmp_path: Path) -> None:
         ("[CsPbBr3, CsPbI3]", "[CsPbBr3, CsPbBr3]", r"line 7: vary.substrate gives 'CsPbBr3' twice"),
         ("over:", '"../over":', r"line 8: vary.registry.../over is no name for a folder"),
         ("over:", '"-rf":', r"line 8: vary.registry.-rf is no name for a folder"),
-        ("name: demo", 'name: "a; rm -rf /"', r"line 1: name is 'a; rm -rf /'; expected one word"),
+        ("name: demo", 'name: "a; rm -rf /"', r"line 1: name is 'a; rm -rf /'; expected one word of letters"),
         ("name: demo", "name: &x demo", r"line 1: anchors and aliases"),
         ("name: demo", "name: !!python/object/apply:os.system [ls]", r"line 1: tags \(!\) are not read"),
         ("name: demo", "name: [unclosed", r"line 2: not valid YAML"),
         ("name: demo", "name: demo\nreferences: some", r"line 2: references is 'some'.*expected one of all, none"),
         ("name: demo", "name: demo\nconverge: {cutoff: [300]}", r"line 2: converge.cutoff needs at least two"),
-        ("name: demo", "name: demo\nrelax: {roles: [films]}", r"line 2: relax.roles\[0\] is 'films', did you mean 'film'"),
+        (
+            "name: demo",
+            "name: demo\nrelax: {roles: [films]}",
+            r"line 2: relax.roles\[0\] is 'films', did you mean 'film'",
+        ),
     ],
 )
 def test_mistakes_are_refused_where_they_stand(old: str, new: str, message: str, tmp_path: Path) -> None:
@@ -137,7 +141,9 @@ def test_a_product_of_a_million_is_refused_before_it_is_made(tmp_path: Path) -> 
     assert MOST_CASES >= 10_000
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "a: " * 5_000, "{" * 50 + "}" * 50, "x: &a [*a]\n", "- " * 3_000 + "x"])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "a: " * 5_000, "{" * 50 + "}" * 50, "x: &a [*a]\n", "- " * 3_000 + "x"]
+)
 def test_hostile_files_end_in_one_line(text: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         spec_of(text, tmp_path)
