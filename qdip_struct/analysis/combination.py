@@ -232,6 +232,7 @@ def _term(run: EnergyRun, units: float | None, borrowed: Mapping[str, str]) -> d
         "status": run.status,
         "run_type": run.run_type,
         "relaxed": run.relaxed,
+        "geometry": run.geometry,
         "max_force_ev_per_angstrom": run.max_force,
         "cp2k_version": run.cp2k_version,
         "composition": dict(run.composition),

@@ -20,6 +20,7 @@ SCF_FACTOR = 10.0
 CP2K_MAX_FORCE = 4.5e-4
 """CP2K's own MAX_FORCE, hartree/bohr."""
 
+_NO_SIGNATURE = ("eps_scf", "added_mos", "fixed_atoms")
 _BULKS = ("film_bulk", "substrate_bulk")
 _OWN_CELL = ("film_bulk_free", "substrate_bulk_free", "reservoir")
 SLABS = (
@@ -70,6 +71,14 @@ class EnergyRun:
         return self.run_type in OPTIMISATIONS
 
     @property
+    def geometry(self) -> str:
+        """Where the final geometry comes from: ``relaxed`` by this run, ``as built``, or by which model before it."""
+        before = self.facts.get("relaxation")
+        if self.relaxed or not isinstance(before, Mapping):
+            return "relaxed" if self.relaxed else "as built"
+        return f"relaxed with {before.get('model')} to {before.get('fmax_ev_per_angstrom')} eV/Å"
+
+    @property
     def area(self) -> float:
         """Lateral area |a × b| in Å²."""
         return float(np.linalg.norm(np.cross(self.cell[0], self.cell[1])))
@@ -92,6 +101,18 @@ def difference(first: EnergyRun, second: EnergyRun) -> str | None:
         or _slab_difference(first, second)
         or _relaxation_difference(first, second)
     )
+
+
+def signature(run: EnergyRun) -> str:
+    """Text that is the same for runs of the same atoms with the same settings, relaxed alike: what one curve may join.
+
+    The SCF threshold is left out, and so is the mesh along the normal.
+    """
+    printed = {**run.settings, "kpoints": tuple(run.settings.get("kpoints") or (1, 1, 1))[:2]}
+    asked = {key: value for key, value in run.asked.items() if key not in _NO_SIGNATURE}
+    if not run.relaxed:
+        asked.pop("force_limits", None)
+    return repr((run.geometry, sorted(printed.items(), key=str), sorted(asked.items(), key=str)))
 
 
 def _printed_difference(first: EnergyRun, second: EnergyRun) -> str | None:
@@ -233,6 +254,8 @@ def _relaxation_difference(first: EnergyRun, second: EnergyRun) -> str | None:
         kinds = ["single point" if run.run_type in SINGLE_POINTS else run.run_type for run in (first, second)]
         if kinds[0] != kinds[1]:
             return f"the kind of run: {kinds[0]} against {kinds[1]} (relax all slabs or none)"
+        if first.facts and second.facts and first.geometry != second.geometry:
+            return f"the geometry of the single points: {first.geometry} against {second.geometry}"
     if first.relaxed and second.relaxed and first.asked and second.asked:
         reason = _criterion_difference(first, second)
         if reason is not None:

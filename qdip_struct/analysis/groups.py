@@ -90,7 +90,7 @@ def _distinct(runs: Sequence[EnergyRun]) -> list[list[EnergyRun]]:
 def _make(run: EnergyRun) -> tuple[Any, ...]:
     facts = run.facts
     role = "interface" if run.role in INTERFACES else run.role
-    common = (role, tuple(sorted(run.composition.items())), run.relaxed)
+    common = (role, tuple(sorted(run.composition.items())), run.geometry)
     if role != "interface":
         return (*common, *_slab_facts(run.role, facts))
     gap = facts.get("gap_angstrom") if run.role == "interface" else None
@@ -115,7 +115,7 @@ def _parts(members: Sequence[EnergyRun], anchor: EnergyRun) -> list[EnergyRun]:
             own = [run for run in own if _make(run) == _make(anchor)]
         elif len(own) > 1:
             own = [run for run in own if _goes_with(run, anchor)]
-            kind = [run for run in own if run.relaxed == anchor.relaxed] if role in _SLAB_ROLES else []
+            kind = [run for run in own if run.geometry == anchor.geometry] if role in _SLAB_ROLES else []
             own = kind or own
         chosen += own
     return chosen + [run for run in members if run.role == "reservoir"]
@@ -175,7 +175,7 @@ def _gap(run: EnergyRun) -> str:
 
 
 def _kind(run: EnergyRun) -> str:
-    return "relaxed" if run.relaxed else "unrelaxed"
+    return "unrelaxed" if run.geometry == "as built" else run.geometry
 
 
 def _completed(item: RunSet, pool: Sequence[EnergyRun]) -> RunSet:

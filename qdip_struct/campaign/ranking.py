@@ -19,6 +19,14 @@ RANKINGS: dict[str, tuple[str, bool]] = {
 """Key of the table and whether the largest value stands first: strong adsorption, low everything else."""
 
 
+_SAME = (
+    ("functional", "functional"),
+    ("dispersion", "dispersion correction"),
+    ("cutoff_rydberg", "cutoff (Ry)"),
+    ("rel_cutoff_rydberg", "relative cutoff (Ry)"),
+)
+
+
 def ranking(document: Mapping[str, Any], studies: Sequence[tuple[RunSet, GroupEnergies]], *, by: str) -> dict[str, Any]:
     """One table of all studies, sorted by ``by``; studies without that value stand last.
 
@@ -54,4 +62,22 @@ def ranking(document: Mapping[str, Any], studies: Sequence[tuple[RunSet, GroupEn
         )
     sign = -1.0 if largest_first else 1.0
     rows.sort(key=lambda row: (row[key] is None, sign * round(row[key] or 0.0, 9), row["group"]))
-    return {"by": by, "key": key, "rows": [{"rank": n, **row} for n, row in enumerate(rows, start=1)]}
+    return {
+        "by": by,
+        "key": key,
+        "rows": [{"rank": n, **row} for n, row in enumerate(rows, start=1)],
+        "warnings": _warnings(studies, rows),
+    }
+
+
+def _warnings(studies: Sequence[tuple[RunSet, GroupEnergies]], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What makes rows of one table unlike each other."""
+    found = []
+    if {True, False} <= {row["relaxed"] for row in rows}:
+        found.append("the table holds relaxed and unrelaxed studies; compare like with like")
+    slabs = [run for item, _ in studies for run in item.runs if run.role in (*INTERFACES, "film", "substrate")]
+    for key, label in _SAME:
+        values = sorted({str(run.settings.get(key)) for run in slabs if run.status == "done"})
+        if len(values) > 1:
+            found.append(f"the studies differ in {label}: {', '.join(values)}")
+    return found

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from qdip_struct.analysis.combination import GroupEnergies
-from qdip_struct.analysis.comparability import EnergyRun
+from qdip_struct.analysis.comparability import EnergyRun, signature
 from qdip_struct.analysis.gap_curve import best_gap
 from qdip_struct.analysis.groups import RunSet
 from qdip_struct.analysis.registry_map import ShiftPoint, map_document, registry_map, shift_document
@@ -14,20 +14,26 @@ from qdip_struct.analysis.shift_symmetry import film_shift, metal_shift, shift_o
 from qdip_struct.campaign.rundir import STRUCTURE, RunFolder
 from qdip_struct.errors import DataError, MismatchError
 
+Member = tuple[RunSet, GroupEnergies, EnergyRun]
+"""A study, what it gives, and its interface."""
+
+SAME_MEV_PER_ANGSTROM2 = 0.1
+"""Adsorption energies of one interface run twice may differ by this much."""
+
 
 def registry_maps(
     studies: Sequence[tuple[RunSet, GroupEnergies]], folders: Sequence[RunFolder], *, refused: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """E_ad against lateral shift of every pair of slabs that has at least two registries."""
     place = {str(folder.path): folder for folder in folders}
-    families: dict[str, list[tuple[RunSet, GroupEnergies, EnergyRun]]] = {}
+    families: dict[str, list[Member]] = {}
     for item, energies in studies:
         interface = next((run for run in item.runs if run.role == "interface" and run.status == "done"), None)
         if interface is None or energies.adsorption is None or interface.facts.get("gap_angstrom") is None:
             continue
         facts = interface.facts
         names = ("film", "film_plane", "film_layers", "substrate", "substrate_plane", "substrate_layers", "termination")
-        make = [*(facts.get(name) for name in names), interface.relaxed, sorted(interface.composition.items())]
+        make = [*(facts.get(name) for name in names), signature(interface), sorted(interface.composition.items())]
         families.setdefault(repr((make, np.round(interface.cell[:2], 4).tolist())), []).append(
             (item, energies, interface)
         )
@@ -44,9 +50,7 @@ def registry_maps(
     return found
 
 
-def _one_map(
-    members: Sequence[tuple[RunSet, GroupEnergies, EnergyRun]], place: Mapping[str, RunFolder]
-) -> dict[str, Any] | None:
+def _one_map(members: Sequence[Member], place: Mapping[str, RunFolder]) -> dict[str, Any] | None:
     from qdip_struct.build.store import read_structure
 
     structures = [read_structure(place[interface.path].path / STRUCTURE) for _, _, interface in members]
@@ -61,15 +65,11 @@ def _one_map(
         return None
     points = []
     for fraction in sorted(by_shift):
-        chosen = [members[k] for k in by_shift[fraction]]
-        gaps = [float(run.facts["gap_angstrom"]) for _, _, run in chosen]
+        chosen = _one_each([members[k] for k in by_shift[fraction]])
+        gaps = [_gap(run) for _, _, run in chosen]
         curve = best_gap(gaps, [energies.adsorption or 0.0 for _, energies, _ in chosen], relaxed=chosen[0][2].relaxed)
-        order = np.argsort(gaps, kind="stable")
-        points.append(
-            ShiftPoint(
-                fraction, str(chosen[0][2].facts.get("registry")), curve, tuple(chosen[k][2].path for k in order)
-            )
-        )
+        name = str(chosen[0][2].facts.get("registry"))
+        points.append(ShiftPoint(fraction, name, curve, tuple(run.path for _, _, run in chosen)))
     first = members[0][2]
     facts = {name: first.facts.get(name) for name in ("film", "substrate", "termination")}
     head = {
@@ -85,3 +85,22 @@ def _one_map(
         for rotation, move in shift_operations(reference[regions == "film"], reference[regions == "substrate"])
     ]
     return {**head, **map_document(registry_map(points, lateral=first.cell[:2, :2], operations=operations))}
+
+
+def _gap(run: EnergyRun) -> float:
+    return float(run.facts["gap_angstrom"])
+
+
+def _one_each(members: Sequence[Member]) -> list[Member]:
+    """Members by gap, each gap once: the same interface may have been run in two groups."""
+    kept: list[Member] = []
+    for member in sorted(members, key=lambda item: (round(_gap(item[2]), 6), item[2].path)):
+        last = kept[-1] if kept else None
+        if last is not None and abs(_gap(member[2]) - _gap(last[2])) < 1e-6 and not member[2].relaxed:
+            if abs((member[1].adsorption or 0.0) - (last[1].adsorption or 0.0)) > SAME_MEV_PER_ANGSTROM2:
+                raise MismatchError(
+                    f"{last[2].path} and {member[2].path} are one interface with different adsorption energies"
+                )
+            continue
+        kept.append(member)
+    return kept

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.analysis.comparability import EnergyRun, difference
+from qdip_struct.analysis.combination import GroupEnergies
+from qdip_struct.analysis.comparability import EnergyRun, difference, signature
+from qdip_struct.analysis.groups import RunSet
 from qdip_struct.analysis.stoichiometry import cells_of, ending, formula
 from qdip_struct.analysis.surface_series import SurfaceSeries, fit_surface_series
 from qdip_struct.errors import MismatchError
@@ -44,7 +46,14 @@ def _surface_of(run: EnergyRun, bulks: Sequence[EnergyRun]) -> tuple[Any, ...]:
     name = ending(run.composition, own[0].composition) if own else formula(run.composition)
     crystal = formula(own[0].composition) if own else formula(run.composition)
     lateral = tuple(np.round(run.cell[:2], 4).ravel().tolist())
-    return side, crystal, name, run.relaxed, lateral, run.facts.get(f"{side}_plane") and str(run.facts[f"{side}_plane"])
+    return (
+        side,
+        crystal,
+        name,
+        signature(run),
+        lateral,
+        run.facts.get(f"{side}_plane") and str(run.facts[f"{side}_plane"]),
+    )
 
 
 def _one_each(slabs: Sequence[EnergyRun]) -> list[EnergyRun]:
@@ -81,17 +90,20 @@ def _fitted(
     return fit_surface_series(slabs, bulk=bulk, reservoir=reservoir, layers=layers)
 
 
-def adsorption_by_thickness(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """E_ad, γ and γ_int of one contact (termination, registry) at several thicknesses of its slabs."""
+def adsorption_by_thickness(
+    document: Mapping[str, Any], studies: Sequence[tuple[RunSet, GroupEnergies]]
+) -> list[dict[str, Any]]:
+    """E_ad, γ and γ_int of one contact (termination, registry, gap as built) at several thicknesses of its slabs."""
     families: dict[str, list[dict[str, Any]]] = {}
-    for entry in document["groups"]:
+    for entry, (item, _) in zip(document["groups"], studies, strict=True):
         system = entry["system"]
         layers = [system[f"{part}_layers"] for part in ("film", "substrate")]
         if entry["adsorption_energy_mev_per_angstrom2"] is None or None in layers:
             continue
-        relaxed = sorted({value for value in entry["relaxed"].values()})
-        registry = system["registry_fraction"] or system["registry"]
-        key = repr([system["film"], system["substrate"], system["termination"], registry, relaxed])
+        interface = next(run for run in item.runs if run.role == "interface")
+        gap = None if interface.relaxed else system["gap_angstrom"]
+        contact = [system[name] for name in ("film", "substrate", "termination", "registry")]
+        key = repr([*contact, gap, signature(interface), np.round(interface.cell[:2], 4).tolist()])
         families.setdefault(key, []).append({**entry, "layers": layers})
     found = []
     for key in sorted(families):

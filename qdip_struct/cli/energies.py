@@ -75,6 +75,9 @@ def run(args: argparse.Namespace) -> int:
     for entry in document["thickness_series"]:
         for warning in entry["warnings"]:
             note(f"warning: thickness series of {entry['side']} {entry['unit']}: {warning}")
+    if len(document["groups"]) > 1:
+        for warning in document["ranking"]["warnings"]:
+            note(f"warning: {warning}")
     if args.csv is not None:
         write_text(args.csv, energies_csv(document), force=args.force)
     if args.plot is not None:

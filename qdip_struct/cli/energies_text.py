@@ -112,6 +112,8 @@ def _group(group: Mapping[str, Any]) -> list[str]:
 
 def _state(term: Mapping[str, Any]) -> str:
     state = "relaxed" if term["relaxed"] else "single point"
+    if term["geometry"] not in ("relaxed", "as built"):
+        state = f"{state}, {term['geometry']}"
     return f"{state}, from {term['group']}" if term["borrowed"] else state
 
 

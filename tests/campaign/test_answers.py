@@ -420,6 +420,10 @@ def test_formation_energies_and_the_ranked_table_of_a_composition_campaign(tmp_p
     assert [item["formula"] for item in document["formation_energies"]] == ["CsPbBrI2", "CsPbBr2I"]
     ranks = document["ranking"]["rows"]
     assert ranks[0]["group"] == "Br3"
+    by_formation = answers(tmp_path, rank_by="formation")["ranking"]["rows"]
+    assert [row["group"] for row in by_formation[:2]] == ["BrI2", "Br2I"]
+    assert by_formation[0]["formation_energy_mev_per_formula_unit"] == pytest.approx(-5 * HARTREE, abs=1e-6)
+    assert by_formation[-1]["formation_energy_mev_per_formula_unit"] is None
     assert ranks[0]["adsorption_energy_mev_per_angstrom2"] is not None
 
 

@@ -267,6 +267,12 @@ PLANTS = [
     Plant("relaxed interface", "interface", optimised, "the kind of run: .*GEO_OPT"),
     Plant("relaxed film", "film", optimised, "the kind of run: .*GEO_OPT"),
     Plant(
+        "single point of a geometry from a model",
+        "interface",
+        record(lambda item: item["structure"].update(relaxation={"model": "chgnet", "fmax_ev_per_angstrom": 0.05})),
+        "the geometry of the single points: .*chgnet",
+    ),
+    Plant(
         "largest force",
         "interface",
         several(all_optimised, inp("MAX_FORCE 1.0E-03", "MAX_FORCE 4.5E-04")),
