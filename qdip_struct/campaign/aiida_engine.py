@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _INPUT, _OUTPUT, _GEOMETRY = "aiida.inp", "aiida.out", "aiida-1.restart"
 _FETCHED = "qdip_fetched"
-_MORE_FILES = ("aiida-*.pdos", "aiida-*.cube", "aiida-BFGS.Hessian")
+_MORE_FILES = ("aiida-*.pdos", "aiida-*.cube")
 
 
 def submit_aiida(folders: Sequence[RunFolder], *, root: Path, site: "Site | None" = None) -> Submission:

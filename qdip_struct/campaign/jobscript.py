@@ -116,12 +116,20 @@ def run_list(folders: Sequence[str]) -> str:
     Raises
     ------
     UsageError
-        If a name holds a line break.
+        If a name holds a line break or is not UTF-8.
     """
     for folder in folders:
-        if "\n" in folder or "\r" in folder:
-            raise UsageError(f"{folder!r} holds a line break; rename the folder")
+        if "\n" in folder or "\r" in folder or not _is_utf8(folder):
+            raise UsageError(f"{folder!r} holds a line break or is not UTF-8; rename the folder")
     return "".join(f"{folder}\n" for folder in folders)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def job_script(
@@ -185,7 +193,7 @@ def job_script(
         f'[ -n "$run" ] || {{ echo "line {index} of {runs} is missing" >&2; exit 1; }}',
         "again() {",
         f"  [ {count} -lt {_MOST_RESTARTS} ] || exit {AGAIN}",
-        f"  {again}",
+        f"  {again} || exit {AGAIN}",
         "  exit 0",
         "}",
         "trap again USR1",

@@ -54,6 +54,44 @@ def test_script_for_this_machine_runs_every_folder_and_goes_on_until_done(tmp_pa
     assert not (tmp_path / "bad").exists()
 
 
+@pytest.mark.parametrize("name", SITES)
+def test_pre_relaxation_takes_one_process_and_no_launcher(name: str, tmp_path: Path) -> None:
+    text = job_script(load_site(name), n_runs=2, step="relax")
+    script = tmp_path / "job"
+    script.write_text(text)
+    assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+    assert 'qdip run "./$run" --relax-only --nproc' in text
+    assert not any(word in text for word in ("--launcher", "--walltime", "--ntasks=32"))
+
+
+def test_pbs_task_picks_its_line_and_reruns_itself(tmp_path: Path) -> None:
+    """The script alone, with stand-ins: no PBS has run it."""
+    calls, tools = tmp_path / "calls", tmp_path / "bin"
+    tools.mkdir()
+    for name, code in (("qdip", 75), ("qrerun", 0)):
+        (tools / name).write_text(f'#!/bin/sh\necho "{name} $*" >> "{calls}"\nexit {code}\n')
+        (tools / name).chmod(0o755)
+    site = replace(load_site("pbs"), setup=())
+    script = tmp_path / script_name(site)
+    script.write_text(job_script(site, n_runs=2))
+    (tmp_path / "runs.txt").write_text(run_list(["one", "$(touch bad) 'two'"]))
+    environment = {
+        "PATH": f"{tools}:/usr/bin:/bin",
+        "PBS_ARRAY_INDEX": "2",
+        "PBS_JOBID": "77[2].server",
+        "PBS_O_WORKDIR": str(tmp_path),
+    }
+    assert subprocess.run(["bash", str(script)], env=environment, check=False, timeout=60).returncode == 0
+    lines = calls.read_text().splitlines()
+    assert lines[0].startswith("qdip segment ./$(touch bad) 'two' --threads 2 --launcher mpirun -n 32 --walltime")
+    assert lines[-1] == "qrerun 77[2].server"
+    assert not (tmp_path / "bad").exists()
+    restarted = {**environment, "PBS_RUNCOUNT": "101"}
+    assert subprocess.run(["bash", str(script)], env=restarted, check=False, timeout=60).returncode == 75
+    gone = {**environment, "PBS_ARRAY_INDEX": "3"}
+    assert subprocess.run(["bash", str(script)], env=gone, check=False, timeout=60).returncode == 1
+
+
 def test_slurm_array_picks_its_line_and_requeues_itself(tmp_path: Path) -> None:
     calls, tools = tmp_path / "calls", tmp_path / "bin"
     tools.mkdir()
@@ -112,6 +150,8 @@ def test_unknown_site_and_broken_names_are_refused() -> None:
         load_site("moon")
     with pytest.raises(UsageError, match="line break"):
         run_list(["a\nb"])
+    with pytest.raises(UsageError, match="not UTF-8"):
+        run_list(["a\udcff"])
 
 
 @pytest.mark.parametrize(("atoms", "seconds", "gigabytes"), [(64, 5.9, 0.7), (216, 39.5, 2.6)])
