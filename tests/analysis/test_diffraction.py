@@ -164,3 +164,21 @@ def test_powders_that_make_no_sense_are_refused():
     large = rock_salt().repeat(8)
     with pytest.raises(UsageError, match=f"below {largest_angle(large):g}|{largest_angle(large):g}°"):
         powder_pattern(large, two_theta_max=170.0)
+
+
+def test_rock_salt_along_110_shows_111_and_002_at_their_angles():
+    """Zone [1 -1 0]: 111 and 002 make 54.74°, both 111 spots 70.53°; 001 and 110 are extinct."""
+    spots = {spot.hkl: spot for spot in zone_spots(rock_salt(), zone=(1, -1, 0), weakest=0.01)}
+    assert {(1, 1, 1), (1, 1, -1), (0, 0, 2), (2, 2, 0)} <= set(spots)
+    assert not {(0, 0, 1), (1, 1, 0)} & set(spots)
+    assert spot_angle(spots[1, 1, 1], spots[0, 0, 2]) == pytest.approx(np.degrees(np.arccos(1 / np.sqrt(3))))
+    assert spot_angle(spots[1, 1, 1], spots[1, 1, -1]) == pytest.approx(np.degrees(np.arccos(1 / 3)))
+    assert spots[1, 1, 1].strength == pytest.approx(((82 - 16) / (82 + 16)) ** 2)
+
+
+def test_perovskite_along_110_shows_spots_that_rock_salt_cannot():
+    """Zone [1 1 0] of the matrix: 001 and 1 -1 0 are there, and their angle is 90°."""
+    spots = {spot.hkl: spot for spot in zone_spots(perovskite(), zone=(1, 1, 0), weakest=0.001)}
+    assert {(0, 0, 1), (1, -1, 0), (0, 0, 2)} <= set(spots)
+    assert spot_angle(spots[0, 0, 1], spots[1, -1, 0]) == pytest.approx(90.0)
+    assert spots[1, -1, 0].spacing_angstrom == pytest.approx(6.29 / np.sqrt(2))

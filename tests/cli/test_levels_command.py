@@ -135,3 +135,81 @@ def test_work_functions_of_both_sides(qdip, qdip_json, folder):
     found = {side["side"]: side["work_function_ev"] for side in document["surface"]["sides"]}
     assert found == pytest.approx({"upper": 0.4 * 27.211386, "lower": 0.3 * 27.211386}, rel=1e-6)
     assert "upper surface: work function 10.8846 eV" in qdip("levels", folder)[1]
+
+
+TRIO = RUN.parent / "trio"
+
+
+def test_a_real_slab_has_work_functions_and_regions(qdip_json):
+    code, document = qdip_json("levels", TRIO / "interface")
+    assert code == 0
+    assert document["projected_on"] == ["film", "substrate"]
+    assert document["homo"]["home"] == "film"
+    sides = {side["side"]: side for side in document["surface"]["sides"]}
+    assert sides["upper"]["work_function_ev"] == pytest.approx(5.27, abs=0.02)
+    step = sides["upper"]["work_function_ev"] - sides["lower"]["work_function_ev"]
+    assert step == pytest.approx(sides["upper"]["vacuum_level_ev"] - sides["lower"]["vacuum_level_ev"])
+
+
+def test_a_matched_and_a_rotated_dot_side_by_side(qdip, qdip_json, folder, tmp_path):
+    """The other dot keeps both edges in its core; here they sit on the interface."""
+    matched = tmp_path / "matched"
+    shutil.copytree(folder, matched)
+    levels = ((-0.40, 2.0, 0.1), (-0.20, 2.0, 0.9), (-0.10, 0.0, 0.8), (0.10, 0.0, 0.2))
+    for n in (1, 2):
+        rows = [f"{i} {e} {f} {w if n == 1 else round(1 - w, 6)}" for i, (e, f, w) in enumerate(levels, start=1)]
+        (matched / f"run-list{n}-1.pdos").write_text(HEAD.format(n=n) + "\n".join(rows) + "\n")
+    code, document = qdip_json("levels", matched, "--against", folder)
+    assert code == 0
+    found = document["comparison"]
+    assert found["host"] == "dot"
+    assert found["moved"] == ["homo", "lumo"]
+    assert found["homo"]["homes"] == ["dot", "interface"]
+    assert found["homo"]["host_shares"] == pytest.approx([0.9, 0.1])
+    assert found["n_states_in_gap"] == [0, 2]
+    assert found["gap_change_ev"] == pytest.approx(0.0)
+    back = qdip_json("levels", folder, "--against", matched)[1]["comparison"]
+    assert back["n_states_in_gap"] == [2, 0]
+    assert "moved to another region: HOMO, LUMO" in qdip("levels", matched, "--against", folder)[1]
+    code, _, err = qdip("levels", matched, "--against", TRIO / "interface")
+    assert code == 1
+    assert "other regions" in err or "projected on" in err
+
+
+def test_alignment_from_runs_is_the_difference_of_averaged_potentials(qdip_json):
+    """With one run as the bulk of both, edges and gaps cancel: the offset is that of the macroscopic averages."""
+    import numpy as np
+
+    from qdip_struct.analysis.potential import hartree_profile
+    from qdip_struct.cp2k.cube import read_cube
+
+    place = TRIO / "interface"
+    bulks = ["--bulk", f"film={place}", "--bulk", f"substrate={place}"]
+    code, document = qdip_json("levels", place, "--period", "3.004", *bulks)
+    assert code == 0
+    found = document["alignment"]
+    profile = hartree_profile(read_cube(place / "run-v_hartree-1_0.cube"), periods_angstrom=(3.004,))
+    film, substrate = (np.interp(z, profile.heights_angstrom, profile.values) for z in ((10.15 + 13.154) / 2, 7.0))
+    assert found["valence_offset_ev"] == pytest.approx(substrate - film, abs=0.02)
+    assert found["conduction_offset_ev"] == pytest.approx(found["valence_offset_ev"])
+    assert found["type"] == "II"
+    swapped = qdip_json("levels", place, "--period", "3.004", *bulks[2:], *bulks[:2])[1]["alignment"]
+    assert swapped["valence_offset_ev"] == pytest.approx(-found["valence_offset_ev"])
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--bulk", "film=x"], 2, "two regions"),
+        (["--bulk", "film"], 2, "REGION=DIR"),
+        (["--bulk", "film=x", "--bulk", "substrate=y"], 2, "periods"),
+        (["--bulk", "film=x", "--bulk", "core=y", "--period", "3"], 1, "cannot read x"),
+        (["--bulk", "a=x", "--bulk", "b=y", "--align", "a=1,2,3"], 2, "twice"),
+        (["--against", "nowhere"], 1, "nowhere"),
+    ],
+)
+def test_comparisons_and_alignments_that_cannot_be(qdip, words, code, message):
+    got, out, err = qdip("levels", TRIO / "interface", *words)
+    assert (got, out) == (code, "")
+    assert message in err
+    assert len(err.splitlines()) == 1

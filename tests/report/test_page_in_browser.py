@@ -18,6 +18,7 @@ pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="no Chromium: apt-get install chromium, or name one in QDIP_BROWSER"),
 ]
 LEAST_CONTRAST = 4.5
+TRIO = Path(__file__).parents[1] / "data" / "cp2k_runs" / "trio"
 
 _CONTRASTS = """(() => {
   const rgb = text => (text.match(/[\\d.]+/g) || []).map(Number);
@@ -54,6 +55,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with everything that ships: runs, strain of the embedded dot, a screen, levels, cubes."""
     folder = tmp_path_factory.mktemp("study")
     shutil.copytree(shipped("workflows", "interface_energy", "reference", "runs"), folder / "runs")
+    shutil.copytree(TRIO, folder / "trio")
     strain = shipped("workflows", "embedded_dot", "reference")
     for name in ("strain_own.json", "relaxed_own.extxyz"):
         shutil.copy(strain / name, folder / name)
@@ -100,7 +102,7 @@ def test_nothing_is_logged(tab: Tab) -> None:
 
 def test_every_figure_is_there_and_described(tab: Tab) -> None:
     n_figures = tab.value("document.querySelectorAll('figure').length")
-    assert n_figures >= 4
+    assert n_figures >= 10
     assert n_figures == tab.value("document.querySelectorAll('figure:has(svg[role=img])').length")
     described = json.loads(
         tab.value(
