@@ -77,13 +77,19 @@ def number_row(system: Mapping[str, Any], number: Mapping[str, Any]) -> Row:
 
 def energy_row(entry: Mapping[str, Any]) -> Row:
     """A row of an energy of a finished study beside the paper's."""
+    by = f"{entry['computed'] - entry['stated']:+.3g} meV/Å²"
+    words = {
+        "holds": "holds",
+        "differs": f"differs by {by}; size, relaxation and level of theory are the folder's",
+        "other crystals": f"not the paper's crystals ({by})",
+    }
     return (
         entry["paper"],
         f"{entry['label']} ({entry['where']})",
         f"{entry['stated']:.5g} meV/Å²",
         f"{entry['computed']:.4g} meV/Å² ({entry['group']}, workflows/{entry['folder']})",
         "qdip energies",
-        f"differs by {entry['computed'] - entry['stated']:+.3g} meV/Å²; cells and level are the folder's",
+        words[entry["verdict"]],
     )
 
 

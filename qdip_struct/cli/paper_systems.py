@@ -188,13 +188,17 @@ def finished_energies(stated: "Sequence[StatedEnergy]") -> dict[str, Any]:
     found = json.loads(json_text(energies_of(find_run_folders([root]))).replace(f"{root}/", ""))
     energies = []
     for group in found["groups"]:
-        folder = min(term["path"] for term in group["terms"].values()).split("/")[0]
-        group["folder"] = folder
+        group["folder"] = min(term["path"] for term in group["terms"].values()).split("/")[0]
+        compositions = {role: term["composition"] for role, term in group["terms"].items()}
         for energy in stated:
-            if group.get(energy.key) is not None:
-                energies.append(
-                    {**vars(energy), "group": group["group"], "folder": folder, "computed": group[energy.key]}
-                )
+            value = group.get(energy.key)
+            if value is None:
+                continue
+            near = abs(value - energy.stated) <= energy.tolerance
+            verdict = ("holds" if near else "differs") if energy.is_of(compositions) else "other crystals"
+            entry = {key: item for key, item in vars(energy).items() if key != "elements"}
+            place = {"group": group["group"], "folder": group["folder"]}
+            energies.append({**entry, **place, "computed": value, "verdict": verdict})
     return {"energies": energies, "groups": found["groups"], "refused": found["refused"]}
 
 

@@ -114,3 +114,12 @@ def test_relaxed_dots_and_energies_name_what_ships():
         assert files and all((folder / file).is_file() for file in files)
     assert [energy.stated for energy in stated_energies(["ning2015"])] == [9, 9, 12, 6]
     assert stated_energies(["deng2024"]) == ()
+
+
+def test_energies_are_compared_for_the_same_crystals_only():
+    film, substrate, adsorption, _ = stated_energies()
+    mapi = {"film": {"Pb": 12, "S": 12}, "substrate": {"C": 2, "H": 12, "N": 2, "Pb": 3, "I": 8}}
+    other = {"film": {"Pb": 6, "S": 6}, "substrate": {"Cs": 1, "Pb": 2, "Br": 5}}
+    assert film.is_of(mapi) and substrate.is_of(mapi) and adsorption.is_of(mapi)
+    assert film.is_of(other) and not substrate.is_of(other) and not adsorption.is_of(other)
+    assert not adsorption.is_of({"film": {"Pb": 1, "S": 1}})

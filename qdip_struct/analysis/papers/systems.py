@@ -93,13 +93,22 @@ class Relaxed:
 
 @dataclass(frozen=True)
 class StatedEnergy:
-    """An energy per area (meV/Å²) of a paper and the key of ``qdip energies`` that it stands beside."""
+    """An energy per area (meV/Å²) of a paper and the key of ``qdip energies`` that it stands beside.
+
+    ``elements`` are those of the slabs, by role, for which the paper states it.
+    """
 
     label: str
     key: str
     paper: str
     stated: float
+    tolerance: float
     where: str
+    elements: Mapping[str, str]
+
+    def is_of(self, compositions: Mapping[str, Mapping[str, int]]) -> bool:
+        """Whether slabs of these compositions, by role, consist of the paper's elements."""
+        return all(set(compositions.get(role, {})) == set(names.split()) for role, names in self.elements.items())
 
 
 @dataclass(frozen=True)
