@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from qdip_struct.analysis.comparability import SLABS, EnergyRun
 from qdip_struct.analysis.energies import (
     SurfaceEnergy,
     adsorption_energy,
@@ -13,6 +12,7 @@ from qdip_struct.analysis.energies import (
     strain_energy,
     surface_energy,
 )
+from qdip_struct.analysis.energy_run import SLABS, EnergyRun
 from qdip_struct.analysis.stoichiometry import cells_of, formula, units_per_cell
 from qdip_struct.errors import MismatchError
 

@@ -1,12 +1,11 @@
 """Whether two finished runs may enter one energy difference, and if not, in what they differ."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qdip_struct.analysis.energy_run import SINGLE_POINTS, SLABS, EnergyRun
 from qdip_struct.analysis.stoichiometry import element_of
 from qdip_struct.units import EV_PER_ANGSTROM_PER_ATOMIC_FORCE
 
@@ -20,68 +19,13 @@ SCF_FACTOR = 10.0
 CP2K_MAX_FORCE = 4.5e-4
 """CP2K's own MAX_FORCE, hartree/bohr."""
 
+CRYSTALS_KPOINT_RATIO = 0.7
+"""Two crystals in cells of their own: whole numbers of points along short and long vectors scatter this much."""
+
+_THEORY = ("functional", "dispersion", "cutoff_rydberg", "rel_cutoff_rydberg", "smearing")
 _NO_SIGNATURE = ("eps_scf", "added_mos", "fixed_atoms")
 _BULKS = ("film_bulk", "substrate_bulk")
 _OWN_CELL = ("film_bulk_free", "substrate_bulk_free", "reservoir")
-SLABS = (
-    "film",
-    "substrate",
-    "interface",
-    "sandwich",
-    "film_other",
-    "substrate_other",
-    "film_ghost",
-    "substrate_ghost",
-)
-INTERFACES = ("interface", "sandwich")
-SINGLE_POINTS = ("ENERGY", "ENERGY_FORCE", "WFN_OPT")
-OPTIMISATIONS = ("GEO_OPT", "GEOMETRY_OPTIMIZATION", "CELL_OPT")
-
-
-@dataclass(frozen=True, eq=False)
-class EnergyRun:
-    """One finished run as far as energies need it.
-
-    ``composition`` counts atoms per element, ``cell`` is (3, 3) in Å with the normal along the third vector,
-    ``settings`` are those of :class:`qdip_struct.cp2k.run.Settings` as a dictionary. ``energy_ev`` is the last
-    converged energy; it only counts when ``status`` is ``done``. ``facts`` is what the builder said about the structure
-    (layers, termination, registry, gap), empty for structures of other origin. ``asked`` are the settings of the input
-    that the output does not print, see :func:`qdip_struct.cp2k.input_settings.input_settings`. ``max_force`` is the
-    largest force in eV/Å, where printed.
-    """
-
-    path: str
-    role: str
-    group: str
-    status: str
-    energy_ev: float | None
-    composition: Mapping[str, int]
-    cell: NDArray[np.float64]
-    settings: Mapping[str, Any]
-    run_type: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    asked: Mapping[str, Any] = field(default_factory=dict)
-    max_force: float | None = None
-    cp2k_version: str | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def relaxed(self) -> bool:
-        """Whether the run is an optimisation."""
-        return self.run_type in OPTIMISATIONS
-
-    @property
-    def geometry(self) -> str:
-        """Where the final geometry comes from: ``relaxed`` by this run, ``as built``, or by which model before it."""
-        before = self.facts.get("relaxation")
-        if self.relaxed or not isinstance(before, Mapping):
-            return "relaxed" if self.relaxed else "as built"
-        return f"relaxed with {before.get('model')} to {before.get('fmax_ev_per_angstrom')} eV/Å"
-
-    @property
-    def area(self) -> float:
-        """Lateral area |a × b| in Å²."""
-        return float(np.linalg.norm(np.cross(self.cell[0], self.cell[1])))
 
 
 def difference(first: EnergyRun, second: EnergyRun) -> str | None:
@@ -101,6 +45,12 @@ def difference(first: EnergyRun, second: EnergyRun) -> str | None:
         or _slab_difference(first, second)
         or _relaxation_difference(first, second)
     )
+
+
+def theory(run: EnergyRun) -> tuple[Any, ...]:
+    """What two crystals of different elements must share before their energies may stand in one table."""
+    printed = tuple(str(run.settings.get(key)) for key in _THEORY)
+    return (*printed, *(str(run.asked.get(key)) for key in ("eps_default", "method", "xc", "mgrid")))
 
 
 def signature(run: EnergyRun) -> str:
@@ -196,13 +146,14 @@ def _first_of(one: Mapping[str, Any], two: Mapping[str, Any]) -> str | None:
 
 def _cell_difference(first: EnergyRun, second: EnergyRun) -> str | None:
     mesh = [tuple(run.settings.get("kpoints") or (1, 1, 1)) for run in (first, second)]
-    if first.role in _OWN_CELL or second.role in _OWN_CELL:
-        own = 0 if first.role in _OWN_CELL else 1
+    own = [run.role in _OWN_CELL for run in (first, second)]
+    if any(own):
         lengths = [
-            _mesh_length(run, m, axes=3 if number == own else 2)
-            for number, (run, m) in enumerate(zip((first, second), mesh, strict=True))
+            _mesh_length(run, m, axes=3 if alone else 2)
+            for run, m, alone in zip((first, second), mesh, own, strict=True)
         ]
-        if lengths[own] < (1 - KPOINT_LENGTH_TOLERANCE) * lengths[1 - own]:
+        wanted = CRYSTALS_KPOINT_RATIO * max(lengths) if all(own) else (1 - KPOINT_LENGTH_TOLERANCE) * max(lengths)
+        if any(alone and length < wanted for alone, length in zip(own, lengths, strict=True)):
             return f"k-point density: {lengths[0]:.1f} against {lengths[1]:.1f} Å of Born-von Karman length"
         return None
     if not np.allclose(first.cell[:2], second.cell[:2], rtol=0, atol=LATERAL_TOLERANCE_ANGSTROM):

@@ -18,7 +18,8 @@ from itertools import combinations
 
 import numpy as np
 
-from qdip_struct.analysis.comparability import SINGLE_POINTS, EnergyRun, difference
+from qdip_struct.analysis.comparability import difference
+from qdip_struct.analysis.energy_run import SINGLE_POINTS, EnergyRun
 from qdip_struct.analysis.stoichiometry import Composition, added, cells_of, formula
 from qdip_struct.errors import MismatchError
 from qdip_struct.units import MEV_PER_EV

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.analysis.comparability import EnergyRun, difference
+from qdip_struct.analysis.comparability import difference, theory
+from qdip_struct.analysis.energy_run import EnergyRun
 from qdip_struct.analysis.stoichiometry import Composition, cells_of, formula, units_per_cell
 from qdip_struct.errors import MismatchError
 from qdip_struct.units import MEV_PER_EV
@@ -100,7 +101,7 @@ def formation_energies(runs: Sequence[EnergyRun]) -> list[Formation]:
     families: dict[tuple[Any, ...], list[EnergyRun]] = {}
     for run in ready:
         sites = sites_of(run.composition) or {}
-        families.setdefault(tuple(sorted(sites.items())), []).append(run)
+        families.setdefault((tuple(sorted(sites.items())), theory(run)), []).append(run)
     found: list[Formation] = []
     for key in sorted(families, key=str):
         found += _family(sorted(families[key], key=lambda run: (formula(run.composition), run.path)))

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from qdip_struct.analysis.comparability import INTERFACES, EnergyRun, difference
+from qdip_struct.analysis.comparability import difference
+from qdip_struct.analysis.energy_run import INTERFACES, EnergyRun
 from qdip_struct.analysis.stoichiometry import added, cells_of, formula
 
 _PART_FACTS = {
@@ -25,7 +26,8 @@ _BULK_ROLES = ("film_bulk", "substrate_bulk", "film_bulk_free", "substrate_bulk_
 class RunSet:
     """The runs of one study, and from which group each borrowed one came (path → group).
 
-    ``facts`` are the builder's about the interface, or about the slab of a study without one.
+    ``facts`` are the builder's about the interface, or about the slab of a study without one. ``warnings`` say where
+    several runs could have been borrowed and their energies differ: the lowest is taken.
     """
 
     name: str
@@ -33,6 +35,11 @@ class RunSet:
     runs: tuple[EnergyRun, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
     borrowed: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+SAME_EV_PER_ATOM = 1e-4
+"""Runs of one slab or crystal may differ by this much without a word."""
 
 
 def run_sets(runs: Iterable[EnergyRun]) -> list[RunSet]:
@@ -184,14 +191,19 @@ def _completed(item: RunSet, pool: Sequence[EnergyRun]) -> RunSet:
     anchor = next((have[role] for role in (*INTERFACES, "film", "substrate") if role in have), None)
     if anchor is None:
         return item
-    runs, borrowed = list(item.runs), dict(item.borrowed)
+    runs, borrowed, warnings = list(item.runs), dict(item.borrowed), list(item.warnings)
     others = [run for run in pool if run.group != item.group and run.status == "done" and run.energy_ev is not None]
 
     def take(role: str, candidates: Iterable[EnergyRun]) -> None:
         fitting = [run for run in candidates if difference(replace(run, role=role), anchor) is None]
         if role not in have and fitting:
-            same = [run for run in fitting if abs(run.cell[2] - anchor.cell[2]).max() < 1e-6]
-            chosen = (same or fitting)[0]
+            chosen = min(fitting, key=lambda run: (round(_per_atom(run), 8), run.path))
+            spread = max(map(_per_atom, fitting)) - _per_atom(chosen)
+            if spread > SAME_EV_PER_ATOM:
+                warnings.append(
+                    f"{len(fitting)} runs of other groups could be its {role}, {1000 * spread:.1f} meV per atom apart; "
+                    f"the lowest is {chosen.path}"
+                )
             have[role] = replace(chosen, role=role)
             runs.append(have[role])
             borrowed[chosen.path] = chosen.group
@@ -221,7 +233,11 @@ def _completed(item: RunSet, pool: Sequence[EnergyRun]) -> RunSet:
                     names.add(formula(run.composition))
                     runs.append(run)
                     borrowed[run.path] = run.group
-    return replace(item, runs=tuple(runs), borrowed=borrowed)
+    return replace(item, runs=tuple(runs), borrowed=borrowed, warnings=tuple(warnings))
+
+
+def _per_atom(run: EnergyRun) -> float:
+    return float(run.energy_ev or 0.0) / sum(run.composition.values())
 
 
 def _fits(run: EnergyRun, anchor: EnergyRun, partner: EnergyRun | None) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.analysis.comparability import EnergyRun, difference
+from qdip_struct.analysis.comparability import difference
+from qdip_struct.analysis.energy_run import EnergyRun
 from qdip_struct.analysis.stoichiometry import cells_of, formula, units_per_cell
 from qdip_struct.errors import MismatchError
 from qdip_struct.units import MEV_PER_EV

@@ -1,13 +1,13 @@
 """Answers of whole folders of runs: read what finished, combine what belongs together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from qdip_struct.analysis.combination import GroupEnergies, combine_group
-from qdip_struct.analysis.comparability import EnergyRun
+from qdip_struct.analysis.energy_run import EnergyRun
 from qdip_struct.analysis.groups import RunSet, run_sets
 from qdip_struct.analysis.stoichiometry import element_of
 from qdip_struct.campaign.compositions import formation_table
@@ -87,7 +87,7 @@ def combine(folders: Sequence[RunFolder]) -> Answers:
             if entry not in refused:
                 refused.append(entry)
         if result is not None:
-            studies.append((item, result))
+            studies.append((item, replace(result, warnings=(*item.warnings, *result.warnings))))
     return Answers(tuple(runs), tuple(studies), tuple(refused))
 
 

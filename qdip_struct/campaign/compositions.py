@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from qdip_struct.analysis.comparability import EnergyRun
+from qdip_struct.analysis.energy_run import EnergyRun
 from qdip_struct.analysis.formation import formation_energies, formula_units
 from qdip_struct.analysis.stoichiometry import formula
 from qdip_struct.errors import MismatchError

@@ -12,7 +12,7 @@ from qdip_struct.analysis.chemical_potential import (
     table_of,
 )
 from qdip_struct.analysis.combination import GroupEnergies
-from qdip_struct.analysis.comparability import EnergyRun
+from qdip_struct.analysis.energy_run import EnergyRun
 from qdip_struct.analysis.groups import RunSet
 from qdip_struct.analysis.stoichiometry import cells_of, ending, formula
 from qdip_struct.errors import MismatchError

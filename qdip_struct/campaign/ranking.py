@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qdip_struct.analysis.combination import GroupEnergies
-from qdip_struct.analysis.comparability import INTERFACES
+from qdip_struct.analysis.energy_run import INTERFACES
 from qdip_struct.analysis.groups import RunSet
 from qdip_struct.analysis.stoichiometry import formula
 from qdip_struct.errors import UsageError

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from qdip_struct.analysis.combination import GroupEnergies
-from qdip_struct.analysis.comparability import EnergyRun, signature
+from qdip_struct.analysis.comparability import signature
+from qdip_struct.analysis.energy_run import EnergyRun
 from qdip_struct.analysis.gap_curve import best_gap
 from qdip_struct.analysis.groups import RunSet
 from qdip_struct.analysis.registry_map import ShiftPoint, map_document, registry_map, shift_document

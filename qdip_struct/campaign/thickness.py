@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from qdip_struct.analysis.combination import GroupEnergies
-from qdip_struct.analysis.comparability import EnergyRun, difference, signature
+from qdip_struct.analysis.comparability import difference, signature
+from qdip_struct.analysis.energy_run import EnergyRun
 from qdip_struct.analysis.groups import RunSet
 from qdip_struct.analysis.stoichiometry import cells_of, ending, formula
 from qdip_struct.analysis.surface_series import SurfaceSeries, fit_surface_series

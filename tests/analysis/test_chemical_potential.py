@@ -13,7 +13,7 @@ from qdip_struct.analysis.chemical_potential import (
     slope_of,
     table_of,
 )
-from qdip_struct.analysis.comparability import EnergyRun
+from qdip_struct.analysis.energy_run import EnergyRun
 from qdip_struct.errors import MismatchError
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.analysis.comparability import EnergyRun
+from qdip_struct.analysis.energy_run import EnergyRun
 from qdip_struct.analysis.formation import formation_energies, formula_units, sites_of
 from qdip_struct.errors import MismatchError
 
@@ -107,6 +107,12 @@ def test_molecules_and_rock_salt_count_by_sites() -> None:
 def test_unfinished_runs_never_enter_and_others_are_refused() -> None:
     ends = [halide(0, -300.0), halide(3, -310.0)]
     assert formation_energies([*ends, replace(halide(1, -303.4), status="walltime")]) == []
+    poor = replace(halide(3, -310.0), settings={"functional": "PBE", "kpoints": (4, 4, 2)})
+    with pytest.raises(MismatchError, match="k-point density"):
+        formation_energies([ends[0], poor, halide(1, -303.4)])
+    coarse = replace(halide(1, -303.4), settings={"functional": "PBE", "kpoints": (2, 2, 2)})
+    with pytest.raises(MismatchError, match="k-point density"):
+        formation_energies([*ends, coarse])
     other = replace(halide(1, -303.4), settings={"functional": "PBESOL", "kpoints": (4, 4, 4)})
-    with pytest.raises(MismatchError, match="functional"):
-        formation_energies([*ends, other])
+    assert formation_energies([*ends, other]) == []
+    assert len(formation_energies([*ends, other, halide(2, -306.0)])) == 1

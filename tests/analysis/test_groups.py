@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from qdip_struct.analysis.comparability import EnergyRun
+from qdip_struct.analysis.energy_run import EnergyRun
 from qdip_struct.analysis.groups import run_sets
 
 PBS, PVK = {"Pb": 2, "S": 2}, {"Cs": 1, "Pb": 1, "Br": 3}
@@ -148,6 +148,17 @@ def test_what_differs_is_not_borrowed() -> None:
     ):
         sets = {item.name: item for item in run_sets([replace(BASE[0], **change), *wanting])}
         assert "film" not in roles(sets["h"]), change
+
+
+def test_of_several_that_fit_the_lowest_is_borrowed_and_said() -> None:
+    wanting = [run("interface", group="h"), run("substrate", group="h")]
+    high, low = run("film", group="a"), replace(run("film", group="b"), energy_ev=-1.5)
+    sets = {item.name: item for item in run_sets([high, low, *wanting])}
+    assert roles(sets["h"])["film"] == "b/film"
+    assert "the lowest is b/film" in sets["h"].warnings[0]
+    sets = {item.name: item for item in run_sets([high, replace(low, energy_ev=-1.0), *wanting])}
+    assert roles(sets["h"])["film"] == "a/film"
+    assert sets["h"].warnings == ()
 
 
 def test_the_order_of_the_runs_does_not_matter() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from qdip_struct.analysis.combination import combine_group
-from qdip_struct.analysis.comparability import EnergyRun
+from qdip_struct.analysis.energy_run import EnergyRun
 from qdip_struct.analysis.papers.recipe import Attempt, Recipe
 from qdip_struct.build.embed import embed_dot
 from qdip_struct.build.embedding_options import DotForm
