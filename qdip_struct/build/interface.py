@@ -6,6 +6,7 @@ it, so that their energies and densities may be subtracted. The bulk cells have 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.placement import closing_vector, joined_atoms, touching_height
 from qdip_struct.build.regions import report as structure_report
 from qdip_struct.build.registry import film_position
+from qdip_struct.build.reports import Reports
 from qdip_struct.build.slab import Material, face_facts
 from qdip_struct.build.stoichiometry import excess, formula_units, ions_of
 from qdip_struct.matching.miller import plane_text
@@ -179,19 +181,20 @@ def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells
         "dipole_direction": "z",
         "reservoir": None if reservoir is None else str(reservoir.get_array("phase")[0]),
     }
-    reports = {}
+    makers = {}
     for role, atoms in {**cells, **others}.items():
         # Two interfaces in one cell: a role of its own, so that nobody takes its energy for that of one interface.
         named = "sandwich" if role == "interface" and kind == "sandwich" else role
-        reports[role] = {**_report(role, atoms, common, joint), "role": named}
+        makers[role] = partial(_report, role, atoms, common, joint, named=named)
         atoms.info = {"role": named, "group": group}
     strain = {"film": tuple(facts["strain_film"]), "substrate": tuple(facts["strain_substrate"])}
     return InterfaceCells(
-        **cells, area_angstrom2=facts["area_angstrom2"], strain=strain, report=common, reports=reports, others=others
-    )
+        **cells, area_angstrom2=facts["area_angstrom2"], strain=strain, report=common, reports=Reports(makers),
+        others=others,
+    )  # fmt: skip
 
 
-def _report(role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint) -> dict[str, Any]:
+def _report(role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint, *, named: str) -> dict[str, Any]:
     own = "film" if role.startswith("film") else "substrate"
     more: dict[str, Any] = {"role": role, **common}
     if role == "reservoir":
@@ -216,4 +219,4 @@ def _report(role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint) ->
         kept = ("termination_top", "termination_bottom", "face_top", "face_bottom", "symmetric", "polar", "layer_names")
         more |= {key: facts[key] for key in kept}
     seed = common["seed"] if common["orientation"] == "random" or any(common["alloy"].values()) else None
-    return structure_report(atoms, **{**more, "seed": seed})
+    return {**structure_report(atoms, **{**more, "seed": seed}), "role": named}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from qdip_struct.build.alloy import Arrangement
     from qdip_struct.build.material import Material
 
+_COUNTS = {2: "two", 3: "three"}
 _ENDINGS = (".cif", ".extxyz", ".vasp", ".poscar", ".xyz", ".json", ".traj", ".inc")
 
 
@@ -40,7 +41,7 @@ def whole_numbers(text: str, *, what: str, count: int | None = None) -> tuple[in
     except ValueError:
         values = ()
     if not values or (count is not None and len(values) != count):
-        several = "whole numbers" if count is None else f"{count} whole numbers"
+        several = "whole numbers" if count is None else f"{_COUNTS.get(count, count)} whole numbers"
         example = "8,8,8" if count is None else ",".join(["2"] * count)
         raise UsageError(f"{what} is '{text}'; expected {several} separated by commas, for example {example}")
     return values

@@ -18,11 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One structure to run: the part it plays, its atoms, what the builder said about it."""
+    """One structure to run: the part it plays, its atoms, and what the builder said, looked up when it is asked for."""
 
     role: str
     atoms: "Atoms"
-    report: Mapping[str, Any]
+    reports: Mapping[str, Mapping[str, Any]]
+    part: str = ""
+
+    @property
+    def report(self) -> Mapping[str, Any]:
+        """What the builder said about the structure."""
+        return self.reports[self.part]
 
 
 @dataclass(frozen=True)
@@ -62,17 +68,14 @@ SLAB_NAMES = {"substrate": "slab", "substrate_bulk": "slab_bulk", "substrate_oth
 def _interfaces(request: InterfaceRequest, folder: Path) -> Cells:
     found: Cells = {}
     for name, built in requested_interfaces(request, folder=folder).items():
-        parts = built.cells().items()
-        found[name] = {
-            str(built.reports[part]["role"]): Cell(str(built.reports[part]["role"]), atoms, built.reports[part])
-            for part, atoms in parts
-        }
+        cells = [Cell(str(atoms.info["role"]), atoms, built.reports, part) for part, atoms in built.cells().items()]
+        found[name] = {cell.role: cell for cell in cells}
     return found
 
 
 def _slabs(request: SlabRequest, folder: Path) -> Cells:
     return {
-        name: {SLAB_NAMES.get(role, role): Cell(role, atoms, built.reports[role]) for role, atoms in parts.items()}
+        name: {SLAB_NAMES.get(role, role): Cell(role, atoms, built.reports, role) for role, atoms in parts.items()}
         for name, built in requested_slabs(request, folder=folder).items()
         for parts in [built.cells()]
     }
@@ -80,24 +83,24 @@ def _slabs(request: SlabRequest, folder: Path) -> Cells:
 
 def _bulk(request: BulkRequest, folder: Path) -> Cells:
     atoms, report = requested_bulk(request, folder=folder)
-    return {"": {"bulk": Cell("single", atoms, report)}}
+    return {"": {"bulk": Cell("single", atoms, {"": report})}}
 
 
 def _dot(request: DotRequest, folder: Path) -> Cells:
     atoms, report = requested_dot(request)
-    return {"": {"dot": Cell("dot", atoms, report)}}
+    return {"": {"dot": Cell("dot", atoms, {"": report})}}
 
 
 def _embedded(request: EmbedRequest, folder: Path) -> Cells:
     built = requested_embedding(request, folder=folder)
-    return {"": {"embedded": Cell("embedded", built.atoms, built.report)}}
+    return {"": {"embedded": Cell("embedded", built.atoms, {"": built.report})}}
 
 
 def _file(request: FileRequest, folder: Path) -> Cells:
     path = folder / request.file
     sidecar = read_sidecar(path)
     role = str(sidecar.get("role") or "single")
-    return {"": {role: Cell(role, read_structure(path), sidecar)}}
+    return {"": {role: Cell(role, read_structure(path), {"": sidecar})}}
 
 
 KINDS: dict[str, Kind] = {

@@ -237,13 +237,13 @@ class _Worker:
                 leveled = replace(maker, wishes=level.wishes)
                 study = {"vary": {"name": vary, "value": level.value}}
                 folder = f"{name}_{vary}_{level.value:g}"
-                leaf = Cell("single", level.atoms, cell.report)
+                leaf = replace(cell, role="single", atoms=level.atoms)
                 yield folder, *self._draft(leaf, maker=leveled, case=case, group=f"{group} {name} {vary}", more=study)
             return
         yield name, *self._draft(cell, maker=maker, case=case, group=group)
         if maker.request.counterpoise and cell.role == "interface":
             for partner, ghosted in ghost_partners(cell.atoms).items():
-                ghost = Cell(f"{partner}_ghost", ghosted, cell.report)
+                ghost = replace(cell, role=f"{partner}_ghost", atoms=ghosted)
                 yield f"{name}_{partner}_ghost", *self._draft(ghost, maker=maker, case=case, group=group)
 
     def _wanted(self, role: str) -> bool:
