@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _INPUT, _OUTPUT, _GEOMETRY = "aiida.inp", "aiida.out", "aiida-1.restart"
 _FETCHED = "qdip_fetched"
+_PLUGIN_FAULTS = (AttributeError, KeyError, RuntimeError, TypeError, ValueError)
+"""A fault inside a chain that runs here is raised here; the chain keeps its report, and the next run goes on."""
 _MORE_FILES = ("aiida-*.pdos", "aiida-*.cube")
 
 
@@ -82,8 +84,8 @@ def submit_aiida(folders: Sequence[RunFolder], *, root: Path, site: "Site | None
 def parameters_of(text: str, *, source: str = INPUT) -> dict[str, Any]:
     """CP2K input text as the nested mapping that AiiDA's plugin takes.
 
-    Repeated keywords and sections become lists, a section's parameter stands under ``_``, and the lines of ``&COORD``
-    stay lines, so that the order of the atoms is kept.
+    Repeated keywords and sections become lists, a section's parameter stands under ``_``, whole numbers become numbers,
+    and the lines of ``&COORD`` stay lines, so that the order of the atoms is kept.
 
     Raises
     ------
@@ -107,8 +109,13 @@ def _mapping(section: Section, source: str) -> dict[str, Any]:
         elif section.name.upper() == "COORD":
             found.setdefault(" ", []).append(f"{entry.name} {entry.value}")
         else:
-            found.setdefault(entry.name.upper(), []).append(entry.value)
+            found.setdefault(entry.name.upper(), []).append(_number(entry.value))
     return {name: values if len(values) > 1 or name == " " else values[0] for name, values in found.items()}
+
+
+def _number(value: str) -> int | str:
+    """Whole numbers as such: the restart handler raises MAX_ITER by a factor."""
+    return int(value) if value.isascii() and value.isdigit() and str(int(value)) == value else value
 
 
 def _label(folder: RunFolder) -> str:
@@ -147,7 +154,12 @@ def _start(folder: RunFolder, machine: Machine, *, root: Path, background: bool)
         builder.handler_overrides = orm.Dict({"restart_incomplete_calculation": {"enabled": True}})
         builder.metadata.label = _label(folder)
         builder.metadata.description = f"{folder.role} of {folder.group}: {_shown(folder, root)}"
-        chain = engine.submit(builder) if background else engine.run_get_node(builder).node
+        try:
+            chain = engine.submit(builder) if background else engine.run_get_node(builder).node
+        except _PLUGIN_FAULTS as error:
+            chain = _latest_chain(folder)
+            if chain is None:
+                raise ToolError(f"AiiDA took no work chain for {folder.path}: {error}") from error
     chain.base.extras.set_many(
         {
             "qdip_folder": str(folder.path.resolve()),

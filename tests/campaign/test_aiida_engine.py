@@ -5,8 +5,10 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +34,8 @@ def test_input_becomes_the_mapping_of_the_plugin_and_keeps_the_order_of_atoms() 
     assert found["GLOBAL"] == {"RUN_TYPE": "ENERGY"}
     assert found["FORCE_EVAL"]["SUBSYS"]["COORD"] == {" ": ["Pb 0 0 0", "S 1 1 1", "Pb 2 2 2"]}
     assert found["FORCE_EVAL"]["SUBSYS"]["KIND"] == [{"_": "Pb", "BASIS_SET": "A"}, {"_": "S", "BASIS_SET": "B"}]
+    motion = parameters_of("&MOTION\n&GEO_OPT\nMAX_ITER 300\nMAX_FORCE 4.5E-4\n&END\n&END\n")["MOTION"]
+    assert motion == {"GEO_OPT": {"MAX_ITER": 300, "MAX_FORCE": "4.5E-4"}}
     with pytest.raises(UsageError, match="preprocessor"):
         parameters_of("@SET A 1\n")
 
@@ -85,3 +89,49 @@ def test_runs_through_aiida_end_as_if_run_here(tmp_path: Path, profile: Path, cp
     assert [chain.base.extras.get("qdip_outcome") for chain in chains] == ["done", "done"]
     assert chains[0].base.extras.get("qdip_role") == "single"
     assert chains[1].description.endswith("with blank")
+
+
+_SUBMIT = """
+import sys
+from pathlib import Path
+from qdip_struct.campaign.aiida_engine import submit_aiida
+from qdip_struct.campaign.rundir import find_run_folders
+root = Path(sys.argv[1])
+answer = submit_aiida(find_run_folders([root]), root=root)
+print(answer.n_runs, len(answer.job_ids), answer.note)
+"""
+
+
+@needs_aiida
+@pytest.mark.aiida
+@pytest.mark.cp2k
+@pytest.mark.slow
+def test_daemon_with_the_built_in_broker_works_on_while_nobody_waits(tmp_path: Path, cp2k: Program) -> None:
+    """Submitted, asked again while it is under way, fetched when it has ended: one chain, one output."""
+    folder = water(tmp_path / "campaign" / "run", task="ENERGY")
+    environment = {**os.environ, "AIIDA_PATH": str(tmp_path / "aiida")}
+    (tmp_path / "aiida").mkdir()
+    verdi = str(Path(sys.executable).with_name("verdi"))
+
+    def call(*words: str) -> str:
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    call(verdi, "presto", "--use-zeromq", "--non-interactive")
+    call(verdi, "daemon", "start", "1")
+    try:
+        first = call(sys.executable, "-c", _SUBMIT, str(tmp_path / "campaign"))
+        assert first.startswith("1 1 1 work chains submitted")
+        end = time.monotonic() + 900
+        while judge(folder) is None:
+            assert time.monotonic() < end, call(verdi, "process", "list", "--all")
+            later = call(sys.executable, "-c", _SUBMIT, str(tmp_path / "campaign"))
+            assert later.startswith("0 0 "), later
+            time.sleep(2)
+    finally:
+        call(verdi, "daemon", "stop")
+    verdict = judge(folder)
+    assert verdict is not None
+    assert (verdict.outcome, folder.n_segments) == ("done", 1)
+    assert (folder.path / "result.json").exists()
