@@ -76,7 +76,9 @@ class ArrayPlan:
     @property
     def text(self) -> str:
         """One line for a person."""
-        parts = [f"{self.n_runs} runs in {len(self.arrays)} array job{'s' * (len(self.arrays) != 1)}"]
+        n_jobs = len(self.arrays) + sum(self.relax_first)
+        jobs = "one array job" if n_jobs == 1 else f"{n_jobs} array jobs"
+        parts = [f"{self.n_runs} runs in {jobs}" if n_jobs else "nothing to submit"]
         parts += [f"{len(self.queued)} have a job already"] if self.queued else []
         parts += [f"{self.n_busy} are being run by somebody else"] if self.n_busy else []
         parts += [f"{self.n_done} done"] if self.n_done else []
@@ -116,7 +118,7 @@ def submit_array(
         raise UsageError(f"the engine sbatch needs a site whose engine is slurm, not {site.engine}")
     if dry_run:
         plan = plan_array(folders, root=root)
-        return Submission("sbatch", (), plan.n_runs, f"would submit {plan.text}")
+        return Submission("sbatch", (), plan.n_runs, f"dry run: {plan.text}")
     with _submitting(root) as lock:
         plan = plan_array(folders, root=root)
         jobs = []

@@ -109,9 +109,10 @@ print(answer.n_runs, len(answer.job_ids), answer.note)
 def test_daemon_with_the_built_in_broker_works_on_while_nobody_waits(tmp_path: Path, cp2k: Program) -> None:
     """Submitted, asked again while it is under way, fetched when it has ended: one chain, one output."""
     folder = water(tmp_path / "campaign" / "run", task="ENERGY")
-    environment = {**os.environ, "AIIDA_PATH": str(tmp_path / "aiida")}
+    tools = Path(sys.executable).parent
+    environment = {**os.environ, "AIIDA_PATH": str(tmp_path / "aiida"), "PATH": f"{tools}:{os.environ['PATH']}"}
     (tmp_path / "aiida").mkdir()
-    verdi = str(Path(sys.executable).with_name("verdi"))
+    verdi = str(tools / "verdi")
 
     def call(*words: str) -> str:
         done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=300)
