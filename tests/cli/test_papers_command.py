@@ -7,7 +7,7 @@ import json
 import pytest
 
 from qdip_struct.analysis.papers import statements as module
-from qdip_struct.cli.paper_rows import HEADER
+from qdip_struct.cli.paper_rows import HEADER, energy_row, number_row
 from qdip_struct.resources import shipped
 
 SMALL = "garcia_de_arquer2017"
@@ -152,6 +152,40 @@ def test_a_system_that_cannot_be_built_is_named(qdip, tmp_path, monkeypatch):
     assert code == 3 and "not as it should be" in err and "box" in err
     document = json.loads((tmp_path / "out" / "papers.json").read_text())
     assert document["systems"][0]["faults"] and "Warning" in (tmp_path / "out" / "papers.html").read_text()
+
+
+def test_a_system_that_no_longer_has_the_papers_number_is_exit_code_3(qdip, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from qdip_struct.analysis.papers import systems
+
+    (system,) = systems.paper_systems([SMALL])
+    (number,) = system.numbers
+    other = replace(system, numbers=(replace(number, stated=0.5),))
+    monkeypatch.setattr(systems, "paper_systems", lambda only: (other,))
+    code, out, _ = qdip("papers", "--only", SMALL, "-o", tmp_path / "out")
+    assert code == 3 and f"not as recorded: {system.id} volume_fraction" in out
+
+
+def test_rows_of_numbers_and_energies():
+    system = {"paper": "a2000", "title": "a box", "commands": ["build embed --dot PbS", "inputs x"]}
+    number = {"what": "edge_angstrom", "where": "Methods", "stated": 50.6, "measured": 50.1, "verdict": "differs"}
+    assert number_row(system, number) == (
+        "a2000", "edge: a box (Methods)", "50.6 Å", "50.1 Å", "qdip build embed", "differs by -0.5 Å",
+    )  # fmt: skip
+    atoms = {"what": "n_atoms", "where": "Methods", "stated": 3000, "measured": 2752.0, "verdict": "holds"}
+    assert number_row(system, atoms)[1:4] == ("atoms: a box (Methods)", "3000", "2752")
+    assert number_row({**system, "commands": ["strain x.extxyz"]}, {**atoms, "measured": None})[3:5] == (
+        "-",
+        "qdip strain",
+    )
+    energy = {
+        "paper": "a2000", "label": "γ", "where": "text", "stated": 9, "computed": 17.26, "group": "g", "folder": "f",
+        "verdict": "differs",
+    }  # fmt: skip
+    assert energy_row(energy)[3] == "17.26 meV/Å² (g, workflows/f)"
+    assert energy_row(energy)[5].startswith("differs by +8.26 meV/Å²")
+    assert energy_row({**energy, "verdict": "other crystals"})[5] == "not the paper's crystals (+8.26 meV/Å²)"
 
 
 @pytest.mark.slow
