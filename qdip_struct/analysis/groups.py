@@ -6,7 +6,7 @@ said about each interface. A study that lacks a part takes it from another group
 slab or crystal, the lateral cell agrees, and nothing else in it forbids the difference of energies.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -192,39 +192,41 @@ def _completed(item: RunSet, pool: Sequence[EnergyRun]) -> RunSet:
     if anchor is None:
         return item
     runs, borrowed, warnings = list(item.runs), dict(item.borrowed), list(item.warnings)
-    others = [run for run in pool if run.group != item.group and run.status == "done" and run.energy_ev is not None]
+    own = {run.path for run in item.runs}
+    others = [run for run in pool if run.path not in own and run.status == "done" and run.energy_ev is not None]
 
     def take(role: str, candidates: Iterable[EnergyRun]) -> None:
+        if role in have:
+            return
         fitting = [run for run in candidates if difference(replace(run, role=role), anchor) is None]
-        if role not in have and fitting:
+        if fitting:
             chosen = min(fitting, key=lambda run: (round(_per_atom(run), 8), run.path))
             spread = max(map(_per_atom, fitting)) - _per_atom(chosen)
             if spread > SAME_EV_PER_ATOM:
                 warnings.append(
-                    f"{len(fitting)} runs of other groups could be its {role}, {1000 * spread:.1f} meV per atom apart; "
+                    f"{len(fitting)} runs could be its {role}, {1000 * spread:.1f} meV per atom apart; "
                     f"the lowest is {chosen.path}"
                 )
             have[role] = replace(chosen, role=role)
             runs.append(have[role])
-            borrowed[chosen.path] = chosen.group
+            if chosen.group != item.group:
+                borrowed[chosen.path] = chosen.group
 
     if anchor.role in INTERFACES:
         for role, partner in (("film", "substrate"), ("substrate", "film")):
-            take(role, [run for run in others if run.role == role and _fits(run, anchor, have.get(partner))])
+            take(role, (run for run in others if run.role == role and _fits(run, anchor, have.get(partner))))
     for part in ("film", "substrate"):
         if part not in have:
             continue
         slab = have[part]
-        bulks = [run for run in others if run.role == f"{part}_bulk" and _same_crystal(run, slab, part)]
-        take(f"{part}_bulk", bulks)
+        take(f"{part}_bulk", _bulks_of(slab, part, others))
         bulk = have.get(f"{part}_bulk")
         if bulk is not None:
-            free = [run for run in others if run.role == f"{part}_bulk_free" and _same_formula(run, bulk)]
-            take(f"{part}_bulk_free", free)
+            take(f"{part}_bulk_free", _free_of(bulk, part, others))
     if "substrate" in have and "substrate_bulk" in have:
         slab, bulk = have["substrate"], have["substrate_bulk"]
         if cells_of(slab.composition, [bulk.composition]) is None:
-            take("substrate_other", [run for run in others if _complementary(run, slab, bulk)])
+            take("substrate_other", (run for run in others if _complementary(run, slab, bulk)))
             names = {formula(run.composition) for run in runs if run.role == "reservoir"}
             for run in others:
                 if run.role != "reservoir" or not set(run.composition) <= set(bulk.composition):
@@ -232,8 +234,17 @@ def _completed(item: RunSet, pool: Sequence[EnergyRun]) -> RunSet:
                 if formula(run.composition) not in names and difference(run, slab) is None:
                     names.add(formula(run.composition))
                     runs.append(run)
-                    borrowed[run.path] = run.group
+                    if run.group != item.group:
+                        borrowed[run.path] = run.group
     return replace(item, runs=tuple(runs), borrowed=borrowed, warnings=tuple(warnings))
+
+
+def _bulks_of(slab: EnergyRun, part: str, others: Sequence[EnergyRun]) -> Iterator[EnergyRun]:
+    return (run for run in others if run.role == f"{part}_bulk" and _same_crystal(run, slab, part))
+
+
+def _free_of(bulk: EnergyRun, part: str, others: Sequence[EnergyRun]) -> Iterator[EnergyRun]:
+    return (run for run in others if run.role == f"{part}_bulk_free" and _same_formula(run, bulk))
 
 
 def _per_atom(run: EnergyRun) -> float:

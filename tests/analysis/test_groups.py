@@ -137,6 +137,17 @@ def test_the_other_termination_serves_for_the_mean() -> None:
     assert "substrate_other" not in roles(sets["g"])
 
 
+def test_both_terminations_may_stand_in_one_group() -> None:
+    other = [run(role, name=f"{role}_AX", termination="AX") for role in ("substrate", "interface")]
+    sets = {item.name: item for item in run_sets([*BASE, *other])}
+    assert set(sets) == {"g [BX2]", "g [AX]"}
+    for name, end, far in (("g [BX2]", "", "_AX"), ("g [AX]", "_AX", "")):
+        assert roles(sets[name])["film"] == "g/film"
+        assert roles(sets[name])["substrate"] == f"g/substrate{end}"
+        assert roles(sets[name])["substrate_other"] == f"g/substrate{far}"
+        assert sets[name].borrowed == {}
+
+
 def test_what_differs_is_not_borrowed() -> None:
     wanting = [run("interface", group="h"), run("substrate", group="h")]
     for change in (
