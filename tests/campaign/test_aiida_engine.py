@@ -131,7 +131,7 @@ def test_daemon_with_the_built_in_broker_works_on_while_nobody_waits(tmp_path: P
             assert later.startswith("0 0 "), later
             time.sleep(2)
     finally:
-        call(verdi, "daemon", "stop")
+        call(verdi, "daemon", "stop", "--timeout", "120")
     verdict = judge(folder)
     assert verdict is not None
     assert (verdict.outcome, folder.n_segments) == ("done", 1)

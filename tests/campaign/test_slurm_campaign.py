@@ -26,7 +26,6 @@ pytestmark = [
     pytest.mark.cp2k,
     pytest.mark.slow,
     pytest.mark.skipif(bool(missing_programs()), reason=f"no Slurm; {HOW_TO_GET_SLURM}"),
-    pytest.mark.xdist_group("slurm"),
 ]
 SITE = Site(
     engine="slurm",
