@@ -167,7 +167,7 @@ def fit_surface_series(
         thickest=scale * last,
         thickest_bulk_ev=last_slope,
         points=points,
-        warnings=_drift(slope, computed, largest=float(units[-1]), area=area, unit=unit),
+        warnings=_drift(slope, computed, last=last_slope, counts=units, area=area, unit=unit),
     )
 
 
@@ -211,14 +211,22 @@ def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float, float | No
     return slope, intercept, spread, float(np.sqrt(variance * (1 / len(x) + middle**2 / width)))
 
 
-def _drift(slope: float, computed: float | None, *, largest: float, area: float, unit: str) -> tuple[str, ...]:
+def _drift(
+    slope: float, computed: float | None, *, last: float, counts: np.ndarray, area: float, unit: str
+) -> tuple[str, ...]:
+    """A computed bulk that is not the bulk of the fit, and which of both is to blame, by the two thickest slabs."""
     if computed is None:
         return ()
-    drift = MEV_PER_EV * largest * (computed - slope) / (2 * area)
-    if abs(drift) <= DRIFT_MEV_PER_ANGSTROM2:
+    whole, end = (MEV_PER_EV * float(counts.max()) * (computed - bulk) / (2 * area) for bulk in (slope, last))
+    if max(abs(whole), abs(end)) <= DRIFT_MEV_PER_ANGSTROM2:
         return ()
+    if len(counts) < 3:
+        advice = "two thicknesses do not tell whether the bulk lacks k-points or the slabs are too thin: run a third"
+    elif abs(end) <= DRIFT_MEV_PER_ANGSTROM2:
+        advice = "the thinnest slabs are not yet bulk inside: quote the direct γ of the thickest slab"
+    else:
+        advice = "the bulk lacks k-points along the normal: quote the γ of the two thickest slabs"
     return (
         f"the computed bulk {unit} lies {MEV_PER_EV * (computed - slope):+.2f} meV per formula unit from the bulk of "
-        f"the fit: the direct γ of the thickest slab moves by {-drift:+.2f} meV/Å² (k-points along the normal of "
-        "the bulk too few, or slabs too thin); quote the fit",
+        f"the fit, which moves the γ of the thickest slab by {-whole:+.2f} meV/Å²; {advice}",
     )

@@ -154,13 +154,19 @@ def _series(entry: Mapping[str, Any]) -> list[str]:
         f"{'relaxed' if entry['relaxed'] else 'unrelaxed'}, {entry['reference']}): γ of the fit {fixed(fit)}"
         f"{'' if error is None else f' ± {fixed(error)}'} "
         f"meV/Å² ({fixed(fit * J_PER_M2_PER_MEV_PER_ANGSTROM2, 4)} J/m²), "
-        f"residual {entry['residual_mev']:.2f} meV, bulk {entry['bulk_energy_fit_ev']:.6f} eV"
+        f"{_residual(entry)}, bulk {entry['bulk_energy_fit_ev']:.6f} eV"
         + ("" if bulk is None else f", computed bulk {bulk:+.2f} meV from it"),
         f"from the two thickest slabs alone: γ {fixed(entry['surface_energy_two_thickest_mev_per_angstrom2'])} meV/Å², "
         f"bulk {entry['bulk_energy_two_thickest_ev']:.6f} eV",
         table(("slab", "layers", "formula units", "γ direct", "γ with the fitted bulk"), rows),
         "",
     ]
+
+
+def _residual(entry: Mapping[str, Any]) -> str:
+    if len(entry["points"]) < 3:
+        return "two thicknesses, no residual"
+    return f"residual {entry['residual_mev']:.2f} meV"
 
 
 def _by_thickness(entry: Mapping[str, Any]) -> list[str]:

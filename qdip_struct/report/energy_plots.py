@@ -79,28 +79,29 @@ def plot_adsorption_by_thickness(axes: "Axes", tables: Sequence[Mapping[str, Any
 
 
 def plot_chemical_potential(axes: "Axes", groups: Sequence[Mapping[str, Any]]) -> "Axes":
-    """γ and γ_int (meV/Å²) against Δμ (eV) between the limits; γ_int thick, γ thin, one colour a study."""
+    """γ and γ_int (meV/Å²) against Δμ (eV) between the limits, for studies of one compound.
+
+    One study shows all its lines, several show γ_int alone (γ of the substrate where there is none), one colour each.
+    """
     shown = [group for group in groups if group.get("chemical_potential")]
+    alone = len(shown) == 1
     for number, group in enumerate(shown):
         table = group["chemical_potential"]
-        color = _COLORS[number % len(_COLORS)]
-        for style, line in zip(
-            ("-", "--", ":"), sorted(table["lines"], key=lambda x: x["name"] != "γ_int"), strict=False
-        ):
-            label = line["name"] if len(shown) == 1 else f"{_short(group['group'])}: {line['name']}"
+        lines = sorted(table["lines"], key=lambda line: line["name"] != "γ_int")
+        for style, line in zip(("-", "--", ":"), lines if alone else lines[:1], strict=False):
             axes.plot(
                 table["delta_mu_ev"],
                 line["values_mev_per_angstrom2"],
                 style,
-                color=color,
+                color=_COLORS[number % len(_COLORS)],
                 linewidth=2.0 if line["name"] == "γ_int" else 1.0,
-                label=label,
+                label=line["name"] if alone else f"{line['name']}: {_short(group['group'])}",
             )
     table = shown[0]["chemical_potential"]
     axes.axhline(0.0, color=GREY, linewidth=0.8)
     axes.set_xlabel(f"Δμ({table['component']}) (eV); {table['limit_names'][0]} … {table['limit_names'][1]}")
     axes.set_ylabel("energy (meV/Å²)")
-    axes.legend(frameon=False, fontsize="small")
+    axes.legend(frameon=False, fontsize="small", loc="lower left", bbox_to_anchor=(0.0, 1.0))
     return axes
 
 
@@ -143,8 +144,7 @@ def energy_figure(document: Mapping[str, Any]) -> "Figure":
         panels.append(lambda axes: plot_thickness(axes, document["thickness_series"]))
     if document["adsorption_by_thickness"]:
         panels.append(lambda axes: plot_adsorption_by_thickness(axes, document["adsorption_by_thickness"]))
-    if any(group.get("chemical_potential") for group in document["groups"]):
-        panels.append(lambda axes: plot_chemical_potential(axes, document["groups"]))
+    panels += [partial(plot_chemical_potential, groups=groups) for groups in _by_compound(document["groups"])]
     panels += [partial(plot_registry_map, entry=entry) for entry in document["registry_maps"] if entry.get("map")]
     if not panels:
         raise UsageError("there is nothing to draw: no group of runs could be combined")
@@ -154,6 +154,16 @@ def energy_figure(document: Mapping[str, Any]) -> "Figure":
     for number, fill in enumerate(panels):
         fill(figure.add_subplot(rows, columns, number + 1))
     return figure
+
+
+def _by_compound(groups: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Studies with a chemical potential, one list for each compound and component."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for group in groups:
+        table = group.get("chemical_potential")
+        if table:
+            found.setdefault((table["compound"], table["component"]), []).append(group)
+    return list(found.values())
 
 
 def _short(name: str) -> str:

@@ -58,6 +58,9 @@ def test_known_surface_energy_comes_back_whatever_the_bulk_run_says(
     drift = 1000 * 2 * max(counts) * abs(error) / (2 * A)
     if abs(drift - 0.5) > 1e-6:
         assert bool(found.warnings) == (drift > 0.5)
+    if found.warnings:
+        assert ("run a third" in found.warnings[0]) == (len(counts) == 2)
+        assert ("lacks k-points along the normal" in found.warnings[0]) == (len(counts) > 2)
 
 
 def test_published_drift_of_an_undersampled_bulk_is_found() -> None:
@@ -69,11 +72,12 @@ def test_published_drift_of_an_undersampled_bulk_is_found() -> None:
     direct = [point.direct for point in poor.points]
     assert direct == pytest.approx([20.0, 21.1, 22.7], abs=0.2)
     assert poor.warnings
-    assert "quote the fit" in poor.warnings[0]
+    assert "the bulk lacks k-points along the normal" in poor.warnings[0]
     good = fit_surface_series(slabs, bulk=bulk(4 * -100.0, {"Pb": 4, "S": 4}))
     assert [point.direct for point in good.points] == pytest.approx([17.5, 16.9, 16.9])
     assert good.value == pytest.approx(poor.value, abs=1e-9)
     assert good.stderr == pytest.approx(0.37, abs=0.2)
+    assert "thinnest slabs are not yet bulk inside" in good.warnings[0]
     assert good.thickest == pytest.approx(16.9)
     assert good.thickest_bulk_ev == pytest.approx(-100.0)
 
