@@ -264,3 +264,32 @@ def test_continued_optimisation_ends_at_the_energy_of_an_undisturbed_one(tmp_pat
     assert undisturbed.run.energy_ev is not None
     hartree = 27.211386
     assert continued.run.energy_ev == pytest.approx(undisturbed.run.energy_ev, abs=1e-6 * hartree)
+
+
+def test_command_line_answers_with_the_codes_that_job_scripts_read(
+    tmp_path: Path,
+    replay: Callable[..., Program],
+    qdip: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, program = folder_at(tmp_path / "a"), replay("energy")
+    monkeypatch.setattr("qdip_struct.cp2k.program.require_program", lambda: program)
+    with exclusive(folder.path):
+        code, out, _ = qdip("segment", folder.path, "--json")
+    assert (code, json.loads(out)["outcome"]) == (75, "again")
+    assert f"process {os.getpid()} on" in out
+    code, out, _ = qdip("segment", folder.path, "--walltime", "100")
+    assert (code, calls(tmp_path)) == (0, 1)
+    assert "WALLTIME 100" in (folder.path / "run.inp.1").read_text()
+    for words, expected in (
+        ((folder.path, "--walltime", "0"), "positive number of seconds"),
+        ((folder.path, "--threads", "-1"), "--threads is a positive number"),
+        ((tmp_path,), "is no run folder"),
+    ):
+        code, _, err = qdip("segment", *words)
+        assert code in (1, 2)
+        assert expected in err
+    unconverged = folder_at(tmp_path / "b")
+    program = replay("unconverged")
+    (tmp_path / "count").unlink()
+    assert qdip("segment", unconverged.path)[0] == 1
