@@ -42,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
     for path in (out, args.chemiscope):
         if path is not None:
             refuse_existing(path, force=args.force)
-    study = read_study(args.path, question=args.question)
-    memory = Memory(None if args.no_memory else args.path / FOLDER)
+    memory = Memory(None if args.no_memory or not args.path.is_dir() else args.path / FOLDER)
+    study = read_study(args.path, question=args.question, memory=memory)
     write_text(out, study_page(study, title=args.title, memory=memory), force=args.force)
     shown = None
     if args.chemiscope is not None:

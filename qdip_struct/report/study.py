@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qdip_struct.campaign.answers import energies_of
-from qdip_struct.campaign.rundir import RECORD, RESULT, STRUCTURE, RunFolder, open_run_folder
+from qdip_struct.campaign.rundir import OUTPUT, RECORD, RESULT, STRUCTURE, RunFolder, open_run_folder, segment_name
 from qdip_struct.cp2k.output import read_run
 from qdip_struct.cp2k.run import Run
 from qdip_struct.documents import json_document, yaml_document
 from qdip_struct.errors import DataError
+from qdip_struct.report.memory import Memory
 
 SHIPPED = "shipped"
 """Value of ``origin`` in ``run.json`` of runs that came with the package and were not run by the user."""
@@ -76,7 +77,7 @@ class Study:
         return self.results.get(kind, ())
 
 
-def read_study(path: Path, *, question: str | None = None) -> Study:
+def read_study(path: Path, *, question: str | None = None, memory: Memory | None = None) -> Study:
     """Collect runs, screens, results and energies below a folder.
 
     Parameters
@@ -85,6 +86,8 @@ def read_study(path: Path, *, question: str | None = None) -> Study:
         Study folder, or one run folder.
     question
         What the study asks; default the key ``question`` of a ``campaign.yaml`` in the folder.
+    memory
+        Where the energies of unchanged runs are kept; default nowhere.
 
     Raises
     ------
@@ -125,11 +128,25 @@ def read_study(path: Path, *, question: str | None = None) -> Study:
         path,
         tuple(screens),
         runs,
-        energies_of(started),
+        _energies(started, memory or Memory(None)),
         {kind: tuple(items) for kind, items in results.items()},
         tuple(labelled),
         question or _question(path / _CAMPAIGN),
         tuple(skipped),
+    )
+
+
+def _energies(folders: list[RunFolder], memory: Memory) -> dict[str, Any]:
+    files = [
+        folder.path / name
+        for folder in folders
+        for name in (RECORD, STRUCTURE, *(segment_name(Path(OUTPUT), n + 1).name for n in range(folder.n_segments)))
+    ]
+    return memory.document(
+        "energies",
+        files=[file for file in files if file.is_file()],
+        parameters=[str(folder.path) for folder in folders],
+        make=lambda: energies_of(folders),
     )
 
 

@@ -31,7 +31,8 @@ def copies(place: Path, *, groups: int) -> None:
 def page_seconds(place: Path) -> tuple[float, int]:
     """CPU seconds and bytes of one page."""
     start = time.process_time()
-    text = study_page(read_study(place), memory=Memory(place / FOLDER))
+    memory = Memory(place / FOLDER)
+    text = study_page(read_study(place, memory=memory), memory=memory)
     return time.process_time() - start, len(text)
 
 

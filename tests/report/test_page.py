@@ -145,3 +145,16 @@ def test_report_command(study: Path, tmp_path: Path, qdip: Callable[..., tuple[i
     code, printed, _ = qdip("report", study, "-o", out, "--force", "--json")
     assert code == 0
     assert json.loads(printed)["n_runs"] == 8
+
+
+def test_report_command_with_a_file_for_a_viewer(
+    study: Path, tmp_path: Path, qdip: Callable[..., tuple[int, str, str]]
+) -> None:
+    pytest.importorskip("chemiscope", reason="no chemiscope: pip install 'qdip-struct[viewer]'")
+    words = ["report", study, "-o", tmp_path / "r.html", "--chemiscope", tmp_path / "c.json.gz", "--question", "Why?"]
+    code, printed, _ = qdip(*words, "--no-memory", "--json")
+    assert code == 0
+    assert json.loads(printed)["n_structures"] == 8
+    assert "Why?" in (tmp_path / "r.html").read_text()
+    assert qdip("report", study, "-o", tmp_path / "s.html", "--chemiscope", tmp_path / "c.json.gz")[0] == 2
+    assert not (tmp_path / "s.html").exists()

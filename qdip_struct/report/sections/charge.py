@@ -16,7 +16,7 @@ from qdip_struct.report.memory import Memory
 from qdip_struct.report.sections.words import MANY, fixed
 from qdip_struct.report.study import RunState, Study
 
-_PARTS = (("interface", "film", "substrate"), ("embedded", "dot", "substrate"))
+_PARTS = ("interface", "film", "substrate")
 """Roles of AB, A and B whose density cubes make a difference."""
 
 
@@ -46,22 +46,21 @@ def _differences(study: Study, memory: Memory) -> list[tuple[str, dict[str, Any]
         if state.run is not None and state.run.scf_converged:
             groups[state.folder.group].setdefault(state.folder.role, state)
     for name in sorted(groups):
-        for roles in _PARTS:
-            states = [groups[name].get(role) for role in roles]
-            cubes = [side_files(s.run).cubes.get(DENSITY) for s in states if s is not None and s.run is not None]
-            paths = [cube for cube in cubes if cube is not None]
-            if len(paths) < 3:
-                continue
+        states = [groups[name].get(role) for role in _PARTS]
+        cubes = [side_files(s.run).cubes.get(DENSITY) for s in states if s is not None and s.run is not None]
+        paths = [cube for cube in cubes if cube is not None]
+        if len(paths) < len(_PARTS):
+            continue
 
-            def make(paths: list[Path] = paths) -> dict[str, Any]:
-                try:
-                    whole, first, second = (read_cube(path) for path in paths)
-                    return difference_document(whole, first=first, second=second)
-                except QdipError as error:
-                    return {"failed": str(error)}
+        def make(paths: list[Path] = paths) -> dict[str, Any]:
+            try:
+                whole, first, second = (read_cube(path) for path in paths)
+                return difference_document(whole, first=first, second=second)
+            except QdipError as error:
+                return {"failed": str(error)}
 
-            places = [str(path.relative_to(study.path)) for path in paths]
-            found.append((name, memory.document("difference", files=paths, parameters=places, make=make)))
+        places = [str(path.relative_to(study.path)) for path in paths]
+        found.append((name, memory.document("difference", files=paths, parameters=places, make=make)))
     return found
 
 
