@@ -130,10 +130,7 @@ def checked(deck: Deck, *, schema: Schema | None, source: str) -> tuple[Finding,
     UsageError
         If the input would fail.
     """
-    findings = check_input(deck.tree, schema=schema)
-    if any(finding.level == "error" for finding in findings):
-        # Only a parsed text knows its lines; the tree as it was filled is read about twice as fast.
-        findings = check_input(parse_input(deck.text, source=source), schema=schema)
+    findings = check_input(parse_input(deck.text, source=source), schema=schema)
     refuse_errors(findings, source=source)
     return findings
 

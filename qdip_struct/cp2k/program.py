@@ -81,22 +81,28 @@ def find_data_directory() -> Path | None:
     Looked for in ``$CP2K_DATA_DIR``, beside the executable (``../share/cp2k``, ``../share/cp2k/data``, ``../data``,
     ``../../data``), in the active conda environment and in Debian's ``/usr/share/cp2k``. ``None`` when not found.
     """
-    places: list[Path] = []
-    if os.environ.get("CP2K_DATA_DIR"):
-        places.append(Path(os.environ["CP2K_DATA_DIR"]))
-    executable = os.environ.get("QDIP_CP2K") or next((n for n in EXECUTABLE_NAMES if shutil.which(n)), None)
-    if executable and shutil.which(executable):
-        folder = Path(str(shutil.which(executable))).resolve().parent
+    given, wanted, conda, path = (os.environ.get(name, "") for name in _WHERE)
+    return _data_directory(given, wanted, conda, path)
+
+
+_WHERE = ("CP2K_DATA_DIR", "QDIP_CP2K", "CONDA_PREFIX", "PATH")
+
+
+@cache
+def _data_directory(given: str, wanted: str, conda: str, path: str) -> Path | None:
+    """The search, done once for what the environment says."""
+    places = [Path(given)] if given else []
+    executable = wanted or next((name for name in EXECUTABLE_NAMES if shutil.which(name, path=path)), None)
+    found = shutil.which(executable, path=path) if executable else None
+    if found:
+        folder = Path(found).resolve().parent
         places += [
             folder.parent / "share" / "cp2k",
             folder.parent / "share" / "cp2k" / "data",
             folder.parent / "data",
             folder.parent.parent / "data",
         ]
-    if os.environ.get("CONDA_PREFIX"):
-        places += [
-            Path(os.environ["CONDA_PREFIX"], "share", "cp2k", "data"),
-            Path(os.environ["CONDA_PREFIX"], "share", "cp2k"),
-        ]
+    if conda:
+        places += [Path(conda, "share", "cp2k", "data"), Path(conda, "share", "cp2k")]
     places += [Path("/usr/share/cp2k"), Path("/usr/share/cp2k/data"), Path("/usr/local/share/cp2k/data")]
     return next((place for place in places if (place / "GTH_POTENTIALS").is_file()), None)

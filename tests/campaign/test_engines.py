@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -207,14 +208,14 @@ def springs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def load(name: str, **options: Any) -> Any:
         calls.append(1)
-        return Springs()
+        return SimpleNamespace(calculator=Springs())
 
     monkeypatch.setattr(models, "load_model", load)
     return calls
 
 
 def coordinates(folder: RunFolder) -> np.ndarray:
-    subsys = read_subsys(parse_input((folder.path / "run.inp").read_text()))
+    subsys = read_subsys(parse_input((folder.path / "run.inp").read_text()), folder=None)
     assert subsys is not None
     return subsys.positions
 
