@@ -16,7 +16,15 @@ from qdip_struct import __version__
 from qdip_struct.cli.console import answer, table
 
 _REQUIRED = ("numpy", "scipy", "ase", "pymatgen", "spglib", "matplotlib", "pyyaml", "tqdm")
-_OPTIONAL = {"chgnet": "pip install 'qdip-struct[mlip]'"}
+_OPTIONAL = {
+    "chgnet": "pip install 'qdip-struct[mlip]', for qdip relax",
+    "sevenn": "pip install 'qdip-struct[sevennet]', for qdip relax --model sevennet",
+    "mace-torch": "pip install 'qdip-struct[mace]' in an environment without sevenn, for qdip relax --model mace",
+    "aiida-core": "pip install 'qdip-struct[aiida]', for qdip submit --engine aiida",
+    "aiida-cp2k": "pip install 'qdip-struct[aiida]', for qdip submit --engine aiida",
+    "abtem": "pip install 'qdip-struct[hrtem]', for qdip diffraction --hrtem",
+    "chemiscope": "pip install 'qdip-struct[viewer]', for qdip report --chemiscope",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
