@@ -93,7 +93,8 @@ class Terms:
     walltime_s
         When CP2K stops by itself, s, unless the campaign says so.
     texts
-        Whether the files are kept; a plan for looking does without.
+        Whether the files are kept. A plan for looking does without, and of the inputs that differ in coordinates alone
+        it checks the first; a plan that is to be written checks all.
     """
 
     schema: "Schema | None" = None
@@ -201,6 +202,7 @@ class _Worker:
     terms: Terms
     makers: dict[InputsRequest, DeckMaker] = field(default_factory=dict)
     drafts: "OrderedDict[tuple[Any, ...], tuple[RunDraft, list[str]]]" = field(default_factory=OrderedDict)
+    checked: set[tuple[Any, ...]] = field(default_factory=set)
 
     def carry_out(self, job: _Job) -> _Answer:
         first = job.cases[0][1]
@@ -281,7 +283,10 @@ class _Worker:
     def _new_draft(self, cell: Cell, *, maker: DeckMaker, source: str) -> tuple[RunDraft, list[str]]:
         try:
             deck = maker.deck(cell.atoms, role=cell.role)
-            findings = checked(deck, schema=self.terms.schema, source="its input")
+            kind = (cell.role, maker.request, maker.wishes, frozenset(cell.atoms.numbers.tolist()))
+            looked_at = not self.terms.texts and kind in self.checked
+            findings = () if looked_at else checked(deck, schema=self.terms.schema, source="its input")
+            self.checked.add(kind)
         except QdipError as error:
             raise type(error)(f"{self.spec.source}: case {source}: {error}") from error
         draft = draft_run(cell.atoms, deck=deck, role=cell.role, group="", provenance={})
