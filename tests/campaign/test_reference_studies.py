@@ -23,8 +23,9 @@ from qdip_struct.resources import shipped
 
 WORKFLOWS = Path(str(shipped("workflows")))
 CSPBBR3 = WORKFLOWS / "interface_energy" / "reference"
+CONTROL = WORKFLOWS / "halide_control" / "reference" / "runs"
 NING = WORKFLOWS / "ning2015_interface" / "reference" / "runs"
-STUDIES = ("interface_energy", "ning2015_interface")
+STUDIES = ("interface_energy", "ning2015_interface", "halide_control")
 FOLDERS = sorted(path.parent for study in STUDIES for path in (WORKFLOWS / study / "reference").rglob("run.json"))
 RELAXED = [path for path in FOLDERS if (path / "relaxed.extxyz").exists()]
 TRIO = ("film", "substrate", "interface")
@@ -196,3 +197,13 @@ def test_lead_iodide_binds_the_stretched_film_as_lead_bromide_binds_the_matched_
     iodide = binding(*(NING / "PbI2" / role for role in TRIO))
     bromide = binding(*(CSPBBR3 / "relaxed_3x3" / "PbBr2" / role for role in TRIO))
     assert iodide == pytest.approx(bromide, rel=0.2)
+
+
+def test_rock_salt_continuations_bind_alike_and_the_other_termination_does_not() -> None:
+    # unrelaxed E_ad of one stacking on three halides; the elastic energy, not the contact, tells them apart
+    found = [binding(*(CONTROL / halide / role for role in TRIO)) for halide in ("CsPbBr2I", "NaI")]
+    found.append(binding(*(CSPBBR3 / "runs" / role for role in TRIO)))
+    other = CSPBBR3 / "relaxed_3x3" / "CsBr"
+    weak = binding(CSPBBR3 / "relaxed_3x3" / "PbBr2" / "film", other / "substrate", other / "interface")
+    assert min(found) > 4 * weak
+    assert max(found) < 1.5 * min(found)
