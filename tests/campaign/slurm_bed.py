@@ -46,6 +46,7 @@ SchedulerType=sched/builtin
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,defer_batch
 ReturnToService=2
 KillWait=3
+BatchStartTimeout=1
 SlurmdTimeout=300
 MaxArraySize={array}
 StateSaveLocation={folder}/state

@@ -1,5 +1,6 @@
 """Campaigns through a real Slurm of one node, with real CP2K runs of a second: submitted, disturbed, finished once."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -37,7 +38,9 @@ SITE = Site(
     setup=(),
     launcher="",
 )
-PATIENCE_S = 900.0
+PATIENCE_S = 500.0
+REBOOT_S = 14.0
+"""Slurm misses a job on a node that returns only if the job is older than BatchStartTimeout and MessageTimeout."""
 
 
 @pytest.fixture(scope="module")
@@ -189,13 +192,16 @@ def test_reboot_of_the_node_brings_the_run_back_by_itself(bed: Bed, tmp_path: Pa
     submit_array([folder], root=tmp_path, site=SITE)
     wait_until(lambda: energies_printed(folder.path) >= 2)
     bed.kill("slurmd")
-    for pid in _processes_of(folder.path, bed):
-        os.kill(pid, signal.SIGKILL)
+    for number in (signal.SIGSTOP, signal.SIGKILL, signal.SIGKILL):
+        for pid in _processes_of(folder.path, bed):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+    time.sleep(REBOOT_S)
     bed.start("slurmd")
     bed.wait_until_up()
     bed.wait_until_empty(timeout=PATIENCE_S)
     assert_finished_once([folder], undisturbed)
-    assert folder.n_segments <= 2
+    assert folder.n_segments <= 3
 
 
 def _processes_of(folder: Path, bed: Bed) -> list[int]:
