@@ -28,6 +28,7 @@ class Page:
     parts: list[Any] = field(default_factory=list)
     sections: list[tuple[str, str]] = field(default_factory=list)
     n_figures: int = 0
+    n_drawings: int = 0
 
     def heading(self, text: str, *, level: int = 2) -> None:
         """A heading of level 2 (listed in the contents) or 3."""
@@ -110,7 +111,8 @@ class Page:
     def _own_names(self, svg: str) -> str:
         """The SVG with identifiers of its own: those nothing refers to are dropped, the others carry the number."""
         used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
-        prefix = f"f{self.n_figures}-{len(self.parts)}-"
+        self.n_drawings += 1
+        prefix = f"d{self.n_drawings}-"
         svg = _IDENTIFIER.sub(lambda m: f'id="{prefix}{m[1]}"' if m[1] in used else "", svg)
         return re.sub(r'(href="#|url\(#)([^")]+)', rf"\g<1>{prefix}\g<2>", svg)
 
