@@ -80,6 +80,10 @@ def test_a_statement_that_differs_says_by_how_much_and_when_it_would_hold(statem
         assert any(DIFFER[name] in condition for condition in statement.holds_if)
 
 
+def test_the_difference_is_the_largest_of_several_numbers(statements):
+    assert statements["liu2019-eps-66"].difference == pytest.approx(100 * (6.21 - 0.36 * 0.66 - 5.94) / 5.94)
+
+
 def test_what_cannot_be_answered_says_why(statements):
     assert all(statements[name].why and not statements[name].attempts for name in SILENT)
 
