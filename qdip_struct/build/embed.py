@@ -88,6 +88,14 @@ def embed_dot(
     ------
     UsageError
         If a parameter is not possible, a dot does not fit, or the structure cannot be made neutral.
+
+    Examples
+    --------
+    >>> from qdip_struct.materials.datasets import get_crystal
+    >>> dot, matrix = get_crystal("PbS"), get_crystal("CsPbI3:cubic")
+    >>> built = embed_dot(dot, matrix, form=DotForm("cube", diameter=12.0), cells=(4, 4, 4))
+    >>> len(built.atoms), built.report["mode"], built.report["formal_charge"]["total"]
+    (332, 'coherent', 0)
     """
     counts, seed, center = check_cells(cells), occupation.seed, form.center
     if lattice is not None and isinstance(matrix, Atoms):

@@ -101,6 +101,14 @@ def build_interface(
     ------
     UsageError
         If a termination is unknown, no common cell is found, or an imposed cell strains a crystal too much.
+
+    Examples
+    --------
+    >>> from qdip_struct.materials.datasets import get_crystal
+    >>> film, substrate = (get_crystal(name, dataset="pbe_cp2k") for name in ("PbS", "CsPbBr3"))
+    >>> cells = build_interface(film, substrate, stack=Stack(substrate_layers=5), placement=Placement(gap=3.2))
+    >>> len(cells.film), len(cells.substrate), round(cells.area_angstrom2, 2)
+    (12, 13, 35.88)
     """
     return place(join(film, substrate, stack=stack, cell=cell, occupation=occupation), placement=placement)
 
