@@ -62,6 +62,11 @@ def groups_of(*paths: Path) -> Iterator[dict[str, Any]]:
     yield from energies_of(find_run_folders(list(paths)))["groups"]
 
 
+def at_limit(group: dict[str, Any], quantity: str) -> dict[str, float]:
+    """A quantity at each limit of the chemical potential."""
+    return {item["reference"]: item["value_mev_per_angstrom2"] for item in group[f"{quantity}_limits"]}
+
+
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: str(path.relative_to(WORKFLOWS)))
 def test_every_run_is_finished_and_names_no_machine(folder: Path) -> None:
     run = read_run(folder)
@@ -144,14 +149,15 @@ def test_relaxed_surface_energies_agree_with_independent_ones() -> None:
     found = {group["group"]: group for group in groups_of(CSPBBR3 / "relaxed_3x3", CSPBBR3 / "runs")}
     bromide = found["PbS(100)//CsPbBr3(100), PbBr2, 3 + 3 relaxed"]
     assert bromide["surface_energy_film_mev_per_angstrom2"] == pytest.approx(16.10, abs=0.2)
-    assert bromide["surface_energy_substrate_mev_per_angstrom2"] == pytest.approx(11.9, abs=0.5)
-    assert bromide["interface_energy_mev_per_angstrom2"] == pytest.approx(4.4, abs=0.6)
+    assert at_limit(bromide, "surface_energy_substrate")["CsBr-rich"] == pytest.approx(11.9, abs=0.5)
+    assert at_limit(bromide, "interface_energy")["CsBr-rich"] == pytest.approx(4.4, abs=0.6)
     # the mean over both terminations knows no chemical potential and is the same whichever of the two is asked
     caesium = found["PbS(100)//CsPbBr3(100), CsBr, 3 + 3 relaxed"]
     key = "surface_energy_substrate_mean_of_terminations_mev_per_angstrom2"
     assert bromide[key] == pytest.approx(caesium[key], abs=1e-9)
-    sides = [group["surface_energy_substrate_mev_per_angstrom2"] for group in (bromide, caesium)]
-    assert bromide[key] == pytest.approx(sum(sides) / 2, abs=1e-9)
+    for limit in ("CsBr-rich", "PbBr2-rich"):
+        sides = [at_limit(group, "surface_energy_substrate")[limit] for group in (bromide, caesium)]
+        assert bromide[key] == pytest.approx(sum(sides) / 2, abs=1e-6)
 
 
 def test_contacts_of_the_relaxed_continuation() -> None:
@@ -207,3 +213,38 @@ def test_rock_salt_continuations_bind_alike_and_the_other_termination_does_not()
     weak = binding(CSPBBR3 / "relaxed_3x3" / "PbBr2" / "film", other / "substrate", other / "interface")
     assert min(found) > 4 * weak
     assert max(found) < 1.5 * min(found)
+
+
+def test_the_binding_settles_with_thickness() -> None:
+    # independent calculations of γ: 17.5, 16.9, 16.9 for 3, 5, 7 layers at a = 6.00 Å
+    places = [CSPBBR3 / "runs", CSPBBR3 / "thickness" / "5x5", CSPBBR3 / "thickness" / "7x7"]
+    three, five, seven = (binding(*(place / role for role in TRIO)) for place in places)
+    assert abs(seven - five) < 0.3 < abs(five - three) < 2
+    bulk = electronvolts(CSPBBR3 / "runs" / "film_bulk") / 4
+    for place, pairs, independent in zip(places, (6, 10, 14), (17.5, 16.9, 16.9), strict=True):
+        energy = electronvolts(place / "film") - pairs * bulk
+        assert MEV * energy / (2 * square(place / "film")) == pytest.approx(independent, abs=0.3)
+
+
+def test_the_interface_energy_between_its_two_limits() -> None:
+    lead, caesium = CSPBBR3 / "relaxed_3x3" / "PbBr2", CSPBBR3 / "relaxed_3x3" / "CsBr"
+    crystals = {
+        "perovskite": electronvolts(CSPBBR3 / "runs" / "substrate_bulk"),
+        "CsBr": electronvolts(CSPBBR3 / "runs" / "reservoir"),
+        "PbBr2": electronvolts(CSPBBR3 / "relaxed_3x3" / "reservoir_PbBr2") / 4,
+    }
+    formation = crystals["perovskite"] - crystals["CsBr"] - crystals["PbBr2"]
+    assert -0.5 < formation < 0
+    area = square(lead / "interface")
+    span = MEV * -formation / (2 * area)
+    found = {group["group"]: group for group in groups_of(CSPBBR3 / "relaxed_3x3", CSPBBR3 / "runs")}
+    ends = {}
+    for name, sign in (("PbBr2", -1), ("CsBr", 1)):
+        ends[name] = at_limit(found[f"PbS(100)//CsPbBr3(100), {name}, 3 + 3 relaxed"], "interface_energy")
+        assert ends[name]["PbBr2-rich"] - ends[name]["CsBr-rich"] == pytest.approx(sign * span, abs=1e-6)
+    # independent: 4.4 to -0.5
+    assert ends["PbBr2"]["PbBr2-rich"] == pytest.approx(-0.5, abs=1.0)
+    film = electronvolts(lead / "film") - 1.5 * electronvolts(CSPBBR3 / "runs" / "film_bulk")
+    slab = electronvolts(caesium / "substrate") - crystals["perovskite"] - crystals["CsBr"]
+    by_hand = MEV * (film + slab) / (2 * area) - binding(lead / "film", caesium / "substrate", caesium / "interface")
+    assert ends["CsBr"]["CsBr-rich"] == pytest.approx(by_hand, abs=1e-6)
