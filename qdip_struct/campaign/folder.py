@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from qdip_struct.campaign.plan import Plan, PlannedRun, identity_of
-from qdip_struct.campaign.rundir import LINK, RECORD, RunFolder, open_run_folder, write_link, write_run_folder
+from qdip_struct.campaign.run_draft import write_link, write_run_folder
+from qdip_struct.campaign.rundir import LINK, RECORD, RunFolder, open_run_folder
 from qdip_struct.campaign.spec import FILE
 from qdip_struct.documents import json_document
 from qdip_struct.errors import DataError, ToolError, UsageError

@@ -42,7 +42,7 @@ def _prepare(args: argparse.Namespace) -> int:
     from qdip_struct.build.store import read_structure
     from qdip_struct.campaign.convergence import make_levels, parse_vary
     from qdip_struct.campaign.inputs_request import refuse_errors
-    from qdip_struct.campaign.rundir import create_run_folder
+    from qdip_struct.campaign.run_draft import create_run_folder
     from qdip_struct.cli.check import schema_for
     from qdip_struct.cp2k.deck import Wishes, make_deck
     from qdip_struct.cp2k.inputfile import parse_input

@@ -69,9 +69,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _from_file(args: argparse.Namespace, *, site: "Site | None", cores: int) -> int:
+    from qdip_struct.campaign.drafting import Terms
     from qdip_struct.campaign.folder import write_campaign
-    from qdip_struct.campaign.plan import Terms, make_plan
-    from qdip_struct.campaign.spec import load_spec
+    from qdip_struct.campaign.plan import make_plan
+    from qdip_struct.campaign.spec_file import load_spec
     from qdip_struct.cli.check import schema_for
 
     spec = load_spec(_campaign_file(args.campaign))

@@ -17,9 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qdip_struct.campaign.collection import collect
+from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.folder import INDEX
-from qdip_struct.campaign.plan import Plan, Terms, make_plan
-from qdip_struct.campaign.spec import load_spec
+from qdip_struct.campaign.plan import Plan, make_plan
+from qdip_struct.campaign.spec_file import load_spec
 from qdip_struct.campaign.status import status_of
 from qdip_struct.cp2k.output import read_run
 from qdip_struct.resources import shipped

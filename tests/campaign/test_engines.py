@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 
 from qdip_struct.build.store import read_structure
+from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.engines import run_locally, submit
 from qdip_struct.campaign.folder import open_campaign, write_campaign
-from qdip_struct.campaign.plan import Terms, make_plan
+from qdip_struct.campaign.plan import make_plan
 from qdip_struct.campaign.prerelax import relax_folder
 from qdip_struct.campaign.rundir import RunFolder, needs_relaxation, open_run_folder
-from qdip_struct.campaign.spec import load_spec
+from qdip_struct.campaign.spec_file import load_spec
 from qdip_struct.campaign.status import status_of
 from qdip_struct.cp2k.inputfile import parse_input
 from qdip_struct.cp2k.program import Program

@@ -17,7 +17,8 @@ import pytest
 from ase import Atoms
 
 from qdip_struct.campaign.engines import run_locally
-from qdip_struct.campaign.rundir import RunFolder, create_run_folder, find_run_folders, open_run_folder
+from qdip_struct.campaign.run_draft import create_run_folder
+from qdip_struct.campaign.rundir import RunFolder, find_run_folders, open_run_folder
 from qdip_struct.campaign.segment import FolderBusyError, exclusive, judge, run_segment
 from qdip_struct.cp2k.deck import make_deck
 from qdip_struct.cp2k.output import read_run

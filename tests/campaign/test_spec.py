@@ -11,7 +11,8 @@ from qdip_struct.campaign.constructions import KINDS
 from qdip_struct.campaign.inputs_request import InputsRequest
 from qdip_struct.campaign.options import options_of
 from qdip_struct.campaign.relax_request import RelaxRequest
-from qdip_struct.campaign.spec import MOST_CASES, Spec, expand, label_of, load_spec
+from qdip_struct.campaign.spec import Spec, expand, label_of
+from qdip_struct.campaign.spec_file import MOST_CASES, load_spec
 from qdip_struct.errors import DataError, QdipError, UsageError
 
 PLAIN = """\

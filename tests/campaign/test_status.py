@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from qdip_struct.campaign.collection import collect, quick_result
+from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.folder import write_campaign
 from qdip_struct.campaign.lock import exclusive
-from qdip_struct.campaign.plan import Terms, make_plan
+from qdip_struct.campaign.plan import make_plan
 from qdip_struct.campaign.rundir import open_run_folder
 from qdip_struct.campaign.segment import run_segment
-from qdip_struct.campaign.spec import load_spec
+from qdip_struct.campaign.spec_file import load_spec
 from qdip_struct.campaign.status import locked_inodes, status_of
 from qdip_struct.cp2k.program import Program
 from qdip_struct.errors import DataError

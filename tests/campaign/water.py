@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ase import Atoms
 
-from qdip_struct.campaign.rundir import RunFolder, create_run_folder
+from qdip_struct.campaign.run_draft import create_run_folder
+from qdip_struct.campaign.rundir import RunFolder
 from qdip_struct.cp2k.deck import make_deck
 from qdip_struct.cp2k.presets import get_preset, template_text
 from qdip_struct.files import provenance
