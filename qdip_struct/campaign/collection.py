@@ -133,7 +133,7 @@ def quick_result(path: Path, outputs: Sequence[Path]) -> dict[str, Any] | None:
         written = place.stat().st_mtime_ns
         for entry, file in zip(prints, outputs, strict=True):
             state = file.stat()
-            if state.st_size != entry["bytes"] or state.st_mtime_ns > written:
+            if state.st_size != entry["bytes"] or max(state.st_mtime_ns, state.st_ctime_ns) >= written:
                 return None
     except (OSError, TypeError, KeyError):
         return None

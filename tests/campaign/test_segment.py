@@ -183,7 +183,7 @@ def test_the_running_cp2k_keeps_the_lock_when_its_starter_is_killed(
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    for _ in range(300):
+    for _ in range(6000):
         if condition():
             return
         time.sleep(0.05)

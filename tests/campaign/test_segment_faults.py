@@ -80,13 +80,16 @@ def assert_finished_once(folder: RunFolder, verdict: Verdict, undisturbed: float
     assert [run["status"] for run in collected.runs] == ["done"]
     assert collected.runs[0]["energy_ev"] == pytest.approx(undisturbed, abs=SAME_EV)
     outputs = [folder.path / "run.out", *folder.path.glob("run.out.*")]
-    assert sum("GEOMETRY OPTIMIZATION COMPLETED" in out.read_text(errors="replace") for out in outputs) == 1
+    assert sum(map(ended_geometry, outputs)) == 1
     assert (folder.path / "run.lock").read_text() == ""
 
 
-@pytest.mark.parametrize("where", ["inside an SCF", "between two steps"])
-def test_walltime_stop_is_continued(where: str, tmp_path: Path, cp2k: Program, undisturbed: float) -> None:
-    folder = water(tmp_path / "run")
+def ended_geometry(output: Path) -> bool:
+    return "GEOMETRY OPTIMIZATION COMPLETED" in output.read_text(errors="replace")
+
+
+def stopped_by_walltime(folder: RunFolder, *, where: str, program: Program) -> Verdict:
+    """One segment held at a moment until its time is up. On a busy machine the moment can be missed."""
     began = time.monotonic()
 
     def hold_until_the_time_is_up(process: "subprocess.Popen[bytes]") -> None:
@@ -101,8 +104,18 @@ def test_walltime_stop_is_continued(where: str, tmp_path: Path, cp2k: Program, u
         time.sleep(max(0.0, WALLTIME_S + 1 - (time.monotonic() - began)))
         process.send_signal(signal.SIGCONT)
 
-    first = run_segment(folder, program=cp2k, walltime_s=WALLTIME_S, started=hold_until_the_time_is_up)
-    assert first.outcome == "again", first.reason
+    return run_segment(folder, program=program, walltime_s=WALLTIME_S, started=hold_until_the_time_is_up)
+
+
+@pytest.mark.parametrize("where", ["inside an SCF", "between two steps"])
+def test_walltime_stop_is_continued(where: str, tmp_path: Path, cp2k: Program, undisturbed: float) -> None:
+    for attempt in range(5):
+        folder = water(tmp_path / f"run{attempt}")
+        first = stopped_by_walltime(folder, where=where, program=cp2k)
+        if first.outcome == "again" and not ended_geometry(folder.path / "run.out"):
+            break
+    else:
+        raise AssertionError(f"the walltime never ended {where}")
     assert first.run is not None
     assert first.run.status == "walltime"
     assert f"WALLTIME {WALLTIME_S}" in (folder.path / "run.inp.1").read_text()
