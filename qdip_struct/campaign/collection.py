@@ -2,8 +2,8 @@
 
 Beside each run lies its ``result.json`` (``NAME.out.result.json`` for a lone ``NAME.out``). It carries the size and
 SHA-256 of every output file it was read from and is believed only while they agree; it holds no time, so the same
-outputs give the same bytes. Outputs of the same size whose last change, of content or of entry, is older than it need not
-be read to know that they agree.
+outputs give the same bytes. Outputs of the same size whose last change, of content or of entry, is older than it
+need not be read to know that they agree.
 """
 
 import contextlib
