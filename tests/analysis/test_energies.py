@@ -229,3 +229,21 @@ def test_sandwich_and_counterpoise_energies() -> None:
     assert result.adsorption == pytest.approx(19.0)
     assert result.adsorption_counterpoise is None
     assert any("needs single points" in item.reason for item in refused)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "limit"),
+    [({}, 4.5e-4), ({"MAX_FORCE": 4.5e-4}, 4.5e-4), ({"MAX_FORCE": 1e-3}, 1e-3)],
+    ids=["the default of CP2K", "asked", "looser"],
+)
+def test_a_bulk_single_point_counts_as_relaxed_within_the_criterion_of_the_slab(
+    criterion: dict[str, float], limit: float
+) -> None:
+    """Each component below ``limit`` hartree/bohr is a force below √3 times that; 1 hartree/bohr is 51.42207 eV/Å."""
+    members = group()
+    slab = replace(members["film"], run_type="GEO_OPT", asked={"force_limits": criterion})
+    largest = 3**0.5 * limit * 51.42207
+    for factor, refused in ((0.999, False), (1.001, True)):
+        bulk = replace(members["film_bulk"], max_force=factor * largest)
+        for reason in (difference(slab, bulk), difference(bulk, slab)):
+            assert ("relaxation" in (reason or "")) == refused

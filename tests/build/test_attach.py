@@ -121,3 +121,14 @@ def test_more_refusals() -> None:
         bury_dots(material("PbS"), bromide(), cells=(5, 5, 2), overgrown=2, form=DotForm("cube", diameter=12.0))
     with pytest.raises(UsageError, match="no cubic perovskite"):
         surface_slab(material("MAPbI3:tetragonal"), cells=(2, 2, 2))
+
+
+@pytest.mark.parametrize("lift", [0.0, 0.4])
+def test_the_gap_is_counted_from_the_highest_atom_of_a_rumpled_surface(lift: float) -> None:
+    slab = surface_slab(bromide(), cells=(5, 5, 2))
+    raised = int(np.argmax(slab.positions[:, 2]))
+    slab.positions[raised, 2] += lift
+    built = attach_dot(small_cube(), slab, gap=3.0)
+    inside, heights = built.atoms.get_array("dot") >= 0, built.atoms.positions[:, 2]
+    assert heights[inside].min() - heights[~inside].max() == pytest.approx(3.0)
+    assert built.report["gap_angstrom"] == pytest.approx(3.0)
