@@ -1,12 +1,14 @@
 """A Slurm of one node for tests: munge, controller and node daemon on the loopback, all in one folder.
 
-It needs no system service, writes nothing outside its folder and runs as any user. As a script it starts a Slurm,
-prints the environment that reaches it, and stops it when its input ends or on Ctrl-C:
+It needs no system service, writes nothing outside its folder and runs as any user. On Linux its daemons end with the
+process that started them, also when that one is killed. As a script it starts a Slurm, prints the environment that
+reaches it, and stops it when its input ends or on Ctrl-C:
 
     python tests/campaign/slurm_bed.py                  # prints export lines; Ctrl-D stops
     python tests/campaign/slurm_bed.py -- sinfo         # starts, runs the command, stops
 """
 
+import ctypes
 import getpass
 import os
 import secrets
@@ -27,6 +29,8 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "sc
 HOW_TO_GET_SLURM = "Debian or Ubuntu: apt-get install --no-install-recommends slurmctld slurmd slurm-client munge"
 _SBIN = "/usr/sbin:/usr/local/sbin:/sbin"
 _START_S, _STOP_S = 60.0, 20.0
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _CONF = """\
 ClusterName=bed
 SlurmctldHost={host}(127.0.0.1)
@@ -102,6 +106,7 @@ class Bed:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
 
     def kill(self, name: str) -> None:
@@ -154,6 +159,12 @@ class Bed:
     def _tail(self, name: str) -> str:
         texts = [self.folder / f"{name}.{kind}" for kind in ("stderr", "log")]
         return " ".join(" ".join(text.read_text(errors="replace").split()[-40:]) for text in texts if text.exists())
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel to end this process when the one that started it is gone (``prctl(2)``)."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def missing_programs() -> list[str]:

@@ -256,3 +256,23 @@ def test_folder_that_somebody_works_in_gets_no_job(tmp_path: Path) -> None:
     assert (answer.n_runs, "1 are being run by somebody else" in answer.note) == (0, True)
     with pytest.raises(UsageError, match="does not lie in"):
         submit_array([folder], root=tmp_path / "elsewhere", site=SITE)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the daemons are tied to their parent by prctl(2)")
+def test_daemons_end_with_a_killed_test_run() -> None:
+    script = Path(__file__).with_name("slurm_bed.py")
+    with subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        folder = Path(parent.stdout.readline().strip().partition("=")[2]).parent
+        pids = [int((folder / f"{name}.pid").read_text()) for name in ("munge", "slurmctld", "slurmd")]
+        assert all(_is_alive(pid) for pid in pids)
+        parent.kill()
+    wait_until(lambda: not any(_is_alive(pid) for pid in pids), seconds=30)
+    shutil.rmtree(folder)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
