@@ -201,7 +201,19 @@ def frame_average(frames: Sequence[StrainMap], *, measure: Measure = "engineerin
 
 @dataclass(frozen=True)
 class Change:
-    """Mean strain of one structure against another, cation by cation: n, mean, standard error of n values, scatter."""
+    """Mean strain of one structure against another, cation by cation.
+
+    Attributes
+    ----------
+    n
+        Cations with a defined change.
+    mean
+        Mean of the mean strain of F·F_start⁻¹, dimensionless; positive where the structure is the wider one.
+    stderr
+        Standard error of ``mean`` over the n values, as if independent.
+    std
+        Standard deviation over the cations.
+    """
 
     n: int
     mean: float

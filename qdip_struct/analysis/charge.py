@@ -27,8 +27,16 @@ _PER_ANGSTROM3 = 1.0 / units.ANGSTROM_PER_BOHR**3
 class ChargeDifference:
     """A charge-density difference and its balance.
 
-    ``cube`` holds Δρ in e/bohr³. ``electrons`` are ∫ρ dV of AB, A and B; ``integral_e`` is ∫Δρ dV and ``displaced_e``
-    is ½∫|Δρ| dV, the electrons that changed place, both in e.
+    Attributes
+    ----------
+    cube
+        Δρ = ρ_AB − ρ_A − ρ_B, e/bohr³; positive where electrons gather.
+    electrons
+        ∫ρ dV of AB, A and B, e.
+    integral_e
+        ∫Δρ dV, e; 0 but for the grid.
+    displaced_e
+        ½∫|Δρ| dV, the electrons that changed place, e.
     """
 
     cube: Cube
@@ -44,10 +52,22 @@ class ChargeDifference:
 
 @dataclass(frozen=True, eq=False)
 class ChargeProfile:
-    """Δλ(z) = ∫∫ Δρ dx dy (n,) in e/Å at ``heights_angstrom`` (n,) along the normal of ``axis``'s planes.
+    """Δλ(z) = ∫∫ Δρ dx dy along the normal of planes.
 
-    ``accumulated_e`` (n,) is ∫ Δλ dz′ from the first height to the end of each step: it starts where the cell starts.
-    ``area_angstrom2`` is the area of the plane, ``step_angstrom`` the distance of heights.
+    Attributes
+    ----------
+    axis
+        Cell vector, 0 to 2, that does not lie in the planes.
+    heights_angstrom
+        (n,) heights along their normal, Å.
+    linear_density
+        (n,) Δλ, e/Å.
+    accumulated_e
+        (n,) ∫Δλ dz′ from the first height, where the cell starts, to the end of each step, e.
+    area_angstrom2
+        Area of a plane, Å².
+    step_angstrom
+        Distance of the heights, Å.
     """
 
     axis: int
@@ -60,10 +80,20 @@ class ChargeProfile:
 
 @dataclass(frozen=True, eq=False)
 class RadialProfile:
-    """Mean Δρ(r) (n,) in e/Å³ over shells whose outer radii are ``radii_angstrom`` (n,), and the charge inside them.
+    """Mean Δρ(r) in spherical shells, and the charge inside them.
 
-    ``shell_e`` (n,) is the number of electrons gained in each shell, ``accumulated_e`` (n,) their sum from the centre
-    out to the shell's outer radius. An empty shell (finer than the grid) has density NaN.
+    Attributes
+    ----------
+    centre_angstrom
+        (3,) centre of the shells, Å.
+    radii_angstrom
+        (n,) outer radius of each shell, Å.
+    density
+        (n,) mean Δρ in each shell, e/Å³; NaN in an empty one (finer than the grid).
+    shell_e
+        (n,) electrons gained in each shell, e.
+    accumulated_e
+        (n,) their sum from the centre to the outer radius of each shell, e.
     """
 
     centre_angstrom: np.ndarray

@@ -26,8 +26,18 @@ N_TABLE = 5
 class PotentialRange:
     """Where a compound is stable against its components.
 
-    ``lower_ev`` ≤ Δμ ≤ 0 (eV per formula unit of ``component``); ``formation_energy_ev`` per formula unit of
-    ``compound``, negative when it is stable; ``source`` says where it came from.
+    Attributes
+    ----------
+    compound
+        Formula of the compound.
+    component, other
+        Formulas of the component whose chemical potential is varied, and of the one that forms at its lower end.
+    lower_ev
+        Δμ_min ≤ Δμ ≤ 0, eV per formula unit of ``component``.
+    formation_energy_ev
+        ΔE_f, eV per formula unit of ``compound``; negative when it is stable.
+    source
+        Where that came from.
     """
 
     compound: str
@@ -45,7 +55,17 @@ class PotentialRange:
 
 @dataclass(frozen=True)
 class PotentialLine:
-    """γ or γ_int against Δμ: ``rich`` (meV/Å²) at Δμ = 0 and ``slope`` in meV/Å² per eV."""
+    """γ or γ_int against Δμ, a straight line.
+
+    Attributes
+    ----------
+    name
+        What it is the energy of.
+    rich
+        Value at Δμ = 0, meV/Å².
+    slope
+        −m/(2A), meV/Å² per eV.
+    """
 
     name: str
     rich: float

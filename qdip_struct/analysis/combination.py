@@ -34,7 +34,15 @@ SYSTEM_FACTS = (
 
 @dataclass(frozen=True)
 class Refusal:
-    """Runs that may not be combined, and why."""
+    """Runs that may not be combined, and why.
+
+    Attributes
+    ----------
+    paths
+        Run folders.
+    reason
+        What they differ in, or what one lacks.
+    """
 
     paths: tuple[str, ...]
     reason: str
@@ -42,7 +50,35 @@ class Refusal:
 
 @dataclass(frozen=True)
 class GroupEnergies:
-    """What one group of runs gives. A quantity whose runs are missing or refused is ``None``; all in meV/Å²."""
+    """What one group of runs gives. A quantity whose runs are missing or refused is ``None``.
+
+    Attributes
+    ----------
+    group
+        Name of the study.
+    area_angstrom2
+        Lateral area of the interface (of a slab where there is none), Å².
+    film, substrate
+        γ of the slabs; that of the substrate at each limit of the chemical potential.
+    substrate_mean
+        γ̄ of the two terminations of the substrate, meV/Å².
+    adsorption
+        E_ad = (E_film + E_substrate − E_interface)/A, meV/Å²; positive when the two bind.
+    adsorption_counterpoise
+        The same with both slabs in the basis of the whole interface, meV/Å².
+    adsorption_sandwich
+        Mean of the two interfaces of the cell without vacuum, meV/Å².
+    interface
+        γ_int = γ_film + γ_substrate − E_ad at each limit of the chemical potential.
+    strain_film, strain_substrate
+        Elastic energy of the coherent strain per area, meV/Å².
+    terms
+        Every run that entered, by its role: path, energy, formula units, settings.
+    facts
+        What the builder said about the interface.
+    warnings
+        What does not forbid the combination but must be known.
+    """
 
     group: str
     area_angstrom2: float

@@ -28,7 +28,19 @@ _RIPPLE = 2.0
 
 @dataclass(frozen=True)
 class PowderLine:
-    """One powder line: indices in the structure's own cell, spacing (Å), 2θ (degree), intensity (strongest = 100)."""
+    """One powder line.
+
+    Attributes
+    ----------
+    hkl
+        Indices in the structure's own cell.
+    spacing_angstrom
+        d, Å.
+    two_theta_degree
+        2θ at the wavelength asked for, degree.
+    intensity
+        The strongest line has 100.
+    """
 
     hkl: tuple[int, int, int]
     spacing_angstrom: float
@@ -40,8 +52,16 @@ class PowderLine:
 class Spot:
     """A spot of the projected structure (one of each Friedel pair).
 
-    ``hkl`` are indices in the structure's own cell, ``strength`` is |F|²/F(000)², ``azimuth_degree`` (0 to 180) is the
-    angle from the first spot, counted about the zone axis.
+    Attributes
+    ----------
+    hkl
+        Indices in the structure's own cell.
+    spacing_angstrom
+        d, Å.
+    strength
+        |F|²/F(000)², dimensionless.
+    azimuth_degree
+        Angle from the first spot, counted about the zone axis, 0 to 180 degree.
     """
 
     hkl: tuple[int, int, int]

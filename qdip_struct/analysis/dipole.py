@@ -33,12 +33,20 @@ _COULOMB_EV_ANGSTROM = units.EV_PER_HARTREE * units.ANGSTROM_PER_BOHR
 
 @dataclass(frozen=True, eq=False)
 class Dipole:
-    """Moment (3,) in e·Å of a neutral body and what it was made from.
+    """Moment of a neutral body and what it was made from.
 
-    ``axes`` are the cell vectors it was taken along: along the others the body goes on and the component is 0 by
-    definition. ``cut_angstrom`` holds the height of the cut along the normal of each of ``axes``. ``electrons`` is
-    ∫ρ dV of the cube before it was scaled to ``ionic_charge_e``, the sum of the ions' valence charges minus the
-    charge of the cell.
+    Attributes
+    ----------
+    moment_e_angstrom
+        (3,) Σ Zᵢ rᵢ − ∫ρ r dV, e·Å: from the negative to the positive side.
+    axes
+        Cell vectors it was taken along; along the others the body goes on and the component is 0 by definition.
+    cut_angstrom
+        Height of the cut along the normal of each of ``axes``, Å.
+    electrons
+        ∫ρ dV of the cube before it was scaled to ``ionic_charge_e``.
+    ionic_charge_e
+        Sum of the ions' valence charges minus the charge of the cell, e.
     """
 
     moment_e_angstrom: np.ndarray

@@ -27,7 +27,15 @@ from qdip_struct.units import MEV_PER_EV
 
 @dataclass(frozen=True)
 class SurfaceEnergy:
-    """γ in meV/Å² and the chemical potential it refers to: ``stoichiometric``, ``CsBr-rich``, ..."""
+    """A surface or interface energy and the chemical potential it refers to.
+
+    Attributes
+    ----------
+    value
+        γ, meV/Å².
+    reference
+        ``stoichiometric``, ``CsBr-rich``, ...
+    """
 
     value: float
     reference: str

@@ -26,12 +26,35 @@ OPTIMISATIONS = ("GEO_OPT", "GEOMETRY_OPTIMIZATION", "CELL_OPT")
 class EnergyRun:
     """One finished run as far as energies need it.
 
-    ``composition`` counts atoms per element, ``cell`` is (3, 3) in Å with the normal along the third vector,
-    ``settings`` are those of :class:`qdip_struct.cp2k.run.Settings` as a dictionary. ``energy_ev`` is the last
-    converged energy; it only counts when ``status`` is ``done``. ``facts`` is what the builder said about the structure
-    (layers, termination, registry, gap), empty for structures of other origin. ``asked`` are the settings of the input
-    that the output does not print, see :func:`qdip_struct.cp2k.input_settings.input_settings`. ``max_force`` is the
-    largest force in eV/Å, where printed.
+    Attributes
+    ----------
+    path
+        Its folder.
+    role, group
+        The part it plays (:data:`SLABS` and bulk references), and in which study.
+    status
+        As in :class:`qdip_struct.cp2k.run.Run`; the energy only counts when it is ``done``.
+    energy_ev
+        Last converged energy of the cell, eV.
+    composition
+        Atoms per element.
+    cell
+        (3, 3) row vectors in Å, the normal along the third.
+    settings
+        Those of :class:`qdip_struct.cp2k.run.Settings` as a dictionary.
+    run_type
+        CP2K's, such as ``GEO_OPT``.
+    facts
+        What the builder said (layers, termination, registry, gap); empty for structures of other origin.
+    asked
+        Settings of the input that the output does not print, see
+        :func:`qdip_struct.cp2k.input_settings.input_settings`.
+    max_force
+        Largest force on an atom, eV/Å, where printed.
+    cp2k_version
+        As printed.
+    provenance
+        Package version and hashes of structure and input.
     """
 
     path: str

@@ -31,7 +31,21 @@ _MOLECULES = ({"C": 1, "N": 1, "H": 6}, {"C": 1, "N": 2, "H": 5})
 
 @dataclass(frozen=True)
 class Formation:
-    """One mixed composition: shares of its end members, E_f and height above the hull, meV per formula unit."""
+    """One mixed composition: E_f = E/n − Σ xᵢ·Eᵢ and how far it lies above the hull.
+
+    Attributes
+    ----------
+    formula
+        Its formula.
+    path
+        Its run folder.
+    shares
+        x of each end member by formula; they add up to 1.
+    value
+        E_f, meV per formula unit; negative when mixing gains energy.
+    above_hull
+        Height above the convex hull, meV per formula unit, 0 on it.
+    """
 
     formula: str
     path: str

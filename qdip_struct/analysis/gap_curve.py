@@ -10,11 +10,20 @@ from qdip_struct.errors import MismatchError
 
 @dataclass(frozen=True)
 class GapCurve:
-    """E_ad (meV/Å²) of one shift at several gaps (Å), and the best gap.
+    """E_ad of one shift at several gaps, and the best gap.
 
-    ``method`` is ``parabola`` (through the largest value and its two neighbours), ``largest`` (two gaps, or the largest
-    at the end of the row: the best gap may lie beyond), ``relaxed`` (optimisations, whatever gap they started from) or
-    ``single``.
+    Attributes
+    ----------
+    gaps
+        Distances of the contact layers, Å, ascending.
+    values
+        E_ad at each, meV/Å².
+    best_gap, best_value
+        Gap (Å) of the largest E_ad, and that E_ad (meV/Å²).
+    method
+        ``parabola`` (through the largest value and its two neighbours), ``largest`` (two gaps, or the largest at
+        the end of the row: the best gap may lie beyond), ``relaxed`` (optimisations, whatever gap they started
+        from) or ``single``.
     """
 
     gaps: tuple[float, ...]

@@ -24,10 +24,22 @@ _BULK_ROLES = ("film_bulk", "substrate_bulk", "film_bulk_free", "substrate_bulk_
 
 @dataclass(frozen=True)
 class RunSet:
-    """The runs of one study, and from which group each borrowed one came (path → group).
+    """The runs of one study, completed with what it shares with others.
 
-    ``facts`` are the builder's about the interface, or about the slab of a study without one. ``warnings`` say where
-    several runs could have been borrowed and their energies differ: the lowest is taken.
+    Attributes
+    ----------
+    name
+        Name of the study.
+    group
+        Group of ``run.json`` it comes from.
+    runs
+        Its runs, borrowed ones last.
+    facts
+        The builder's about the interface, or about the slab of a study without one.
+    borrowed
+        Group of each run that came from another one, by its path.
+    warnings
+        Where several runs could have been borrowed and their energies differ; the lowest is taken.
     """
 
     name: str

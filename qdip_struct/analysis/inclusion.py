@@ -19,7 +19,21 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Continuum:
-    """Prediction of the isotropic inclusion for the structure at hand; lengths in Å."""
+    """Prediction of the isotropic inclusion for the structure at hand.
+
+    Attributes
+    ----------
+    misfit
+        f = (a_matrix − a_dot)/a_dot of the two reference lattices; positive stretches the dot.
+    volume_fraction
+        φ of the dot, by cations times reference volume per cation.
+    radius_angstrom
+        Radius of the sphere of the dot's volume, Å.
+    fixed, infinite
+        Strains with a fixed outer boundary at φ, and in a matrix without end.
+    dot, matrix
+        Moduli that were used.
+    """
 
     misfit: float
     volume_fraction: float

@@ -23,7 +23,15 @@ _CHUNK = 200_000
 
 @dataclass(frozen=True)
 class Orbital:
-    """Shares of one orbital by region; ``norm`` is ∫|ψ|² dV on the grid, ``home`` the region with half or more."""
+    """Where one orbital lives.
+
+    Attributes
+    ----------
+    norm
+        ∫|ψ|² dV on the grid; 1 but for its fineness.
+    shares
+        Part of |ψ|² in each region; they add up to 1.
+    """
 
     norm: float
     shares: dict[str, float]

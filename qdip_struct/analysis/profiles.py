@@ -53,7 +53,21 @@ class ProfilePoint:
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of cations of a slab: height along the normal, number, mean, in-plane and normal strain."""
+    """One layer of cations of a slab.
+
+    Attributes
+    ----------
+    phase
+        Phase of its cations.
+    position_angstrom
+        Height along the normal, Å.
+    n
+        Cations.
+    mean, stderr
+        Mean strain tr(E)/3 and its standard error over the cations.
+    in_plane, normal
+        Mean strain in the plane and along its normal.
+    """
 
     phase: str
     position_angstrom: float

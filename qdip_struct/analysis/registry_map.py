@@ -28,7 +28,19 @@ _GRID = 96
 
 @dataclass(frozen=True)
 class ShiftPoint:
-    """One computed shift in fractions of the common cell, its name, its gap curve and its runs."""
+    """One computed shift of the film.
+
+    Attributes
+    ----------
+    fraction
+        Shift in fractions of the common cell.
+    name
+        Of the registry.
+    curve
+        E_ad against the gap.
+    paths
+        Its runs.
+    """
 
     fraction: tuple[float, float]
     name: str
@@ -40,8 +52,20 @@ class ShiftPoint:
 class RegistryMap:
     """E_ad over the lateral cell.
 
-    ``points`` (n, 2) are all shifts with their equals, ``values`` (n,) E_ad in meV/Å², ``of`` (n,) the number of the
-    computed shift each came from; ``weights`` (n,) and ``level`` are the interpolant's.
+    Attributes
+    ----------
+    lateral
+        Common lateral vectors, rows (2, 2), Å.
+    shifts
+        What was computed.
+    points
+        (n, 2) all shifts with their equals by symmetry, fractions.
+    values
+        (n,) E_ad at each, meV/Å².
+    of
+        (n,) number of the computed shift each came from.
+    weights, level
+        (n,) and constant of the interpolant, meV/Å².
     """
 
     lateral: Array

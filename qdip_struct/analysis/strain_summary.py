@@ -29,7 +29,23 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class StrainSummary:
-    """Strain of a structure: per-cation arrays, regions, lines, profiles, prediction."""
+    """Strain of a structure, all of it in the measure that is named.
+
+    Attributes
+    ----------
+    atoms, measure, n_frames
+        The (last) structure, the name of the strain measure, how many structures were averaged.
+    phases, strain, tensor
+        Phase of every cation, the map of the m cations, and their tensors (m, 3, 3).
+    regions, to_reference
+        By region: mean strain, and its change against the dot in vacuum.
+    lines, reference_lines
+        Rows of cations, and those of the dot in vacuum, Å.
+    profile, layers
+        Across the border of a dot, or layer by layer of a slab.
+    continuum, continuum_reason
+        Prediction of isotropic elasticity, or why there is none.
+    """
 
     atoms: "Atoms"
     measure: Measure

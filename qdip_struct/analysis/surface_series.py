@@ -23,7 +23,19 @@ DRIFT_MEV_PER_ANGSTROM2 = 0.5
 
 @dataclass(frozen=True)
 class SlabPoint:
-    """One thickness: formula units, energy (eV), γ against the computed bulk and against the fitted one (meV/Å²)."""
+    """One thickness of a series.
+
+    Attributes
+    ----------
+    path
+        Run folder.
+    n_formula_units, n_layers
+        Bulk units and monolayers of the slab.
+    energy_ev
+        E(N) of the slab, eV.
+    direct, fitted_bulk
+        γ against the computed bulk (``None`` without one) and against the fitted one, meV/Å².
+    """
 
     path: str
     n_formula_units: float
@@ -35,14 +47,29 @@ class SlabPoint:
 
 @dataclass(frozen=True)
 class SurfaceSeries:
-    """What the straight line through E(N) gives.
+    """What the straight line E(N) = 2Aγ + N·E_bulk gives.
 
-    ``value`` is γ of the fit, ``stderr`` its standard error (``None`` for two thicknesses), both in meV/Å².
-    ``bulk_energy_ev`` is the slope per formula unit ``unit``, ``bulk_computed_ev`` that of the bulk run.
-    ``thickest`` is γ (meV/Å²) and ``thickest_bulk_ev`` the bulk energy of the two thickest slabs alone: where they
-    differ from the fit, the thinnest slabs are not yet bulk inside.
-    ``residual_mev`` is the root mean square distance of the slabs from the line, meV per slab. ``reference`` is the
-    chemical potential that γ refers to, as in :class:`qdip_struct.analysis.energies.SurfaceEnergy`.
+    Attributes
+    ----------
+    unit
+        Formula unit that N counts.
+    reference
+        Chemical potential that γ refers to, as in :class:`qdip_struct.analysis.energies.SurfaceEnergy`.
+    area_angstrom2
+        A, Å².
+    value, stderr
+        γ of the fit and its standard error (``None`` for two thicknesses), meV/Å².
+    bulk_energy_ev, bulk_computed_ev
+        Slope, and the energy of the bulk run, eV per formula unit.
+    residual_mev
+        Root mean square distance of the slabs from the line, meV per slab.
+    thickest, thickest_bulk_ev
+        γ (meV/Å²) and E_bulk (eV) of the two thickest slabs alone: where they differ from the fit, the thinnest
+        slabs are not yet bulk inside.
+    points
+        Every slab.
+    warnings
+        What to know before γ is quoted.
     """
 
     unit: str

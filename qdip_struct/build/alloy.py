@@ -33,7 +33,7 @@ ARRANGEMENTS: tuple[str, ...] = get_args(Arrangement)
 class Alloy:
     """A mixed crystal that is still to be arranged.
 
-    Parameters
+    Attributes
     ----------
     parent
         The end member of largest weight, scaled to the mixed lattice constant. A perovskite alloy is cubic unless its
@@ -68,7 +68,7 @@ class Alloy:
 class Decoration:
     """How one sublattice came out.
 
-    Parameters
+    Attributes
     ----------
     sublattice
         Label of the sublattice.

@@ -17,7 +17,7 @@ _TRIALS = 5000
 class Arrangement:
     """A rule for the centres of dots.
 
-    Parameters
+    Attributes
     ----------
     kind
         ``array``: a regular grid of ``counts`` dots along the box vectors. ``random``: ``n`` dots placed one after the

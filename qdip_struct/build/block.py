@@ -23,7 +23,7 @@ Array = NDArray[Any]
 class Block:
     """Bulk crystal ready to be cut into slabs.
 
-    Parameters
+    Attributes
     ----------
     sites
         Sites; the third cell vector leads from one block to the next one above.

@@ -17,7 +17,21 @@ from qdip_struct.errors import UsageError
 
 @dataclass(frozen=True)
 class BulkRequest:
-    """A crystal, how many conventional cells along its vectors, and how its sites are filled."""
+    """A crystal, how many cells of it, and how its sites are filled.
+
+    Attributes
+    ----------
+    material
+        ``NAME[:phase]``, a mixture, or a structure file.
+    cells
+        Conventional cells along its vectors, ``N,N,N``.
+    lattice
+        (Pseudo-)cubic lattice constant, Å.
+    dataset
+        Of the lattice constants.
+    a_site, orientation, seed
+        See :class:`qdip_struct.build.occupation.Occupation`.
+    """
 
     material: str
     cells: str = "1,1,1"

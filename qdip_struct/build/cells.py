@@ -26,7 +26,7 @@ MOLECULES = ("MA", "FA")
 class SiteCell:
     """Ions as points.
 
-    Parameters
+    Attributes
     ----------
     cell
         Row vectors (3, 3), Å.

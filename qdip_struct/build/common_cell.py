@@ -27,7 +27,7 @@ _MOST_POINTS = 400
 class CommonCell:
     """One common cell.
 
-    Parameters
+    Attributes
     ----------
     film, substrate
         Integer rows (2, 2) on the nets u, v of the two surface cells, positive determinants; row i of the film is laid

@@ -32,7 +32,7 @@ MOST_IONS = 20_000_000
 class DotSites:
     """Sites of a dot around the origin.
 
-    Parameters
+    Attributes
     ----------
     sites
         Points, relative to the centre.

@@ -21,7 +21,24 @@ Surface = Literal["as-cut", "stoichiometric", "metal-rich"]
 
 @dataclass(frozen=True, kw_only=True)
 class FormRequest:
-    """Shape, size, centre, border and shell of a dot, as typed."""
+    """Shape, size, centre, border and shell of a dot, as typed.
+
+    Attributes
+    ----------
+    shape
+        Its name, see :func:`qdip_struct.build.shapes.make_shape`.
+    diameter, edges
+        Å; ``X,Y,Z`` full widths of a cuboid or ellipsoid.
+    atoms
+        Number of ions instead of a size.
+    energies, facets
+        ``HKL=E,...`` surface energies (any one unit) for Wulff's shape, or ``HKL=D,...`` distances of facets from
+        the centre, Å.
+    center, termination
+        See :class:`qdip_struct.build.embedding_options.DotForm`.
+    shell, shell_thickness
+        Material and thickness (Å) of a shell.
+    """
 
     shape: str = "sphere"
     diameter: float | None = None
@@ -37,7 +54,23 @@ class FormRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class DotRequest(FormRequest):
-    """What ``qdip build dot`` takes, as typed."""
+    """What ``qdip build dot`` takes, as typed.
+
+    Attributes
+    ----------
+    material
+        ``NAME[:phase]`` or a mixture.
+    lattice
+        (Pseudo-)cubic lattice constant, Å.
+    surface, ligand, counter_ion
+        See :func:`qdip_struct.build.passivation.passivate`.
+    vacuum
+        Between the dot and its images, Å.
+    dataset
+        Of the lattice constants.
+    seed
+        Decides what symmetry leaves open.
+    """
 
     material: str
     lattice: float | None = None

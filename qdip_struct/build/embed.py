@@ -37,7 +37,7 @@ Array = NDArray[Any]
 class Embedded:
     """A dot in its matrix.
 
-    Parameters
+    Attributes
     ----------
     atoms
         Periodic structure with the arrays of :mod:`qdip_struct.build.regions`; the dots' atoms come first.

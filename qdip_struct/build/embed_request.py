@@ -23,7 +23,33 @@ from qdip_struct.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedRequest(FormRequest):
-    """What ``qdip build embed`` takes, as typed."""
+    """What ``qdip build embed`` takes, as typed.
+
+    Attributes
+    ----------
+    dot, matrix
+        ``NAME[:phase]``, a mixture, or a structure file.
+    cells
+        Conventional cells of the matrix, ``N,N,N``.
+    lattice
+        (Pseudo-)cubic lattice constant of the matrix, Å.
+    a_site, orientation, seed
+        See :class:`qdip_struct.build.occupation.Occupation`.
+    dot_lattice
+        Lattice constant of the dot, Å, or ``own``.
+    rotate, mode
+        See :func:`qdip_struct.build.orientation.parse_rotation`, :class:`qdip_struct.build.embedding_options.Seat`.
+    neutral, rule
+        See :class:`qdip_struct.build.embedding_options.Balance`.
+    interface_depth
+        Atoms this near to the other side are labelled ``interface``, Å.
+    array, random, volume_fraction
+        Several dots: ``N,N,N``; how many; up to which part of the volume.
+    spacing
+        Least matrix between random dots, Å.
+    dataset
+        Of the lattice constants.
+    """
 
     dot: str
     matrix: str

@@ -30,7 +30,7 @@ CENTER_NAMES = ("auto", *CENTERS)
 class DotForm:
     """What is cut from the crystal of the dot.
 
-    Parameters
+    Attributes
     ----------
     shape
         Outer shape of the core, or the name of one; a shell comes on top of it.
@@ -73,7 +73,7 @@ class DotForm:
 class Seat:
     """How dots are put into the matrix.
 
-    Parameters
+    Attributes
     ----------
     mode
         ``coherent``: one parent lattice. ``insert``: the dot keeps its own lattice and orientation, and the cavity
@@ -112,7 +112,7 @@ class Seat:
 class Balance:
     """What makes dot and matrix together neutral.
 
-    Parameters
+    Attributes
     ----------
     neutral
         One of :data:`qdip_struct.build.neutrality.NEUTRAL`.

@@ -35,7 +35,7 @@ MOST_CELLS = 4_000_000
 class Host:
     """A matrix supercell before a dot is put in.
 
-    Parameters
+    Attributes
     ----------
     sites
         Ions and molecular ions as points, positions from 0 to the box.

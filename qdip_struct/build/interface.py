@@ -34,7 +34,7 @@ Array = NDArray[Any]
 class InterfaceCells:
     """Cells whose energies may be combined.
 
-    Parameters
+    Attributes
     ----------
     film, substrate, interface
         Atoms in one common cell.

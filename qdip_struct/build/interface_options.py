@@ -28,7 +28,7 @@ MOST_LAYERS = 200
 class Stack:
     """Which slabs are cut from the two crystals.
 
-    Parameters
+    Attributes
     ----------
     film_plane, substrate_plane
         Miller indices in the axes of each crystal's cell.
@@ -67,7 +67,7 @@ class Stack:
 class LateralCell:
     """The lateral cell that both crystals are brought into.
 
-    Parameters
+    Attributes
     ----------
     match
         Number in the list of common cells of :func:`qdip_struct.matching.coincidence.find_matches` within the limits,
@@ -114,7 +114,7 @@ class LateralCell:
 class Placement:
     """How the film stands on the substrate, and what is around both.
 
-    Parameters
+    Attributes
     ----------
     registry
         Name or fractions, see :mod:`qdip_struct.build.registry`.

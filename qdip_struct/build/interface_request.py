@@ -26,7 +26,45 @@ from qdip_struct.matching.miller import parse_plane
 
 @dataclass(frozen=True)
 class InterfaceRequest:
-    """What ``qdip build interface`` takes, as typed; lengths in Å, areas in Å², angles in degree."""
+    """What ``qdip build interface`` takes, as typed.
+
+    Attributes
+    ----------
+    film, substrate
+        ``NAME[:phase]``, a mixed formula or a structure file.
+    film_plane, substrate_plane
+        Miller indices.
+    film_layers, substrate_layers
+        Monolayers.
+    film_termination, termination
+        Layers in contact; ``all`` builds every one of the substrate.
+    film_lattice, substrate_lattice
+        (Pseudo-)cubic lattice constants, Å.
+    registry, scan_divisions
+        Name, two fractions, or ``scan`` with that many grid steps.
+    gap
+        Contact layer to contact layer, Å; several separated by commas.
+    match, max_area, max_strain, max_angle
+        Number in the list of ``qdip match`` and its limits: Å², fraction, degree.
+    lateral
+        Imposed cell: edges (Å) and angle (degree).
+    strain_on, normal, repeat
+        See :class:`qdip_struct.build.interface_options.LateralCell`.
+    kind
+        ``slab`` or ``sandwich``.
+    contact
+        Anions of the contact layer, with shares.
+    dataset
+        Of the lattice constants.
+    vacuum
+        Empty length along z, Å.
+    a_site, orientation, seed
+        See :class:`qdip_struct.build.occupation.Occupation`.
+    arrangement
+        Of the ions of a mixture.
+    layer_tolerance
+        Sites this close along the normal are one monolayer, Å.
+    """
 
     film: str
     substrate: str

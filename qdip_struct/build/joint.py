@@ -30,7 +30,7 @@ Array = NDArray[Any]
 class Joint:
     """Two crystals in one lateral cell, before a registry and a gap are chosen.
 
-    Parameters
+    Attributes
     ----------
     film, substrate
         Sites of the two slabs, each in order of its monolayers.

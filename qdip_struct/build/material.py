@@ -21,7 +21,7 @@ MOST_SQS_SITES = 4000
 class Material:
     """What a dot, a shell or a matrix is made of.
 
-    Parameters
+    Attributes
     ----------
     name
         Formula as typed.

@@ -26,7 +26,7 @@ _CN, _CH, _NH, _CN_AMIDINE = 1.49, 1.09, 1.03, 1.32
 class Molecule:
     """A rigid molecular ion of charge +1.
 
-    Parameters
+    Attributes
     ----------
     name
         ``MA`` or ``FA``, or ``file`` for one that was read from a user's structure.

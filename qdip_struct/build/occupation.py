@@ -11,7 +11,7 @@ from qdip_struct.errors import UsageError
 class Occupation:
     """How the sites of a crystal are filled.
 
-    Parameters
+    Attributes
     ----------
     a_site
         ``molecule`` keeps MA and FA whole; an ion of charge +1 such as ``Cs`` stands in their place.

@@ -26,7 +26,7 @@ Array = NDArray[Any]
 class Shift:
     """One irreducible registry.
 
-    Parameters
+    Attributes
     ----------
     fraction
         Shift of the film's cation from the substrate's in fractions of the cation square.

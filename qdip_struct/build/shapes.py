@@ -19,7 +19,15 @@ SURFACE = 1e-6
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """(x/a)² + (y/b)² + (z/c)² ≤ 1 with semi-axes ``semiaxes`` = (a, b, c) in Å; a sphere when they are equal."""
+    """(x/a)² + (y/b)² + (z/c)² ≤ 1; a sphere when the semi-axes are equal.
+
+    Attributes
+    ----------
+    name
+        As on the command line.
+    semiaxes
+        (a, b, c), Å.
+    """
 
     name: str
     semiaxes: tuple[float, float, float]
@@ -61,7 +69,17 @@ class Ellipsoid:
 
 @dataclass(frozen=True)
 class Polyhedron:
-    """All points with n·r ≤ d for every facet: unit normals ``normals`` (m, 3), distances ``distances`` (m,) in Å."""
+    """All points with n·r ≤ d for every facet.
+
+    Attributes
+    ----------
+    name
+        As on the command line.
+    normals
+        (m, 3) unit normals.
+    distances
+        (m,) distances of the facets from the centre, Å.
+    """
 
     name: str
     normals: tuple[tuple[float, float, float], ...]

@@ -21,7 +21,7 @@ Array = NDArray[Any]
 class Shell:
     """A shell on the lattice of the core.
 
-    Parameters
+    Attributes
     ----------
     name
         Formula.

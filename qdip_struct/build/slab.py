@@ -37,7 +37,7 @@ Faces = Literal["any", "symmetric", "stoichiometric"]
 class SlabCells:
     """A slab in vacuum and its bulk reference.
 
-    Parameters
+    Attributes
     ----------
     slab, bulk
         Atoms; the bulk has the lateral cell of the slab.

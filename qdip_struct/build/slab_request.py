@@ -16,7 +16,31 @@ from qdip_struct.matching.miller import parse_plane
 
 @dataclass(frozen=True)
 class SlabRequest:
-    """What ``qdip build slab`` takes, as typed; lengths in Å."""
+    """What ``qdip build slab`` takes, as typed.
+
+    Attributes
+    ----------
+    material
+        ``NAME[:phase]``, a mixed formula or a structure file.
+    plane
+        Miller indices.
+    layers, units
+        Thickness in monolayers, or in whole periods of the plane.
+    termination, faces
+        Topmost layer (``all`` builds each), and what both faces must be.
+    lattice, dataset
+        (Pseudo-)cubic lattice constant, Å, and the data set it is taken from otherwise.
+    repeat
+        Lateral repeat of the smallest lateral cell.
+    vacuum
+        Empty length along z, Å.
+    a_site, orientation, seed
+        See :class:`qdip_struct.build.occupation.Occupation`.
+    arrangement
+        Of the ions of a mixture.
+    layer_tolerance
+        Sites this close along the normal are one monolayer, Å.
+    """
 
     material: str
     plane: str = "100"

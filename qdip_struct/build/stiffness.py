@@ -28,7 +28,7 @@ _IN_PLANE, _OUT_OF_PLANE = [0, 1, 5], [2, 3, 4]
 class Stiffness:
     """Stiffness in the axes of a surface cell.
 
-    Parameters
+    Attributes
     ----------
     voigt
         (6, 6), GPa.

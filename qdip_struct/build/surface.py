@@ -31,7 +31,7 @@ _SAME_SITE_ANGSTROM = 0.05
 class Layer:
     """One monolayer of a surface cell.
 
-    Parameters
+    Attributes
     ----------
     name
         ``AX`` or ``BX2`` on a perovskite, else the reduced formula of the layer (``PbS``, ``Pb``, ``Br2``).
@@ -62,7 +62,7 @@ class Layer:
 class SurfaceCell:
     """One interplanar period of a crystal.
 
-    Parameters
+    Attributes
     ----------
     sites
         Sites of the primitive lattice; ``sites.cell`` holds u, v, w as rows: u along x, v in the xy plane, w_z = d.

@@ -20,7 +20,17 @@ _SECONDS = 7 * 24 * 3600
 
 @dataclass(frozen=True)
 class Machine:
-    """Where AiiDA shall run CP2K: its code node and the options of each calculation."""
+    """Where AiiDA shall run CP2K.
+
+    Attributes
+    ----------
+    code
+        Its code node.
+    options
+        Of each calculation, as aiida-core names them.
+    walltime_s
+        When CP2K is told to stop, s; ``None`` without a site.
+    """
 
     code: Any
     options: dict[str, Any]

@@ -30,7 +30,17 @@ CELL_TOLERANCE_ANGSTROM = 2e-3
 
 @dataclass(frozen=True)
 class Answers:
-    """Energies of whole folders: the runs as read, the studies they make, and the refusals (paths, reason)."""
+    """Energies of whole folders.
+
+    Attributes
+    ----------
+    runs
+        As read.
+    studies
+        What they make, with the energies of each.
+    refused
+        Runs that could not be combined: ``paths`` and ``reason``.
+    """
 
     runs: tuple[EnergyRun, ...]
     studies: tuple[tuple[RunSet, GroupEnergies], ...]

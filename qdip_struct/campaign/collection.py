@@ -35,7 +35,15 @@ _SKIPPED_FOLDERS = frozenset({".git", "__pycache__", "node_modules"})
 
 @dataclass(frozen=True)
 class Collected:
-    """What was found: one JSON-ready record per run, the paths that failed, and files passed over while searching."""
+    """What was found below a folder.
+
+    Attributes
+    ----------
+    runs
+        One JSON-ready record per run.
+    failed, skipped
+        Paths that could not be read, and files passed over while searching.
+    """
 
     runs: list[dict[str, Any]] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)

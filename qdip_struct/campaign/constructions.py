@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One structure to run: the part it plays, its atoms, and what the builder said, looked up when it is asked for."""
+    """One structure to run.
+
+    Attributes
+    ----------
+    role
+        The part it plays.
+    atoms
+        It.
+    reports
+        What the builder said of each part, looked up when it is asked for.
+    part
+        Which of them is this one's.
+    """
 
     role: str
     atoms: "Atoms"
@@ -33,7 +45,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class FileRequest:
-    """A finished structure, by the name of its file relative to the campaign file."""
+    """A finished structure.
+
+    Attributes
+    ----------
+    file
+        Its name, relative to the campaign file.
+    """
 
     file: str
 
@@ -46,7 +64,7 @@ Cells = dict[str, dict[str, Cell]]
 class Kind:
     """A kind of structure.
 
-    Parameters
+    Attributes
     ----------
     request
         The class whose fields are its options.

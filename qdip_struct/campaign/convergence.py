@@ -24,7 +24,15 @@ _KEYWORDS = {"cutoff": "CUTOFF", "rel_cutoff": "REL_CUTOFF"}
 
 @dataclass(frozen=True)
 class Level:
-    """One point of a study: the value, the structure it is run with, and the wishes that set it."""
+    """One point of a study.
+
+    Attributes
+    ----------
+    value
+        Of what is varied, in its unit in :data:`PARAMETERS`.
+    atoms, wishes
+        What is run, and what sets the value.
+    """
 
     value: float
     atoms: "Atoms"
@@ -33,7 +41,21 @@ class Level:
 
 @dataclass(frozen=True)
 class Point:
-    """A finished or unfinished level: energy per atom in eV (``None`` unless done), wall time in s."""
+    """A finished or unfinished level.
+
+    Attributes
+    ----------
+    value
+        Of what is varied, in its unit in :data:`PARAMETERS`.
+    status
+        Of the run.
+    energy_per_atom_ev
+        eV, ``None`` unless done.
+    difference_mev_per_atom
+        Against the finest level, meV.
+    wall_time_s
+        s.
+    """
 
     value: float
     status: str

@@ -23,7 +23,15 @@ _GRID_SECONDS_PER_ANGSTROM3, _DIAGONALISATION_SECONDS = 0.004, 0.027
 
 @dataclass(frozen=True)
 class Cost:
-    """Core-hours for the whole run and per SCF step, memory in GB; all estimates, good to a factor of three."""
+    """What a run may cost; estimates, good to a factor of three.
+
+    Attributes
+    ----------
+    core_hours, core_hours_per_scf_step
+        For the whole run and for one SCF step, h.
+    memory_gb
+        GB.
+    """
 
     core_hours: float
     core_hours_per_scf_step: float

@@ -35,7 +35,7 @@ _SAME_FRACTION = 2e-6
 class Terms:
     """What all runs of a plan have in common besides the campaign file.
 
-    Parameters
+    Attributes
     ----------
     schema, version
         Input language of the CP2K the inputs are for, and its version; ``None`` leaves that check out.
@@ -54,7 +54,13 @@ class Terms:
 
 @dataclass(frozen=True)
 class Job:
-    """Cases that share one build."""
+    """Cases that share one build.
+
+    Attributes
+    ----------
+    cases
+        With their numbers in the campaign.
+    """
 
     cases: tuple[tuple[int, Case], ...]
 
@@ -64,7 +70,15 @@ Drafts = tuple[dict[int, list[tuple[str, RunDraft]]], list[str]]
 
 @dataclass
 class Drafter:
-    """Makes drafts; remembers presets, templates and the decks of structures that come again."""
+    """Makes drafts; remembers presets, templates and the decks of structures that come again.
+
+    Attributes
+    ----------
+    spec, terms
+        The campaign, and what its runs have in common.
+    makers, drafts, checked
+        What was made before: by request, by structure and request, and inputs that passed pre-flight.
+    """
 
     spec: Spec
     terms: Terms

@@ -31,7 +31,25 @@ POLL_S = 1.0
 
 @dataclass
 class Watch:
-    """One run as the engine sees it while it works: waiting, running, or ended with a verdict."""
+    """One run as the engine sees it while it works.
+
+    Attributes
+    ----------
+    folder
+        Its folder.
+    state
+        Waiting, relaxing, busy (another CP2K is in its folder), running, or the outcome of its verdict.
+    reason
+        Why it ended so.
+    began, seconds
+        Reading of the monotonic clock at its start, and time since, s.
+    process
+        Its CP2K, while it runs.
+    verdict
+        At its end.
+    progress
+        Steps so far.
+    """
 
     folder: RunFolder
     state: str = "waiting"

@@ -29,7 +29,25 @@ _RANDOM_ENDING = 8
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the index: a run of a group, or a share of another group's run."""
+    """One line of the index: a run of a group, or a share of another group's run.
+
+    Attributes
+    ----------
+    path
+        Its folder, relative to the campaign's.
+    group, role
+        Its study, and the part it plays there.
+    n_atoms, n_electrons
+        Of its structure; valence electrons.
+    core_hours
+        Estimate, h.
+    identity
+        Runs of one identity are the same calculation.
+    same_as
+        Path of the run that it shares.
+    relax
+        Whether a pre-relaxation goes before it.
+    """
 
     path: str
     group: str
@@ -44,7 +62,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Index:
-    """What ``campaign.json`` lists, in the order of the campaign file."""
+    """What ``campaign.json`` lists.
+
+    Attributes
+    ----------
+    root
+        The campaign's folder.
+    name
+        Of the campaign.
+    rows
+        In the order of the campaign file.
+    """
 
     root: Path
     name: str
@@ -61,7 +89,17 @@ class Index:
 
 @dataclass(frozen=True)
 class Written:
-    """What writing a campaign did: runs made, runs that were there, shares made; folders that no case asks for."""
+    """What writing a campaign did.
+
+    Attributes
+    ----------
+    index
+        As written.
+    made, kept, shared
+        Runs made, runs that were there, shares made.
+    left_over
+        Folders that no case asks for.
+    """
 
     index: Index
     made: int

@@ -21,7 +21,39 @@ Task = Literal["energy", "geo_opt", "cell_opt"]
 
 @dataclass(frozen=True, kw_only=True)
 class InputsRequest:
-    """What ``qdip inputs`` takes, as typed: cutoffs in Ry, wall time in s, charge in e."""
+    """What ``qdip inputs`` takes, as typed.
+
+    Attributes
+    ----------
+    preset, task
+        How well, and what is calculated.
+    template
+        Own CP2K template; what it says stays.
+    set
+        ``PATH=VALUE`` of any keyword.
+    kpoints
+        Monkhorst–Pack mesh ``N,N,N`` in place of the preset's.
+    multiplicity
+        2S + 1; by default from the electron count.
+    charge
+        Of the cell, e.
+    basis, scf
+        Name of a set in ``kinds.yaml``, and the method.
+    print, stride
+        What is printed besides; every n-th grid point in cubes.
+    fixed_layers
+        Lowest layers that are held fixed.
+    counterpoise
+        Also the slabs of interfaces with ghost partners.
+    on_scf_failure
+        Whether the run goes on after an SCF that did not converge.
+    dispersion, dipole_correction
+        Corrections.
+    walltime
+        When CP2K stops by itself, s.
+    cp2k_version
+        Release the input is for.
+    """
 
     preset: str = "production"
     task: Task = "energy"
@@ -45,7 +77,17 @@ class InputsRequest:
 
 @dataclass(frozen=True)
 class DeckMaker:
-    """A request made ready: preset and template are read once for many structures."""
+    """A request made ready: preset and template are read once for many structures.
+
+    Attributes
+    ----------
+    request
+        As typed.
+    preset, template
+        What it names, read.
+    wishes
+        The rest of it.
+    """
 
     request: InputsRequest
     preset: Preset

@@ -30,7 +30,27 @@ Step = Literal["segment", "relax"]
 
 @dataclass(frozen=True)
 class Site:
-    """All that is local to a machine: see the files in ``workflows/sites``."""
+    """All that is local to a machine: see the files in ``workflows/sites``.
+
+    Attributes
+    ----------
+    engine
+        Who queues.
+    time
+        Length of a job, HH:MM:SS.
+    nodes, tasks, cpus_per_task
+        Of one run.
+    simultaneous
+        Runs at a time.
+    setup
+        Shell lines before CP2K.
+    launcher
+        Words before the executable.
+    memory_gb
+        Of a node, GB.
+    partition, account
+        For the queue.
+    """
 
     engine: Literal["slurm", "pbs", "shell"]
     time: str

@@ -35,7 +35,7 @@ class FolderBusyError(ToolError):
 class Holder:
     """Who works in a run folder.
 
-    Parameters
+    Attributes
     ----------
     host, boot
         Name of the machine and the identifier of its last start.
@@ -62,7 +62,15 @@ class Holder:
 
 @dataclass
 class FolderLock:
-    """A held lock: the open file, whose descriptor a child may inherit, and the text in it."""
+    """A held lock.
+
+    Attributes
+    ----------
+    stream
+        The open file, whose descriptor a child may inherit.
+    holder
+        The text in it.
+    """
 
     stream: IO[str]
     holder: Holder

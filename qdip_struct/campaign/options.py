@@ -11,7 +11,19 @@ Form = Literal["text", "number", "whole", "truth", "choice", "words"]
 
 @dataclass(frozen=True)
 class Option:
-    """One key: how its value is written, which words are allowed, whether it must be given."""
+    """One key of a campaign file.
+
+    Attributes
+    ----------
+    field
+        Of the request it sets.
+    form
+        How its value is written.
+    choices
+        Words that are allowed, any when empty.
+    optional, required
+        Whether it may be null, and whether it must be given.
+    """
 
     field: str
     form: Form

@@ -29,7 +29,7 @@ _FEW_JOBS = 12
 class PlannedRun:
     """One run of a campaign.
 
-    Parameters
+    Attributes
     ----------
     path
         Where its folder goes below the campaign, ``case/name``.
@@ -57,7 +57,17 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs of a campaign in the order of the file, and what pre-flight warned of."""
+    """All runs of a campaign in the order of the file.
+
+    Attributes
+    ----------
+    spec
+        The campaign.
+    runs
+        Every run, shares included.
+    warnings
+        Of the pre-flight.
+    """
 
     spec: Spec
     runs: tuple[PlannedRun, ...]

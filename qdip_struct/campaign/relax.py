@@ -81,10 +81,28 @@ class RelaxSettings:
 
 @dataclass(frozen=True)
 class Relaxation:
-    """End of a relaxation: the structure and whether it reached ``fmax`` (and ``smax``).
+    """End of a relaxation.
 
-    Energies in eV, forces in eV/Å, stress in GPa (the largest free component; ``None`` in a fixed cell).
-    ``converged`` is false when ``max_steps`` came first.
+    Attributes
+    ----------
+    atoms
+        The structure.
+    settings
+        How it was relaxed.
+    converged
+        False when ``max_steps`` came before ``fmax`` (and ``smax``).
+    n_steps
+        Steps taken.
+    energy_ev
+        eV.
+    max_force_ev_per_angstrom
+        Largest norm of an atom's force, eV/Å.
+    start_sha256
+        Hash of what it started from.
+    n_frozen
+        Atoms held fixed.
+    max_stress_gpa
+        Largest free component, GPa; ``None`` in a fixed cell.
     """
 
     atoms: "Atoms"

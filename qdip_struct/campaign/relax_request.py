@@ -11,7 +11,23 @@ BULK = ("film_bulk", "substrate_bulk", "film_bulk_free", "substrate_bulk_free", 
 
 @dataclass(frozen=True, kw_only=True)
 class RelaxRequest:
-    """Model, criterion (eV/Å), start (rattle in Å; lattice constants OWN,BUILT of the dot, Å), and for which roles."""
+    """What ``qdip relax`` takes, as typed, and for which roles.
+
+    Attributes
+    ----------
+    model
+        Name of the potential, see :data:`qdip_struct.campaign.models.MODELS`.
+    fmax
+        Largest force at the end, eV/Å.
+    rattle, seed
+        Random displacement of the start: Å per axis, and its seed.
+    max_steps
+        Steps after which it stops.
+    dot_lattice
+        Lattice constants ``OWN,BUILT`` of the dot, Å: the start is scaled from the second to the first.
+    roles
+        Roles that are relaxed; by default all but the bulk references.
+    """
 
     model: str = "chgnet"
     fmax: float = 0.03

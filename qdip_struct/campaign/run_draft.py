@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunDraft:
-    """The content of a run folder before it is written: the record of ``run.json``, input and structure as text."""
+    """The content of a run folder before it is written.
+
+    Attributes
+    ----------
+    record
+        Of ``run.json``.
+    input_text, structure_text
+        The two files beside it.
+    """
 
     record: dict[str, Any]
     input_text: str

@@ -50,7 +50,7 @@ _REQUIRED = ("role", "group", "structure_sha256", "settings", "qdip_version")
 class RunFolder:
     """A run folder that exists: where its files are and what it is for.
 
-    Parameters
+    Attributes
     ----------
     path
         The folder with input and outputs.

@@ -47,7 +47,7 @@ class QueuedTask:
 class ArrayPlan:
     """What a submission would do.
 
-    Parameters
+    Attributes
     ----------
     arrays
         The folders of each array job, as written in its list: relative to the campaign's folder.

@@ -47,7 +47,17 @@ Outcome = Literal["done", "again", "failed"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a segment ended with: done, run me again, or failed; the reason; the run as read, if there is one."""
+    """What a segment ended with.
+
+    Attributes
+    ----------
+    outcome
+        Done, run me again, or failed.
+    reason
+        Why.
+    run
+        As read, if there is one.
+    """
 
     outcome: Outcome
     reason: str

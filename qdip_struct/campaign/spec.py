@@ -19,7 +19,17 @@ _LONGEST_LABEL = 120
 
 @dataclass(frozen=True)
 class Axis:
-    """One option that varies: where it belongs (``build``, ``inputs`` or ``relax``), its field, labels and values."""
+    """One option that varies.
+
+    Attributes
+    ----------
+    section
+        ``build``, ``inputs`` or ``relax``.
+    field
+        Of that request.
+    values
+        Label and value of each point.
+    """
 
     section: str
     field: str
@@ -28,7 +38,15 @@ class Axis:
 
 @dataclass(frozen=True)
 class Case:
-    """One point of the product: a label that names its folder, and the full requests."""
+    """One point of the product.
+
+    Attributes
+    ----------
+    label
+        Names its folder.
+    build, inputs, relax
+        The full requests; ``relax`` is ``None`` without pre-relaxation.
+    """
 
     label: str
     build: Any
@@ -40,7 +58,7 @@ class Case:
 class Spec:
     """A checked campaign file.
 
-    Parameters
+    Attributes
     ----------
     source
         The file; relative names in it start at its folder.

@@ -32,7 +32,21 @@ _INODE = re.compile(r" [0-9a-f]+:[0-9a-f]+:(\d+) ")
 
 @dataclass(frozen=True)
 class RunStatus:
-    """One run of one group: where, what part it plays, how it stands and why, its energy (eV) when it is done."""
+    """One run of one group.
+
+    Attributes
+    ----------
+    path
+        Its folder, relative to the campaign's.
+    group, role
+        Its study, and the part it plays there.
+    state, reason
+        How it stands, and why.
+    energy_ev
+        eV, when it is done.
+    same_as
+        Path of the run that it shares.
+    """
 
     path: str
     group: str
@@ -45,7 +59,15 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class CampaignStatus:
-    """All runs in the order of the campaign; a shared run stands in each of its groups and counts once."""
+    """All runs of a campaign; a shared run stands in each of its groups and counts once.
+
+    Attributes
+    ----------
+    name
+        Of the campaign.
+    runs
+        In its order.
+    """
 
     name: str
     runs: tuple[RunStatus, ...]

@@ -11,7 +11,7 @@ ENGINES: tuple[str, ...] = get_args(Engine)
 class Submission:
     """Runs that were handed over.
 
-    Parameters
+    Attributes
     ----------
     engine
         Who has them now.

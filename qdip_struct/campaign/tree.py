@@ -23,7 +23,7 @@ MOST_DEPTH = 20
 class Node:
     """One place of the file.
 
-    Parameters
+    Attributes
     ----------
     file, line, key
         Where it stands: file, line from 1, path of keys such as ``build.interface.film``.

@@ -24,10 +24,23 @@ _MOST_ATOMS, _MOST_POINTS, _HEAVIEST = 10_000_000, 100_000, 118
 
 @dataclass(frozen=True, eq=False)
 class Cube:
-    """A scalar field: ``values`` (i, j, k), voxel edge vectors ``spacing`` (3, 3) Å as rows, ``origin`` (3,) Å.
+    """A scalar field on a grid.
 
-    ``atoms`` carries the file's cell, voxel × count: with a ``STRIDE`` that does not divide CP2K's grid it is a little
-    larger than the run's cell, and integrals and averages over it are wrong (see :func:`check_cell`).
+    Attributes
+    ----------
+    path
+        The file.
+    title
+        What the file says it holds.
+    atoms
+        Its atoms in the file's cell, voxel × count: with a ``STRIDE`` that does not divide CP2K's grid that is a
+        little larger than the run's cell, and integrals and averages over it are wrong (see :func:`check_cell`).
+    origin
+        (3,) place of the first point, Å.
+    spacing
+        (3, 3) edge vectors of a voxel as rows, Å.
+    values
+        (i, j, k) in the unit CP2K wrote.
     """
 
     path: Path
@@ -51,7 +64,17 @@ class Cube:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """Values (n,) against the height (n,) in Å along the normal of two cell vectors; periodic over ``length`` Å."""
+    """Values along the normal of two cell vectors, periodic.
+
+    Attributes
+    ----------
+    heights_angstrom
+        (n,) heights along the normal, Å.
+    values
+        (n,) in the unit of the cube.
+    length_angstrom
+        Period, Å.
+    """
 
     heights_angstrom: np.ndarray
     values: np.ndarray

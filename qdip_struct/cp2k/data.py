@@ -19,9 +19,17 @@ _INTEGERS = re.compile(r"^\s*\d+(?:\s+\d+)*\s*$")
 
 @dataclass(frozen=True)
 class BasisSet:
-    """One orbital basis set: its names (the first is the main one) and its contracted shells per angular momentum.
+    """One orbital basis set.
 
-    ``shells`` is empty for an entry in another layout than CP2K's usual one (auxiliary sets).
+    Attributes
+    ----------
+    element
+        Its symbol.
+    names
+        The first is the main one.
+    shells
+        Contracted shells per angular momentum; empty for an entry in another layout than CP2K's usual one
+        (auxiliary sets).
     """
 
     element: str
@@ -36,7 +44,17 @@ class BasisSet:
 
 @dataclass(frozen=True)
 class Potential:
-    """One pseudopotential: its names (the first is the main one) and the valence electrons of the neutral atom."""
+    """One pseudopotential.
+
+    Attributes
+    ----------
+    element
+        Its symbol.
+    names
+        The first is the main one.
+    n_valence
+        Valence electrons of the neutral atom.
+    """
 
     element: str
     names: tuple[str, ...]

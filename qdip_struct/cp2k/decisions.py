@@ -24,7 +24,13 @@ System = Literal["bulk", "slab", "wire", "isolated"]
 
 @dataclass(frozen=True)
 class Decision:
-    """One choice made for the user: the topic, what was chosen, why."""
+    """One choice made for the user.
+
+    Attributes
+    ----------
+    topic, choice, reason
+        What about, what was chosen, and why.
+    """
 
     topic: str
     choice: str
@@ -33,7 +39,17 @@ class Decision:
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a structure fills its cell: the kind of system and the empty length along each lattice direction, in Å."""
+    """How a structure fills its cell.
+
+    Attributes
+    ----------
+    system
+        By how many directions hold vacuum.
+    vacuum_angstrom
+        Widest empty length along each lattice direction, Å.
+    heights_angstrom
+        Height of the cell over each pair of vectors, V / |a_j × a_k|, Å.
+    """
 
     system: System
     vacuum_angstrom: tuple[float, float, float]

@@ -47,7 +47,21 @@ BULK_REFERENCE_ROLES = ("film_bulk", "substrate_bulk", "film_bulk_free", "substr
 
 @dataclass(frozen=True)
 class Deck:
-    """A finished input: its text and tree, the decisions behind it, and the settings that decide comparability."""
+    """A finished input.
+
+    Attributes
+    ----------
+    text, tree
+        What CP2K reads, as text and parsed.
+    decisions
+        What was decided for the user.
+    settings
+        What decides whether its energy may be combined with another.
+    n_electrons
+        Valence electrons, the charge taken off.
+    pdos_regions
+        Regions in the order of the lists that levels are projected on.
+    """
 
     text: str
     tree: Section
@@ -61,7 +75,36 @@ class Deck:
 class Wishes:
     """What a user may ask for beyond preset and template; ``None`` leaves the decision to the structure.
 
-    ``fixed_layers`` counts layers from below, ``fixed_atoms`` are 0-based indices; ``settings`` are ``PATH=VALUE``.
+    Attributes
+    ----------
+    basis
+        Name of a set in ``kinds.yaml``.
+    scf
+        Method of the SCF.
+    version
+        CP2K the input is for.
+    on_scf_failure
+        Whether the run goes on after an SCF that did not converge.
+    prints
+        What is printed besides, see :data:`qdip_struct.cp2k.printing.PRINTABLE`.
+    stride
+        Every n-th grid point in cubes.
+    fixed_layers, fixed_atoms
+        Lowest layers, and 0-based indices, that are held fixed.
+    kpoints
+        Monkhorst–Pack mesh.
+    multiplicity
+        2S + 1.
+    charge
+        Of the cell, e.
+    dispersion
+        Van der Waals correction.
+    dipole_correction
+        Whether a slab gets one.
+    walltime_s
+        When CP2K stops by itself, s.
+    settings
+        ``PATH=VALUE`` of any keyword.
     """
 
     basis: str = DEFAULT_SET

@@ -17,7 +17,15 @@ _STEP = re.compile(r"^(?P<name>[A-Za-z_][\w+\-]*)(?:\[(?P<parameter>[^\]]+)\])?$
 
 @dataclass
 class Keyword:
-    """``NAME value``; ``line`` is where it was read (1-based; ``None`` when it was not read from a file)."""
+    """``NAME value``.
+
+    Attributes
+    ----------
+    name, value, comment
+        As written.
+    line
+        Where it was read, from 1; ``None`` when it was not read from a file.
+    """
 
     name: str
     value: str = ""
@@ -27,7 +35,15 @@ class Keyword:
 
 @dataclass
 class Verbatim:
-    """A comment, a blank line or a preprocessor line, kept as it stands."""
+    """A comment, a blank line or a preprocessor line, kept as it stands.
+
+    Attributes
+    ----------
+    text
+        The line.
+    line
+        Where it was read, from 1.
+    """
 
     text: str
     line: int | None = field(default=None, compare=False)
@@ -35,7 +51,19 @@ class Verbatim:
 
 @dataclass
 class Section:
-    """``&NAME parameter`` and what it holds, in order. The root of a file has an empty name."""
+    """``&NAME parameter`` and what it holds, in order.
+
+    Attributes
+    ----------
+    name
+        Empty for the root of a file.
+    parameter, comment
+        As written.
+    entries
+        What it holds.
+    line
+        Where it was read, from 1.
+    """
 
     name: str
     parameter: str = ""

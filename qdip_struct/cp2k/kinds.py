@@ -17,7 +17,15 @@ DEFAULT_SET = "dzvp"
 
 @dataclass(frozen=True)
 class KindDefault:
-    """What an element gets: basis set, potential, valence electrons."""
+    """What an element gets.
+
+    Attributes
+    ----------
+    element, basis, potential
+        Its symbol and the names in CP2K's data files.
+    n_valence
+        Valence electrons.
+    """
 
     element: str
     basis: str
@@ -27,7 +35,17 @@ class KindDefault:
 
 @dataclass(frozen=True)
 class KindSet:
-    """A family of basis sets with its potentials and the data files of CP2K that hold them."""
+    """A family of basis sets with its potentials.
+
+    Attributes
+    ----------
+    name, about
+        As on the command line, and one line for people.
+    basis_files, potential_file
+        CP2K's data files that hold them.
+    elements
+        Default of each element by symbol.
+    """
 
     name: str
     about: str

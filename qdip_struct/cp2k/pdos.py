@@ -26,9 +26,28 @@ _SPIN = re.compile(r"-(ALPHA|BETA)_(?:k|list)\d+-[^-]*\.pdos$")
 class ProjectedDos:
     """Levels of one spin channel projected on the atoms of one kind or of one list.
 
-    ``energies_ev`` (n,) eV, not shifted; ``fermi_ev`` eV on the same scale; ``occupations`` (n,) electrons;
-    ``weights`` (n, m) with the names of the m columns in ``channels`` ("s", "p", …, or "py", "pz", … when printed by
-    component). ``group`` is the atomic kind, or "list 1" with its ``n_atoms``.
+    Attributes
+    ----------
+    path
+        The file.
+    group
+        The atomic kind, or "list 1".
+    n_atoms
+        Atoms of a list; ``None`` for a kind.
+    spin
+        ``None`` without spin polarisation.
+    step
+        CP2K's step counter.
+    fermi_ev
+        Of the header, eV on the scale of the levels.
+    energies_ev
+        (n,) levels, eV, not shifted.
+    occupations
+        (n,) electrons.
+    channels
+        Names of the m columns: "s", "p", ..., or "py", "pz", ... when printed by component.
+    weights
+        (n, m) projections.
     """
 
     path: Path

@@ -29,7 +29,17 @@ _HALIDES = {"F", "Cl", "Br", "I"}
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong with an input. An ``error`` would stop the run or spoil it; a ``warning`` may."""
+    """Something wrong with an input.
+
+    Attributes
+    ----------
+    level
+        An ``error`` would stop the run or spoil it; a ``warning`` may.
+    line
+        Of the input, from 1.
+    message, remedy
+        What is wrong, and what to do.
+    """
 
     level: Literal["error", "warning"]
     line: int | None

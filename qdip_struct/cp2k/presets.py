@@ -14,7 +14,15 @@ TASKS = ("energy", "geo_opt", "cell_opt")
 
 @dataclass(frozen=True)
 class Preset:
-    """A named set of settings with what it costs in accuracy; ``values`` as in ``presets.yaml``."""
+    """A named set of settings with what it costs in accuracy.
+
+    Attributes
+    ----------
+    name, about, cost
+        As on the command line; what it is for; what it gives away.
+    values
+        As in ``presets.yaml``.
+    """
 
     name: str
     about: str

@@ -19,7 +19,15 @@ HOW_TO_GET_CP2K = (
 
 @dataclass(frozen=True)
 class Program:
-    """An installed CP2K: the executable's path and its version, for example ``2023.1``."""
+    """An installed CP2K.
+
+    Attributes
+    ----------
+    path
+        The executable.
+    version
+        For example ``2023.1``.
+    """
 
     path: Path
     version: str

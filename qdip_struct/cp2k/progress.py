@@ -15,7 +15,15 @@ _STEP_LINE = re.compile(rb"(?:OPTIMIZATION STEP:|OPT\| Step number)\s+(\d+)")
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is: SCF step, its convergence as CP2K prints it, optimisation step; 0 and ``None`` before."""
+    """Where a run is; 0 and ``None`` before its first step.
+
+    Attributes
+    ----------
+    scf_step, geo_step
+        Steps of the present SCF and of the optimisation.
+    convergence
+        Of the last SCF step, as CP2K prints it.
+    """
 
     scf_step: int = 0
     convergence: float | None = None

@@ -18,8 +18,24 @@ Spin = Literal["RKS", "UKS", "ROKS"]
 class Settings:
     """What decides whether two energies may be combined, as CP2K printed it (not as the input asked).
 
-    ``basis`` and ``potential`` map atomic kinds to names. ``kpoints`` is the Monkhorst–Pack grid, ``None`` for Γ only.
-    ``surface_dipole`` tells whether the dipole correction was at work.
+    Attributes
+    ----------
+    functional
+        For example ``PBE``.
+    basis, potential
+        Name for each atomic kind.
+    cutoff_rydberg, rel_cutoff_rydberg
+        Plane-wave cutoffs, Ry.
+    kpoints
+        Monkhorst–Pack grid, ``None`` for Γ only.
+    spin, multiplicity
+        Kind of the calculation and 2S + 1.
+    charge
+        Of the cell, e.
+    dispersion, smearing
+        Names, ``None`` without.
+    surface_dipole
+        Whether the dipole correction was at work.
     """
 
     functional: str | None = None
@@ -42,7 +58,15 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One convergence test of an optimisation step: value and limit (Å, eV/Å or GPa by its name) and CP2K's verdict."""
+    """One convergence test of an optimisation step.
+
+    Attributes
+    ----------
+    value, limit
+        Å, eV/Å or GPa by its name.
+    met
+        CP2K's verdict.
+    """
 
     value: float | None
     limit: float | None
@@ -51,7 +75,17 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One energy of a run: ``index`` is CP2K's own step counter; ``scf_converged`` is ``None`` without an SCF."""
+    """One energy of a run.
+
+    Attributes
+    ----------
+    index
+        CP2K's own step counter.
+    energy_ev
+        ``None`` for a damaged line, eV.
+    scf_converged
+        ``None`` without an SCF.
+    """
 
     index: int | None
     energy_ev: float | None
@@ -62,8 +96,14 @@ class Step:
 class Steps(Sequence[Step]):
     """Every energy of a run in order, three compact arrays that read like a sequence of :class:`Step`.
 
-    ``energy_ev`` (n,) eV with NaN for a damaged line; ``counter`` (n,) with −1 where CP2K counted no step;
-    ``verdict`` (n,) 1 converged, 0 not converged, −1 no SCF.
+    Attributes
+    ----------
+    energy_ev
+        (n,) eV, NaN for a damaged line.
+    counter
+        (n,) CP2K's step, −1 where it counted none.
+    verdict
+        (n,) 1 converged, 0 not converged, −1 no SCF.
     """
 
     energy_ev: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -117,15 +157,56 @@ SUMMARY = (
 class Run:
     """A CP2K run as its output tells it, all segments joined.
 
-    ``energy_ev`` is the last energy whose SCF converged; ``last_printed_energy_ev`` is the last one in the text.
-    ``forces`` (n, 3) eV/Å, ``stress_gpa`` (3, 3) with CP2K's sign, ``cell`` (3, 3) Å, ``gap_ev`` (the smallest of the
-    spin channels), the net charges (n,) in e, the Mulliken ``spin_moments`` (n,) in μB and ``dipole_debye`` (3,)
-    belong to the step of ``energy_ev``. Hirshfeld charges with CP2K's default reference are not fit to be quoted.
-    ``max_force_ev_per_angstrom`` is the largest norm of an atom's force; without printed forces it is CP2K's own
-    maximum gradient (largest component), and ``max_force_measure`` says which.
-    ``criteria`` are the convergence tests of that step: ``max_step_angstrom``, ``rms_step_angstrom``,
-    ``max_gradient_ev_per_angstrom``, ``rms_gradient_ev_per_angstrom``, ``pressure_deviation_gpa``.
-    ``scf_converged`` speaks of the last SCF, ``n_scf_unconverged`` counts the energies whose SCF failed.
+    Attributes
+    ----------
+    path
+        Run folder or output file.
+    status, reason
+        How it ended, and the words that say so.
+    cp2k_version, run_type, project
+        As printed.
+    energy_ev, last_printed_energy_ev
+        Last energy whose SCF converged, and the last one in the text, eV.
+    n_atoms
+        Atoms, ghosts included.
+    scf_converged, n_scf_unconverged
+        Of the last SCF; how many energies had an SCF that failed.
+    geo_converged, n_geo_steps
+        Of an optimisation.
+    max_force_ev_per_angstrom
+        Largest norm of an atom's force, eV/Å; without printed forces CP2K's own maximum gradient (largest
+        component).
+    max_force_measure
+        Which of the two that is.
+    gap_ev
+        HOMO–LUMO gap, the smallest of the spin channels, eV.
+    warnings
+        CP2K's, and the reader's own.
+    wall_time_s, peak_memory_mib
+        Of all segments together, s (``None`` when one is unknown); the largest, MiB.
+    n_segments
+        Outputs of the run.
+    cell
+        (3, 3) row vectors, Å.
+    forces
+        (n, 3) eV/Å.
+    stress_gpa
+        (3, 3) with CP2K's sign, GPa.
+    steps
+        Every energy.
+    criteria
+        Convergence tests by name: ``max_step_angstrom``, ``rms_step_angstrom``, ``max_gradient_ev_per_angstrom``,
+        ``rms_gradient_ev_per_angstrom``, ``pressure_deviation_gpa``.
+    mulliken_charges, hirshfeld_charges
+        (n,) net charges, e. Hirshfeld charges with CP2K's default reference are not fit to be quoted.
+    spin_moments
+        (n,) Mulliken's, μB.
+    dipole_debye
+        (3,) D.
+    settings
+        What decides whether its energy may be combined with another.
+
+    Cell, forces, stress, gap, charges, moments, dipole and criteria belong to the step of ``energy_ev``.
     """
 
     path: Path
@@ -179,7 +260,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Failure:
-    """A path that could not be read as a run, and why."""
+    """A path that could not be read as a run.
+
+    Attributes
+    ----------
+    path, reason
+        Where, and why.
+    """
 
     path: Path
     reason: str

@@ -26,8 +26,13 @@ _FORMAT = 1
 class Schema:
     """The input language of one CP2K version.
 
-    ``tree`` nests per section: ``k`` maps every keyword name (aliases too) to its data type and allowed words,
-    ``s`` maps section names to sections, ``p`` says what the section parameter is (``None``: there is none).
+    Attributes
+    ----------
+    version
+        For example ``2023.1``.
+    tree
+        Nests per section: ``k`` maps every keyword name (aliases too) to its data type and allowed words, ``s``
+        maps section names to sections, ``p`` says what the section parameter is (``None``: there is none).
     """
 
     version: str

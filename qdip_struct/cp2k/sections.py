@@ -22,7 +22,19 @@ GHOST_SUFFIX = "_gh"
 
 @dataclass(frozen=True)
 class Kind:
-    """An atomic kind of the input: its name, the element's defaults, how many atoms, whether they are ghosts."""
+    """An atomic kind of the input.
+
+    Attributes
+    ----------
+    name
+        Element, or ``Pb_gh`` for ghosts.
+    default
+        What the element gets.
+    n_atoms
+        How many there are.
+    ghost
+        Whether they only carry their basis functions.
+    """
 
     name: str
     default: KindDefault

@@ -14,9 +14,26 @@ from pathlib import Path
 
 @dataclass(slots=True)
 class Evaluation:
-    """One ``ENERGY|`` line (hartree, ``None`` when damaged) and what belongs to it: cell (Å), gaps (eV), blocks.
+    """One ``ENERGY|`` line and what belongs to it.
 
-    ``total_hartree`` is the ``Total energy:`` that the SCF itself ended with.
+    Attributes
+    ----------
+    number
+        Of the energy in its segment, from 0.
+    energy_hartree, total_hartree
+        Of that line (``None`` when damaged), and the ``Total energy:`` that the SCF itself ended with.
+    converged
+        ``None`` when the text says nothing about an SCF.
+    cell
+        Vectors by name, Å.
+    gaps
+        Of the spin channels, eV.
+    offsets
+        Where each block starts, bytes.
+    max_gradient
+        CP2K's, hartree/bohr.
+    before
+        The evaluation before it.
     """
 
     number: int
@@ -32,7 +49,41 @@ class Evaluation:
 
 @dataclass(slots=True)
 class Segment:
-    """The facts, verdicts and offsets of one CP2K process in one file."""
+    """The facts, verdicts and offsets of one CP2K process in one file.
+
+    Attributes
+    ----------
+    path
+        The file.
+    started, ended, start, end
+        Whether the banner and the last line are there, and their times.
+    facts, functionals, dispersion, kpoints, n_atoms, cell
+        Of the header, as printed; cell vectors in Å.
+    kind_offsets, coordinates_offset
+        Where those blocks start, bytes.
+    energies, verdicts, indices
+        One entry for each energy: hartree (NaN when damaged); 1, 0 or −1 for converged, not, unknown; CP2K's step
+        or −1.
+    last, converged, unknown
+        The last evaluation, the last converged one, the last without any word about an SCF.
+    composite, part
+        Whether energies of parts are printed before their sum (mixed, embedded, QM/MM), and the verdict on the
+        parts so far.
+    scf, scf_seen
+        Verdict on the SCF in progress; whether there was any.
+    walltime, exit_request, crash, killed
+        The line that says so.
+    optimised, last_step
+        Whether an optimisation converged, and its last step.
+    aborts, errors
+        Where such lines start, bytes.
+    warnings
+        Line → where it first stood (bytes), and how often.
+    memory_mib, wall_time_s
+        MiB and s, as printed at the end.
+    pending_total, pending_gaps, pending_offsets
+        What waits for the next energy.
+    """
 
     path: Path
     started: bool = False

@@ -29,7 +29,19 @@ _PATTERNS = {
 
 @dataclass(frozen=True)
 class SideFiles:
-    """Files of one run; ``None`` or empty where CP2K wrote none. ``cubes`` maps the quantity to its last file."""
+    """Files of one run; ``None`` or empty where CP2K wrote none.
+
+    Attributes
+    ----------
+    positions, forces, velocities, cells, energies
+        Trajectories.
+    restart, wavefunction
+        The last ones.
+    pdos
+        Projected densities of states.
+    cubes
+        Last file of each quantity.
+    """
 
     positions: Path | None = None
     forces: Path | None = None

@@ -20,7 +20,19 @@ OVERLAP_FRACTION = 0.55
 
 @dataclass(frozen=True)
 class InputKind:
-    """One ``&KIND``: its name, element, basis set, potential, whether it is a ghost, and its line."""
+    """One ``&KIND``.
+
+    Attributes
+    ----------
+    name, element
+        As in the input.
+    basis, potential
+        Their names.
+    ghost
+        Whether it only carries basis functions.
+    line
+        Of the input, from 1.
+    """
 
     name: str
     element: str
@@ -32,7 +44,19 @@ class InputKind:
 
 @dataclass(frozen=True)
 class Subsys:
-    """The atoms of an input: ``cell`` (3, 3) rows in Å, ``positions`` (n, 3) in Å, kind name per atom."""
+    """The atoms of an input.
+
+    Attributes
+    ----------
+    cell
+        (3, 3) rows, Å.
+    positions
+        (n, 3) Å.
+    kinds
+        Kind name of each atom.
+    declared
+        Every ``&KIND``.
+    """
 
     cell: NDArray[np.float64]
     positions: NDArray[np.float64]

@@ -31,9 +31,20 @@ _MOST_ATOMS = 10_000_000
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One frame: CP2K's step counter, time in fs, printed energy in eV, symbols, positions (n, 3) Å.
+    """One frame of a trajectory.
 
-    ``printed_energy_ev`` is what CP2K wrote there whether or not its SCF had converged.
+    Attributes
+    ----------
+    step
+        CP2K's step counter.
+    time_fs
+        fs.
+    printed_energy_ev
+        What CP2K wrote there, eV, whether or not its SCF had converged.
+    symbols
+        Of the n atoms.
+    positions
+        (n, 3) Å.
     """
 
     step: int | None

@@ -24,7 +24,7 @@ MAX_INDEX = 20_000
 class Match:
     """A cell common to film and substrate.
 
-    Parameters
+    Attributes
     ----------
     area_angstrom2, film_area_angstrom2
         Area of the substrate's cell and of the unstrained film's cell, Å².

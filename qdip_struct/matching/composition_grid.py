@@ -21,7 +21,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Axis:
-    """One composition axis: x is the fraction of the first of two species on a site."""
+    """One composition axis: x is the fraction of the first of two species on a site.
+
+    Attributes
+    ----------
+    side
+        ``dot`` or ``matrix``.
+    site
+        Sublattice, such as ``X``.
+    species
+        The two that mix.
+    """
 
     side: SideName
     site: str
@@ -37,7 +47,7 @@ class Axis:
 class End:
     """One corner of a side's composition range.
 
-    Parameters
+    Attributes
     ----------
     formula
         Formula with one species on every free site.
@@ -60,7 +70,20 @@ class End:
 class Side:
     """What is known of the dot or of the matrix before a composition is chosen.
 
-    ``ends`` follow the species of the free sites in order, the last site changing fastest.
+    Attributes
+    ----------
+    name
+        Which of the two it is.
+    formula
+        Its composition, axes left open.
+    source
+        Where the lattice constants come from.
+    ends
+        End members in the order of the free sites' species, the last site changing fastest.
+    given_lattice
+        Lattice constant (Å) in place of the data set's.
+    datasets
+        Data sets that were used.
     """
 
     name: SideName

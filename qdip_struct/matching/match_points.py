@@ -11,9 +11,20 @@ from qdip_struct.matching.misfit import Denominator, LatticeCurve, misfit_window
 
 @dataclass(frozen=True)
 class ZeroMisfit:
-    """A composition of zero misfit; ``others`` are the fractions on the other axes.
+    """A composition of zero misfit.
 
-    ``fraction_uncertainty`` is one standard uncertainty from the lattice constants of both sides, over the slope.
+    Attributes
+    ----------
+    fraction
+        x on the main axis.
+    fraction_uncertainty
+        One standard uncertainty of it, from the lattice constants of both sides over the slope.
+    formula
+        The mixed side at x.
+    a_angstrom
+        The common lattice constant, Å.
+    others
+        Fractions on the other axes by name.
     """
 
     fraction: float
@@ -25,7 +36,15 @@ class ZeroMisfit:
 
 @dataclass(frozen=True)
 class Window:
-    """An interval of the main axis in which \\|f\\| stays within the tolerance."""
+    """An interval of the main axis in which \\|f\\| stays within the tolerance.
+
+    Attributes
+    ----------
+    start, end
+        Its ends as fractions x.
+    others
+        Fractions on the other axes by name.
+    """
 
     start: float
     end: float

@@ -19,7 +19,7 @@ DENOMINATORS: tuple[Denominator, ...] = get_args(Denominator)
 class LatticeCurve:
     """a(x) = a₁·x + a₀·(1 − x) − b·x·(1 − x) (Å) along one composition axis, x in [0, 1].
 
-    Parameters
+    Attributes
     ----------
     first, second
         Lattice constants at x = 1 (first species) and x = 0 (second species), Å.

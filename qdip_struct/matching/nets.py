@@ -30,7 +30,7 @@ SMALL_CHANGES: NDArray[np.int64] = np.array(
 class Net:
     """The primitive net of lattice translations in a plane.
 
-    Parameters
+    Attributes
     ----------
     name
         For messages, for example ``PbS:rocksalt (100)``.

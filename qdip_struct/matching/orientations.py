@@ -19,7 +19,7 @@ from qdip_struct.matching.nets import Net, point_group, reduce_gram
 class Orientation:
     """One way to lay the film's cell on the substrate's.
 
-    Parameters
+    Attributes
     ----------
     match
         The match with the substrate's rows in the order that belongs to this orientation.

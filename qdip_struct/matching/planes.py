@@ -25,7 +25,7 @@ _FORBIDDEN = 1e-12
 class Reflection:
     """A family of equivalent planes.
 
-    Parameters
+    Attributes
     ----------
     plane
         Its member with the largest indices.

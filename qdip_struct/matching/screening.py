@@ -38,8 +38,16 @@ CUBIC_TYPES = ("rocksalt", "zincblende", "perovskite", "cscl")
 class Screen:
     """The result of :func:`screen`: one entry per grid point in every array.
 
-    Parameters
+    Attributes
     ----------
+    dot, matrix
+        Both sides with their end members.
+    dataset, temperature_kelvin
+        What the lattice constants were taken from, and the temperature they were brought to, K.
+    denominator, tolerance
+        What the misfit is relative to, and the \\|f\\| of ``window``.
+    plane
+        Plane of the coincidence cells.
     axes
         Composition axes; the last one is the main axis (``ZeroMisfit.fraction``, ``Window``).
     fractions
@@ -49,10 +57,13 @@ class Screen:
     mismatch, mismatch_uncertainty, imposed_strain
         (n,) misfit over the named denominator, its standard uncertainty, and (a_matrix − a_dot)/a_dot.
     dot_strain
-        (n,) strain left in a spherical dot by an infinite matrix, f·4G_m/(3K_d + 4G_m); NaN where a modulus is unknown.
+        (n,) strain left in a spherical dot by an infinite matrix, f·4G_m/(3K_d + 4G_m); NaN where a modulus is
+        unknown.
     match_area, match_strain
         (n,) area (Å²) and largest principal strain of the smallest coincidence cell of the two planes; NaN where
         there is none within the limits.
+    zero_mismatch, window
+        Along the main axis, for every combination on the other axes.
     assumptions
         What was assumed for the moduli.
     """

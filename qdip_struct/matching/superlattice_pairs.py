@@ -33,7 +33,7 @@ _TRACES = (_CHANGES * np.array([1.0, 2.0, 1.0])).transpose(2, 0, 1).reshape(9, l
 class Pairs:
     """Superlattice pairs with a common shape, before a strain or an area is asked for.
 
-    Parameters
+    Attributes
     ----------
     film, substrate
         Positions in the two lists of superlattices.

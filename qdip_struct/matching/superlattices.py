@@ -17,7 +17,7 @@ from qdip_struct.matching.nets import Net, point_group
 class Superlattices:
     """Classes of superlattices of one net, sorted by index.
 
-    Parameters
+    Attributes
     ----------
     index
         (n,) cell area in units of the net's primitive cell.

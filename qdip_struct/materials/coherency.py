@@ -27,8 +27,12 @@ CORE = 4.0
 class StabilityCurve:
     """Energy against loading at one misfit.
 
-    Parameters
+    Attributes
     ----------
+    misfit
+        f = (a_matrix − a_dot)/a_dot.
+    diameter
+        Of the dots, Å.
     volume_fraction
         (n,) φ of the dots.
     elastic

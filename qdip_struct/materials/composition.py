@@ -19,7 +19,7 @@ _AMOUNT_TOLERANCE = 0.011
 class Sublattice:
     """One sublattice and who sits on it.
 
-    Parameters
+    Attributes
     ----------
     label
         ``A``, ``B``, ``X`` of a perovskite ABX₃; ``cation``, ``anion`` of a binary.
@@ -57,7 +57,7 @@ class Sublattice:
 class Formula:
     """A parsed formula: a perovskite ABX₃ or a binary, with any site mixed.
 
-    Parameters
+    Attributes
     ----------
     family
         ``perovskite`` or ``binary``.

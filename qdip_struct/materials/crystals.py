@@ -15,7 +15,7 @@ from qdip_struct.materials.sites import Site
 class Crystal:
     """A crystal: its conventional cell, every site of it, and where the numbers come from.
 
-    Parameters
+    Attributes
     ----------
     name
         Formula as users type it (``PbS``, ``CsPbBr3``, ``MAPbI3``).
@@ -24,6 +24,8 @@ class Crystal:
         ``cscl``.
     structure_type
         ``rocksalt``, ``perovskite``, ``zincblende``, ``wurtzite``, ``cscl`` or ``other``.
+    space_group
+        Hermann–Mauguin symbol.
     lengths, angles
         Edges (Å) and angles α, β, γ (degree) of the conventional cell.
     temperature_kelvin

@@ -22,8 +22,10 @@ ASSUMED_POISSON_RATIO = 0.3
 class Moduli:
     """Isotropic moduli of a material, GPa, and the statement behind them.
 
-    Parameters
+    Attributes
     ----------
+    name
+        The material.
     bulk, shear
         K and G, GPa.
     source

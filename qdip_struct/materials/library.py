@@ -23,7 +23,7 @@ _KEYS = {
 class DataSet:
     """One source of lattice constants that belong together.
 
-    Parameters
+    Attributes
     ----------
     name, title, doi
         Name used on the command line, what it is, where it was published.

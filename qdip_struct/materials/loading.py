@@ -18,14 +18,14 @@ MassOf = Literal["precursor", "matrix"]
 class Loading:
     """How much dot is in a matrix.
 
-    Parameters
+    Attributes
     ----------
     volume_ratio
         Volume of matrix per volume of dot.
     factor
         volume_ratio per mass ratio, ``None`` when the loading was not given by mass.
-    densities
-        g/cm³ of ``dot`` and ``matrix`` that were used, with their sources; empty when none was needed.
+    densities, sources
+        g/cm³ of ``dot`` and ``matrix`` that were used, and where they are from; empty when none was needed.
     """
 
     volume_ratio: float

@@ -17,7 +17,7 @@ from qdip_struct.materials.properties import lattice_at
 class MixedLattice:
     """A lattice constant from end members, a = Σ wᵢ·aᵢ − Σ b·x·(1 − x), and its terms.
 
-    Parameters
+    Attributes
     ----------
     a_angstrom, uncertainty_angstrom
         The (pseudo-)cubic constant and its standard uncertainty, Å.

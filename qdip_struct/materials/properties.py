@@ -19,14 +19,20 @@ _COMMON = ("material", "quantity", "phase", "temperature_kelvin", "source", "doi
 class Property:
     """One property of one material.
 
-    Parameters
+    Attributes
     ----------
     material, quantity
         For example ``PbS`` and ``thermal_expansion``, ``elastic``, ``dielectric``, ``band_edges``.
     values
         Numbers by name; the name carries the unit (``alpha_per_kelvin``, ``c11_gpa``).
+    phase, temperature_kelvin
+        Phase and temperature (K) it holds for, where the source says so.
+    source, doi, verified
+        Provenance; ``verified`` is true only when the number was read in the source that is named.
     uncertainty
         One standard uncertainty of the first value, ``None`` when the source gives none.
+    note, origin
+        Remark, and the file from which the record was read.
     """
 
     material: str

@@ -24,7 +24,7 @@ _FCC = ((0.0, 0.0, 0.0), (0.0, 0.5, 0.5), (0.5, 0.0, 0.5), (0.5, 0.5, 0.0))
 class Site:
     """One site of the conventional cell.
 
-    Parameters
+    Attributes
     ----------
     label
         Sublattice: ``A``, ``B``, ``X`` of a perovskite, ``cation`` or ``anion`` otherwise.

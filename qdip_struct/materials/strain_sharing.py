@@ -17,7 +17,15 @@ SURROUNDINGS: tuple[Surroundings, ...] = get_args(Surroundings)
 
 @dataclass(frozen=True)
 class FilmSharing:
-    """Strains (engineering, in plane) of film and substrate and the elastic energy per interface area."""
+    """Strains of a coherent film and its substrate.
+
+    Attributes
+    ----------
+    film_strain, substrate_strain
+        In-plane engineering strains; film − substrate is the misfit.
+    energy_j_per_m2
+        Elastic energy of both per interface area, J/m².
+    """
 
     film_strain: float
     substrate_strain: float
@@ -28,7 +36,7 @@ class FilmSharing:
 class DotSharing:
     """Strains and elastic energy of a coherent spherical dot.
 
-    Parameters
+    Attributes
     ----------
     dot_strain
         Uniform engineering strain of the dot.

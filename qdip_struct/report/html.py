@@ -22,7 +22,19 @@ class Markup(str):
 
 @dataclass
 class Page:
-    """A page that grows from top to bottom; ``text`` gives the finished HTML."""
+    """A page that grows from top to bottom; ``text`` gives the finished HTML.
+
+    Attributes
+    ----------
+    title
+        Plain text.
+    parts
+        HTML so far.
+    sections
+        Identifier and text of each heading of level 2.
+    n_figures, n_drawings
+        How many so far, for their numbers and identifiers.
+    """
 
     title: str
     parts: list[Any] = field(default_factory=list)

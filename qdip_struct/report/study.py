@@ -30,7 +30,17 @@ _CAMPAIGN = "campaign.yaml"
 
 @dataclass(frozen=True, eq=False)
 class RunState:
-    """A run folder with its run as read, or the reason why there is none."""
+    """A run folder as read.
+
+    Attributes
+    ----------
+    folder
+        Where.
+    run
+        ``None`` without a readable output.
+    reason
+        Why there is none.
+    """
 
     folder: RunFolder
     run: Run | None
@@ -46,7 +56,13 @@ class RunState:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A JSON document that another command wrote, and where it lies."""
+    """A JSON document that another command wrote.
+
+    Attributes
+    ----------
+    path, content
+        Where it lies, and what it says.
+    """
 
     path: Path
     content: dict[str, Any]
@@ -54,7 +70,27 @@ class Result:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What a study folder holds. ``skipped`` are files that could not be read, with the reason."""
+    """What a study folder holds.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    screens
+        Documents of ``qdip screen``.
+    runs
+        Every run folder.
+    energies
+        The document of ``qdip energies``.
+    results
+        Documents of other commands.
+    labelled
+        Structures with a strain map.
+    question
+        What the study asks.
+    skipped
+        What could not be read, with the reason.
+    """
 
     path: Path
     screens: tuple[dict[str, Any], ...]

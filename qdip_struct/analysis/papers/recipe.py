@@ -9,7 +9,14 @@ from typing import Any
 class Attempt:
     """Values computed under one named condition; the first attempt of a statement is the paper's own.
 
-    ``possible`` is false where the physics forbids what the numbers would allow (a forbidden reflection).
+    Attributes
+    ----------
+    condition
+        What was assumed.
+    values
+        In the statement's unit and order.
+    possible
+        False where the physics forbids what the numbers would allow (a forbidden reflection).
     """
 
     condition: str
@@ -21,7 +28,7 @@ class Attempt:
 class Recipe:
     """The functions that answer a statement, and the call that uses them.
 
-    Parameters
+    Attributes
     ----------
     functions
         Public functions of the package that the numbers pass through.

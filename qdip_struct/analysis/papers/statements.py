@@ -37,7 +37,7 @@ RECORD_FLOOR = 1e-6
 class Statement:
     """One statement of a paper and what comes out when it is recomputed.
 
-    Parameters
+    Attributes
     ----------
     id, paper, citation, doi, where
         Name in the shipped file, short name and citation of the paper, and the place in it.

@@ -29,7 +29,19 @@ LAYER_ANGSTROM = 0.5
 
 @dataclass(frozen=True)
 class Number:
-    """A number of the paper: ``what`` is measured ``of`` a structure, and ``where`` the paper states it."""
+    """A number of the paper, and what was found when it was first checked.
+
+    Attributes
+    ----------
+    what, of
+        What is measured, and of which structure.
+    stated, tolerance
+        The paper's number and how far a measured one may be, in the unit that ``what`` names.
+    where
+        Place in the paper.
+    verdict
+        What is expected.
+    """
 
     what: str
     of: str
@@ -43,7 +55,7 @@ class Number:
 class System:
     """One system of a paper.
 
-    Parameters
+    Attributes
     ----------
     id, paper, title, about
         Name, short name of the paper, what it is, and what was chosen beyond the paper.
@@ -68,7 +80,15 @@ class System:
 
 @dataclass(frozen=True)
 class Curve:
-    """A misfit or energy curve of a paper: the words after ``qdip`` that compute it."""
+    """A misfit or energy curve of a paper.
+
+    Attributes
+    ----------
+    id, paper, title
+        Name, short name of the paper, what it shows.
+    words
+        Words after ``qdip`` that compute it.
+    """
 
     id: str
     paper: str
@@ -78,9 +98,18 @@ class Curve:
 
 @dataclass(frozen=True)
 class Relaxed:
-    """A relaxed dot that ships: the words after ``qdip`` that measure its strain, read in a folder of ``workflows``.
+    """A relaxed dot that ships.
 
-    ``gauge`` is the paper's strain (%) of a row of lead ions against the dot in vacuum.
+    Attributes
+    ----------
+    id, paper, title
+        Name, short name of the paper, what it is.
+    folder
+        Folder of ``workflows`` its files are in.
+    words
+        Words after ``qdip`` that measure its strain.
+    gauge
+        The paper's strain (%) of a row of lead ions against the dot in vacuum.
     """
 
     id: str
@@ -93,9 +122,18 @@ class Relaxed:
 
 @dataclass(frozen=True)
 class StatedEnergy:
-    """An energy per area (meV/Å²) of a paper and the key of ``qdip energies`` that it stands beside.
+    """An energy per area of a paper and what it stands beside.
 
-    ``elements`` are those of the slabs, by role, for which the paper states it.
+    Attributes
+    ----------
+    label, paper, where
+        What it is, short name of the paper, place in it.
+    key
+        Its key in ``qdip energies --json``.
+    stated, tolerance
+        meV/Å².
+    elements
+        Those of the slabs, by role, for which the paper states it.
     """
 
     label: str
@@ -113,7 +151,17 @@ class StatedEnergy:
 
 @dataclass(frozen=True)
 class Judged:
-    """A number of the paper beside the one that was measured."""
+    """A number of the paper beside the one that was measured.
+
+    Attributes
+    ----------
+    number
+        The paper's.
+    measured
+        In its unit; ``None`` when the structure has none.
+    verdict
+        ``holds`` within the tolerance.
+    """
 
     number: Number
     measured: float | None
