@@ -6,10 +6,8 @@ itself says which folders have a job, whatever became of the process that submit
 """
 
 import fcntl
-import os
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,27 +18,21 @@ from qdip_struct.campaign.jobscript import Site, Step, job_script, run_list
 from qdip_struct.campaign.lock import is_busy
 from qdip_struct.campaign.rundir import RunFolder, needs_relaxation
 from qdip_struct.campaign.segment import judge, settled
+from qdip_struct.campaign.slurm_queue import (
+    RECORDS,
+    QueuedTask,
+    call_slurm,
+    job_name,
+    largest_array,
+    queued_tasks,
+    submissions,
+)
 from qdip_struct.campaign.submission import Submission
 from qdip_struct.errors import DataError, ToolError, UsageError
-from qdip_struct.files import read_text, sha256, write_text
+from qdip_struct.files import write_text
 
-RECORDS = "slurm"
 _LOCK = "submit.lock"
-_LARGEST_ARRAY = 1000
-_TIMEOUT_S = 120
-_ENDED = frozenset(
-    ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
-)
 _COMMAND = f"{shlex.quote(sys.executable)} -m qdip_struct.cli.main"
-
-
-@dataclass(frozen=True)
-class QueuedTask:
-    """A task that Slurm has: its job (``17_3``), its state in Slurm's words, and its run folder."""
-
-    job_id: str
-    state: str
-    folder: Path
 
 
 @dataclass(frozen=True)
@@ -151,7 +143,7 @@ def plan_array(folders: Sequence[RunFolder], *, root: Path) -> ArrayPlan:
         else:
             (waiting if needs_relaxation(folder) else ready)[_relative(folder.path, root)] = None
     run_list([*ready, *waiting])
-    size = _array_limit() if ready or waiting else 1
+    size = largest_array() if ready or waiting else 1
     arrays, relax_first = [], []
     for todo in (list(ready), list(waiting)):
         chunks = [tuple(todo[start : start + size]) for start in range(0, len(todo), size)]
@@ -167,51 +159,11 @@ def plan_array(folders: Sequence[RunFolder], *, root: Path) -> ArrayPlan:
     )
 
 
-def queued_tasks(root: Path) -> list[QueuedTask]:
-    """Tasks of the campaign in ``root`` that Slurm still has, pending or running.
-
-    Raises
-    ------
-    ToolError
-        If ``squeue`` is missing or does not answer: then nobody can tell.
-    """
-    lists = _lists(root)
-    if not lists:
-        return []
-    tasks = []
-    for line in _slurm(
-        "squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%F %K %T %j"
-    ):
-        job, index, state, name = (*line.split(None, 3), "", "", "")[:4]
-        place = lists.get(name.strip())
-        if place is None or state in _ENDED or not index.isdigit():
-            continue
-        runs = read_text(place).splitlines()
-        if 1 <= int(index) <= len(runs):
-            tasks.append(QueuedTask(f"{job}_{index}", state, (root / runs[int(index) - 1]).resolve()))
-    return tasks
-
-
 def _relative(folder: Path, root: Path) -> str:
     try:
         return folder.resolve().relative_to(root.resolve()).as_posix()
     except ValueError as error:
         raise UsageError(f"{folder} does not lie in {root}: submit it with its own campaign") from error
-
-
-def _lists(root: Path) -> dict[str, Path]:
-    """Job name → list of folders, for every submission of this campaign at this place."""
-    found = {}
-    for place in (root / RECORDS).glob("*.runs.txt"):
-        number = place.name.split(".")[0]
-        if number.isdigit():
-            found[_job_name(root, int(number))] = place
-    return found
-
-
-def _job_name(root: Path, number: int) -> str:
-    """A copy of a campaign has other names, so its records never vouch for the original's jobs."""
-    return f"qdip-{sha256(str(root.resolve()))[:10]}-{number}"
 
 
 @contextmanager
@@ -233,9 +185,9 @@ def _submitting(root: Path) -> Iterator[int]:
 
 def _submit(runs: Sequence[str], *, step: Step, root: Path, site: Site, dependency: str | None, lock: int) -> str:
     """Write list and script, call ``sbatch``, return the job's number."""
-    used = [int(place.name.split(".")[0]) for place in _lists(root).values()]
+    used = [int(place.name.split(".")[0]) for place in submissions(root).values()]
     number = max(used, default=0) + 1
-    name = _job_name(root, number)
+    name = job_name(root, number)
     text = job_script(
         site,
         n_runs=len(runs),
@@ -249,10 +201,10 @@ def _submit(runs: Sequence[str], *, step: Step, root: Path, site: Site, dependen
     write_text(root / RECORDS / f"{number}.sbatch", text, force=True)
     words = [f"--dependency={dependency}", "--kill-on-invalid-dep=yes"] if dependency else []
     try:
-        answer = _slurm("sbatch", "--parsable", *words, f"{RECORDS}/{number}.sbatch", cwd=root, lock=lock)
+        answer = call_slurm("sbatch", "--parsable", *words, f"{RECORDS}/{number}.sbatch", cwd=root, lock=lock)
     except ToolError:
         # A controller that answers too late may have taken the job all the same.
-        answer = _slurm("squeue", "--noheader", "--states=all", f"--name={name}", "--format=%F")
+        answer = call_slurm("squeue", "--noheader", "--states=all", f"--name={name}", "--format=%F")
         if not answer:
             raise
     return answer[0].split(";")[0].strip()
@@ -263,37 +215,3 @@ def _after(jobs: Sequence[str]) -> str | None:
         if not re.fullmatch(r"\d+(_\d+)?", job):
             raise UsageError(f"'{job}' is no Slurm job number")
     return f"afterok:{':'.join(jobs)}" if jobs else None
-
-
-def _array_limit() -> int:
-    """Largest array this Slurm takes."""
-    for line in _slurm("scontrol", "show", "config"):
-        key, _, value = line.partition("=")
-        if key.strip() == "MaxArraySize" and value.strip().isdigit():
-            return max(1, min(_LARGEST_ARRAY, int(value) - 1))
-    return _LARGEST_ARRAY
-
-
-def _slurm(command: str, *words: str, cwd: Path | None = None, lock: int | None = None) -> list[str]:
-    """Lines that a Slurm command prints."""
-    try:
-        done = subprocess.run(
-            [command, *words],
-            cwd=cwd,
-            env={name: value for name, value in os.environ.items() if not name.startswith(("SQUEUE_", "SBATCH_"))},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT_S,
-            check=False,
-            pass_fds=() if lock is None else (lock,),
-        )
-    except FileNotFoundError as error:
-        raise ToolError(f"{command} was not found: submit on a machine with Slurm, or use --engine local") from error
-    except subprocess.TimeoutExpired as error:
-        raise ToolError(f"{command} did not answer within {_TIMEOUT_S} s; try again when Slurm does") from error
-    if done.returncode != 0:
-        said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        raise ToolError(f"{command} failed: {said}")
-    return [line for line in done.stdout.splitlines() if line.strip()]

@@ -11,7 +11,8 @@ from water import water
 
 from qdip_struct.campaign.jobscript import load_site
 from qdip_struct.campaign.rundir import RunFolder, open_run_folder
-from qdip_struct.campaign.sbatch import plan_array, queued_tasks, submit_array
+from qdip_struct.campaign.sbatch import plan_array, submit_array
+from qdip_struct.campaign.slurm_queue import queued_tasks
 from qdip_struct.errors import ToolError, UsageError
 
 SITE = replace(load_site("slurm"), setup=(), simultaneous=4)

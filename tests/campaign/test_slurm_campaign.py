@@ -17,8 +17,9 @@ from water import SAME_EV, energies_printed, water
 from qdip_struct.campaign.jobscript import Site
 from qdip_struct.campaign.lock import is_busy
 from qdip_struct.campaign.rundir import RunFolder, find_run_folders, open_run_folder
-from qdip_struct.campaign.sbatch import plan_array, queued_tasks, submit_array
+from qdip_struct.campaign.sbatch import plan_array, submit_array
 from qdip_struct.campaign.segment import judge, run_segment
+from qdip_struct.campaign.slurm_queue import queued_tasks
 from qdip_struct.cp2k.program import Program
 from qdip_struct.errors import ToolError, UsageError
 
