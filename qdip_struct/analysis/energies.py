@@ -64,7 +64,13 @@ def surface_energy(slab: EnergyRun, bulk: EnergyRun, reservoir: EnergyRun | None
 
 
 def mean_surface_energy(slab: EnergyRun, other: EnergyRun, bulk: EnergyRun) -> float:
-    """γ̄ of two complementary terminations, meV/Å²; see the module's formula."""
+    """γ̄ of two complementary terminations, meV/Å²; see the module's formula.
+
+    Raises
+    ------
+    MismatchError
+        If the runs do not belong together, one is not done, or the two slabs are not whole units of the bulk together.
+    """
     _require([slab, other, bulk])
     together = added(slab.composition, other.composition)
     counts = cells_of(together, [bulk.composition])
@@ -80,6 +86,12 @@ def adsorption_energy(film: EnergyRun, substrate: EnergyRun, interface: EnergyRu
     """E_ad = (E_film + E_substrate − E_interface)/(n·A), meV/Å²; positive when the two bind.
 
     n is 1 for an interface with vacuum and 2 for a sandwich, which has two interfaces: the result is their mean.
+
+    Raises
+    ------
+    MismatchError
+        If the runs do not belong together, one is not done, the atoms of the slabs are not those of the interface, or
+        an optimisation held other atoms fixed in the interface than in the slabs.
     """
     _require([film, substrate, interface])
     together = added(film.composition, substrate.composition)
@@ -117,7 +129,13 @@ def counterpoise_energy(film: EnergyRun, substrate: EnergyRun, interface: Energy
 
 
 def strain_energy(slab: EnergyRun, strained: EnergyRun, free: EnergyRun) -> float:
-    """Elastic energy of a slab's coherent strain per area, N·(E_strained − E_free)/A, meV/Å², from bulk cells."""
+    """Elastic energy of a slab's coherent strain per area, N·(E_strained − E_free)/A, meV/Å², from bulk cells.
+
+    Raises
+    ------
+    MismatchError
+        If the bulk runs do not belong together, one is not done, or they are not the same crystal.
+    """
     _require([strained, free])
     units = cells_of(strained.composition, [free.composition])
     counts = cells_of(slab.composition, [strained.composition])

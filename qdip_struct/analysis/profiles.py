@@ -79,7 +79,13 @@ class Layer:
 
 
 def dot_centre(atoms: "Atoms", strain: StrainMap, *, dot: str) -> Floats:
-    """Centre of the cations of phase ``dot``, also when the dot is cut by a periodic face, (3,) Å."""
+    """Centre of the cations of phase ``dot``, also when the dot is cut by a periodic face, (3,) Å.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
     positions = atoms.positions[strain.sites[strain.phase == dot]]
     if not len(positions):
         raise DataError(f"the structure holds no cation of the dot's phase {dot}")

@@ -120,6 +120,11 @@ def perovskite(name: str, lattice: float | ArrayLike, *, source: str = "given") 
     lattice
         One cubic constant, three pseudo-cubic lengths along x, y, z, or a pseudo-cubic cell (3 × 3 rows), all in Å.
         Octahedral tilts do not move the B sites, so a tilted phase needs only its pseudo-cubic cell.
+
+    Raises
+    ------
+    UsageError
+        If the lattice has another shape, or a length is not positive and finite.
     """
     given = np.asarray(lattice, dtype=float)
     if given.shape not in ((), (3,), (3, 3)):

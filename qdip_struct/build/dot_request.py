@@ -83,7 +83,7 @@ class DotRequest(FormRequest):
 
 
 def requested_shape(request: FormRequest) -> Shape:
-    """The shape that is described; an option that the shape does not use is refused."""
+    """The shape that is described; an option that the shape does not use is a :class:`UsageError`."""
     energies = _by_plane(request.energies, what="surface energy")
     distances = _by_plane(request.facets, what="distance of the facet")
     name = "facets" if distances is not None else request.shape

@@ -216,7 +216,7 @@ def _cell(request: InterfaceRequest) -> LateralCell:
 
 
 def registry_of(text: str) -> str | tuple[float, float]:
-    """A registry's name, or two fractions of the cation square such as ``0.5,0``."""
+    """A registry's name, or two fractions of the cation square such as ``0.5,0``, else :class:`UsageError`."""
     if not any(character.isdigit() for character in text):
         return text
     values = numbers(text, what="--registry")

@@ -48,7 +48,7 @@ def whole_numbers(text: str, *, what: str, count: int | None = None) -> tuple[in
 
 
 def shares_of(text: str) -> dict[str, float]:
-    """Shares of ions: ``Br`` or ``Br0.5I0.5``; they are brought to a sum of 1."""
+    """Shares of ions: ``Br`` or ``Br0.5I0.5``, brought to a sum of 1; :class:`UsageError` for anything else."""
     parts = re.findall(r"([A-Z][a-z]?)(\d*\.?\d*)", text)
     if not parts or "".join(name + amount for name, amount in parts) != text:
         raise UsageError(f"'{text}': expected ions with shares such as Br or Br0.5I0.5")
@@ -62,7 +62,7 @@ def shares_of(text: str) -> dict[str, float]:
 
 
 def refuse_given(options: object, defaults: Mapping[str, object], *, where: str) -> None:
-    """Refuse options that differ from their defaults and that ``where`` does not use."""
+    """Raise :class:`UsageError` for an option that differs from its default and that ``where`` does not use."""
     for name, default in defaults.items():
         if getattr(options, name) != default:
             raise UsageError(f"--{name.replace('_', '-')} is not used {where}; leave it out")

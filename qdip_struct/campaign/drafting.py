@@ -87,6 +87,7 @@ class Drafter:
     checked: set[tuple[Any, ...]] = field(default_factory=set)
 
     def carry_out(self, job: Job) -> Drafts:
+        """Drafts of every case of a job by its number, path and draft of each, and what pre-flight warned of."""
         first = job.cases[0][1]
         try:
             built = KINDS[self.spec.kind].build(first.build, self.spec.folder)

@@ -145,6 +145,8 @@ def exclusive_campaign(root: Path) -> Iterator[None]:
     ------
     ToolError
         If another process holds it.
+    DataError
+        If the folder cannot be written.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)

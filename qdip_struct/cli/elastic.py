@@ -171,7 +171,7 @@ def _dot(matrix: str, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def check_positive(value: float, option: str) -> None:
-    """Refuse a length that is not positive and finite."""
+    """Raise :class:`UsageError` for a length that is not positive and finite."""
     if not (math.isfinite(value) and value > 0.0):
         raise UsageError(f"{option} is {value:g}; expected a positive length in Å")
 

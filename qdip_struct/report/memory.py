@@ -55,7 +55,7 @@ class Memory:
         return text
 
     def hash_of(self, file: Path) -> str:
-        """SHA-256 of a file, read once."""
+        """SHA-256 of a file, read once; :class:`DataError` when it cannot be read."""
         if file not in self._hashes:
             try:
                 with file.open("rb") as stream:
