@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "build dot": "a free quantum dot: shape, shell, surface, ligands",
     "build embed": "a quantum dot in a matrix supercell",
     "build attach": "a dot on a slab surface, or dots buried under an overgrown layer",
+    "build parts": "the last geometry of a run, whole and cut into film and substrate, as the start of new runs",
     "inputs": "CP2K run folders from structures, checked before they are written",
     "converge": "a convergence study: run folders, later table and plot",
     "check": "check CP2K inputs before they wait in a queue",
@@ -148,6 +149,13 @@ def _parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namesp
     return parser.parse_args(words)
 
 
+def _complain(message: str) -> None:
+    """Print an error in one line, whatever the names in it hold."""
+    from qdip_struct.cli.console import note
+
+    note(f"error: {message}".replace("\n", "\\n"))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one ``qdip`` command and return its exit code."""
     words: list[Any] = list(sys.argv[1:] if argv is None else argv)
@@ -168,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except QdipError as error:
         if debug:
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+        _complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
@@ -179,10 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        print(
-            f"error: internal fault, {type(error).__name__}: {error}; run again with --debug and report it",
-            file=sys.stderr,
-        )
+        _complain(f"internal fault, {type(error).__name__}: {error}; run again with --debug and report it")
         return EXIT_FAILED
 
 
