@@ -72,9 +72,7 @@ def described(atoms: Atoms, *, facts: Mapping[str, Any], role: str, group: str) 
         If the atoms have no region or formal charge.
     """
     if not (atoms.has("region") and atoms.has("formal_charge")):
-        raise UsageError(
-            "its atoms have no regions and charges; give a structure that 'qdip build' wrote, or a run"
-        )
+        raise UsageError("its atoms have no regions and charges; give a structure that 'qdip build' wrote, or a run")
     counted = report(atoms)
     written = ("structure", "structure_sha256", "provenance", *(_OF_THE_WHOLE if facts.get("role") != role else ()))
     kept = {key: value for key, value in facts.items() if key not in (*counted, *written)}
