@@ -15,6 +15,7 @@ from qdip_struct.campaign.potentials import potential_tables
 from qdip_struct.campaign.ranking import ranking
 from qdip_struct.campaign.registries import registry_maps
 from qdip_struct.campaign.rundir import INPUT, RunFolder, segment_name
+from qdip_struct.campaign.terminations import mean_over_terminations
 from qdip_struct.campaign.thickness import adsorption_by_thickness, thickness_series
 from qdip_struct.cp2k.input_settings import input_settings
 from qdip_struct.cp2k.inputfile import parse_input
@@ -74,6 +75,7 @@ def energies_of(
         document["groups"].append(with_joules(entry))
     document["thickness_series"] = with_joules(thickness_series(answers.runs, refused=refused))
     document["adsorption_by_thickness"] = with_joules(adsorption_by_thickness(document, answers.studies))
+    document["means_of_terminations"] = with_joules(mean_over_terminations(answers.studies, refused=refused))
     document["registry_maps"] = with_joules(registry_maps(answers.studies, folders, refused=refused))
     document["formation_energies"] = formation_table(answers.runs, refused=refused)
     document["ranking"] = with_joules(ranking(document, answers.studies, by=rank_by))

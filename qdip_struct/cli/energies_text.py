@@ -43,6 +43,8 @@ def energies_text(document: Mapping[str, Any]) -> str:
         lines += _series(entry)
     for entry in document["adsorption_by_thickness"]:
         lines += _by_thickness(entry)
+    if document["means_of_terminations"]:
+        lines += _means(document["means_of_terminations"])
     for entry in document["registry_maps"]:
         lines += _registry(entry)
     if document["formation_energies"]:
@@ -195,6 +197,15 @@ _METHODS = {
     "largest": "largest of the gaps",
     "relaxed": "relaxed; gap as built",
 }
+
+
+def _means(entries: Any) -> list[str]:
+    keys = ("adsorption_energy", "surface_energy_film", "surface_energy_substrate", "interface_energy")
+    rows = [
+        (" and ".join(item["groups"]), *(fixed(item[f"{key}_mev_per_angstrom2"]) for key in keys)) for item in entries
+    ]
+    header = ("studies", "E_ad", "γ film", "γ substrate", "γ_int")
+    return ["means of both terminations, free of any chemical potential; meV/Å²", table(header, rows), ""]
 
 
 def _registry(entry: Mapping[str, Any]) -> list[str]:

@@ -26,6 +26,7 @@ def add(page: Page, study: Study, memory: Memory) -> None:
         page.note("The slabs are single points at the geometry that was built: nothing was relaxed.")
     if len(groups) > 1:
         _ranking(page, groups)
+    _means(page, study.energies["means_of_terminations"])
     comparisons.add(page, study, memory)
     for group in groups[:MANY]:
         _group(page, study, group, memory, pictured=True)
@@ -79,6 +80,20 @@ def _ranking(page: Page, groups: list[dict[str, Any]]) -> None:
         )
     header = ("group", "A (Å²)", "E_ad (meV/Å²)", "γ_int (meV/Å²)", "γ film (meV/Å²)")
     page.table(header, rows, caption="All groups, the most strongly bound first")
+
+
+def _means(page: Page, entries: list[dict[str, Any]]) -> None:
+    if not entries:
+        return
+    keys = ("adsorption_energy", "surface_energy_film", "surface_energy_substrate", "interface_energy")
+    page.table(
+        ("groups", "E_ad (meV/Å²)", "γ film (meV/Å²)", "γ substrate (meV/Å²)", "γ_int (meV/Å²)"),
+        [
+            (" and ".join(entry["groups"]), *(fixed(entry[f"{key}_mev_per_angstrom2"], 2) for key in keys))
+            for entry in entries
+        ],
+        caption="Means of both terminations of a substrate, free of any chemical potential",
+    )
 
 
 def _group(page: Page, study: Study, group: dict[str, Any], memory: Memory, *, pictured: bool) -> None:
