@@ -16,23 +16,49 @@ MOST_DEPTH = 40
 """Deepest nesting of lists and mappings that is read."""
 
 
+class _UnwantedError(ValueError):
+    """What the JSON library reads and this package does not."""
+
+
 def json_document(path: Path) -> Any:
     """The JSON document in a file.
 
     Raises
     ------
     DataError
-        If the file cannot be read or is not valid JSON; the message names the file and, where known, the line.
+        If the file cannot be read, is not valid JSON (NaN and halves of surrogate pairs are not), or is nested more
+        than :data:`MOST_DEPTH` levels deep; the message names the file and, where known, the line.
     """
     text = read_text(path)
     try:
-        return json.loads(text)
+        document = json.loads(text, parse_constant=_refuse_constant)
+        _refuse_depth(document)
+        if "\\u" in text:
+            json.dumps(document, ensure_ascii=False).encode()
+        return document
+    except UnicodeEncodeError as error:
+        raise DataError(f"{path} is not valid JSON: it holds half of a surrogate pair") from error
     except json.JSONDecodeError as error:
         raise DataError(f"{path} is not valid JSON: line {error.lineno}: {error.msg}") from error
     except ValueError as error:
         raise DataError(f"{path} is not valid JSON: {error}") from error
     except RecursionError as error:
         raise DataError(f"{path} is not valid JSON: nested too deeply") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise _UnwantedError(f"{name} is no number of JSON; expected null")
+
+
+def _refuse_depth(document: Any) -> None:
+    """Go down level by level, so that no nesting can use up the stack of those who come after."""
+    level = [document]
+    for _ in range(MOST_DEPTH + 1):
+        inside = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, (dict, list)))
+        level = [item for items in inside for item in items]
+        if not level:
+            return
+    raise _UnwantedError(f"nested more than {MOST_DEPTH} levels deep")
 
 
 def yaml_document(path: Path, *, mistake: type[QdipError] = DataError) -> Any:

@@ -49,8 +49,8 @@ def write_bytes(path: Path, content: bytes, *, force: bool = False) -> Path:
 
 
 def write_text(path: Path, content: str, *, force: bool = False) -> Path:
-    """Write UTF-8 text; see :func:`write_bytes`."""
-    return write_bytes(path, content.encode(), force=force)
+    """Write UTF-8 text; see :func:`write_bytes`. What UTF-8 cannot hold, of file names, is written as an escape."""
+    return write_bytes(path, content.encode(errors="backslashreplace"), force=force)
 
 
 def read_text(path: Path) -> str:
@@ -65,7 +65,9 @@ def read_text(path: Path) -> str:
 
 def sha256(content: bytes | str) -> str:
     """Hexadecimal SHA-256 of bytes or UTF-8 text."""
-    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
+    return hashlib.sha256(
+        content.encode(errors="backslashreplace") if isinstance(content, str) else content
+    ).hexdigest()
 
 
 def plain(value: Any) -> Any:

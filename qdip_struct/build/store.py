@@ -14,9 +14,11 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from qdip_struct.build.facts import FACTS
 from qdip_struct.documents import json_document
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.files import json_text, refuse_existing, sha256, write_text
+from qdip_struct.shapes import refuse_unlike
 
 Format = Literal["extxyz", "cif", "vasp", "xyz", "cp2k"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -213,11 +215,10 @@ def read_structure(path: Path) -> Atoms:
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
-    """The sidecar of a structure file, ``{}`` when there is none; :class:`DataError` when it is not JSON."""
+    """The sidecar of a structure file, ``{}`` when there is none; :class:`DataError` when it is not one."""
     sidecar = sidecar_of(path)
     if not sidecar.exists():
         return {}
     content = json_document(sidecar)
-    if not isinstance(content, dict):
-        raise DataError(f"{sidecar}: expected one JSON object")
-    return content
+    refuse_unlike(content, FACTS, path=sidecar, remedy="build the structure again, or remove this file")
+    return dict(content)

@@ -1,9 +1,9 @@
 """Collecting finished runs: which paths hold runs, reading them in parallel, and not reading an unchanged one again.
 
 Beside each run lies its ``result.json`` (``NAME.out.result.json`` for a lone ``NAME.out``). It carries the size and
-SHA-256 of every output file it was read from and is believed only while they agree; it holds no time, so the same
-outputs give the same bytes. Outputs of the same size whose last change, of content or of entry, is older than it
-need not be read to know that they agree.
+SHA-256 of every output file it was read from and is believed only while they agree, and its own SHA-256, so that a
+damaged one is made anew; it holds no time, so the same outputs give the same bytes. Outputs of the same size whose last
+change, of content or of entry, is older than it need not be read to know that they agree.
 """
 
 import contextlib
@@ -18,17 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct import __version__
+from qdip_struct.campaign.result_file import read_result, sealed_text
 from qdip_struct.cp2k.output import is_run_folder, output_files, read_run
 from qdip_struct.cp2k.run import Failure, Run
 from qdip_struct.documents import json_document
 from qdip_struct.errors import DataError, QdipError
 from qdip_struct.files import json_text, write_text
+from qdip_struct.shapes import WORD, fault
 
-READER = 2
+READER = 3
 """Raised whenever the reader's answers change, so that older ``result.json`` files are read anew."""
 
 _STAMP = ("reader", "qdip_version", "outputs")
-_FIELDS = frozenset(("status", "reason", "energy_ev", "cp2k_version"))
+_OURS = frozenset(("status", "reason", "energy_ev", "cp2k_version"))
 _FEW_BYTES = 4_000_000
 _SKIPPED_FOLDERS = frozenset({".git", "__pycache__", "node_modules"})
 
@@ -118,7 +120,8 @@ def _document(place: Path) -> dict[str, Any] | None:
 def _labels(path: Path) -> dict[str, Any]:
     """Role and group of a run folder, as its ``run.json`` says."""
     described = _document(path / "run.json") if path.is_dir() else None
-    return {key: described[key] for key in ("role", "group") if key in described} if described else {}
+    names = {key: described[key] for key in ("role", "group") if key in described} if described else {}
+    return {key: name for key, name in names.items() if fault(name, WORD) is None}
 
 
 def quick_result(path: Path, outputs: Sequence[Path]) -> dict[str, Any] | None:
@@ -132,25 +135,25 @@ def quick_result(path: Path, outputs: Sequence[Path]) -> dict[str, Any] | None:
         Its output files in order.
     """
     place = result_path(path)
-    document = _document(place)
+    document = read_result(place)
     if document is None or document.get("reader") != READER or document.get("qdip_version") != __version__:
         return None
     prints = document.get("outputs")
     try:
-        if not isinstance(prints, list) or [entry["name"] for entry in prints] != [file.name for file in outputs]:
+        if prints is None or [entry["name"] for entry in prints] != [file.name for file in outputs]:
             return None
         written = place.stat().st_mtime_ns
         for entry, file in zip(prints, outputs, strict=True):
             state = file.stat()
             if state.st_size != entry["bytes"] or max(state.st_mtime_ns, state.st_ctime_ns) >= written:
                 return None
-    except (OSError, TypeError, KeyError):
+    except OSError:
         return None
-    return document if document.keys() >= _FIELDS else None
+    return document
 
 
 def _stored(place: Path, stamp: dict[str, Any]) -> dict[str, Any] | None:
-    document = _document(place)
+    document = read_result(place)
     if document is None or any(document.get(key) != value for key, value in stamp.items()):
         return None
     return {key: value for key, value in document.items() if key not in stamp}
@@ -161,7 +164,7 @@ def _replaceable(place: Path) -> bool:
     document = _document(place)
     if document is None:
         return not place.exists() or (place.parent / "run.json").is_file()
-    return document.keys() >= _FIELDS
+    return document.keys() >= _OURS
 
 
 def _store(path: Path, run: Run, stamp: dict[str, Any]) -> dict[str, Any]:
@@ -169,7 +172,7 @@ def _store(path: Path, run: Run, stamp: dict[str, Any]) -> dict[str, Any]:
     place = result_path(path)
     if _replaceable(place) and os.access(place.parent, os.W_OK):
         with contextlib.suppress(DataError):  # a full disk must not hide what was read
-            write_text(place, json_text({**record, **stamp}), force=True)
+            write_text(place, sealed_text({**record, **stamp}), force=True)
     return {**record, "path": str(path)}
 
 

@@ -4,24 +4,39 @@ Everything in it refers to the rest by relative paths, so the folder may be move
 Writing it twice changes nothing: what is there and equal is kept, what differs is refused before anything is written.
 """
 
-import contextlib
-import fcntl
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
+from qdip_struct.campaign.lock import sole_process
 from qdip_struct.campaign.plan import Plan, PlannedRun, identity_of
 from qdip_struct.campaign.run_draft import write_link, write_run_folder
 from qdip_struct.campaign.rundir import LINK, RECORD, RunFolder, open_run_folder
 from qdip_struct.campaign.spec import FILE
 from qdip_struct.documents import json_document
-from qdip_struct.errors import DataError, ToolError, UsageError
+from qdip_struct.errors import DataError, UsageError
 from qdip_struct.files import json_text, provenance, read_text, sha256, write_text
+from qdip_struct.shapes import COUNT, NUMBER, TRUTH, WHOLE, WORD, Each, Fields, Maybe, fault
 
 INDEX = "campaign.json"
 LOCK = "campaign.lock"
+_ROW = Fields(
+    {
+        "path": WORD,
+        "group": WORD,
+        "role": WORD,
+        "n_atoms": COUNT,
+        "n_electrons": WHOLE,
+        "core_hours": NUMBER,
+        "identity": WORD,
+        "same_as": Maybe(WORD),
+        "relax": TRUTH,
+    }
+)
+_INDEX = Fields({"name": WORD, "runs": Each(_ROW)})
 _NAMED = 5
 _RANDOM_ENDING = 8
 """Characters that Python adds to the name of a temporary folder."""
@@ -124,10 +139,13 @@ def open_campaign(root: Path) -> Index:
     place = root / INDEX
     try:
         document = json_document(place)
-        rows = tuple(Row(**row) for row in document["runs"])
-        name = str(document["name"])
-    except (DataError, KeyError, TypeError) as error:
+        wrong = fault(document, _INDEX)
+    except DataError as error:
         raise DataError(f"{place} is damaged ({error}); submit the campaign file again to write it anew") from error
+    if wrong is not None:
+        raise DataError(f"{place} is damaged ({wrong}); submit the campaign file again to write it anew")
+    rows = tuple(Row(**{name: row[name] for name in _ROW.needed}) for row in document["runs"])
+    name = str(document["name"])
     for row in rows:
         for path in (row.path, row.same_as or row.path):
             if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
@@ -137,28 +155,10 @@ def open_campaign(root: Path) -> Index:
     return Index(root, name, rows)
 
 
-@contextlib.contextmanager
-def exclusive_campaign(root: Path) -> Iterator[None]:
-    """Keep a second process from writing the same campaign at the same time.
-
-    Raises
-    ------
-    ToolError
-        If another process holds it.
-    DataError
-        If the folder cannot be written.
-    """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = (root / LOCK).open("a+")
-    except OSError as error:
-        raise DataError(f"cannot write {root}: {error.strerror or error}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ToolError(f"{root} is being written by another process; wait for it and try again") from error
-        yield
+def exclusive_campaign(root: Path) -> AbstractContextManager[IO[str]]:
+    """Keep a second process from writing the same campaign; see :func:`qdip_struct.campaign.lock.sole_process`."""
+    busy = f"{root} is being written by another process; wait for it and try again"
+    return sole_process(root / LOCK, named=root, busy=busy)
 
 
 def write_campaign(plan: Plan, root: Path, *, force: bool = False) -> Written:

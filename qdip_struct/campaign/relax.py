@@ -226,8 +226,14 @@ def _owner(atoms: "Atoms", *, settings: RelaxSettings, frozen: NDArray[np.bool_]
     return fingerprint(atoms, frozen=frozen, choices={name: getattr(settings, name) for name in names})
 
 
+def _velocity_name(optimiser: Any) -> str:
+    """Where FIRE keeps its velocities: flat in ``vel`` from ASE 3.27 on, (n, 3) in ``v`` before."""
+    return "vel" if hasattr(optimiser, "vel") else "v"
+
+
 def _state(target: Any, optimiser: Any) -> RelaxState:
-    velocities = None if optimiser.vel is None else np.array(optimiser.vel, dtype=float)
+    moved = getattr(optimiser, _velocity_name(optimiser))
+    velocities = None if moved is None else np.array(moved, dtype=float).ravel()
     return RelaxState(
         np.array(target.get_positions(), dtype=float),
         velocities,
@@ -240,6 +246,9 @@ def _state(target: Any, optimiser: Any) -> RelaxState:
 
 def _restore(state: RelaxState, target: Any, optimiser: Any) -> None:
     target.set_positions(state.coordinates)
-    optimiser.vel = state.velocities
+    name, velocities = _velocity_name(optimiser), state.velocities
+    if velocities is not None and name == "v":
+        velocities = velocities.reshape(-1, 3)
+    setattr(optimiser, name, velocities)
     optimiser.dt, optimiser.a = state.dt, state.mixing
     optimiser.Nsteps, optimiser.nsteps = state.downhill, state.steps

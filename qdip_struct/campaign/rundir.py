@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from qdip_struct.build.facts import FACTS
 from qdip_struct.documents import json_document
 from qdip_struct.errors import DataError
 from qdip_struct.files import read_text, sha256
+from qdip_struct.shapes import COUNT, NUMBER, POSITIVE, WORD, Each, Entries, Fields, Maybe, refuse_unlike
 
 Role = Literal[
     "film",
@@ -43,7 +45,29 @@ STRUCTURE = "structure.extxyz"
 OUTPUT = "run.out"
 RESULT = "result.json"
 RELAXED = "relaxed.extxyz"
-_REQUIRED = ("role", "group", "structure_sha256", "settings", "qdip_version")
+_SETTINGS = Fields(known={"kpoints": Maybe(Each(COUNT, 3)), "cutoff_rydberg": Maybe(POSITIVE)})
+_RECORD = Fields(
+    needed={
+        "role": WORD,
+        "group": WORD,
+        "structure_sha256": WORD,
+        "settings": _SETTINGS,
+        "qdip_version": WORD,
+    },
+    known={
+        "input_sha256": WORD,
+        "n_atoms": COUNT,
+        "composition": Entries(COUNT),
+        "cell_angstrom": Each(Each(NUMBER, 3), 3),
+        "n_electrons": COUNT,
+        "pdos_regions": Maybe(Each(WORD)),
+        "structure": Maybe(FACTS),
+        "origin": Maybe(WORD),
+        "parameters": Maybe(Fields(known={"preset": Maybe(WORD), "task": Maybe(WORD)})),
+        "vary": Fields(needed={"name": WORD, "value": NUMBER}),
+        "relax": Maybe(Fields(known={"model": WORD, "fmax": POSITIVE, "rattle": NUMBER, "max_steps": COUNT})),
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -113,9 +137,7 @@ def open_run_folder(path: Path) -> RunFolder:
 
 def _record(place: Path) -> dict[str, Any]:
     record = json_document(place)
-    missing = [key for key in _REQUIRED if not isinstance(record, dict) or key not in record]
-    if missing:
-        raise DataError(f"{place} lacks {', '.join(missing)}; make the folder again with 'qdip inputs --force'")
+    refuse_unlike(record, _RECORD, path=place, remedy="make the folder again with 'qdip inputs --force'")
     return dict(record)
 
 

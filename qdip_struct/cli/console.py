@@ -1,5 +1,6 @@
 """What commands print: JSON or text on stdout, notes and progress on stderr, tables that line up."""
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,12 @@ from qdip_struct.files import json_text, write_text
 if TYPE_CHECKING:
     import argparse
 
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
 
 def emit(document: Any, *, as_json: bool, text: str) -> None:
     """Print ``document`` as JSON when asked for, else the readable ``text``."""
-    sys.stdout.write(json_text(document) if as_json else text.rstrip("\n") + "\n")
+    sys.stdout.write(printable(json_text(document) if as_json else text.rstrip("\n") + "\n"))
 
 
 def answer(args: "argparse.Namespace", document: Any, *, text: str) -> None:
@@ -24,7 +27,16 @@ def answer(args: "argparse.Namespace", document: Any, *, text: str) -> None:
 
 def note(message: str) -> None:
     """Print one line on stderr: a warning, a reason, progress."""
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message), file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """Text without what would steer a terminal: control characters but line ends and tabs are shown as escapes.
+
+    Names of files and of runs may hold them, and halves of surrogate pairs, which stand for bytes that are not UTF-8.
+    The escapes are those of JSON.
+    """
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import units as ase_units
+from scipy.integrate import trapezoid
 
 from qdip_struct.analysis.levels import (
     channels_of,
@@ -167,5 +168,5 @@ def test_broadened_regions_add_up_to_the_number_of_levels():
     grid = np.linspace(-8, 6, 4001)
     found = density_of_states(channels_of(parts(MATCHED), names=NAMES), energies_ev=grid, sigma_ev=0.2)
     assert set(found) == {("", "dot"), ("", "interface"), ("", "matrix")}
-    assert np.trapezoid(sum(found.values()), grid) == pytest.approx(7.0, rel=1e-6)
-    assert np.trapezoid(found["", "dot"], grid) == pytest.approx(MATCHED[:, 0].sum(), rel=1e-6)
+    assert trapezoid(sum(found.values()), grid) == pytest.approx(7.0, rel=1e-6)
+    assert trapezoid(found["", "dot"], grid) == pytest.approx(MATCHED[:, 0].sum(), rel=1e-6)

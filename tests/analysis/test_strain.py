@@ -301,7 +301,7 @@ def test_no_worse_than_ovito_on_the_lead_of_the_matrix():
 def test_any_orientation_of_a_noisy_crystal_is_found(crystal, seed):
     build, reference, neighbours = CASES[crystal]
     rng = np.random.default_rng(seed)
-    turn = Rotation.random(rng=rng).as_matrix()
+    turn = Rotation.random(None, rng).as_matrix()
     atoms = build(3)
     atoms.set_cell(atoms.cell.array @ (1.005 * turn).T, scale_atoms=True)
     exact = mapped(atoms, reference)
