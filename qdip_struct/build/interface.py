@@ -86,21 +86,15 @@ def build_interface(
 
     Parameters
     ----------
-    film, substrate
-        Crystal records, alloys, or periodic structures of the user.
-    stack
-        Planes, thicknesses and terminations.
-    cell
-        Common lateral cell and who is strained.
+    film, substrate, stack, cell, occupation
+        See :func:`qdip_struct.build.joint.join`.
     placement
-        Registry, gap, vacuum or sandwich.
-    occupation
-        How the sites are filled.
+        See :func:`place`.
 
     Raises
     ------
     UsageError
-        If a termination is unknown, no common cell is found, or an imposed cell strains a crystal too much.
+        As these two do.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""The lock of a run folder: one CP2K at a time, and a text that says who holds it.
+"""Locks: of a run folder, one CP2K at a time with a text that says who holds it; of a campaign while it is written.
 
-The kernel's lock on ``run.lock`` is the lock. CP2K inherits it, so it lives exactly as long as anyone works there,
+The kernel's lock on ``run.lock`` is that of a run. CP2K inherits it, so it lives exactly as long as anyone works there,
 whatever became of the process that started it. The text in the file (host, processes, Slurm job) serves where the
 kernel's lock does not reach: file systems without it, and other hosts of a network file system.
 """
@@ -121,6 +121,44 @@ def exclusive(folder: Path) -> Iterator[FolderLock]:
             if kernel or _read(stream) == lock.holder:
                 with contextlib.suppress(OSError):
                     stream.truncate(0)
+
+
+@contextmanager
+def sole_process(place: Path, *, named: Path, busy: str) -> Iterator[IO[str]]:
+    """Hold the kernel's lock on a file of its own, made where it is missing, until the end or the process's death.
+
+    Parameters
+    ----------
+    place
+        The file.
+    named
+        What the message says cannot be written.
+    busy
+        Message when another process holds it.
+
+    Yields
+    ------
+    IO[str]
+        The open file, whose descriptor a child may inherit.
+
+    Raises
+    ------
+    ToolError
+        If another process holds it.
+    DataError
+        If it cannot be written.
+    """
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        stream = place.open("a+")
+    except OSError as error:
+        raise DataError(f"cannot write {named}: {error.strerror or error}") from error
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ToolError(busy) from error
+        yield stream
 
 
 def read_holder(folder: Path) -> Holder | None:

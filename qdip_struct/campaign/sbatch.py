@@ -5,17 +5,15 @@ the campaign's folder, written before ``sbatch`` is called. The job's name tells
 itself says which folders have a job, whatever became of the process that submitted it.
 """
 
-import fcntl
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qdip_struct.campaign.jobscript import Site, Step, job_script, run_list
-from qdip_struct.campaign.lock import is_busy
+from qdip_struct.campaign.lock import is_busy, sole_process
 from qdip_struct.campaign.rundir import RunFolder, needs_relaxation
 from qdip_struct.campaign.segment import judge, settled
 from qdip_struct.campaign.slurm_queue import (
@@ -28,7 +26,7 @@ from qdip_struct.campaign.slurm_queue import (
     submissions,
 )
 from qdip_struct.campaign.submission import Submission
-from qdip_struct.errors import DataError, ToolError, UsageError
+from qdip_struct.errors import ToolError, UsageError
 from qdip_struct.files import write_text
 
 _LOCK = "submit.lock"
@@ -111,16 +109,19 @@ def submit_array(
     if dry_run:
         plan = plan_array(folders, root=root)
         return Submission("sbatch", (), plan.n_runs, f"dry run: {plan.text}")
-    with _submitting(root) as lock:
+    # sbatch inherits the lock, so a killed submission is over when it is free.
+    busy = f"another 'qdip submit' is at work in {root}; wait for it"
+    file = root / RECORDS / _LOCK
+    with sole_process(file, named=file, busy=busy) as lock:
         plan = plan_array(folders, root=root)
         jobs = []
         for runs, relax_first in zip(plan.arrays, plan.relax_first, strict=True):
             place = replace(site, simultaneous=max(1, site.simultaneous // len(plan.arrays)))
             needs = _after(after)
             if relax_first:
-                jobs.append(_submit(runs, step="relax", root=root, site=place, dependency=needs, lock=lock))
+                jobs.append(_submit(runs, step="relax", root=root, site=place, dependency=needs, lock=lock.fileno()))
                 needs = f"aftercorr:{jobs[-1]}"
-            jobs.append(_submit(runs, step="segment", root=root, site=place, dependency=needs, lock=lock))
+            jobs.append(_submit(runs, step="segment", root=root, site=place, dependency=needs, lock=lock.fileno()))
     note = plan.text + (f"; jobs {', '.join(jobs)}; see squeue, or logs in {root / RECORDS}" if jobs else "")
     return Submission("sbatch", tuple(jobs), plan.n_runs, note)
 
@@ -164,23 +165,6 @@ def _relative(folder: Path, root: Path) -> str:
         return folder.resolve().relative_to(root.resolve()).as_posix()
     except ValueError as error:
         raise UsageError(f"{folder} does not lie in {root}: submit it with its own campaign") from error
-
-
-@contextmanager
-def _submitting(root: Path) -> Iterator[int]:
-    """One submission at a time; ``sbatch`` inherits the lock, so a killed submission is over when it is free."""
-    place = root / RECORDS / _LOCK
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        stream = place.open("a")
-    except OSError as error:
-        raise DataError(f"cannot write {place}: {error.strerror or error}") from error
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ToolError(f"another 'qdip submit' is at work in {root}; wait for it") from error
-        yield stream.fileno()
 
 
 def _submit(runs: Sequence[str], *, step: Step, root: Path, site: Site, dependency: str | None, lock: int) -> str:

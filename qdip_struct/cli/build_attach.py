@@ -19,6 +19,7 @@ from qdip_struct.cli.dot_options import (
     add_file_options,
     add_matrix_options,
     parameters_of,
+    structure_lines,
 )
 from qdip_struct.cli.requests import request_of
 from qdip_struct.errors import UsageError
@@ -156,13 +157,8 @@ def _slab(args: argparse.Namespace) -> "Atoms":
 
 
 def _summary(path: Path, content: dict[str, Any]) -> str:
-    charge, electrons = content["formal_charge"], content["electrons"]
     lines = [
-        f"{path}: {content['n_atoms']} atoms, "
-        + " ".join(f"{name}{count}" for name, count in content["composition"].items()),
-        "formal charge / e: " + ", ".join(f"{name} {value:+d}" for name, value in charge.items()),
-        f"valence electrons: {electrons} ({'even' if electrons % 2 == 0 else 'odd'})",
-        "regions: " + ", ".join(f"{name} {count}" for name, count in content["regions"].items()),
+        *structure_lines(path, content),
         f"shortest distance: {content['min_distance_angstrom']:.3f} Å; sites changed: {len(content['changes'])}",
     ]
     if content["mode"] == "attached":

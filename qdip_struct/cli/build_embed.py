@@ -19,6 +19,7 @@ from qdip_struct.cli.dot_options import (
     add_file_options,
     add_matrix_options,
     parameters_of,
+    structure_lines,
 )
 
 
@@ -65,11 +66,7 @@ def summary(path: Path, content: dict[str, Any]) -> str:
     """The report as lines of text."""
     charge = content["formal_charge"]
     lines = [
-        f"{path}: {content['n_atoms']} atoms, "
-        + " ".join(f"{name}{count}" for name, count in content["composition"].items()),
-        "formal charge / e: " + ", ".join(f"{name} {value:+d}" for name, value in charge.items()),
-        f"valence electrons: {content['electrons']} ({'even' if content['electrons'] % 2 == 0 else 'odd'})",
-        "regions: " + ", ".join(f"{name} {count}" for name, count in content["regions"].items()),
+        *structure_lines(path, content),
         f"volume fraction of the dot: {content['volume_fraction']:.4f}, "
         f"diameter of the sphere of that volume: {content['equivalent_diameter_angstrom']:.2f} Å",
         "lattice constant / Å: "

@@ -1,6 +1,9 @@
-"""Options that commands about dots share: shape, size, shell. Lengths in Å."""
+"""What commands about dots share: options of shape, size and shell, and the first lines they print. Lengths in Å."""
 
 import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 
 def add_dot_options(parser: argparse.ArgumentParser) -> None:
@@ -70,3 +73,15 @@ def parameters_of(args: argparse.Namespace) -> dict[str, object]:
     """Every option that decides the result, for the provenance."""
     skip = ("out", "force", "json", "config", "debug")
     return {key: value for key, value in sorted(vars(args).items()) if key not in skip}
+
+
+def structure_lines(path: Path, content: Mapping[str, Any]) -> list[str]:
+    """Atoms, charges (e), electrons and regions of a dot in or on a matrix, as lines of text."""
+    electrons = content["electrons"]
+    return [
+        f"{path}: {content['n_atoms']} atoms, "
+        + " ".join(f"{name}{count}" for name, count in content["composition"].items()),
+        "formal charge / e: " + ", ".join(f"{name} {value:+d}" for name, value in content["formal_charge"].items()),
+        f"valence electrons: {electrons} ({'even' if electrons % 2 == 0 else 'odd'})",
+        "regions: " + ", ".join(f"{name} {count}" for name, count in content["regions"].items()),
+    ]

@@ -121,16 +121,9 @@ def draw_curve(curve: "Curve", *, folder: Path, force: bool) -> dict[str, Any]:
     figure, answer = folder / "curve.svg", folder / "curve.json"
     command = f"{curve.words} --plot {figure.name} -o {answer.name}"
     document = {"id": curve.id, "paper": curve.paper, "title": curve.title, "commands": [command]}
-    stamp = folder / RECORD
-    if not force and _known(stamp, [command]) is not None and figure.is_file() and answer.is_file():
-        note(f"{curve.id}: already there")
-    else:
-        note(f"{curve.id}: {curve.title}")
+    if force or not _is_answered(folder, document, (figure, answer)):
         words = [str(folder / w) if w in (figure.name, answer.name) else w for w in shlex.split(command)]
-        code, lines, _ = _call([*words, "--force"])
-        if code:
-            raise DataError(f"qdip {command}: {lines[-1] if lines else f'exit code {code}'}")
-        write_text(stamp, json_text({**document, "qdip_version": __version__}), force=True)
+        _answer(words, document, folder)
     return {**document, "figure": _within(figure), "answer": json.loads(read_text(answer))}
 
 
@@ -148,18 +141,10 @@ def measure_strain(dot: "Relaxed", *, folder: Path, force: bool) -> dict[str, An
     figure, answer = folder / "strain.svg", folder / "strain.json"
     command = f"{dot.words} --plot {figure.name} --json"
     document = {"id": dot.id, "paper": dot.paper, "title": dot.title, "commands": [command]}
-    stamp = folder / RECORD
-    if not force and _known(stamp, [command]) is not None and figure.is_file() and answer.is_file():
-        note(f"{dot.id}: already there")
-    else:
-        note(f"{dot.id}: {dot.title}")
+    if force or not _is_answered(folder, document, (figure, answer)):
         source = shipped("workflows", *dot.folder.split("/"))
         words = [str(source / w) if w.endswith(".extxyz") else w for w in shlex.split(dot.words)]
-        code, lines, out = _call([*words, "--plot", str(figure), "--json", "--force"])
-        if code:
-            raise DataError(f"qdip {command}: {lines[-1] if lines else f'exit code {code}'}")
-        write_text(answer, out, force=True)
-        write_text(stamp, json_text({**document, "qdip_version": __version__}), force=True)
+        _answer([*words, "--plot", str(figure), "--json"], document, folder, printed=answer)
     strain = json.loads(read_text(answer))
     phases = {name: facts["role"] for name, facts in strain["phases"].items()}
     rows = [line["strain_to_reference"] for line in strain["lines"] if phases.get(line["phase"]) == "dot"]
@@ -171,6 +156,25 @@ def measure_strain(dot: "Relaxed", *, folder: Path, force: bool) -> dict[str, An
         "answer": strain,
         "numbers": [_number_entry(judged)],
     }
+
+
+def _is_answered(folder: Path, document: dict[str, Any], files: Sequence[Path]) -> bool:
+    """Whether the command of a curve or strain has been run before and its files are there; says so."""
+    there = _known(folder / RECORD, document["commands"]) is not None and all(file.is_file() for file in files)
+    if there:
+        note(f"{document['id']}: already there")
+    return there
+
+
+def _answer(words: list[str], document: dict[str, Any], folder: Path, *, printed: Path | None = None) -> None:
+    """Run the command of a curve or strain, keep what it printed in ``printed``, and stamp the folder."""
+    note(f"{document['id']}: {document['title']}")
+    code, lines, out = _call([*words, "--force"])
+    if code:
+        raise DataError(f"qdip {document['commands'][0]}: {lines[-1] if lines else f'exit code {code}'}")
+    if printed is not None:
+        write_text(printed, out, force=True)
+    write_text(folder / RECORD, json_text({**document, "qdip_version": __version__}), force=True)
 
 
 def finished_energies(stated: "Sequence[StatedEnergy]") -> dict[str, Any]:
