@@ -19,9 +19,24 @@ from qdip_struct.campaign.spec import FILE
 from qdip_struct.documents import json_document
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.files import json_text, provenance, read_text, sha256, write_text
+from qdip_struct.shapes import COUNT, NUMBER, TRUTH, WHOLE, WORD, Each, Fields, Maybe, fault
 
 INDEX = "campaign.json"
 LOCK = "campaign.lock"
+_ROW = Fields(
+    {
+        "path": WORD,
+        "group": WORD,
+        "role": WORD,
+        "n_atoms": COUNT,
+        "n_electrons": WHOLE,
+        "core_hours": NUMBER,
+        "identity": WORD,
+        "same_as": Maybe(WORD),
+        "relax": TRUTH,
+    }
+)
+_INDEX = Fields({"name": WORD, "runs": Each(_ROW)})
 _NAMED = 5
 _RANDOM_ENDING = 8
 """Characters that Python adds to the name of a temporary folder."""
@@ -124,10 +139,13 @@ def open_campaign(root: Path) -> Index:
     place = root / INDEX
     try:
         document = json_document(place)
-        rows = tuple(Row(**row) for row in document["runs"])
-        name = str(document["name"])
-    except (DataError, KeyError, TypeError) as error:
+        wrong = fault(document, _INDEX)
+    except DataError as error:
         raise DataError(f"{place} is damaged ({error}); submit the campaign file again to write it anew") from error
+    if wrong is not None:
+        raise DataError(f"{place} is damaged ({wrong}); submit the campaign file again to write it anew")
+    rows = tuple(Row(**{name: row[name] for name in _ROW.needed}) for row in document["runs"])
+    name = str(document["name"])
     for row in rows:
         for path in (row.path, row.same_as or row.path):
             if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:

@@ -14,12 +14,14 @@ from typing import Literal
 from qdip_struct.documents import yaml_document
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.resources import shipped
+from qdip_struct.shapes import COUNT, WORD, fault
 
 AGAIN = 75
 LIST = "runs.txt"
 _MARGIN_FRACTION, _MARGIN_S = 0.05, 600
 _PAUSE_S = 5
 _MOST_RESTARTS = 100
+_MOST = 1_000_000
 _MOST_THREADS = 16
 """Of a pre-relaxation; the models gain little from more."""
 _NAMES = {"slurm": "job.sbatch", "pbs": "job.pbs", "shell": "job.sh"}
@@ -110,19 +112,28 @@ def _checked(content: dict[str, object], path: Path) -> Site:
     if content["engine"] not in _NAMES:
         raise UsageError(f"{path}: engine is slurm, pbs or shell, not '{content['engine']}'")
     for key in ("nodes", "tasks", "cpus_per_task", "simultaneous"):
-        if not isinstance(content[key], int) or isinstance(content[key], bool) or int(str(content[key])) < 1:
-            raise UsageError(f"{path}: {key} is a positive whole number, not '{content[key]}'")
+        _check_count(content[key], key=key, path=path)
     if not re.fullmatch(r"\d{1,4}:[0-5]\d:[0-5]\d", str(content["time"])):
         raise UsageError(f"{path}: time is HH:MM:SS in quotes, not '{content['time']}'")
     for key in ("partition", "account"):
-        if content[key] is not None and not re.fullmatch(r"[\w.+-]+", str(content[key])):
+        if content[key] is not None and not re.fullmatch(r"\w[\w.+-]{0,99}", str(content[key])):
             raise UsageError(f"{path}: {key} is one word, not '{content[key]}'")
-    if content["memory_gb"] is not None and not isinstance(content["memory_gb"], int):
-        raise UsageError(f"{path}: memory_gb is a whole number or null, not '{content['memory_gb']}'")
+    if content["memory_gb"] is not None:
+        _check_count(content["memory_gb"], key="memory_gb", path=path)
     setup = content["setup"]
     if not isinstance(setup, list) or not all(isinstance(line, str) for line in setup):
         raise UsageError(f"{path}: setup is a list of shell lines")
-    return Site(**{**content, "setup": tuple(setup), "launcher": str(content["launcher"] or "")})  # type: ignore[arg-type]
+    if any("\0" in line for line in setup):
+        raise UsageError(f"{path}: setup holds a NUL character")
+    launcher = str(content["launcher"] or "").strip()
+    if fault(launcher, WORD) is not None:
+        raise UsageError(f"{path}: launcher is one line of shell words that print")
+    return Site(**{**content, "setup": tuple(setup), "launcher": launcher})  # type: ignore[arg-type]
+
+
+def _check_count(value: object, *, key: str, path: Path) -> None:
+    if fault(value, COUNT) is not None or not 1 <= int(str(value)) <= _MOST:
+        raise UsageError(f"{path}: {key} is a positive whole number up to {_MOST}, not '{str(value)[:40]}'")
 
 
 def script_name(site: Site) -> str:

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 from qdip_struct.campaign.rundir import INPUT, LINK, RECORD, ROLES, STRUCTURE, RunFolder, open_run_folder
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.files import json_text, sha256, write_text
+from qdip_struct.shapes import WORD, fault
+
+_SHOWN = 40
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -62,12 +65,13 @@ def draft_run(
     Raises
     ------
     UsageError
-        If the role is unknown.
+        If the role is unknown, or the group is not one line of text.
     """
     from qdip_struct.build.store import structure_text
 
     if role not in ROLES:
         raise UsageError(f"unknown role '{role}'; known: {', '.join(ROLES)}")
+    refuse_name(group, what="group")
     text = structure_text(atoms, format="extxyz")
     record = {
         "role": role,
@@ -85,6 +89,13 @@ def draft_run(
         **provenance,
     }
     return RunDraft(record, deck.text, text)
+
+
+def refuse_name(name: str, *, what: str) -> None:
+    """Raise :class:`UsageError` when a name is too long, or holds line ends or other characters that do not print."""
+    if fault(name, WORD) is not None:
+        shown = ascii(name if len(name) < _SHOWN else f"{name[:_SHOWN]}...")
+        raise UsageError(f"the {what} {shown} is no name: expected {WORD.what}, all of which print")
 
 
 def write_run_folder(path: Path, draft: RunDraft, *, force: bool = False) -> RunFolder:

@@ -14,7 +14,8 @@ from qdip_struct.campaign.relax_request import RelaxRequest
 FILE = "campaign.yaml"
 Share = Literal["identical", "translated"]
 _LABEL = re.compile(r"[^A-Za-z0-9_.,=+()@-]+")
-_LONGEST_LABEL = 120
+LONGEST_LABEL = 120
+"""Characters of the name of a campaign, of a label, and of a case; a folder's name holds one of them and some more."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def expand(spec: Spec) -> Iterator[Case]:
             values[section] |= changed
         for axis, (_, value) in zip(spec.axes, point, strict=True):
             values[axis.section][axis.field] = value
-        label = "_".join(part for part in (case[0], *(name for name, _ in point)) if part)[:_LONGEST_LABEL]
+        label = "_".join(part for part in (case[0], *(name for name, _ in point)) if part)[:LONGEST_LABEL]
         label = label or spec.name
         used[label] = used.get(label, 0) + 1
         yield Case(

@@ -27,7 +27,7 @@ from qdip_struct.campaign.inputs_request import InputsRequest
 from qdip_struct.campaign.options import Option, options_of
 from qdip_struct.campaign.relax_request import RelaxRequest
 from qdip_struct.campaign.rundir import ROLES
-from qdip_struct.campaign.spec import FILE, Axis, Share, Spec, label_of
+from qdip_struct.campaign.spec import FILE, LONGEST_LABEL, Axis, Share, Spec, label_of
 from qdip_struct.campaign.tree import Node, load_tree, nearest
 from qdip_struct.errors import UsageError
 
@@ -80,13 +80,19 @@ def load_spec(path: Path) -> Spec:
 
 def _name(node: Node | None, file: Path) -> str:
     if node is None:
-        return label_of(file.resolve().parent.name)
+        return label_of(file.resolve().parent.name)[:LONGEST_LABEL]
     name = node.word()
     if label_of(name) != name:
         node.refuse(
             f"is {node.shown}; expected one word of letters, digits and _ . , = + ( ) @ -, not beginning with - or ."
         )
+    _refuse_long(name, node)
     return name
+
+
+def _refuse_long(name: str, node: Node) -> None:
+    if len(name) > LONGEST_LABEL:
+        node.refuse(f"has {len(name)} characters; folders are named after it, expected at most {LONGEST_LABEL}")
 
 
 def _build(root: Node) -> tuple[str, dict[str, Option], dict[str, Any]]:
@@ -154,6 +160,7 @@ def _label(name: str, node: Node) -> str:
         node.refuse(
             "is no name for a folder; use letters, digits and _ . , = + ( ) @ -, and begin with none of - and ."
         )
+    _refuse_long(name, node)
     return name
 
 

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from qdip_struct.campaign.cost import estimate_run
     from qdip_struct.campaign.inputs_request import InputsRequest, refuse_errors, wishes_of
     from qdip_struct.campaign.jobscript import LIST, job_script, load_site, run_list, script_name
-    from qdip_struct.campaign.run_draft import create_run_folder
+    from qdip_struct.campaign.run_draft import create_run_folder, refuse_name
     from qdip_struct.cli.check import schema_for
     from qdip_struct.cli.requests import request_of
     from qdip_struct.cp2k.deck import make_deck
@@ -95,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
         sidecar = read_sidecar(path) or {}
         role = args.role or str(sidecar.get("role") or "single")
         group = args.group or str(sidecar.get("group") or path.stem)
+        refuse_name(path.stem, what="name")
+        refuse_name(group, what="group")
         wanted.append(_Wanted(path.stem, path, atoms, sidecar, role, group))
         if args.counterpoise and role == "interface":
             for partner, ghosted in ghost_partners(atoms).items():
