@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from qdip_struct.analysis.charge import INTEGRAL_TOLERANCE
     from qdip_struct.campaign.run_charges import difference_document
     from qdip_struct.cp2k.cube import read_cube
-    from qdip_struct.report.lattice_plots import FORMATS
+    from qdip_struct.report.figures import FORMATS
 
     centre = None if args.center is None else _centre(args.center)
     for path in (args.out, args.csv, args.plot):
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         write_text(args.csv, "\n".join(lines) + "\n", force=args.force)
     if args.plot is not None:
         from qdip_struct.report.charge_plots import difference_figure
-        from qdip_struct.report.lattice_plots import save_figure
+        from qdip_struct.report.figures import save_figure
 
         save_figure(args.plot, difference_figure(document), force=args.force)
     counts = ", ".join(f"{name} {count:.4f}" for name, count in document["electrons"].items())

@@ -106,20 +106,13 @@ def _read(args: argparse.Namespace) -> int:
 
 
 def _plot(args: argparse.Namespace, document: dict[str, Any], *, n_done: int) -> None:
-    import io
-
     from matplotlib.figure import Figure
 
-    from qdip_struct.files import write_bytes
     from qdip_struct.report.convergence_plots import draw_convergence
+    from qdip_struct.report.figures import save_figure
 
     if n_done < 2:
         raise DataError(f"{args.path}: a plot needs two finished levels, there are {n_done}")
-    kind = args.plot.suffix.lstrip(".").lower()
-    if kind not in ("svg", "pdf", "png"):
-        raise UsageError(f"--plot {args.plot}: write an svg, pdf or png file")
     figure = Figure(figsize=(5.5, 3.6), layout="constrained")
     draw_convergence(figure.add_subplot(), document)
-    stream = io.BytesIO()
-    figure.savefig(stream, format=kind, metadata=None if kind == "png" else {"Creator": "qdip_struct"})
-    write_bytes(args.plot, stream.getvalue(), force=args.force)
+    save_figure(args.plot, figure, force=args.force)

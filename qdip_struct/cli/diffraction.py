@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from qdip_struct.analysis import diffraction
     from qdip_struct.build.store import read_structure
     from qdip_struct.matching.miller import parse_plane
-    from qdip_struct.report.lattice_plots import FORMATS
+    from qdip_struct.report.figures import FORMATS
 
     for path in (args.out, args.plot, args.hrtem):
         if path is not None:
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.plot is not None:
         from qdip_struct.report.diffraction_plots import diffraction_figure
-        from qdip_struct.report.lattice_plots import save_figure
+        from qdip_struct.report.figures import save_figure
 
         save_figure(args.plot, diffraction_figure(powder, spots, zone=zone), force=args.force)
     if args.hrtem is not None:
@@ -143,7 +143,7 @@ def _micrograph(atoms: Any, args: argparse.Namespace) -> dict[str, Any]:
     """Simulate and draw the micrograph; what was assumed goes into the document."""
     from qdip_struct.analysis.hrtem import micrograph
     from qdip_struct.report.diffraction_plots import micrograph_figure
-    from qdip_struct.report.lattice_plots import save_figure
+    from qdip_struct.report.figures import save_figure
 
     image = micrograph(
         atoms, beam=AXES[args.beam], energy_kev=args.energy, cs_mm=args.cs, defocus_angstrom=args.defocus

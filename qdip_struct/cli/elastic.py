@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--curve and --plot need --diameter")
     documents = [_dot(matrix, args) for matrix in args.matrix]
     if args.plot:
-        from qdip_struct.report.lattice_plots import save_figure, stability_figure
+        from qdip_struct.report.figures import save_figure
+        from qdip_struct.report.lattice_plots import stability_figure
 
         curves = [(d["matrix"]["name"], _curve(d, args)) for d in documents]
         save_figure(args.plot, stability_figure(curves), force=args.force)

@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         write_text(args.csv, energies_csv(document), force=args.force)
     if args.plot is not None:
         from qdip_struct.report.energy_plots import energy_figure
-        from qdip_struct.report.lattice_plots import save_figure
+        from qdip_struct.report.figures import save_figure
 
         save_figure(args.plot, energy_figure(document), force=args.force)
     answer(args, document, text=energies_text(document))
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
-    from qdip_struct.report.lattice_plots import FORMATS
+    from qdip_struct.report.figures import FORMATS
 
     if args.plot is not None and args.plot.suffix.lower() not in FORMATS:
         raise UsageError(f"--plot is '{args.plot}'; expected a name that ends in {', '.join(FORMATS)}")

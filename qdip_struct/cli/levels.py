@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from qdip_struct.campaign.run_levels import level_document, surface_document
     from qdip_struct.campaign.run_orbitals import alignment_document, comparison_document, orbital_document
     from qdip_struct.cp2k.output import read_run
-    from qdip_struct.report.lattice_plots import FORMATS
+    from qdip_struct.report.figures import FORMATS
 
     if args.align and args.bulk:
         raise UsageError("--align and --bulk say the same thing twice; use one of them")
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     if args.csv is not None:
         write_text(args.csv, _csv(pdos), force=args.force)
     if args.plot is not None:
-        from qdip_struct.report.lattice_plots import save_figure
+        from qdip_struct.report.figures import save_figure
         from qdip_struct.report.level_plots import levels_figure
 
         save_figure(args.plot, levels_figure(document), force=args.force)

@@ -94,7 +94,8 @@ def run(args: argparse.Namespace) -> int:
             documents.append(document)
             texts.append(_text(result) + _sweep_text(sweep))
             if args.plot:
-                from qdip_struct.report.lattice_plots import save_figure, screen_figure
+                from qdip_struct.report.figures import save_figure
+                from qdip_struct.report.lattice_plots import screen_figure
 
                 save_figure(args.plot, screen_figure(result), force=args.force)
     for line in dict.fromkeys(remark for document in documents for remark in document["remarks"]):

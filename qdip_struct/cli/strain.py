@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from qdip_struct.analysis.gauge import parse_directions
     from qdip_struct.analysis.strain_summary import summarise
     from qdip_struct.build.store import read_structure, sidecar_of, write_structure
-    from qdip_struct.report.lattice_plots import FORMATS, save_figure
+    from qdip_struct.report.figures import FORMATS, save_figure
 
     for path in (args.csv, args.plot, args.out, None if args.out is None else sidecar_of(args.out)):
         if path is not None:

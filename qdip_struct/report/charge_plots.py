@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qdip_struct.report.figures import STYLE
+from qdip_struct.report.figures import styled_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,11 +33,7 @@ def draw_radial(ax: "Axes", radial: Mapping[str, Any]) -> "Axes":
 
 def difference_figure(document: Mapping[str, Any]) -> "Figure":
     """One panel of a document of ``qdip charge-difference``: its shells when it has some, else its profile."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.0, 3.4), layout="constrained")
+    with styled_figure((6.0, 3.4)) as figure:
         ax = figure.add_subplot()
         if document["radial"] is None:
             draw_planar(ax, document["planar"])

@@ -10,7 +10,7 @@ import numpy as np
 
 from qdip_struct.analysis.diffraction import PowderLine, Spot
 from qdip_struct.analysis.hrtem import Micrograph
-from qdip_struct.report.figures import STYLE
+from qdip_struct.report.figures import styled_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,11 +64,7 @@ def diffraction_figure(
     zone: tuple[int, int, int] | None,
 ) -> "Figure":
     """Powder lines, and beside them the spots when a zone was asked for."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.4 if zone is None else 10.4, 4.0), layout="constrained")
+    with styled_figure((6.4 if zone is None else 10.4, 4.0)) as figure:
         draw_powder(figure.add_subplot(1, 1 if zone is None else 2, 1), powder)
         if zone is not None:
             draw_spots(figure.add_subplot(1, 2, 2), spots, zone=zone)
@@ -90,10 +86,6 @@ def draw_micrograph(ax: "Axes", image: Micrograph) -> "Axes":
 
 def micrograph_figure(image: Micrograph) -> "Figure":
     """One panel; see :func:`draw_micrograph`."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(5.0, 5.0), layout="constrained")
+    with styled_figure((5.0, 5.0)) as figure:
         draw_micrograph(figure.add_subplot(), image)
     return figure

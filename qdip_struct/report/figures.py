@@ -1,9 +1,14 @@
-"""Figures as inline SVG with the same bytes every time, in the package's own style."""
+"""How every figure is made: the package's own style, inline SVG for pages, files; the same bytes every time."""
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from qdip_struct.errors import UsageError
+from qdip_struct.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,9 +26,38 @@ STYLE: dict[str, Any] = {
     "figure.dpi": 100,
     "savefig.dpi": 150,
 }
-"""Matplotlib settings of every figure; the hash salt keeps the identifiers inside an SVG the same."""
+"""Matplotlib settings of a figure; the hash salt keeps the identifiers inside an SVG the same."""
+
+FORMATS = (".png", ".svg", ".pdf")
+"""Endings of the files that figures are saved to."""
+
+_DOTS_PER_INCH = 160
+_SAVED = {"svg.hashsalt": "qdip_struct"}
+_UNDATED: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+}
 
 _METADATA = re.compile(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", re.DOTALL)
+
+
+@contextmanager
+def styled_figure(size: tuple[float, float], *, layout: Any = "constrained") -> Iterator["Figure"]:
+    """A new figure; what is drawn into it inside the ``with`` block has the package's style.
+
+    Parameters
+    ----------
+    size
+        Width and height in inches.
+    layout
+        Layout engine of matplotlib, or its name.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(STYLE):
+        yield Figure(figsize=size, layout=layout)
 
 
 def draw(fill: Callable[..., Any], *, size: tuple[float, float], n_axes: int = 1) -> str:
@@ -38,11 +72,7 @@ def draw(fill: Callable[..., Any], *, size: tuple[float, float], n_axes: int = 1
     n_axes
         How many axes.
     """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
+    with styled_figure(size) as figure:
         axes = [figure.add_subplot(1, n_axes, i + 1) for i in range(n_axes)]
         fill(*axes)
         return svg_text(figure)
@@ -57,3 +87,22 @@ def svg_text(figure: "Figure") -> str:
         figure.savefig(stream, format="svg", metadata={"Date": None})
     text = stream.getvalue()
     return _METADATA.sub("", text[text.index("<svg") :])
+
+
+def save_figure(path: Path, figure: "Figure", *, force: bool = False) -> Path:
+    """Write a figure as png, svg or pdf; the bytes are the same each time.
+
+    Raises
+    ------
+    UsageError
+        If the suffix is another one, or the file exists and ``force`` is not set.
+    """
+    import matplotlib as mpl
+
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"cannot write {path}: expected a name that ends in {', '.join(FORMATS)}")
+    suffix = path.suffix.lower()[1:]
+    stream = io.BytesIO()
+    with mpl.rc_context(_SAVED):
+        figure.savefig(stream, format=suffix, dpi=_DOTS_PER_INCH, metadata=_UNDATED[suffix])
+    return write_bytes(path, stream.getvalue(), force=force)

@@ -1,13 +1,11 @@
 """Figures of lattices and misfit: Axes in, Axes out; plus the figures that ``qdip screen`` and ``elastic`` save."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qdip_struct.errors import UsageError
-from qdip_struct.files import write_bytes
 from qdip_struct.matching.screening import Screen
 from qdip_struct.materials.coherency import StabilityCurve
 
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = (".png", ".svg", ".pdf")
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#666666"
 
 
@@ -84,6 +81,8 @@ def draw_misfit(axes: "Axes", document: Mapping[str, Any]) -> "Axes":
     for window in document["window"]:
         axes.axvspan(window["from"], window["to"], color=GREEN, alpha=0.2, linewidth=0)
     for match in document["zero_mismatch"]:
+        if match["fraction"] is None:
+            continue
         axes.plot([match["fraction"]], [0.0], "o", color=ORANGE)
         axes.annotate(match["formula"], (match["fraction"], 0.0), textcoords="offset points", xytext=(6, 6))
     axes.set_xlabel(f"composition of {document['matrix']['name']} (fraction of the first mixed species)")
@@ -160,28 +159,6 @@ def stability_figure(curves: Sequence[tuple[str, StabilityCurve]]) -> "Figure":
     figure = Figure(figsize=(5.5, 4.0), layout="constrained")
     plot_stability(figure.subplots(), curves)
     return figure
-
-
-def save_figure(path: Path, figure: "Figure", *, force: bool = False) -> Path:
-    """Write a figure as png, svg or pdf; the bytes are the same each time.
-
-    Raises
-    ------
-    UsageError
-        If the suffix is another one, or the file exists and ``force`` is not set.
-    """
-    import io
-
-    import matplotlib as mpl
-
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"cannot write {path}: expected a name that ends in {', '.join(FORMATS)}")
-    suffix = path.suffix.lower()[1:]
-    metadata: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[suffix]
-    stream = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "qdip_struct"}):
-        figure.savefig(stream, format=suffix, dpi=160, metadata=metadata)
-    return write_bytes(path, stream.getvalue(), force=force)
 
 
 def _single_axis(screen: Screen) -> Any:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qdip_struct.report.figures import STYLE
+from qdip_struct.report.figures import styled_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,12 +72,8 @@ def draw_potential(ax: "Axes", surface: Mapping[str, Any], *, fermi_ev: float | 
 
 def levels_figure(document: Mapping[str, Any]) -> "Figure":
     """One panel, or two with the potential; see :func:`draw_levels` and :func:`draw_potential`."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
     surface = document.get("surface")
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 3.6) if surface is None else (11.0, 3.6), layout="constrained")
+    with styled_figure((6.4, 3.6) if surface is None else (11.0, 3.6)) as figure:
         axes = figure.subplots(1, 1 if surface is None else 2, squeeze=False)[0]
         draw_levels(axes[0], document)
         if surface is not None:

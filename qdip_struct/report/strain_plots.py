@@ -10,7 +10,7 @@ from qdip_struct.analysis.images import completed_cell
 from qdip_struct.analysis.inclusion import continuum_curve
 from qdip_struct.analysis.profiles import dot_centre, radial_vectors
 from qdip_struct.analysis.strain_summary import StrainSummary
-from qdip_struct.report.figures import STYLE
+from qdip_struct.report.figures import styled_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -164,13 +164,10 @@ def draw_layers(ax: "Axes", summary: StrainSummary) -> "Axes":
 
 def strain_figure(summary: StrainSummary) -> "Figure":
     """One page: slices of local lattice constant, mean strain and shear, and the radial (or layer) profile."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     tensor, measure = summary.tensor, summary.measure
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(11.0, 9.0), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1))
+    with styled_figure((11.0, 9.0), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1)) as figure:
         axes = figure.subplots(2, 2)
         sight = 2 if summary.of_role("dot") is not None else 1
         draw_slice(

@@ -7,13 +7,13 @@ from qdip_struct.errors import UsageError
 from qdip_struct.matching.screening import screen
 from qdip_struct.materials.coherency import stability_curve
 from qdip_struct.materials.elasticity import known_moduli, mixed_moduli
+from qdip_struct.report.figures import save_figure
 from qdip_struct.report.lattice_plots import (
     draw_misfit,
     plot_lattice_constant,
     plot_misfit,
     plot_misfit_map,
     plot_stability,
-    save_figure,
     screen_figure,
 )
 
