@@ -8,6 +8,9 @@ from qdip_struct.cp2k.patterns import CELL_VECTOR, DECIMAL, FUNCTIONAL, last_num
 from qdip_struct.cp2k.segments import Handler, Segment, tells
 
 _MAX_BLOCKS = 20
+_FLEXIBLE = ("NPT_F", "NPE_F")
+"""Ensembles in which the angles of the cell change too."""
+
 FACTS: dict[str, Handler] = {}
 """Handlers of the lines that state a fact of the whole segment."""
 
@@ -98,7 +101,8 @@ def _md_cell(segment: Segment, line: bytes, offset: int) -> None:
     unit = units.ANGSTROM_PER_BOHR if b"bohr" in line else 1.0
     words = line.split()[-3:]
     new: dict[str, tuple[float, ...]] = {}
-    if segment.facts.get("md_ensemble") != "NPT_F" and len(segment.cell) == 3 and all(map(DECIMAL.fullmatch, words)):
+    angles_kept = segment.facts.get("md_ensemble") not in _FLEXIBLE
+    if angles_kept and len(segment.cell) == 3 and all(map(DECIMAL.fullmatch, words)):
         for axis, word in zip("abc", words, strict=True):
             length = math.hypot(*segment.cell[axis])
             new[axis] = tuple(x * float(word) * unit / length for x in segment.cell[axis]) if length else (0.0,) * 3

@@ -86,7 +86,10 @@ LINES: dict[str, tuple[bytes, ...]] = {
         rb"MD\| Step number",
         rb"STEP NUMBER +=",
     ),
-    "md_ensemble": (rb"MD\| Ensemble [Tt]ype",),
+    "md_ensemble": (
+        rb"MD\| Ensemble Type",
+        rb"MD_PAR\| Ensemble type",
+    ),
     "md_cell": (
         rb"MD\| Cell lengths \[ang\]",
         rb"CELL LNTHS\[bohr\] +=",

@@ -123,3 +123,22 @@ def test_damaged_cubes_are_refused_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(DataError):
         read_cube(tmp_path / "missing.cube")
+
+
+HEAD = " title\n title\n 2 0 0 0\n 2 1 0 0\n 2 0 1 0\n 2 0 0 1\n"
+
+
+@pytest.mark.parametrize("numbers", [(1, -2), (-2, 1), (1, 500)])
+def test_atoms_that_are_no_elements_are_refused(numbers: tuple[int, int], tmp_path: Path) -> None:
+    path = tmp_path / "run-ELECTRON_DENSITY-1_0.cube"
+    rows = "".join(f" {number} 0.0 0.5 0.5 {place}.0\n" for place, number in enumerate(numbers))
+    path.write_text(HEAD + rows + " 1.0" * 8 + "\n")
+    with pytest.raises(DataError, match="atomic number"):
+        read_cube(path)
+    path.write_text(HEAD + rows.replace("-2", "2").replace("500", "82") + " 1.0" * 8 + "\n")
+    assert len(read_cube(path).atoms) == 2
+
+
+def test_planes_are_those_along_the_third_vector_unless_told() -> None:
+    cube = made(np.arange(24.0).reshape(2, 3, 4), np.diag([5.0, 6.0, 7.0]))
+    np.testing.assert_array_equal(planar_average(cube).values, cube.values.mean(axis=(0, 1)))

@@ -70,3 +70,11 @@ def test_limits_and_fixed_atoms_of_an_optimisation() -> None:
     )
     assert found["force_limits"] == {**DEFAULTS["force_limits"], "MAX_FORCE": 1e-3}
     assert found["fixed_atoms"] == 6
+
+
+def test_words_that_are_no_range_of_atoms_hold_nothing_still() -> None:
+    found = settings_of(
+        "&MOTION\n&CONSTRAINT\n&FIXED_ATOMS\n"
+        "LIST 2..3 5..LAST FIRST..7 9\n&END FIXED_ATOMS\n&END CONSTRAINT\n&END MOTION\n"
+    )
+    assert found["fixed_atoms"] == 3

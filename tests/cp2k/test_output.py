@@ -390,6 +390,14 @@ def test_missing_paths_and_folders_without_a_run_are_refused(tmp_path: Path) -> 
         read_run(tmp_path)
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_folder_of_outputs_that_are_not_cp2ks_is_no_run(count: int, tmp_path: Path) -> None:
+    for number in range(1, count + 1):
+        write(tmp_path, b"shopping list\n", "run.out" if number == 1 else f"run.out.{number}")
+    with pytest.raises(DataError, match=f"{count} outputs"):
+        read_run(tmp_path)
+
+
 def test_many_paths_never_stop_at_a_bad_one(tmp_path: Path) -> None:
     results = read_runs([RUNS / "energy", tmp_path / "nothing", RUNS / "geo_max"])
     assert [type(result) for result in results] == [Run, Failure, Run]

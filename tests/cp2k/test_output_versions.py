@@ -312,6 +312,42 @@ def test_old_cells_with_three_decimals(tmp_path: Path) -> None:
     np.testing.assert_allclose(run.cell, 12.414 * np.eye(3))
 
 
+BOX_OF_ARGON = """
+ CELL| Vector a [angstrom]:       9.500     0.000     0.000   |a| =     9.500000
+ CELL| Vector b [angstrom]:       0.000    10.000     0.000   |b| =    10.000000
+ CELL| Vector c [angstrom]:       0.000     0.000    10.500   |c| =    10.500000
+"""
+OLD_ENSEMBLE = " MD| Ensemble Type                                                     {:>9}\n"
+NEW_ENSEMBLE = " MD_PAR| Ensemble type                                             {:>9}\n"
+OLD_LENGTHS = " CELL LNTHS[bohr]             =    0.1785262E+02   0.1879223E+02   0.1973185E+02\n"
+NEW_LENGTHS = """
+ MD| Cell lengths [bohr]          1.78526220E+01  1.87922337E+01  1.97318454E+01
+ MD| Cell lengths [ang]           9.44720068E+00  9.94442177E+00  1.04416429E+01
+ MD| Average cell lengths [ang]   9.46014428E+00  9.95804661E+00  1.04559489E+01
+"""
+WORDINGS = [(OLD_ENSEMBLE, OLD_LENGTHS, "2.6.2"), (NEW_ENSEMBLE, NEW_LENGTHS, "2023.1")]
+
+
+@pytest.mark.parametrize(("ensemble", "lengths", "version"), WORDINGS)
+def test_a_box_that_breathes_is_the_last_printed_one(ensemble: str, lengths: str, version: str, tmp_path: Path) -> None:
+    energy = ENERGY["8.1"].format(-7.0)
+    head = (BOX_OF_ARGON, ensemble.format("NPT_I"), energy)
+    run = read(tmp_path, *head, lengths, energy, lengths, version=version, run_type="MD")
+    np.testing.assert_allclose(run.cell, np.diag([9.44720068, 9.94442177, 10.4416429]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("flexible", ["NPT_F", "NPE_F"])
+@pytest.mark.parametrize(("ensemble", "lengths", "version"), WORDINGS)
+def test_a_box_whose_angles_change_is_not_known_from_its_lengths(
+    ensemble: str, lengths: str, version: str, flexible: str, tmp_path: Path
+) -> None:
+    """Real NPT_F runs keep printing three lengths; a cell made of them would have the angles of the start."""
+    energy = ENERGY["8.1"].format(-7.0)
+    head = (BOX_OF_ARGON, ensemble.format(flexible), energy)
+    run = read(tmp_path, *head, lengths, energy, lengths, version=version, run_type="MD")
+    assert run.cell is None
+
+
 def test_dispersion_is_named_with_its_damping(tmp_path: Path) -> None:
     lines = (
         " vdW POTENTIAL|                                                   Pair Potential\n"

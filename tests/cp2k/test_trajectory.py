@@ -91,6 +91,21 @@ def test_a_cut_last_frame_is_left_out_and_damage_is_told(tmp_path: Path) -> None
         list(read_frames(tmp_path / "missing.xyz"))
 
 
+def test_a_trajectory_cut_anywhere_is_its_first_whole_frames(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    whole = rng.normal(0.0, 5.0, (2, 4, 3)).round(6)
+    text, ends = "", []
+    for step, rows in enumerate(whole):
+        text += f"4\n i = {step}, time = {step / 2:.3f}, E = -1.5\n"
+        text += "".join(f"  Pb {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in rows)
+        ends.append(len(text))
+    path = tmp_path / "run-pos-1.xyz"
+    for cut in range(ends[0], len(text) + 1):
+        path.write_text(text[:cut])
+        frames = [frame.positions for frame in read_frames(path)]
+        np.testing.assert_array_equal(frames, whole[: sum(end <= cut for end in ends)])
+
+
 def test_cells_step_by_step(tmp_path: Path) -> None:
     path = tmp_path / "run-1.cell"
     path.write_text(
