@@ -43,7 +43,7 @@ class Orbital:
         return name if self.shares[name] >= 0.5 else None
 
 
-def orbital_of(cube: Cube, *, labels: Sequence[str]) -> Orbital:
+def orbital_of(cube: Cube, *, labels: Sequence[str], nearest: np.ndarray | None = None) -> Orbital:
     """∫_region |ψ|² dV / ∫ |ψ|² dV for each label.
 
     Parameters
@@ -52,6 +52,8 @@ def orbital_of(cube: Cube, *, labels: Sequence[str]) -> Orbital:
         One orbital, bohr^-3/2.
     labels
         (n,) region of each atom of the cube.
+    nearest
+        What :func:`nearest_atoms` gives for this grid and these atoms, when it is known already.
 
     Raises
     ------
@@ -71,10 +73,10 @@ def orbital_of(cube: Cube, *, labels: Sequence[str]) -> Orbital:
         raise DataError(
             f"{cube.path}: the norm of the orbital on this grid is {norm:.4f}, not 1; print it with a smaller STRIDE"
         )
-    nearest = _nearest_atoms(cube)
+    owner = nearest_atoms(cube) if nearest is None else nearest
     groups = sorted(set(names.tolist()))
     code = np.searchsorted(groups, names)
-    sums = np.bincount(code[nearest], weights=weights, minlength=len(groups))
+    sums = np.bincount(code[owner], weights=weights, minlength=len(groups))
     return Orbital(norm, dict(zip(groups, (sums / sums.sum()).tolist(), strict=True)))
 
 
@@ -100,8 +102,8 @@ def orbital_name(quantity: str, *, n_occupied: Sequence[int]) -> tuple[int, int,
     return index, spin, "LUMO" if distance == 1 else f"LUMO+{distance - 1}"
 
 
-def _nearest_atoms(cube: Cube) -> np.ndarray:
-    """Index of the atom nearest to each grid point, (i·j·k,), images included."""
+def nearest_atoms(cube: Cube) -> np.ndarray:
+    """Index of the atom nearest to each grid point, (i·j·k,) in C order, periodic images included."""
     from scipy.spatial import cKDTree
 
     cell = cube.cell

@@ -136,3 +136,60 @@ def band_alignment(
     if max(valence) > min(conduction):
         kind = "III"
     return BandAlignment(kind, v, c)
+
+
+@dataclass(frozen=True)
+class LayerPotential:
+    """Averaged potential in the middle of a material.
+
+    Attributes
+    ----------
+    potential_ev
+        Half-way between its outermost atoms, eV.
+    height_angstrom
+        Where that is, Å above the origin of the cell.
+    thickness_angstrom
+        Between its outermost atoms, Å.
+    spread_ev
+        Largest − smallest value where the averaging window does not leave the material, eV; ``None`` when it always
+        does.
+    """
+
+    potential_ev: float
+    height_angstrom: float
+    thickness_angstrom: float
+    spread_ev: float | None
+
+
+def layer_potential(
+    profile: Profile, *, positions: np.ndarray, cell: np.ndarray, axis: int = 2, window_angstrom: float
+) -> LayerPotential:
+    """Read a macroscopic average in the middle of the layers of one material.
+
+    Parameters
+    ----------
+    profile
+        Averaged potential in eV along ``axis``, periodic.
+    positions
+        (n, 3) Å of its atoms; they may cross the border of the cell.
+    cell
+        (3, 3) Å, rows.
+    axis
+        Cell vector across the layers.
+    window_angstrom
+        Sum of the periods averaged over, Å.
+    """
+    column = np.linalg.inv(cell)[:, axis]
+    length = profile.length_angstrom
+    heights = np.sort(np.mod(np.asarray(positions) @ column, 1.0)) * length
+    gaps = np.diff(np.append(heights, heights[0] + length))
+    start = heights[(int(np.argmax(np.round(gaps, 6))) + 1) % len(heights)]
+    thickness = float(np.mod(heights - start + 1e-9, length).max())
+    middle = float((start + 0.5 * thickness) % length)
+    reach = 0.5 * (thickness - window_angstrom)
+    spread = None
+    if reach > 0.01 * length:
+        inner = middle + np.linspace(-reach, reach, 201)
+        spread = float(np.ptp(np.interp(inner, profile.heights_angstrom, profile.values, period=length)))
+    value = float(np.interp(middle, profile.heights_angstrom, profile.values, period=length))
+    return LayerPotential(value, middle, thickness, spread)

@@ -1,13 +1,17 @@
-"""Levels of one run folder as the document of ``qdip levels``: projections, orbital cubes, vacuum levels."""
+"""Levels of one run folder as the document of ``qdip levels``: projections, orbital cubes, bands, vacuum levels."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qdip_struct.analysis import levels
+from qdip_struct.analysis.band_edges import band_edges
 from qdip_struct.analysis.potential import FLAT_EV, hartree_profile, vacuum_levels
+from qdip_struct.campaign.run_orbitals import orbital_levels
 from qdip_struct.campaign.rundir import RECORD, open_run_folder
+from qdip_struct.cp2k.bands import read_bands
 from qdip_struct.cp2k.cube import check_cell, read_cube
 from qdip_struct.cp2k.pdos import read_pdos
 from qdip_struct.cp2k.sidefiles import side_files
@@ -20,6 +24,17 @@ if TYPE_CHECKING:
 HOSTS = ("dot", "film")
 """Regions whose own gap is searched for states when none is named, in this order."""
 
+_NOTHING: dict[str, Any] = {
+    "projected_on": (),
+    "fermi_ev": None,
+    "gap_ev": None,
+    "homo": None,
+    "lumo": None,
+    "bands": None,
+    "channels": [],
+    "in_gap": None,
+    "pdos": None,
+}
 _MARGIN_SIGMAS = 5.0
 _POINTS = 1001
 
@@ -48,9 +63,18 @@ def level_channels(folder: Path, run: "Run") -> "tuple[Channel, ...]":
 
 
 def level_document(
-    folder: Path, run: "Run", *, sigma_ev: float = 0.1, host: str | None = None, share: float = levels.HOST_SHARE
+    folder: Path,
+    run: "Run",
+    *,
+    sigma_ev: float = 0.1,
+    host: str | None = None,
+    share: float = levels.HOST_SHARE,
+    orbitals: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """Gap, HOMO and LUMO by region, in-gap states and broadened PDOS of a finished run.
+
+    They come from the PDOS, else from orbital cubes (no densities then, and only the levels that have a cube), else
+    from bands (edges and gap, no regions); a run with a Hartree cube alone has none of them.
 
     Parameters
     ----------
@@ -62,60 +86,60 @@ def level_document(
         Width of the Gaussians, eV.
     host, share
         Whose gap is searched for states (default: region dot, else film), and the weight that makes a level its own.
+    orbitals
+        What :func:`qdip_struct.campaign.run_orbitals.orbital_document` gives for the run.
 
     Raises
     ------
     UsageError
         If a width or share makes no sense or the host is unknown.
     DataError
-        If the SCF did not converge or there is no PDOS.
+        If the SCF did not converge or the run wrote nothing that levels could be read from.
     """
     if not (np.isfinite(sigma_ev) and sigma_ev > 0):
         raise UsageError(f"--sigma {sigma_ev:g}: expected a width greater than 0 eV")
     if run.scf_converged is not True:
         raise DataError(f"{folder}: its last SCF did not converge ({run.reason}); its levels mean nothing")
+    files = side_files(run)
+    started: list[str] = [] if run.status == "done" else [f"the run is not finished: {run.status}"]
+    document: dict[str, Any] = {"path": folder, "status": run.status, "levels_from": None, **_NOTHING}
+    if files.pdos:
+        found = _from_pdos(folder, run, sigma_ev=sigma_ev, host=host, share=share)
+    elif orbitals:
+        found = _from_orbitals(run, orbitals, host=host, share=share)
+    elif files.bands is not None:
+        found = _from_bands(files.bands)
+    elif "v_hartree" in files.cubes:
+        found = {"notes": []}
+    else:
+        raise DataError(
+            f"{folder} holds no PDOS file of its project, no orbital cube, no bands and no Hartree cube; ask for them "
+            "with 'qdip inputs --print pdos' or '--print orbitals' (Γ point only), '--print bands' (k-points) or "
+            "'--print hartree'"
+        )
+    if host is not None and not found.get("projected_on"):
+        raise UsageError(f"--host {host}: {folder} has no levels by region; print 'pdos' or 'orbitals' at Γ")
+    return {**document, **found, "notes": started + found["notes"]}
+
+
+def _from_pdos(folder: Path, run: "Run", *, sigma_ev: float, host: str | None, share: float) -> dict[str, Any]:
     channels = level_channels(folder, run)
-    groups = channels[0].groups
     homo, lumo = levels.highest_occupied(channels), levels.lowest_empty(channels)
-    name = host or next((known for known in HOSTS if known in groups), None)
-    inside = None if name is None else levels.states_in_gap(channels, host=name, share=share)
-    notes = [] if run.status == "done" else [f"the run is not finished: {run.status}"]
-    if lumo is None:
-        notes.append("CP2K printed no empty level: no gap; ask for them with NLUMO in &PDOS")
-    if inside is not None and inside.reason is not None:
-        notes.append(f"in-gap states cannot be decided: {inside.reason}")
+    notes = [] if lumo is not None else ["CP2K printed no empty level: no gap; ask for them with NLUMO in &PDOS"]
+    inside = _in_gap(channels, host=host, share=share, notes=notes)
     energies = np.concatenate([channel.energies_ev for channel in channels])
     margin = _MARGIN_SIGMAS * sigma_ev
     grid = np.linspace(energies.min() - margin, energies.max() + margin, _POINTS)
     densities = levels.density_of_states(channels, energies_ev=grid, sigma_ev=sigma_ev)
     return {
-        "path": folder,
-        "status": run.status,
-        "projected_on": groups,
+        "levels_from": "pdos",
+        "projected_on": channels[0].groups,
         "fermi_ev": max(channel.fermi_ev for channel in channels),
         "gap_ev": levels.gap_of(channels),
         "homo": edge_document(homo),
         "lumo": edge_document(lumo),
-        "channels": [
-            {
-                "spin": channel.spin,
-                "fermi_ev": channel.fermi_ev,
-                "gap_ev": levels.gap_of([channel]),
-                "n_levels": len(channel.energies_ev),
-                "electrons": float(channel.occupations.sum()),
-            }
-            for channel in channels
-        ],
-        "in_gap": None
-        if inside is None
-        else {
-            "rule": f"between the outermost levels with at least {inside.share:g} of their weight on {inside.host}",
-            "host": inside.host,
-            "host_homo_ev": inside.host_homo_ev,
-            "host_lumo_ev": inside.host_lumo_ev,
-            "reason": inside.reason,
-            "states": [vars(state) for state in inside.states],
-        },
+        "channels": _channel_documents(channels),
+        "in_gap": inside,
         "pdos": {
             "sigma_ev": sigma_ev,
             "energy_ev": grid,
@@ -125,6 +149,79 @@ def level_document(
         },
         "notes": notes,
     }
+
+
+def _from_orbitals(run: "Run", orbitals: Sequence[dict[str, Any]], *, host: str | None, share: float) -> dict[str, Any]:
+    found = orbital_levels(run, orbitals)
+    notes = list(found.notes)
+    groups = tuple(orbitals[0]["shares"])
+    _check_host(host, groups)
+    inside = _in_gap(found.channels, host=host, share=share, notes=notes) if found.channels else None
+    return {
+        "levels_from": "orbitals",
+        "projected_on": groups,
+        "fermi_ev": found.fermi_ev,
+        "gap_ev": found.gap_ev,
+        "homo": edge_document(found.homo),
+        "lumo": edge_document(found.lumo),
+        "channels": [item | {"electrons": None} for item in _channel_documents(found.channels)],
+        "in_gap": inside,
+        "notes": notes,
+    }
+
+
+def _from_bands(path: Path) -> dict[str, Any]:
+    edges = band_edges(read_bands(path))
+    notes = [] if edges.gap_ev >= 0 else [f"the bands overlap by {-edges.gap_ev:.3f} eV: no gap"]
+    return {
+        "levels_from": "bands",
+        "gap_ev": edges.gap_ev if edges.gap_ev >= 0 else None,
+        "bands": {
+            "valence": vars(edges.valence),
+            "conduction": vars(edges.conduction),
+            "direct_gap_ev": edges.direct_gap_ev,
+            "n_kpoints": edges.n_kpoints,
+        },
+        "notes": notes,
+    }
+
+
+def _in_gap(
+    channels: "Sequence[Channel]", *, host: str | None, share: float, notes: list[str]
+) -> dict[str, Any] | None:
+    """States in the gap of the host, None when nobody can be one; a reason goes to the notes."""
+    name = host or next((known for known in HOSTS if known in channels[0].groups), None)
+    if name is None:
+        return None
+    inside = levels.states_in_gap(channels, host=name, share=share)
+    if inside.reason is not None:
+        notes.append(f"in-gap states cannot be decided: {inside.reason}")
+    return {
+        "rule": f"between the outermost levels with at least {inside.share:g} of their weight on {inside.host}",
+        "host": inside.host,
+        "host_homo_ev": inside.host_homo_ev,
+        "host_lumo_ev": inside.host_lumo_ev,
+        "reason": inside.reason,
+        "states": [vars(state) for state in inside.states],
+    }
+
+
+def _check_host(host: str | None, groups: Sequence[str]) -> None:
+    if host is not None and host not in groups:
+        raise UsageError(f"no group '{host}' in these levels: they are projected on {', '.join(groups)}")
+
+
+def _channel_documents(channels: "Sequence[Channel]") -> list[dict[str, Any]]:
+    return [
+        {
+            "spin": channel.spin,
+            "fermi_ev": channel.fermi_ev,
+            "gap_ev": levels.gap_of([channel]),
+            "n_levels": len(channel.energies_ev),
+            "electrons": float(channel.occupations.sum()),
+        }
+        for channel in channels
+    ]
 
 
 def edge_document(edge: "Edge | None") -> dict[str, Any] | None:

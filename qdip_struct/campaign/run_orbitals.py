@@ -1,47 +1,71 @@
-"""Orbital cubes of one run folder, and two runs side by side: where HOMO and LUMO live and where they went."""
+"""Orbital cubes of one run folder: shares by region, and the levels they make up where energies were printed."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from qdip_struct.analysis.orbitals import orbital_name, orbital_of
-from qdip_struct.analysis.potential import band_alignment, hartree_profile
-from qdip_struct.campaign.run_levels import level_channels
-from qdip_struct.campaign.rundir import STRUCTURE, open_run_folder
+import numpy as np
+
+from qdip_struct.analysis.levels import DEGENERATE_EV, Channel, Edge, highest_occupied, lowest_empty
+from qdip_struct.analysis.orbitals import nearest_atoms, orbital_name, orbital_of
+from qdip_struct.campaign.rundir import STRUCTURE
 from qdip_struct.cp2k.cube import check_cell, read_cube
-from qdip_struct.cp2k.output import read_run
+from qdip_struct.cp2k.orbital_energies import PrintedOrbitals, read_orbital_energies
 from qdip_struct.cp2k.sidefiles import side_files
-from qdip_struct.errors import DataError, MismatchError, UsageError
+from qdip_struct.errors import MismatchError
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from qdip_struct.cp2k.cube import Cube
     from qdip_struct.cp2k.run import Run
 
 _SPINS = {1: "ALPHA", 2: "BETA"}
 
 
+@dataclass(frozen=True, eq=False)
+class OrbitalLevels:
+    """What orbital cubes say about HOMO and LUMO.
+
+    Attributes
+    ----------
+    channels
+        Levels with the weights of their cubes; empty unless every energy was printed.
+    homo, lumo
+        The edges; an energy that was not printed is NaN.
+    gap_ev, fermi_ev
+        As printed, eV; ``None`` when they were not.
+    notes
+        What could not be known.
+    """
+
+    channels: tuple[Channel, ...]
+    homo: Edge | None
+    lumo: Edge | None
+    gap_ev: float | None
+    fermi_ev: float | None
+    notes: tuple[str, ...]
+
+
 def orbital_document(folder: Path, run: "Run") -> list[dict[str, Any]]:
     """Shares by region of every orbital cube of a run, from the lowest up; empty when it wrote none.
+
+    Regions are those of the folder's structure, else its phases; without either every element is a region.
 
     Raises
     ------
     DataError
-        If the folder has no ``run.json`` or structure with regions, or a cube is damaged.
+        If a cube is damaged, or the output does not say how many orbitals are occupied.
     MismatchError
         If a cube is not the run's.
     """
     cubes = {name: path for name, path in side_files(run).cubes.items() if name.startswith("WFN_")}
     if not cubes:
         return []
-    from qdip_struct.build.store import read_structure
-
-    record = open_run_folder(folder).record
-    atoms = read_structure(folder / STRUCTURE)
-    key = next((name for name in ("region", "phase") if name in atoms.arrays), None)
-    labels = atoms.get_chemical_symbols() if key is None else atoms.arrays[key].astype(str).tolist()
-    n_occupied = _occupied(int(record["n_electrons"]), run)
+    printed = read_orbital_energies(run)
+    n_occupied = [channel.n_occupied for channel in printed.channels]
     found = []
+    first: Cube | None = None
+    labels: list[str] = []
     for quantity, path in sorted(cubes.items()):
         named = orbital_name(quantity, n_occupied=n_occupied)
         if named is None:
@@ -49,14 +73,16 @@ def orbital_document(folder: Path, run: "Run") -> list[dict[str, Any]]:
         cube = read_cube(path)
         if run.cell is not None:
             check_cell(cube, cell=run.cell)
-        if len(cube.atoms) != len(atoms) or (cube.atoms.numbers != atoms.numbers).any():
-            raise MismatchError(f"{path} holds other atoms than {folder / STRUCTURE}")
-        orbital = orbital_of(cube, labels=labels)
+        if first is None or cube.values.shape != first.values.shape or (cube.origin != first.origin).any():
+            first, labels = cube, _labels(folder, cube)
+            nearest = nearest_atoms(cube)
+        orbital = orbital_of(cube, labels=labels, nearest=nearest)
         found.append(
             {
                 "name": named[2],
                 "index": named[0],
                 "spin": _SPINS[named[1]] if len(n_occupied) == 2 else None,
+                "energy_ev": printed.channels[named[1] - 1].energy_of(named[0]),
                 "shares": orbital.shares,
                 "home": orbital.home,
                 "norm": orbital.norm,
@@ -65,149 +91,109 @@ def orbital_document(folder: Path, run: "Run") -> list[dict[str, Any]]:
     return sorted(found, key=lambda item: (item["spin"] or "", item["index"]))
 
 
-def _occupied(n_electrons: int, run: "Run") -> tuple[int, ...]:
-    """Occupied orbitals of each spin channel from electron count and multiplicity."""
-    if run.settings.spin == "UKS":
-        excess = (run.settings.multiplicity or (1 + n_electrons % 2)) - 1
-        return (n_electrons + excess) // 2, (n_electrons - excess) // 2
-    return (n_electrons // 2,)
-
-
-def comparison_document(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Two documents of ``qdip levels`` side by side: a matched against a rotated dot (Ning et al., Ext. Data Fig. 2).
-
-    ``moved`` lists the edges that live on another region in ``other``; shares are those of the host of ``one``.
-
-    Raises
-    ------
-    MismatchError
-        If the runs are projected on other regions, or neither has a host.
-    """
-    if list(one["projected_on"]) != list(other["projected_on"]):
-        raise MismatchError(
-            f"{one['path']} is projected on {', '.join(one['projected_on'])} and {other['path']} on "
-            f"{', '.join(other['projected_on'])}: compare runs with the same regions"
-        )
-    if one["in_gap"] is None or other["in_gap"] is None:
-        raise MismatchError(f"{one['path']} and {other['path']} have no host to compare: name one with --host")
-    host = one["in_gap"]["host"]
-    moved, edges = [], {}
-    for edge in ("homo", "lumo"):
-        pair = [document[edge] for document in (one, other)]
-        edges[edge] = {
-            "homes": [None if item is None else item["home"] for item in pair],
-            "host_shares": [None if item is None else item["weights"][host] for item in pair],
-        }
-        if None not in pair and pair[0]["home"] != pair[1]["home"]:
-            moved.append(edge)
-    gaps = [document["gap_ev"] for document in (one, other)]
-    counts = [
-        None if document["in_gap"]["reason"] is not None else len(document["in_gap"]["states"])
-        for document in (one, other)
-    ]
-    return {
-        "paths": [one["path"], other["path"]],
-        "host": host,
-        "gap_ev": gaps,
-        "gap_change_ev": None if None in gaps else gaps[1] - gaps[0],
-        **edges,
-        "n_states_in_gap": counts,
-        "moved": moved,
-    }
-
-
-def alignment_document(
-    folder: Path, run: "Run", *, bulks: Mapping[str, Path], axis: int = 2, periods_angstrom: tuple[float, ...]
-) -> dict[str, Any]:
-    """Band alignment of two materials from a joint cell and the bulk of each.
-
-    V̿ is the macroscopic average of the joint cell's Hartree potential half-way between the outermost atoms of each
-    region; the valence edge is the bulk's HOMO above its own mean potential, the gap the bulk's.
+def orbital_levels(run: "Run", orbitals: Sequence[dict[str, Any]]) -> OrbitalLevels:
+    """HOMO and LUMO from orbital cubes, with energies and gap where the output prints them.
 
     Parameters
     ----------
-    folder, run
-        The joint cell, with a Hartree cube and a structure whose array ``region`` names the materials.
-    bulks
-        Region → run folder of its bulk, with Hartree cube and PDOS (Γ only: the cell must fold the band edges to Γ).
-    axis
-        Cell vector across the interface.
-    periods_angstrom
-        Periods of the layers of both materials, Å.
-
-    Raises
-    ------
-    UsageError
-        If there are not two bulks, no period, or a region that the structure lacks.
-    DataError
-        If a cube, projection or gap is missing.
+    run
+        The run as read.
+    orbitals
+        From :func:`orbital_document`, at least one.
     """
-    if len(bulks) != 2 or not periods_angstrom:
-        raise UsageError("an alignment from runs needs the bulk of two regions and the periods of their layers")
-    cube_path = side_files(run).cubes.get("v_hartree")
-    if cube_path is None:
-        raise DataError(f"{folder} holds no Hartree cube; ask for it with 'qdip inputs --print hartree'")
+    printed = read_orbital_energies(run)
+    fermi, gap = printed.fermi_ev, run.gap_ev
+    known = [item for item in orbitals if item["energy_ev"] is not None]
+    notes: list[str] = []
+    channels: tuple[Channel, ...] = ()
+    if known:
+        channels = _channels(known, fermi_ev=np.nan if fermi is None else fermi)
+        homo, lumo = (
+            _true_edge(highest_occupied(channels), printed, "HOMO"),
+            _true_edge(lowest_empty(channels), printed, "LUMO"),
+        )
+        notes += [
+            f"the run wrote no cube of its {name}" for name, edge in (("HOMO", homo), ("LUMO", lumo)) if edge is None
+        ]
+        notes += _missing_partners(printed, homo)
+        if gap is None and homo is not None and lumo is not None:
+            gap = lumo.energy_ev - homo.energy_ev
+    else:
+        notes.append("CP2K printed no orbital energies: those of HOMO and LUMO are not known")
+        homo, lumo = (_only(orbitals, name, notes=notes) for name in ("HOMO", "LUMO"))
+    if gap is None:
+        notes.append("CP2K printed no gap; ask for it with 'qdip inputs --print gap'")
+    return OrbitalLevels(channels, homo, lumo, gap, fermi, tuple(notes))
+
+
+def _labels(folder: Path, cube: "Cube") -> list[str]:
+    """Region of each atom of the cube."""
+    elements: list[str] = cube.atoms.get_chemical_symbols()
+    file = folder / STRUCTURE
+    if not file.is_file():
+        return elements
     from qdip_struct.build.store import read_structure
 
-    atoms = read_structure(folder / STRUCTURE)
-    regions = atoms.arrays["region"].astype(str) if "region" in atoms.arrays else None
-    cube = read_cube(cube_path)
-    profile = hartree_profile(cube, axis=axis, periods_angstrom=periods_angstrom)
-    materials: dict[str, dict[str, float]] = {}
-    for name, place in bulks.items():
-        if regions is None or not (regions == name).any():
-            raise UsageError(f"{folder / STRUCTURE} has no region '{name}'")
-        middle = _middle(cube.atoms.positions[regions == name], cube.cell, axis)
-        potential = float(_at(profile.heights_angstrom, profile.values, profile.length_angstrom, middle))
-        materials[name] = {"potential_ev": potential, "height_angstrom": middle, **_bulk_edges(place)}
-    one, two = materials.values()
-    found = band_alignment(
-        potentials_ev=(one["potential_ev"], two["potential_ev"]),
-        valence_edges_ev=(one["edge_ev"], two["edge_ev"]),
-        gaps_ev=(one["gap_ev"], two["gap_ev"]),
-    )
-    return {
-        "materials": list(materials),
-        "terms": materials,
-        "type": found.kind,
-        "valence_offset_ev": found.valence_offset_ev,
-        "conduction_offset_ev": found.conduction_offset_ev,
-    }
+    atoms = read_structure(file)
+    if len(cube.atoms) != len(atoms) or (cube.atoms.numbers != atoms.numbers).any():
+        raise MismatchError(f"{cube.path} holds other atoms than {file}")
+    key = next((name for name in ("region", "phase") if name in atoms.arrays), None)
+    return elements if key is None else atoms.arrays[key].astype(str).tolist()
 
 
-def _bulk_edges(folder: Path) -> dict[str, float]:
-    """Valence edge above the mean Hartree potential, and gap, of a bulk run."""
-    from qdip_struct.analysis.levels import gap_of, highest_occupied
-
-    run = read_run(folder)
-    if run.scf_converged is not True:
-        raise DataError(f"{folder}: its last SCF did not converge ({run.reason}); its levels mean nothing")
-    path = side_files(run).cubes.get("v_hartree")
-    if path is None:
-        raise DataError(f"{folder} holds no Hartree cube; ask for it with 'qdip inputs --print hartree'")
-    channels = level_channels(folder, run)
-    homo, gap = highest_occupied(channels), gap_of(channels)
-    if homo is None or gap is None:
-        raise DataError(f"{folder} has no gap: CP2K printed no empty level; ask for them with NLUMO in &PDOS")
-    mean = float(hartree_profile(read_cube(path)).values.mean())
-    return {"edge_ev": homo.energy_ev - mean, "gap_ev": gap}
-
-
-def _middle(positions: "np.ndarray", cell: "np.ndarray", axis: int) -> float:
-    """Height half-way between the outermost atoms, across the widest gap of the period."""
-    import numpy as np
-
-    column = np.linalg.inv(cell)[:, axis]
-    length = 1 / float(np.linalg.norm(column))
-    heights = np.sort(np.mod(positions @ column, 1.0)) * length
-    gaps = np.diff(np.append(heights, heights[0] + length))
-    start = heights[(int(np.argmax(np.round(gaps, 6))) + 1) % len(heights)]
-    above = np.mod(heights - start + 1e-9, length)
-    return float((start + 0.5 * above.max()) % length)
+def _channels(orbitals: Sequence[dict[str, Any]], *, fermi_ev: float) -> tuple[Channel, ...]:
+    """Levels of each spin; all cubes of a run have the same regions."""
+    found = []
+    for spin in sorted({item["spin"] for item in orbitals}, key=str):
+        chosen = sorted((item for item in orbitals if item["spin"] == spin), key=lambda item: item["index"])
+        full = 2.0 if spin is None else 1.0
+        groups = tuple(chosen[0]["shares"])
+        found.append(
+            Channel(
+                spin=spin,
+                fermi_ev=fermi_ev,
+                energies_ev=np.array([item["energy_ev"] for item in chosen]),
+                occupations=np.array([full if item["name"].startswith("HOMO") else 0.0 for item in chosen]),
+                groups=groups,
+                weights=np.array([[item["shares"][group] for group in groups] for item in chosen]),
+                parts=(),
+            )
+        )
+    return tuple(found)
 
 
-def _at(heights: "np.ndarray", values: "np.ndarray", length: float, place: float) -> float:
-    import numpy as np
+def _true_edge(edge: Edge | None, printed: PrintedOrbitals, name: Literal["HOMO", "LUMO"]) -> Edge | None:
+    """The edge, unless the output lists a level beyond it that has no cube."""
+    if edge is None:
+        return None
+    if name == "HOMO":
+        beyond = max(float(c.occupied_ev[-1]) for c in printed.channels if c.occupied_ev is not None and c.n_occupied)
+        return edge if edge.energy_ev >= beyond - DEGENERATE_EV else None
+    beyond = min(float(c.empty_ev[0]) for c in printed.channels if len(c.empty_ev))
+    return edge if edge.energy_ev <= beyond + DEGENERATE_EV else None
 
-    found = np.interp(place, heights, values, period=length)
-    return float(found)
+
+def _only(orbitals: Sequence[dict[str, Any]], name: str, *, notes: list[str]) -> Edge | None:
+    """The HOMO or LUMO by its number alone: without energies two spin channels have no common order."""
+    found = [item for item in orbitals if item["name"] == name]
+    if len(found) != 1:
+        reason = "no cube of it" if not found else "one for each spin and no energies to order them"
+        notes.append(f"the {name} of the run is not known: {reason}")
+        return None
+    return Edge(np.nan, found[0]["spin"], 1, dict(found[0]["shares"]))
+
+
+def _missing_partners(printed: PrintedOrbitals, homo: Edge | None) -> list[str]:
+    """A remark when the HOMO belongs to a degenerate set of which not every level has a cube."""
+    if homo is None:
+        return []
+    channel = printed.channels[1 if homo.spin == "BETA" else 0]
+    if channel.occupied_ev is None:
+        return []
+    wanted = int((np.abs(channel.occupied_ev - channel.occupied_ev[-1]) <= DEGENERATE_EV).sum())
+    if wanted <= homo.n_levels:
+        return []
+    return [
+        f"the HOMO is one of {wanted} levels within {DEGENERATE_EV:g} eV, of which {homo.n_levels} has a cube: its "
+        f"shares depend on the choice; print all with --set FORCE_EVAL/DFT/PRINT/MO_CUBES/NHOMO={wanted}"
+    ]

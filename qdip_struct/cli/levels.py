@@ -1,22 +1,25 @@
-"""One-electron levels of a finished run: gap, HOMO and LUMO by region, in-gap states, broadened PDOS, work function.
+"""One-electron levels of a finished run: gap, HOMO and LUMO by region, in-gap states, PDOS, work function, alignment.
 
-Reads the PDOS files of a run folder (project name, regions from run.json; atomic kinds where CP2K wrote no lists) and,
-when it is there, the Hartree cube. Energies in eV on the run's scale; the Fermi level is the header's (with OT it is
-the HOMO). HOMO and LUMO weights are shares of CP2K's projection, averaged over levels within 0.01 eV.
+Reads what the run wrote, by its project name: PDOS files (regions from run.json; atomic kinds where CP2K wrote no
+lists), else orbital cubes (regions from structure.extxyz), else bands (qdip inputs --print bands, with k-points: gap
+and edges, no regions); and, when it is there, the Hartree cube. Energies in eV on the run's scale; the Fermi level is
+the one printed (with OT it is the HOMO). HOMO and LUMO weights are averaged over levels within 0.01 eV.
 
 in-gap states   levels strictly between the highest occupied and the lowest empty level that have at least --share of
                 their weight on the --host (default: region dot, else film)
-orbitals        shares of |ψ|² by region when the run wrote orbital cubes (qdip inputs --print orbitals)
+orbitals        shares of |ψ|² by region when the run wrote orbital cubes (qdip inputs --print orbitals); without PDOS
+                they decide where HOMO and LUMO live, with energies as far as the output prints them
 comparison      with --against: another run on the same regions, as a rotated against a matched dot
 work function   vacuum level beside each surface minus the Fermi level; the vacuum must be 12 Å wide and flat
-band alignment  with --align twice: NAME=V,EDGE,GAP in eV: macroscopically averaged Hartree potential in the joint cell,
-                valence edge above the mean Hartree potential of the bulk, band gap. Or from runs, with --bulk twice:
-                REGION=DIR of each bulk at Γ and the --period of the layers. Never guessed from one.
+band alignment  with --bulk twice, from runs: REGION=DIR of each bulk (Hartree cube with bands, or PDOS at Γ) and the
+                --period of the layers of each material. Or --align twice, by hand: NAME=V,EDGE,GAP in eV:
+                macroscopically averaged Hartree potential in the joint cell, valence edge above the mean Hartree
+                potential of the bulk, band gap. Never guessed from one. Without spin-orbit coupling when the runs were.
 
 examples:
   qdip levels runs/embedded --sigma 0.1 --plot levels.png
   qdip levels runs/matched --against runs/rotated
-  qdip levels runs/interface --period 6.0 --bulk film=runs/film_bulk --bulk substrate=runs/substrate_bulk
+  qdip levels runs/layers --period 5.99 --period 3.004 --bulk film=runs/film_bulk --bulk substrate=runs/substrate_bulk
   qdip levels runs/interface --host film --period 6.0 --align film=-1.20,7.10,0.40 --align substrate=-0.35,5.60,1.70
 """
 
@@ -24,7 +27,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.cli.console import answer, note, table
+from qdip_struct.cli.console import answer, note
 from qdip_struct.errors import UsageError
 from qdip_struct.files import provenance, refuse_existing, write_text
 
@@ -42,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--period", action="append", type=float, default=[], metavar="A", help="period to average over, Å; repeatable"
     )
     parser.add_argument("--align", action="append", default=[], metavar="NAME=V,EDGE,GAP", help="a material, eV; twice")
-    parser.add_argument("--bulk", action="append", default=[], metavar="REGION=DIR", help="run of a bulk at Γ; twice")
+    parser.add_argument("--bulk", action="append", default=[], metavar="REGION=DIR", help="run of a bulk; twice")
     parser.add_argument("--against", type=Path, metavar="DIR", help="another run folder to compare with")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="table of the broadened PDOS")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="figure: png, svg or pdf")
@@ -50,8 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the run, print its levels; exit 3 when something asked for could not be decided."""
+    from qdip_struct.campaign.run_alignment import alignment_document
+    from qdip_struct.campaign.run_comparison import comparison_document
     from qdip_struct.campaign.run_levels import level_document, surface_document
-    from qdip_struct.campaign.run_orbitals import alignment_document, comparison_document, orbital_document
+    from qdip_struct.campaign.run_orbitals import orbital_document
+    from qdip_struct.cli.levels_text import levels_text
     from qdip_struct.cp2k.output import read_run
     from qdip_struct.report.figures import FORMATS
 
@@ -65,29 +71,42 @@ def run(args: argparse.Namespace) -> int:
     if args.plot is not None and args.plot.suffix.lower() not in FORMATS:
         raise UsageError(f"cannot write {args.plot}: expected a name that ends in {', '.join(FORMATS)}")
     finished = read_run(args.folder)
-    found = level_document(args.folder, finished, sigma_ev=args.sigma, host=args.host, share=args.share)
+    orbitals = orbital_document(args.folder, finished)
+    found = level_document(
+        args.folder, finished, sigma_ev=args.sigma, host=args.host, share=args.share, orbitals=orbitals
+    )
+    if found["pdos"] is None and args.csv is not None:
+        raise UsageError(
+            f"--csv: {args.folder} holds no PDOS; ask for it with 'qdip inputs --print pdos' (Γ point only)"
+        )
+    doubts: list[str] = []
     if bulks:
-        alignment = alignment_document(
+        alignment, doubts = alignment_document(
             args.folder, finished, bulks=bulks, axis=AXES[args.axis], periods_angstrom=tuple(args.period)
         )
+    elif found["levels_from"] is None and alignment is None and not args.period:
+        doubts.append("the run wrote neither PDOS nor orbital cubes nor bands: no levels, only the potential")
     comparison = None
     if args.against is not None:
-        other = level_document(args.against, read_run(args.against), host=args.host, share=args.share)
+        run_of_other = read_run(args.against)
+        other = level_document(
+            args.against, run_of_other, host=args.host, share=args.share,
+            orbitals=orbital_document(args.against, run_of_other),
+        )  # fmt: skip
         comparison = comparison_document(found, other)
-    homo = found["homo"]
     surface, problems = surface_document(
         args.folder,
         finished,
         axis=AXES[args.axis],
         periods_angstrom=tuple(args.period),
         fermi_ev=found["fermi_ev"],
-        homo_ev=None if homo is None else homo["energy_ev"],
+        homo_ev=_valence_edge(found),
     )
-    notes = found.pop("notes") + problems
+    notes = found.pop("notes") + problems + doubts
     pdos = found.pop("pdos")
     document: dict[str, Any] = {
         **found,
-        "orbitals": orbital_document(args.folder, finished),
+        "orbitals": orbitals,
         "comparison": comparison,
         "surface": surface,
         "alignment": alignment,
@@ -108,65 +127,19 @@ def run(args: argparse.Namespace) -> int:
     return 3 if notes else 0
 
 
+def _valence_edge(found: dict[str, Any]) -> float | None:
+    """Energy of the highest occupied level or band, where it is known."""
+    if found["bands"] is not None:
+        return float(found["bands"]["valence"]["energy_ev"])
+    homo = found["homo"]
+    return None if homo is None or homo["energy_ev"] != homo["energy_ev"] else float(homo["energy_ev"])
+
+
 def _csv(pdos: dict[str, Any]) -> str:
     parts = pdos["density_per_ev"]
     names = ["_".join(filter(None, (part["group"], part["spin"]))).replace(" ", "_") for part in parts]
     rows = zip(pdos["energy_ev"].tolist(), *(part["values"].tolist() for part in parts), strict=True)
     return "\n".join([",".join(["energy_ev", *names]), *(",".join(f"{v:.6g}" for v in row) for row in rows)]) + "\n"
-
-
-def levels_text(document: dict[str, Any]) -> str:
-    """The readable form of the document."""
-    gap = document["gap_ev"]
-    lines = [
-        f"{document['path']}: Fermi level {document['fermi_ev']:.4f} eV, gap "
-        + ("unknown" if gap is None else f"{gap:.4f} eV")
-    ]
-    rows = []
-    for name in ("homo", "lumo"):
-        edge = document[name]
-        if edge is not None:
-            shares = [f"{edge['weights'][group]:.3f}" for group in document["projected_on"]]
-            rows.append((name.upper(), f"{edge['energy_ev']:.4f}", edge["spin"], *shares, edge["home"] or "shared"))
-    lines += ["", table(("level", "eV", "spin", *document["projected_on"], "lives on"), rows)]
-    inside = document["in_gap"]
-    if inside is not None and inside["reason"] is None:
-        lines += ["", f"{len(inside['states'])} in-gap states ({inside['rule']}):"]
-        for state in inside["states"]:
-            parts = ", ".join(f"{group} {weight:.3f}" for group, weight in state["weights"].items())
-            lines.append(f"  {state['energy_ev']:.4f} eV, {state['occupation']:g} e: {parts}")
-    rows = [
-        (item["name"], item["spin"], *(f"{share:.3f}" for share in item["shares"].values()), item["home"] or "shared")
-        for item in document["orbitals"]
-    ]
-    if rows:
-        lines += ["", table(("orbital |ψ|²", "spin", *document["orbitals"][0]["shares"], "lives on"), rows)]
-    lines += _compared(document["comparison"])
-    surface = document["surface"]
-    for side in [] if surface is None else surface["sides"]:
-        if side["work_function_ev"] is not None:
-            lines.append(f"{side['side']} surface: work function {side['work_function_ev']:.4f} eV")
-    found = document["alignment"]
-    if found is not None:
-        lines.append(
-            f"band alignment {found['materials'][0]} / {found['materials'][1]}: type {found['type']}, valence offset "
-            f"{found['valence_offset_ev']:+.3f} eV, conduction offset {found['conduction_offset_ev']:+.3f} eV"
-        )
-    return "\n".join(lines)
-
-
-def _compared(found: dict[str, Any] | None) -> list[str]:
-    if found is None:
-        return []
-    rows = [("gap (eV)", *(None if gap is None else f"{gap:.4f}" for gap in found["gap_ev"]))]
-    for edge in ("homo", "lumo"):
-        shares = ("?" if share is None else f"{share:.3f}" for share in found[edge]["host_shares"])
-        homes = (home or "shared" for home in found[edge]["homes"])
-        cells = (f"{home} ({share} on {found['host']})" for home, share in zip(homes, shares, strict=True))
-        rows.append((edge.upper(), *cells))
-    rows.append(("states in the gap", *found["n_states_in_gap"]))
-    moved = ", ".join(edge.upper() for edge in found["moved"]) or "neither HOMO nor LUMO"
-    return ["", table(("", *map(str, found["paths"])), rows), f"moved to another region: {moved}"]
 
 
 def _bulks(words: list[str]) -> dict[str, Path]:

@@ -3,6 +3,7 @@
 PDOS is asked per region of the builder; in a k-point run, where CP2K writes none, DOS takes its place.
 """
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,11 @@ from qdip_struct.errors import UsageError
 if TYPE_CHECKING:
     from ase import Atoms
 
-PRINTABLE = ("stress", "mulliken", "hirshfeld", "pdos", "gap", "density", "hartree", "moments", "orbitals")
+PRINTABLE = ("stress", "mulliken", "hirshfeld", "pdos", "gap", "density", "hartree", "moments", "orbitals", "bands")
 N_EMPTY_STATES = 10
+N_EMPTY_BANDS = 4
+N_POINTS_PER_LINE = 4
+"""Intervals of each line of a band path: the edges of the crystals here lie at its ends."""
 
 
 def fill_prints(
@@ -63,11 +67,15 @@ def fill_prints(
         elif word in ("density", "hartree"):
             section = _switch(tree, printing, {"density": "E_DENSITY_CUBE", "hartree": "V_HARTREE_CUBE"}[word])
             section.entries.append(Keyword("STRIDE", f"{stride} {stride} {stride}"))
+        elif word == "bands":
+            if not kpoints:
+                raise UsageError("bands need a run with k-points (--kpoints); at Γ alone print 'pdos' or 'gap'")
+            decisions.append(_bands(_switch(tree, printing, "BAND_STRUCTURE", parameter=""), tree, atoms))
         elif word == "orbitals" and not kpoints:
             _orbitals(_switch(tree, printing, "MO_CUBES"), stride)
         elif kpoints:
             _switch(tree, printing, "DOS")
-            reason = "CP2K writes neither PDOS nor gaps in a k-point run"
+            reason = "CP2K writes neither PDOS nor gaps in a k-point run; --print bands gives its band edges"
             decisions.append(Decision("levels", "DOS", reason))
         elif word == "gap":
             section = _switch(tree, printing, "MO_CUBES")
@@ -79,6 +87,29 @@ def fill_prints(
             lists = ", ".join(f"list {number} {region}" for number, region in enumerate(regions, start=1))
             decisions.append(Decision("PDOS", lists or "per kind", "one list for each region of the builder"))
     return decisions, regions
+
+
+def _bands(section: Section, tree: Section, atoms: "Atoms") -> Decision:
+    """Bands along the lines of the cell's Brillouin zone; what an own template says about them stays."""
+    if section.entries:
+        return Decision("bands", "as in the template", "the template has a band structure of its own")
+    path = atoms.cell.bandpath(npoints=0)
+    project = (get_values(tree, "GLOBAL/PROJECT") or ["run"])[0]
+    section.entries += [Keyword("ADDED_MOS", str(N_EMPTY_BANDS)), Keyword("FILE_NAME", f"{project}-bands.bs")]
+    for piece in path_pieces(path.path):
+        points = [
+            Keyword("SPECIAL_POINT", " ".join([name, *(f"{x:.8f}" for x in path.special_points[name])]))
+            for name in piece
+        ]
+        count = Keyword("NPOINTS", str(N_POINTS_PER_LINE))
+        section.entries.append(Section("KPOINT_SET", "", [Keyword("UNITS", "B_VECTOR"), count, *points]))
+    reason = "a Monkhorst-Pack mesh need not hold the band edges; the high-symmetry points do for cubic crystals"
+    return Decision("bands", path.path, reason)
+
+
+def path_pieces(path: str) -> list[list[str]]:
+    """The continuous lines of a band path: ``GXM,MR1`` → [[G, X, M], [M, R1]]."""
+    return [re.findall(r"[A-Za-z]\d*", piece) for piece in path.split(",")]
 
 
 def _orbitals(section: Section, stride: int) -> None:
@@ -93,13 +124,13 @@ def _orbitals(section: Section, stride: int) -> None:
     ]
 
 
-def _switch(tree: Section, place: str, name: str) -> Section:
+def _switch(tree: Section, place: str, name: str, *, parameter: str = "ON") -> Section:
     parent = find_section(tree, place, create=True)
     assert parent is not None
     found = parent.sections(name)
     if found:
         return found[0]
-    section = Section(name, "ON")
+    section = Section(name, parameter)
     parent.entries.append(section)
     return section
 

@@ -23,6 +23,7 @@ _PATTERNS = {
     "restart": re.compile(r"1\.restart"),
     "wavefunction": re.compile(r"RESTART\.(?:wfn|kp)"),
     "pdos": re.compile(r"(?:ALPHA_|BETA_)?(?:k|list)\d+-1(?:_\d+)?\.pdos"),
+    "bands": re.compile(r"bands\.bs"),
     "cubes": re.compile(rf"(?:{_CUBES})-1(?:_\d+)?\.cube"),
 }
 
@@ -50,6 +51,7 @@ class SideFiles:
     energies: Path | None = None
     restart: Path | None = None
     wavefunction: Path | None = None
+    bands: Path | None = None
     pdos: tuple[Path, ...] = ()
     cubes: dict[str, Path] = field(default_factory=dict)
 

@@ -1,10 +1,11 @@
 """Figures of one-electron levels: densities of states by region, edges marked, potentials. Axes in, Axes out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qdip_struct.errors import UsageError
 from qdip_struct.report.figures import styled_figure
 
 if TYPE_CHECKING:
@@ -71,11 +72,24 @@ def draw_potential(ax: "Axes", surface: Mapping[str, Any], *, fermi_ev: float | 
 
 
 def levels_figure(document: Mapping[str, Any]) -> "Figure":
-    """One panel, or two with the potential; see :func:`draw_levels` and :func:`draw_potential`."""
+    """One panel for the densities, one for the potential, as far as they are there.
+
+    See :func:`draw_levels` and :func:`draw_potential`.
+
+    Raises
+    ------
+    UsageError
+        If the run has neither.
+    """
     surface = document.get("surface")
-    with styled_figure((6.4, 3.6) if surface is None else (11.0, 3.6)) as figure:
-        axes = figure.subplots(1, 1 if surface is None else 2, squeeze=False)[0]
-        draw_levels(axes[0], document)
-        if surface is not None:
-            draw_potential(axes[1], surface, fermi_ev=document["fermi_ev"])
+    parts: list[Callable[[Axes], Axes]] = []
+    if document["pdos"] is not None:
+        parts.append(lambda ax: draw_levels(ax, document))
+    if surface is not None:
+        parts.append(lambda ax: draw_potential(ax, surface, fermi_ev=document["fermi_ev"]))
+    if not parts:
+        raise UsageError(f"{document['path']} has neither PDOS nor a Hartree potential: nothing to draw")
+    with styled_figure((6.4, 3.6) if len(parts) == 1 else (11.0, 3.6)) as figure:
+        for ax, part in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
+            part(ax)
     return figure

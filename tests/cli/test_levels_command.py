@@ -186,7 +186,8 @@ def test_alignment_from_runs_is_the_difference_of_averaged_potentials(qdip_json)
     place = TRIO / "interface"
     bulks = ["--bulk", f"film={place}", "--bulk", f"substrate={place}"]
     code, document = qdip_json("levels", place, "--period", "3.004", *bulks)
-    assert code == 0
+    assert code == 3
+    assert [note for note in document["notes"] if "substrate is 0.0 Å thick" in note]
     found = document["alignment"]
     profile = hartree_profile(read_cube(place / "run-v_hartree-1_0.cube"), periods_angstrom=(3.004,))
     film, substrate = (np.interp(z, profile.heights_angstrom, profile.values) for z in ((10.15 + 13.154) / 2, 7.0))

@@ -15,7 +15,7 @@ from qdip_struct.report.study import RunState, Study
 
 
 def add(page: Page, study: Study, memory: Memory) -> None:
-    """One row for each run with projected densities of states and each document of ``qdip levels``."""
+    """One row for each run with projected densities of states or orbital cubes and each document of ``qdip levels``."""
     found = [(study.name(result.path), result.content) for result in study.of("levels")]
     found += [
         (study.name(state.folder.path), document)
@@ -26,8 +26,9 @@ def add(page: Page, study: Study, memory: Memory) -> None:
         return
     page.heading("Levels")
     page.paragraph(
-        "Shares of CP2K's projection on the builder's regions, averaged over levels within 0.01 eV. A state in the gap "
-        "lies strictly between the outermost levels that have at least half of their weight on the host."
+        "Shares of CP2K's projection on the builder's regions (of |ψ|² where a run wrote orbital cubes and no "
+        "projection), averaged over levels within 0.01 eV. A state in the gap lies strictly between the outermost "
+        "levels that have at least half of their weight on the host."
     )
     rows = []
     for name, document in found:
@@ -47,7 +48,8 @@ def add(page: Page, study: Study, memory: Memory) -> None:
     header = ("run", "gap (eV)", "HOMO on", "shares", "LUMO on", "shares", "host", "states in its gap")
     page.table(header, rows, caption="Gap and localisation")
     for name, document in found[:MANY]:
-        _densities(page, name, document, memory)
+        if document["pdos"] is not None:
+            _densities(page, name, document, memory)
     for name, document in found[:MANY]:
         for text in document.get("notes", []):
             page.note(f"{name}: {text}.")
@@ -62,19 +64,20 @@ def _document(state: RunState, memory: Memory) -> dict[str, Any] | None:
         return None
     files = side_files(run)
     pdos = files.pdos
-    if not pdos:
+    cubes = [path for name, path in files.cubes.items() if name.startswith("WFN_")]
+    if not pdos and not cubes:
         return None
-    orbitals = [path for name, path in files.cubes.items() if name.startswith("WFN_")]
     folder = state.folder.path
 
     def make() -> dict[str, Any]:
         try:
-            return {**level_document(folder, run), "orbitals": orbital_document(folder, run)}
+            orbitals = orbital_document(folder, run)
+            return {**level_document(folder, run, orbitals=orbitals), "orbitals": orbitals}
         except QdipError as error:
             return {"failed": str(error)}
 
     found = memory.document(
-        "levels", files=[*pdos, *orbitals, folder / RECORD], parameters=[str(folder), run.status], make=make
+        "levels", files=[*pdos, *cubes, folder / RECORD], parameters=[str(folder), run.status], make=make
     )
     return None if "failed" in found else found
 
