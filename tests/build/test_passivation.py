@@ -84,3 +84,15 @@ def test_ligand_exchange_turns_one_surface_anion_per_missing_charge() -> None:
 def test_refusals(wish: dict, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         passivate(raw("PbS", "sphere", 20.0), **wish)
+
+
+@pytest.mark.parametrize(("ligand", "radius"), [("I", 2.20), ("Cl", 1.81)])
+def test_a_ligand_on_one_metal_is_as_far_as_the_radii_of_both_tell(ligand: str, radius: float) -> None:
+    """The Pb-S bond of the crystal, a/2, scaled by the sums of the six-coordinate radii: Pb 1.19 Å, S 1.84 Å."""
+    dot, _ = passivate(raw("PbS", "sphere", 20.0), surface="metal-rich", ligand=ligand, counter_ion="Cs")
+    metals = dot.sites.positions[dot.sites.sublattice == "cation"]
+    ligands = dot.sites.positions[(dot.region == "ligand") & (dot.sites.species == ligand)]
+    counts = cKDTree(metals).query_ball_point(ligands, 4.2, return_length=True)
+    alone = cKDTree(metals).query(ligands[counts == 1])[0]
+    assert len(alone) >= 6
+    assert alone == pytest.approx(5.936 / 2 * (1.19 + radius) / (1.19 + 1.84), abs=1e-3)
