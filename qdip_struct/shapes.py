@@ -50,10 +50,11 @@ class Entries:
 
 @dataclass(frozen=True)
 class Fields:
-    """A mapping with keys that must be there, and others that have a shape when they are; further keys are free."""
+    """A mapping with keys that must be there and others that may be; further ones are free unless ``exactly``."""
 
     needed: "Mapping[str, Shape]" = field(default_factory=dict)
     known: "Mapping[str, Shape]" = field(default_factory=dict)
+    exactly: bool = False
 
 
 Shape = Kind | Maybe | Each | Entries | Fields
@@ -120,6 +121,9 @@ def _fault(value: Any, shape: Shape, key: str) -> str | None:
         lacking = [name for name in shape.needed if name not in value]
         if lacking:
             return f"{key or 'the document'} lacks {', '.join(lacking)}"
+        further = [name for name in value if name not in shape.needed and name not in shape.known]
+        if shape.exactly and further:
+            return f"{key or 'the document'} has the key {_shown(further[0])}, which nothing is known of"
         names = [(name, part) for name, part in {**shape.known, **shape.needed}.items() if name in value]
     parts = ((value[name], part, f"{key}.{name}" if key else name) for name, part in names)
     return next((found for part in parts if (found := _fault(*part))), None)

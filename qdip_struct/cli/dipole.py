@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.cli.console import answer, note, table
-from qdip_struct.errors import QdipError, UsageError
+from qdip_struct.errors import DataError, QdipError, UsageError
 from qdip_struct.files import provenance, refuse_existing
 
 AXES = {"a": 0, "b": 1, "c": 2}
@@ -52,10 +52,10 @@ def run(args: argparse.Namespace) -> int:
         "failed": failed,
         "provenance": provenance("dipole", {"path": args.path, "axes": args.axes}),
     }
-    for item in failed:
-        note(item["reason"])
     if not found:
-        return 1
+        raise DataError("; ".join(item["reason"] for item in failed))
+    for item in failed:
+        note(f"failed: {item['reason']}")
     answer(args, document, text=_text(found))
     return 3 if failed else 0
 

@@ -1,7 +1,8 @@
 """What was computed for a page before: documents and figures by the hash of everything that went into them.
 
 Lies in ``.qdip_report`` of the study folder, so that a page of hundreds of runs is made again in seconds when a few of
-them have changed. It can be deleted at any time; where it cannot be written, nothing is remembered.
+them have changed. It can be deleted at any time; where it cannot be written, nothing is remembered. The first line of
+each file is the hash of the rest: a damaged one is made again.
 """
 
 import contextlib
@@ -33,12 +34,12 @@ class Memory:
         The document comes back as JSON holds it (lists for arrays, ``None`` for NaN), whether remembered or not.
         """
         stamp = [kind, parameters, *((file.name, self.hash_of(file)) for file in sorted(files))]
-        found: dict[str, Any] = json.loads(self._recall(stamp, lambda: json_text(make()), suffix=".json"))
+        found: dict[str, Any] = json.loads(self._recall(stamp, lambda: json_text(make()), suffix=".document"))
         return found
 
     def figure(self, kind: str, *, content: Any, make: Callable[[], str]) -> str:
         """The text of a figure that shows ``content``."""
-        return self._recall([kind, content], make, suffix=".svg")
+        return self._recall([kind, content], make, suffix=".figure")
 
     def _recall(self, stamp: Any, make: Callable[[], str], *, suffix: str) -> str:
         if self._folder is None:
@@ -46,12 +47,12 @@ class Memory:
         place = self._folder / f"{sha256(_own_code() + json_text(stamp))[:32]}{suffix}"
         if place.is_file():
             with contextlib.suppress(DataError):
-                text = read_text(place)
-                if suffix != ".json" or _whole(text):
+                digest, _, text = read_text(place).partition("\n")
+                if digest == sha256(text):
                     return text
         text = make()
         with contextlib.suppress(DataError, OSError):
-            write_text(place, text, force=True)
+            write_text(place, f"{sha256(text)}\n{text}", force=True)
         return text
 
     def hash_of(self, file: Path) -> str:
@@ -63,14 +64,6 @@ class Memory:
             except OSError as error:
                 raise DataError(f"cannot read {file}: {error.strerror or error}") from error
         return self._hashes[file]
-
-
-def _whole(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
 
 
 @cache

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from qdip_struct.campaign.answers import energies_of
 from qdip_struct.campaign.rundir import OUTPUT, RECORD, RESULT, STRUCTURE, RunFolder, open_run_folder, segment_name
@@ -11,21 +11,16 @@ from qdip_struct.cp2k.output import read_run
 from qdip_struct.cp2k.run import Run
 from qdip_struct.documents import json_document, yaml_document
 from qdip_struct.errors import DataError
+from qdip_struct.report.documents import SCREEN, Kind, fault_of, kind_of
 from qdip_struct.report.memory import Memory
+from qdip_struct.shapes import fault
 
 SHIPPED = "shipped"
 """Value of ``origin`` in ``run.json`` of runs that came with the package and were not run by the user."""
 
-Kind = Literal["strain", "levels", "charge-difference", "diffraction", "convergence"]
-_KEYS: dict[Kind, frozenset[str]] = {
-    "strain": frozenset({"measure", "regions", "profile", "continuum_reason"}),
-    "levels": frozenset({"projected_on", "pdos", "homo"}),
-    "charge-difference": frozenset({"planar", "displaced_e", "integral_e"}),
-    "diffraction": frozenset({"two_theta_max_degree", "parts", "zone"}),
-    "convergence": frozenset({"vary", "unit", "points"}),
-}
 _LARGEST_BYTES = 60_000_000
 _CAMPAIGN = "campaign.yaml"
+_COMMANDS: dict[Kind, str] = {"convergence": "converge"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +142,7 @@ def read_study(path: Path, *, question: str | None = None, memory: Memory | None
                 skipped.append(str(error))
         for file in sorted(files):
             if file.startswith("screen") and file.endswith(".json"):
-                screens += _screens(here / file)
+                screens += _screens(here / file, skipped)
             elif file.endswith(".json") and file not in (RECORD, RESULT):
                 found = _result(here / file, skipped)
                 if found is not None:
@@ -186,9 +181,21 @@ def _energies(folders: list[RunFolder], memory: Memory) -> dict[str, Any]:
     )
 
 
-def _screens(file: Path) -> list[dict[str, Any]]:
-    document = json_document(file)
-    found: list[dict[str, Any]] = document.get("pairs", [document]) if isinstance(document, dict) else []
+def _screens(file: Path, skipped: list[str]) -> list[dict[str, Any]]:
+    """The pairs of dot and matrix in a file of ``qdip screen``."""
+    try:
+        document = json_document(file)
+    except DataError as error:
+        skipped.append(str(error))
+        return []
+    found: list[dict[str, Any]] = []
+    pairs = document.get("pairs", [document]) if isinstance(document, dict) else [document]
+    for pair in pairs if isinstance(pairs, list) else [pairs]:
+        wrong = fault(pair, SCREEN)
+        if wrong is None:
+            found.append(pair)
+        else:
+            skipped.append(f"{file} is no document of 'qdip screen': {wrong}")
     return found
 
 
@@ -204,11 +211,14 @@ def _result(file: Path, skipped: list[str]) -> tuple[Kind, Result] | None:
     except DataError as error:
         skipped.append(str(error))
         return None
-    if isinstance(content, dict):
-        for kind, keys in _KEYS.items():
-            if keys <= content.keys():
-                return kind, Result(file, content)
-    return None
+    kind = kind_of(content) if isinstance(content, dict) else None
+    if kind is None:
+        return None
+    wrong = fault_of(content, kind)
+    if wrong is not None:
+        skipped.append(f"{file} is no document of 'qdip {_COMMANDS.get(kind, kind)}': {wrong}")
+        return None
+    return kind, Result(file, content)
 
 
 def _has_strain(file: Path) -> bool:

@@ -3,6 +3,7 @@
 The damage is seeded (:mod:`damage`), so a failure names the seed that repeats it.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,9 +133,20 @@ def test_nesting_up_to_the_limit_is_read(tmp_path: Path) -> None:
         yaml_document(path)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a": 1', "1" * 5000, "", "{'a': 1}"])
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"a": 1', "1" * 5000, "", "{'a': 1}", "NaN", '{"a": [Infinity]}', '"\\ud800"', '{"\\udcff": 1}',
+     "[" * (MOST_DEPTH + 1) + "]" * (MOST_DEPTH + 1), '{"a": ' * 500 + "1" + "}" * 500],
+)  # fmt: skip
 def test_hostile_json_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "hostile.json"
     path.write_text(text)
     with pytest.raises(DataError, match="not valid JSON"):
         json_document(path)
+
+
+def test_json_up_to_the_limit_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    for text in ("[" * MOST_DEPTH + "]" * MOST_DEPTH, '["\\ud83d\\ude00", "\\u0393"]', "1"):
+        path.write_text(text)
+        assert json_document(path) == json.loads(text)

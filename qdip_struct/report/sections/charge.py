@@ -59,7 +59,7 @@ def _differences(study: Study, memory: Memory) -> list[tuple[str, dict[str, Any]
             except QdipError as error:
                 return {"failed": str(error)}
 
-        places = [str(path.relative_to(study.path)) for path in paths]
+        places = [study.name(path) for path in paths]
         found.append((name, memory.document("difference", files=paths, parameters=places, make=make)))
     return found
 
@@ -181,4 +181,4 @@ def _potentials(page: Page, study: Study, slabs: list[tuple[RunState, dict[str, 
             "Σ Z z - ∫ ρ z dV, cut in the middle of the vacuum, 1 e·Å = 4.803 D. A dash: not printed, or no vacuum."
         )
     for text in list(dict.fromkeys(notes))[:MANY]:
-        page.note(text[0].upper() + text[1:] + ".")
+        page.note(f"{text[:1].upper()}{text[1:]}.")

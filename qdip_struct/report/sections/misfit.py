@@ -21,10 +21,13 @@ def add(page: Page, study: Study, memory: Memory) -> None:
 def zero_misfit(screen: dict[str, Any]) -> str:
     """Where the lattices meet."""
     found = "; ".join(
-        f"{match['formula']} (fraction {match['fraction']:.3f}, {match['a_angstrom']:.4f} Å)"
-        for match in screen["zero_mismatch"]
+        f"{match['formula']} ({_fraction(match)}{match['a_angstrom']:.4f} Å)" for match in screen["zero_mismatch"]
     )
     return found or "at no composition"
+
+
+def _fraction(match: dict[str, Any]) -> str:
+    return "" if match["fraction"] is None else f"fraction {match['fraction']:.3f}, "
 
 
 def _pair(page: Page, screen: dict[str, Any], memory: Memory) -> None:
@@ -32,12 +35,13 @@ def _pair(page: Page, screen: dict[str, Any], memory: Memory) -> None:
 
     dot, matrix = screen["dot"], screen["matrix"]
     page.heading(f"{dot['name']} in {matrix['name']}", level=3)
+    own = "varies" if dot["a_angstrom"] is None else f"= {dot['a_angstrom']:g} Å"
     page.paragraph(
         f"Data set {screen['dataset']}; f = (a_matrix - a_dot)/a_{screen['denominator']}, f > 0 stretches the dot. "
-        f"a({dot['name']}) = {dot['a_angstrom']:g} Å ({dot['source']}). Zero misfit: {zero_misfit(screen)}."
+        f"a({dot['name']}) {own} ({dot['source']}). Zero misfit: {zero_misfit(screen)}."
     )
     for remark in screen.get("remarks", []):
-        page.note(remark[0].upper() + remark[1:] + ".")
+        page.note(f"{remark[:1].upper()}{remark[1:]}.")
     svg = memory.figure(
         "misfit",
         content=screen,

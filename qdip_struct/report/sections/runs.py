@@ -54,7 +54,7 @@ def _table(page: Page, study: Study) -> None:
             state.folder.role,
             state.status,
             _yes(run.scf_converged) if run else None,
-            record["n_atoms"],
+            record.get("n_atoms"),
             "x".join(map(str, mesh)) if mesh else "Γ",
             fixed(run.energy_ev, 6) if run else None,
             _force(run),

@@ -10,7 +10,7 @@ from qdip_struct.errors import QdipError
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
-from qdip_struct.report.sections.words import MANY, fixed
+from qdip_struct.report.sections.words import MANY, fixed, percent
 from qdip_struct.report.study import Result, RunState, Study
 
 if TYPE_CHECKING:
@@ -151,14 +151,15 @@ def _figure_and_tables(page: Page, found: Mapping[str, Any], figure: str | None,
     )
     references = "; ".join(
         f"{phase} {facts['reference_lattice_angstrom']:.4f} Å ({facts['reference_source']})"
-        for phase, facts in found["phases"].items()
+        for phase, facts in found.get("phases", {}).items()
     )
-    page.paragraph(f"Reference lattices: {references}.")
+    if references:
+        page.paragraph(f"Reference lattices: {references}.")
     if found.get("to_reference"):
         page.table(
             ("region", "cations", "mean (%)", "± (%)"),
             [
-                (region, change["n"], fixed(100 * change["mean"], 3), fixed(100 * change["stderr"], 3))
+                (region, change["n"], percent(change["mean"], 3), percent(change["stderr"], 3))
                 for region, change in found["to_reference"].items()
             ],
             caption=f"Strain of {name} against the same dot in vacuum",

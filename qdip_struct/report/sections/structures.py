@@ -46,7 +46,7 @@ def _structure(page: Page, study: Study, same: list[RunState]) -> None:
     state = same[0]
     record = state.folder.record
     name = study.name(state.folder.path)
-    page.heading(f"{name}: {state.folder.role}, {record['n_atoms']} atoms", level=3)
+    page.heading(f"{name}: {state.folder.role}, {record.get('n_atoms', 'unknown')} atoms", level=3)
     if len(same) > 1:
         page.paragraph(f"The same start in {', '.join(study.name(other.folder.path) for other in same[1:])}.")
     relaxed = None
@@ -93,7 +93,7 @@ def _projections(page: Page, atoms: "Atoms", *, name: str, how: str) -> None:
 
 def _facts(page: Page, folder: RunFolder) -> None:
     report = folder.record.get("structure") or {}
-    rows: list[tuple[str, Any]] = [("composition", formula(folder.record["composition"]))]
+    rows: list[tuple[str, Any]] = [("composition", formula(folder.record.get("composition", {})))]
     charge = report.get("formal_charge")
     if charge:
         rows.append(("formal charge (e)", ", ".join(f"{k} {v:+d}" if v else f"{k} 0" for k, v in charge.items())))

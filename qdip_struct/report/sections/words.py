@@ -14,6 +14,11 @@ def fixed(value: float | None, digits: int, *, sign: bool = False) -> str | None
     return f"{round(value, digits) + 0.0:{'+' if sign else ''}.{digits}f}"
 
 
+def percent(fraction: float | None, digits: int) -> str | None:
+    """A fraction in percent; ``None`` stays."""
+    return None if fraction is None else fixed(100 * fraction, digits)
+
+
 def formula(counts: Mapping[str, int]) -> str:
     """Atoms of each element."""
     return " ".join(f"{element}{count}" for element, count in counts.items())
