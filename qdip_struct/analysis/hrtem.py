@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qdip_struct.analysis.right_angles import right_angled
 from qdip_struct.errors import ToolError, UsageError
 
 if TYPE_CHECKING:
@@ -16,14 +17,13 @@ if TYPE_CHECKING:
 SCHERZER = 1.2
 """Scherzer defocus is 1.2 √(C_s λ)."""
 _MOST_PIXELS = 4_000_000
-_RIGHT_ANGLE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class Micrograph:
     """Intensity (ny, nx), relative to the incoming beam, with pixels of ``sampling_angstrom`` (y, x).
 
-    ``defocus_angstrom`` is positive for underfocus, as in abTEM; ``across``, ``up``: cell vectors along x, y.
+    ``defocus_angstrom`` is positive for underfocus, as in abTEM; ``across``, ``up``: lattice vectors along x, y.
     """
 
     intensity: np.ndarray
@@ -51,7 +51,8 @@ def micrograph(
     Parameters
     ----------
     atoms
-        Structure in a cell with right angles, periodic across the beam.
+        Structure in a three-dimensional cell, periodic across the beam. An oblique one is repeated to the smallest
+        right-angled cell (:func:`qdip_struct.analysis.right_angles.right_angled`), which strains nothing.
     beam
         Cell vector along the beam, 0, 1 or 2.
     energy_kev
@@ -70,7 +71,8 @@ def micrograph(
     ToolError
         If abTEM is not installed.
     UsageError
-        If a number makes no sense, the cell is not right-angled, or the picture would have over 4 million pixels.
+        If a number makes no sense, the crystal has no right-angled cell along the beam or one of over 200,000 atoms, or
+        the picture would have over 4 million pixels.
     """
     if beam not in (0, 1, 2):
         raise UsageError(f"beam {beam}: expected 0, 1 or 2")
@@ -84,30 +86,18 @@ def micrograph(
             raise UsageError(f"{name} {value:g}: expected {low:g} to {high:g}")
     if not (np.isfinite(cs_mm) and cs_mm >= 0) or not (defocus_angstrom is None or np.isfinite(defocus_angstrom)):
         raise UsageError("the spherical aberration is 0 mm or more and the defocus finite")
-    cell = atoms.cell.array
-    lengths = np.linalg.norm(cell, axis=1)
-    if (
-        len(atoms) == 0
-        or lengths.min() <= 0
-        or np.abs(cell @ cell.T / np.outer(lengths, lengths) - np.eye(3)).max() > (_RIGHT_ANGLE)
-    ):
-        raise UsageError("a micrograph needs atoms in a cell with right angles")
-    across, up = [axis for axis in range(3) if axis != beam]
-    if lengths[across] * lengths[up] / sampling_angstrom**2 > _MOST_PIXELS:
+    box, matrix = right_angled(atoms, beam=beam)
+    lengths = box.cell.lengths()
+    if lengths[0] * lengths[1] / sampling_angstrom**2 > _MOST_PIXELS:
         raise UsageError(f"over {_MOST_PIXELS} pixels: name a larger sampling than {sampling_angstrom:g} Å")
     try:
         import abtem
     except ImportError as error:
         raise ToolError("HRTEM needs abTEM (GPL-3.0): pip install 'qdip-struct[hrtem]'") from error
-    from ase import Atoms as AseAtoms
-
-    places = atoms.get_scaled_positions()[:, [across, up, beam]]
-    box = lengths[[across, up, beam]]
-    turned = AseAtoms(numbers=atoms.numbers, scaled_positions=places, cell=box, pbc=True)
     wavelength = _wavelength_angstrom(energy_kev)
     focus = SCHERZER * float(np.sqrt(cs_mm * 1e7 * wavelength)) if defocus_angstrom is None else defocus_angstrom
     with abtem.config.set({"progress_bar": False, "diagnostics.progress_bar": False, "scheduler": "single-threaded"}):
-        potential = abtem.Potential(turned, sampling=sampling_angstrom, slice_thickness=slice_angstrom)
+        potential = abtem.Potential(box, sampling=sampling_angstrom, slice_thickness=slice_angstrom)
         wave = abtem.PlaneWave(energy=1e3 * energy_kev).multislice(potential)
         transfer = abtem.CTF(
             energy=1e3 * energy_kev, Cs=cs_mm * 1e7, defocus=focus, semiangle_cutoff=aperture_mrad, soft=False
@@ -116,8 +106,17 @@ def micrograph(
     array = np.asarray(image.array, dtype=float)
     if array.ndim != 2:
         raise ToolError(f"abTEM {abtem.__version__} gave an image with {array.ndim} dimensions; expected 2")
-    pixels = (float(box[1] / array.shape[1]), float(box[0] / array.shape[0]))
-    return Micrograph(array.T, pixels, energy_kev, float(focus), cs_mm, "abc"[across], "abc"[up])
+    pixels = (float(lengths[1] / array.shape[1]), float(lengths[0] / array.shape[0]))
+    across, up = (_direction(row) for row in matrix[:2])
+    return Micrograph(array.T, pixels, energy_kev, float(focus), cs_mm, across, up)
+
+
+def _direction(indices: np.ndarray) -> str:
+    """A cell vector by its letter, any other lattice vector by its indices."""
+    for axis in range(3):
+        if (indices == np.eye(3, dtype=int)[axis]).all():
+            return "abc"[axis]
+    return f"[{' '.join(str(int(number)) for number in indices)}]"
 
 
 def _wavelength_angstrom(energy_kev: float) -> float:

@@ -6,7 +6,8 @@ broad peak is many lines. --zone projects along [uvw] and lists the Fourier spot
 turn is the angle from the first spot, --between gives the angle of two spots by their numbers in the list of the
 whole. --spacing says which phase can show a fringe, by the crystal of its name: the (0 1 1) fringe of 4.2 Å is
 forbidden in rock salt, so a bare PbS dot has none. --hrtem simulates a micrograph by multislice through abTEM
-(GPL-3.0, extra 'hrtem') with the beam along a cell vector; underfocus counts positive, default Scherzer's.
+(GPL-3.0, extra 'hrtem') with the beam along a cell vector; underfocus counts positive, default Scherzer's. Cells may be
+oblique: for a micrograph they are repeated to the smallest right-angled cell of the same crystal, unstrained.
 
 examples:
   qdip diffraction embedded.extxyz --zone 111 --spacing 4.2
@@ -152,6 +153,8 @@ def _micrograph(atoms: Any, args: argparse.Namespace) -> dict[str, Any]:
     return {
         "file": args.hrtem,
         "beam": args.beam,
+        "across": image.across,
+        "up": image.up,
         "energy_kev": image.energy_kev,
         "cs_mm": image.cs_mm,
         "defocus_angstrom": image.defocus_angstrom,

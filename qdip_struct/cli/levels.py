@@ -112,7 +112,17 @@ def run(args: argparse.Namespace) -> int:
         "alignment": alignment,
         "pdos": pdos,
         "notes": notes,
-        "provenance": provenance("levels", {"folder": args.folder, "sigma_ev": args.sigma, "share": args.share}),
+        "provenance": provenance(
+            "levels",
+            {
+                "folder": args.folder,
+                "sigma_ev": args.sigma,
+                "share": args.share,
+                "periods_angstrom": args.period,
+                "align": args.align,
+                "bulk": args.bulk,
+            },
+        ),
     }
     if args.csv is not None:
         write_text(args.csv, _csv(pdos), force=args.force)

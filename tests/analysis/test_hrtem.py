@@ -35,11 +35,11 @@ def test_nonsense_is_refused_before_anything_is_computed(words, message):
         micrograph(crystal(), **words)
 
 
-def test_oblique_and_huge_cells_are_refused():
-    with pytest.raises(UsageError, match="right angles"):
-        micrograph(bulk("PbS", "rocksalt", a=A))
-    with pytest.raises(UsageError, match="right angles"):
+def test_impossible_and_huge_cells_are_refused():
+    with pytest.raises(UsageError, match="three-dimensional cell"):
         micrograph(Atoms("Pb"))
+    with pytest.raises(UsageError, match="no right-angled cell along c"):
+        micrograph(Atoms("Pb", cell=[[5, 0, 0], [1.37, 6, 0], [0.71, 1.93, 7]], pbc=True))
     with pytest.raises(UsageError, match="larger sampling"):
         micrograph(Atoms("Pb", cell=[300, 300, 6], pbc=True), sampling_angstrom=0.1)
 
@@ -71,4 +71,24 @@ def test_the_picture_repeats_with_the_projected_lattice():
     assert image.intensity.std() > 0.005
     assert image.defocus_angstrom == pytest.approx(1.2 * np.sqrt(1e7 * 0.0250793), rel=1e-3)
     ny, nx = image.intensity.shape
+    assert (image.across, image.up) == ("a", "b")
     assert (ny * image.sampling_angstrom[0], nx * image.sampling_angstrom[1]) == pytest.approx((A, A))
+
+
+@pytest.mark.slow
+def test_an_oblique_cell_gives_the_picture_of_the_right_angled_one():
+    """PbS along [011]: the primitive cell, whose vectors meet at 60°, against the same crystal cut at right angles."""
+    pytest.importorskip("abtem", reason="no abTEM: pip install 'qdip-struct[hrtem]'")
+    half = A / np.sqrt(2)
+    places = [[0, 0, 0], [0.5, 0.5, 0.5]]
+    straight = Atoms(
+        "Pb2S2", scaled_positions=[*places, [0, 0.5, 0], [0.5, 0, 0.5]], cell=[half, A, half], pbc=True
+    )  # a along [01-1], b along [100], c along [011]
+    words = {"sampling_angstrom": 0.15, "slice_angstrom": 1.0}
+    one = micrograph(bulk("PbS", "rocksalt", a=A), beam=0, **words)
+    other = micrograph(straight, beam=2, **words)
+    assert (one.across, one.up) == ("[0 1 -1]", "[-1 1 1]")
+    assert one.intensity.shape == other.intensity.shape
+    powers = [np.abs(np.fft.fft2(image.intensity)) ** 2 for image in (one, other)]
+    np.testing.assert_allclose(powers[0], powers[1], atol=1e-6 * powers[1].max())
+    assert one.intensity.std() == pytest.approx(other.intensity.std(), rel=1e-4)
