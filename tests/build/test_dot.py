@@ -1,5 +1,7 @@
 """Free dots: counts, shells, sizes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,11 +11,13 @@ from scipy.spatial import cKDTree
 from qdip_struct.build.dot import cut, dot_atoms, dot_report, in_vacuum, scale_for
 from qdip_struct.build.embedding_options import DotForm
 from qdip_struct.build.material import fractions_of, material
+from qdip_struct.build.parent import on_parent_lattice
 from qdip_struct.build.regions import formal_charge_of
 from qdip_struct.build.shapes import make_shape
 from qdip_struct.build.shell import make_shell
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.composition import parse_formula
+from qdip_struct.materials.datasets import get_crystal
 
 
 @pytest.mark.parametrize("name", ["PbS", "NaI", "CdSe:zincblende", "CdSe:wurtzite"])
@@ -129,3 +133,16 @@ def test_the_vacuum_box_and_the_report() -> None:
 def test_refusals(call, words: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(UsageError, match=words):
         call()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("PbS", True), ("NaI", True), ("CsPbBr3:cubic", True), ("MAPbBr3", True), ("CdSe:zincblende", False),
+     ("CdSe:wurtzite", False), ("CsPbI3:gamma", False), ("MAPbI3:tetragonal", False)],
+)  # fmt: skip
+def test_rock_salt_and_cubic_perovskites_share_the_parent_lattice_of_half_cells(name: str, expected: bool) -> None:
+    crystal = get_crystal(name)
+    assert on_parent_lattice(crystal) == expected
+    first, *others = crystal.sites
+    x, y, z = first.position
+    assert not on_parent_lattice(replace(crystal, sites=(replace(first, position=(x, y + 0.02, z)), *others)))

@@ -262,6 +262,18 @@ def test_a_relaxed_dot_is_inserted_as_it_is() -> None:
     assert np.allclose(before, after)
 
 
+@pytest.mark.parametrize("shift", [(3.0, 40.0, -7.0), (-60.0, 0.0, 0.5)])
+def test_where_the_origin_of_a_relaxed_dot_is_does_not_matter(shift: tuple[float, float, float]) -> None:
+    free = embed_dot(lead_sulphide(), iodide(), form=DotForm(diameter=20.0), balance=Balance(neutral="off")).atoms
+    dot = free[free.get_array("dot") >= 0]
+    dot.positions -= dot.positions.mean(axis=0)
+    moved = dot.copy()
+    moved.positions += shift
+    one, other = (embed_dot(guest, iodide()).atoms for guest in (dot, moved))
+    assert one.get_chemical_symbols() == other.get_chemical_symbols()
+    assert other.positions == pytest.approx(one.positions, abs=1e-6)
+
+
 def test_arrays_and_random_dots_share_one_matrix() -> None:
     regular = embed_dot(
         lead_sulphide(),
