@@ -13,6 +13,8 @@ from qdip_struct.errors import DataError
 
 LARGEST = 1e100
 """Numbers beyond it are damage: no quantity of this package comes near, and squares of smaller ones are finite."""
+LARGEST_WHOLE = 2**53
+"""Whole numbers beyond it are not exact as floating-point numbers, and beyond 2**63 no array holds them."""
 LONGEST_WORD = 1000
 """Characters of a name, a formula or a path."""
 _SHOWN = 40
@@ -61,11 +63,11 @@ Shape = Kind | Maybe | Each | Entries | Fields
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
+    return _is_whole(value) or (isinstance(value, float) and -LARGEST <= value <= LARGEST)
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_WHOLE
 
 
 def _is_word(value: Any) -> bool:
@@ -137,7 +139,7 @@ def _shown(value: Any) -> str:
         return "a mapping"
     if value is None:
         return "null"
-    if isinstance(value, int) and abs(value) > LARGEST:
+    if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
         return "a number too large"
     text = ascii(value) if isinstance(value, str) else str(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."

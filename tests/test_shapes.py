@@ -32,7 +32,7 @@ NAN, INFINITY = float("nan"), float("inf")
 @pytest.mark.parametrize(
     ("kind", "good", "bad"),
     [
-        (NUMBER, (0, -1.5, 1e-320, LARGEST), (True, NAN, INFINITY, -INFINITY, 10**400, 1e308, "1", None, [1])),
+        (NUMBER, (0, -1.5, 1e-320, LARGEST), (10**16, True, NAN, INFINITY, -INFINITY, 10**400, 1e308, "1", None, [1])),
         (POSITIVE, (1, 1e-9), (0, -1, NAN, True)),
         (WHOLE, (0, -3, 10**15), (1.0, True, 10**400, "1")),
         (COUNT, (0, 7), (-1, 0.5, False)),

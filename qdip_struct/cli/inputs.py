@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 
 _NOT_RECORDED = ("structure", "out", "force", "json", "config", "debug", "role", "group", "cp2k_version")
+_SHOWN = 40
+"""Characters of a wrong name that a message shows."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,11 +71,12 @@ class _Wanted:
 def run(args: argparse.Namespace) -> int:
     """Make the decks, check every one, then write all run folders."""
     from qdip_struct.build.ghosts import ghost_partners
-    from qdip_struct.build.store import read_sidecar, read_structure
+    from qdip_struct.build.store import read_sidecar, read_structure, sidecar_of
     from qdip_struct.campaign.cost import estimate_run
     from qdip_struct.campaign.inputs_request import InputsRequest, refuse_errors, wishes_of
     from qdip_struct.campaign.jobscript import LIST, job_script, load_site, run_list, script_name
     from qdip_struct.campaign.run_draft import create_run_folder, refuse_name
+    from qdip_struct.campaign.rundir import ROLES
     from qdip_struct.cli.check import schema_for
     from qdip_struct.cli.requests import request_of
     from qdip_struct.cp2k.deck import make_deck
@@ -95,6 +98,10 @@ def run(args: argparse.Namespace) -> int:
         sidecar = read_sidecar(path) or {}
         role = args.role or str(sidecar.get("role") or "single")
         group = args.group or str(sidecar.get("group") or path.stem)
+        if role not in ROLES:
+            whose = "--role" if args.role else str(sidecar_of(path))
+            shown = ascii(role if len(role) < _SHOWN else f"{role[:_SHOWN]}...")
+            raise UsageError(f"{whose}: unknown role {shown}; known: {', '.join(ROLES)}")
         refuse_name(path.stem, what="name")
         refuse_name(group, what="group")
         wanted.append(_Wanted(path.stem, path, atoms, sidecar, role, group))
