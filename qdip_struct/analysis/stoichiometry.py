@@ -72,6 +72,11 @@ def added(first: Composition, second: Composition) -> dict[str, int]:
     return {e: first.get(e, 0) + second.get(e, 0) for e in sorted({*first, *second})}
 
 
+def without(whole: Composition, part: Composition) -> dict[str, int]:
+    """The atoms of a structure that are left when those of a part of it are taken away; negative where it has fewer."""
+    return {e: whole.get(e, 0) - part.get(e, 0) for e in sorted({*whole, *part})}
+
+
 def cells_of(composition: Composition, parts: Sequence[Composition]) -> tuple[float, ...] | None:
     """Solve composition = Σ n_i · parts_i for the n_i; ``None`` when there is no unique exact solution.
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from qdip_struct.analysis.energy_run import EnergyRun
 from qdip_struct.analysis.groups import run_sets
@@ -178,3 +179,31 @@ def test_the_order_of_the_runs_does_not_matter() -> None:
     assert [(item.name, roles(item), item.borrowed) for item in one] == [
         (item.name, roles(item), item.borrowed) for item in two
     ]
+
+
+@pytest.mark.parametrize("a", [6.0, 6.0002679, 6.1234567, 7.00005])
+@pytest.mark.parametrize("off", [-9e-7, 0.0, 9e-7])
+def test_lateral_cells_that_agree_are_found_wherever_they_lie(a: float, off: float) -> None:
+    def at(item: EnergyRun, length: float) -> EnergyRun:
+        return replace(item, cell=np.diag([length, length, item.cell[2, 2]]))
+
+    lent = [at(run(role, group="lender"), a + off) for role in ("film", "substrate", "film_bulk", "substrate_bulk")]
+    other = [at(run("film", group="far"), a + 1e-4)]
+    (item,) = [s for s in run_sets([*lent, *other, at(run("interface"), a)]) if s.group == "g"]
+    assert item.borrowed == {
+        f"lender/{name}": "lender" for name in ("film", "substrate", "film_bulk", "substrate_bulk")
+    }
+
+
+def test_a_lender_of_unknown_make_serves_when_its_atoms_are_those_that_lack() -> None:
+    silent = replace(run("film", group="lender"), facts={})
+    (item,) = [s for s in run_sets([silent, run("substrate"), run("interface")]) if s.group == "g"]
+    assert roles(item)["film"] == "lender/film"
+
+
+def test_what_is_lent_does_not_depend_on_how_many_lend() -> None:
+    lenders = [replace(run("film", group=f"l{k:02d}"), energy_ev=-1.0 + 0.1 * (k % 7)) for k in range(40)]
+    (item,) = [s for s in run_sets([*lenders, run("substrate"), run("interface")]) if s.group == "g"]
+    assert roles(item)["film"] == "l00/film"
+    spread = 1000 * 0.6 / sum(lenders[0].composition.values())
+    assert item.warnings == (f"40 runs could be its film, {spread:.1f} meV per atom apart; the lowest is l00/film",)
