@@ -1,8 +1,8 @@
 """Radii of ions: how near two of them come when they touch.
 
-Six-coordinate ionic radii of R. D. Shannon, Acta Cryst. A 32, 751 (1976), doi:10.1107/S0567739476001551, recalled and
-not read there; Sn2+ after its distance to anions. Atoms of molecular ions have no ionic radius: those who need one
-choose it for their purpose.
+Six-coordinate ionic radii of R. D. Shannon, Acta Cryst. A 32, 751 (1976), doi:10.1107/S0567739476001551, as pymatgen
+has them (the paper itself was not read); Sn2+, which is not in it, after its distance to anions. Atoms of molecular
+ions have no ionic radius: those who need one choose it for their purpose.
 """
 
 IONIC_RADII_ANGSTROM: dict[str, float] = {

@@ -247,3 +247,14 @@ def test_a_bulk_single_point_counts_as_relaxed_within_the_criterion_of_the_slab(
         bulk = replace(members["film_bulk"], max_force=factor * largest)
         for reason in (difference(slab, bulk), difference(bulk, slab)):
             assert ("relaxation" in (reason or "")) == refused
+
+
+@pytest.mark.parametrize(("one", "two", "refused"), [(1, 3, True), (2, 4, True), (1, 1, False), (1, 2, False)])
+def test_spin_states_of_one_parity_must_agree(one: int, two: int, refused: bool) -> None:
+    """An odd number of electrons needs a doublet beside singlets; a triplet beside a singlet is another state."""
+    members = group()
+    first, second = (
+        replace(members[role], settings={**SETTINGS, "multiplicity": value})
+        for role, value in (("film", one), ("substrate", two))
+    )
+    assert ("multiplicity" in (difference(first, second) or "")) == refused

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from qdip_struct.build.dot import cut, dot_atoms, dot_report, in_vacuum, scale_for
+from qdip_struct.build.dot import block, cut, dot_atoms, dot_report, in_vacuum, scale_for
 from qdip_struct.build.embedding_options import DotForm
 from qdip_struct.build.material import fractions_of, material
-from qdip_struct.build.parent import on_parent_lattice
+from qdip_struct.build.parent import centre_point, on_parent_lattice
 from qdip_struct.build.regions import formal_charge_of
 from qdip_struct.build.shapes import make_shape
 from qdip_struct.build.shell import make_shell
@@ -146,3 +146,24 @@ def test_rock_salt_and_cubic_perovskites_share_the_parent_lattice_of_half_cells(
     first, *others = crystal.sites
     x, y, z = first.position
     assert not on_parent_lattice(replace(crystal, sites=(replace(first, position=(x, y + 0.02, z)), *others)))
+
+
+@pytest.mark.parametrize("name", ["PbS", "NaI", "CdSe:zincblende"])
+def test_bonds_and_voids_lie_between_the_ions(name: str) -> None:
+    """Half a bond from one metal and one anion; in rock salt the void is the centre of an eighth of the cube."""
+    crystal = get_crystal(name)
+    a, bond = crystal.lengths[0], {"PbS": 0.5, "NaI": 0.5, "CdSe:zincblende": 3**0.5 / 4}[name]
+
+    def around(center: str) -> tuple[np.ndarray, np.ndarray]:
+        sites = block(crystal, radius=1.2 * a, origin=centre_point(crystal, center=center))
+        distances = np.linalg.norm(sites.positions, axis=1)
+        return tuple(np.sort(distances[sites.sublattice == kind]) for kind in ("cation", "anion"))
+
+    for side in around("bond"):
+        assert side[0] == pytest.approx(bond * a / 2) and side[1] > 1.2 * side[0]
+    metal, anion = around("metal"), around("anion")
+    assert (metal[0][0], metal[1][0]) == pytest.approx((0.0, bond * a))
+    assert (anion[1][0], anion[0][0]) == pytest.approx((0.0, bond * a))
+    if bond == 0.5:
+        for side in around("void"):
+            assert side[:4] == pytest.approx([3**0.5 / 4 * a] * 4)

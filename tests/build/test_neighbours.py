@@ -61,3 +61,20 @@ def test_pairs_inside_one_molecule_do_not_count() -> None:
 def test_wrap_puts_points_at_the_upper_face_on_the_lower() -> None:
     cell = np.eye(3) * 4.0
     assert np.allclose(wrap(np.array([[4.0, -1e-12, 7.0]]), cell=cell, pbc=PBC), [[0.0, 0.0, 3.0]])
+
+
+@settings(deadline=None, derandomize=True, max_examples=25)
+@given(seed=st.integers(0, 10**6), cutoff=st.floats(0.5, 4.0))
+def test_the_nearest_is_the_first_of_all_pairs_and_beyond_the_cutoff_there_is_none(seed: int, cutoff: float) -> None:
+    rng = np.random.default_rng(seed)
+    cell = rng.normal(size=(3, 3)) * 1.5 + np.eye(3) * 7.0
+    points, targets = rng.random((6, 3)) @ cell, rng.random((4, 3)) @ cell
+    distance, number = nearest(points, targets=targets, cell=cell, pbc=PBC, cutoff=cutoff)
+    pairs = brute_force(points, targets, cell, cutoff)
+    for i in range(len(points)):
+        own = [(far, j) for here, j, far in pairs if here == i]
+        if own:
+            assert distance[i] == pytest.approx(min(own)[0], abs=1e-6)
+            assert number[i] in {j for far, j in own if far < min(own)[0] + 1e-6}
+        else:
+            assert (distance[i], number[i]) == (np.inf, -1)

@@ -70,3 +70,12 @@ def test_indices(text: str, indices: tuple[int, int, int]) -> None:
 def test_unreadable_rotations_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_rotation(text, dot=get_crystal("PbS"), matrix=get_crystal("CsPbI3"))
+
+
+@pytest.mark.parametrize("name", ["MAPbI3:tetragonal", "CsPbI3:gamma", "CsPbBr3:cubic"])
+def test_parent_axes_do_not_depend_on_where_the_metals_are(name: str) -> None:
+    crystal = get_crystal(name)
+    metals = np.array([site.position for site in crystal.sites if site.label == "B"]) @ crystal.cell
+    axes = parent_axes(metals, cell=crystal.cell, length=crystal.a_angstrom)
+    for shift in ((1.3, -2.1, 4.0), (30.0, 0.0, -7.7)):
+        assert np.allclose(parent_axes(metals + shift, cell=crystal.cell, length=crystal.a_angstrom), axes)

@@ -150,3 +150,17 @@ def test_areas_and_spacings_agree_with_pymatgen(plane):
         # Area and density fix the period: pymatgen's d_hkl holds a whole number of ours (centring halves it).
         ratio = structure.lattice.d_hkl(plane) / surface.period
         assert ratio == pytest.approx(round(ratio))
+
+
+@pytest.mark.parametrize(("name", "plane"), [("CsPbI3:delta", (1, 0, 0)), ("CsPbI3:gamma", (1, 1, 0)),
+                                             ("CsPbBr3", (2, 1, 0)), ("MAPbI3:tetragonal", (1, 0, 0)),
+                                             ("CsPbI3:delta", (0, 0, 1)), ("CsPbI3:delta", (0, 1, 0))])  # fmt: skip
+def test_layers_of_one_kind_hold_the_same_ions(name, plane):
+    try:
+        layers = surface_cell(get_crystal(name), plane=plane, layer_tolerance=0.1).layers
+    except DataError:
+        pytest.skip("no gap between the layers of this plane")
+    formula_of = {}
+    for layer in layers:
+        assert formula_of.setdefault(layer.kind, layer.formula) == layer.formula
+    assert len(formula_of) >= len({layer.formula for layer in layers})
