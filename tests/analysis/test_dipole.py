@@ -148,3 +148,10 @@ def test_the_real_symmetric_slabs_have_no_moment(trio):
         cube = trio[role]
         found = density_dipole(cube, charges=valence_charges(cube.atoms, potentials=POTENTIALS))
         assert abs(found.moment_e_angstrom[2]) < 0.02  # what is left by the coarse grid
+
+
+@pytest.mark.parametrize(("shift", "cut"), [(3.0, 3.0), (-4.5, 15.5), (43.0, 3.0)])
+def test_the_cut_is_told_as_a_height_in_the_cell(shift, cut):
+    """Atoms at 9 and 11 Å of 20 Å: the middle of their vacuum is at 0 Å and moves with them."""
+    found = density_dipole(blobs(IONS, CLOUDS, shift=shift), charges=CHARGES)
+    assert found.cut_angstrom == pytest.approx((cut,))

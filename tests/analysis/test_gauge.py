@@ -65,3 +65,17 @@ def test_directions_are_read_or_refused():
     for bad in ("", "w", "1,2", "0,0,0", "1,nan,0"):
         with pytest.raises(UsageError, match="line"):
             parse_directions(bad)
+
+
+def test_every_row_of_an_open_block_is_followed_to_both_ends():
+    block = rock_salt(5)
+    block = block[(block.positions <= 4 * A_DOT + 1e-6).all(axis=1)]
+    block.pbc = False
+    for line in lines_of(block, directions=[(1, 0, 0), (0, 1, 0), (0, 0, 1)]):
+        # Corner and face-centre rows: 5 x 5 and 4 x 4 of them begin and end on the faces of the block.
+        assert (line.n_spacings, line.n_rows) == (4, 5 * 5 + 4 * 4)
+        assert line.std_lattice_angstrom == pytest.approx(0.0, abs=1e-9)
+    diagonal = lines_of(block, directions=[(1, 1, 0)])[0]
+    # Eight steps of a/2 lie on the diagonals of the five (001) layers of corner cations alone.
+    assert (diagonal.n_spacings, diagonal.n_rows) == (8, 5)
+    assert diagonal.length_angstrom == pytest.approx(4 * 2**0.5 * A_DOT)

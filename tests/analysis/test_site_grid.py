@@ -5,6 +5,7 @@ import pytest
 from ase import Atoms
 from known_strain import A_DOT, A_MATRIX, FCC, lattice
 
+from qdip_struct.analysis import site_grid
 from qdip_struct.analysis import strain as module
 from qdip_struct.analysis.images import periodic_images
 from qdip_struct.analysis.site_grid import SiteGrid
@@ -78,3 +79,23 @@ def test_close_pairs_and_empty_space_go_to_the_search():
     sparse.pbc = False
     sparse.positions[-1] += 400.0
     assert not usable(sparse)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("chunk", [65536, 16])
+def test_places_are_looked_up_only_where_no_two_cations_are_within_two_match_radii(seed, chunk, monkeypatch):
+    monkeypatch.setattr(site_grid, "_CHUNK", chunk)
+    radius, spacing = 1.0, 2.1
+    rng = np.random.default_rng(seed)
+    cell = np.eye(3) * 4 * spacing
+    found = []
+    for size in (0.02, 0.05, 0.1, 0.2):
+        points = lattice([[0, 0, 0]], 4) * spacing + rng.uniform(-size, size, (64, 3))
+        images = periodic_images(points, cell=cell, pbc=True, margin=3.0)
+        apart = points[:, None] - points[None]
+        apart -= np.rint(apart @ np.linalg.inv(cell)) @ cell
+        shortest = np.linalg.norm(apart + 1e3 * np.eye(64)[..., None], axis=2).min()
+        usable = SiteGrid(images, radius=radius, cutoff=3.0).usable
+        assert usable == (shortest > 2 * radius)
+        found.append(usable)
+    assert found[0] and not found[-1]

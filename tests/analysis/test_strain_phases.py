@@ -126,3 +126,12 @@ def test_reference_measured_on_the_dot_in_vacuum():
     with pytest.raises(DataError, match="holds no PbSe"):
         measured_reference(dot, phase="PbSe", start=rocksalt("PbSe", 6.1), source="vacuum")
     assert A_MATRIX > A_DOT
+
+
+def test_labels_that_name_no_crystal_take_no_part():
+    atoms = rock_salt(2) + Atoms("OH2", positions=np.zeros((3, 3)))
+    atoms.set_array("phase", np.array(["PbS"] * (len(atoms) - 3) + ["the solvent"] * 3))
+    phases = find_phases(atoms)
+    assert phases.roles == {"PbS": "dot"}
+    assert set(phases.labels[np.array(atoms.get_chemical_symbols()) == "Pb"]) == {"PbS"}
+    assert set(phases.labels[-3:]) == {""}
