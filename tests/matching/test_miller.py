@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from qdip_struct.errors import UsageError
-from qdip_struct.matching.miller import PARENT_VECTORS, parse_plane, pseudocubic_direction, pseudocubic_plane
+from qdip_struct.matching.miller import (
+    PARENT_VECTORS,
+    parse_plane,
+    plane_text,
+    pseudocubic_direction,
+    pseudocubic_plane,
+)
 from qdip_struct.materials.datasets import get_crystal
 
 
@@ -41,3 +47,9 @@ def test_reading_planes(text, plane):
 def test_unreadable_planes(text):
     with pytest.raises(UsageError):
         parse_plane(text)
+
+
+def test_parent_planes_are_whole_numbers():
+    found = pseudocubic_plane(get_crystal("MAPbI3:tetragonal"), plane=(2, 2, 4))
+    assert found is not None and all(isinstance(index, int) for index in found)
+    assert plane_text(found) == "(011)"

@@ -112,3 +112,10 @@ def test_refusals():
     ):
         with pytest.raises(UsageError):
             call()
+
+
+def test_a_window_that_touches_its_bound_in_one_point_is_one_interval():
+    """6 - 0.375 x (1 - x) has its least value, 6 (1 - 1/64), at x = 1/2: a double root in binary arithmetic."""
+    curve = LatticeCurve(6.0, 6.0, bowing=0.375)
+    assert curve.solve(6.0 * (1 - 1 / 64)) == (0.5,)
+    assert misfit_window(curve, lattice=6.0, tolerance=1 / 64) == ((0.0, 1.0),)

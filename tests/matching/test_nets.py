@@ -102,3 +102,13 @@ def test_bad_vectors():
     for vectors in ([[1, 0], [2, 0]], [[1, 0], [np.nan, 1]], [[1, 0, 0, 0], [0, 1, 0, 0]], [[0, 0], [0, 0]]):
         with pytest.raises(UsageError):
             net_from_vectors(vectors)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.1, 1.0, 10.0])
+@pytest.mark.parametrize("hand", [1, -1])
+def test_a_net_keeps_its_hand_and_its_shape_at_every_scale(scale, hand):
+    """An oblique net has no mirror line: the acute angle between its reduced vectors is seen from one side alone."""
+    rows = np.array([[4.0, 0.0], [1.0, 5.0]]) * [hand, 1]
+    net, scaled = net_from_vectors(rows), net_from_vectors(scale * rows)
+    assert np.array(scaled.vectors) == pytest.approx(scale * np.array(net.vectors), rel=1e-9)
+    assert np.sign(net.gram[0, 1]) == hand

@@ -9,6 +9,7 @@ from qdip_struct.matching.nets import surface_net
 from qdip_struct.matching.screening import prototype_net, screen, temperature_sweep
 from qdip_struct.materials.crystals import with_edges
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.elasticity import known_moduli
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 
 
@@ -106,3 +107,13 @@ def test_refusals(kwargs):
 def test_three_free_species_on_a_site_are_refused():
     with pytest.raises(UsageError, match="takes two"):
         screen("PbS", matrix="CsPb(Cl,Br,I)3")
+
+
+@pytest.mark.parametrize("matrix", ["CsPbBr3", "CsPbI3"])
+def test_the_shared_strain_of_a_sphere_in_an_infinite_matrix(matrix):
+    """Eshelby's sphere: the dot keeps f 4G/(3K + 4G) of the misfit f, with K of the dot and G of the matrix."""
+    result = screen("PbS", matrix=matrix, points=1)
+    dot, host = known_moduli("PbS"), known_moduli(matrix)
+    misfit = float(result.a_matrix[0] / result.a_dot[0] - 1)
+    assert float(result.dot_strain[0]) == pytest.approx(misfit * 4 * host.shear / (3 * dot.bulk + 4 * host.shear))
+    assert float(result.imposed_strain[0]) == pytest.approx(misfit)
