@@ -47,7 +47,7 @@ class Alike:
 
     def __init__(self, runs: Iterable[EnergyRun]) -> None:
         self.ranked = sorted(runs, key=_rank)
-        self.falling = sorted(self.ranked, key=energy_per_atom, reverse=True)
+        self.falling = sorted(self.ranked, key=_energy_per_atom, reverse=True)
         self.paths = {run.path for run in self.ranked}
         self.first = min(self.ranked, key=lambda run: run.path)
 
@@ -150,17 +150,16 @@ def lowest(
     if not fitting:
         return None
     low = min((low for low, _, _ in fitting), key=_rank)
-    highest = max(energy_per_atom(high) for _, high, _ in fitting)
-    return Loan(replace(low, role=role), sum(count for _, _, count in fitting), highest - energy_per_atom(low))
+    highest = max(_energy_per_atom(high) for _, high, _ in fitting)
+    return Loan(replace(low, role=role), sum(count for _, _, count in fitting), highest - _energy_per_atom(low))
 
 
-def energy_per_atom(run: EnergyRun) -> float:
-    """Energy of a run, eV per atom."""
+def _energy_per_atom(run: EnergyRun) -> float:
     return float(run.energy_ev or 0.0) / sum(run.composition.values())
 
 
 def _rank(run: EnergyRun) -> tuple[float, str]:
-    return round(energy_per_atom(run), 8), run.path
+    return round(_energy_per_atom(run), 8), run.path
 
 
 def _likeness(run: EnergyRun) -> tuple[Any, ...]:

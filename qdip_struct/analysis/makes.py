@@ -32,13 +32,13 @@ def make(run: EnergyRun) -> tuple[Any, ...]:
     role = "interface" if run.role in INTERFACES else run.role
     common = (role, tuple(sorted(run.composition.items())), run.geometry)
     if role != "interface":
-        return (*common, *slab_facts(run.role, facts))
+        return (*common, *_slab_facts(run.role, facts))
     gap = facts.get("gap_angstrom") if run.role == "interface" else None
     registry = facts.get("registry_fraction") or facts.get("registry")
-    return (*common, *slab_facts("film", facts), *slab_facts("substrate", facts), as_key(registry), as_key(gap))
+    return (*common, *_slab_facts("film", facts), *_slab_facts("substrate", facts), as_key(registry), as_key(gap))
 
 
-def slab_facts(role: str, facts: Mapping[str, Any]) -> tuple[Any, ...]:
+def _slab_facts(role: str, facts: Mapping[str, Any]) -> tuple[Any, ...]:
     """The facts of a slab, ``None`` where unknown."""
     return tuple(as_key(facts.get(name)) for name in PART_FACTS[part_of(role)])
 
@@ -73,7 +73,7 @@ class Members:
         self._by_facts: dict[str, dict[tuple[int, ...], dict[tuple[Any, ...], list[int]]]] = {}
         for run in runs:
             own = self._of_role.setdefault(run.role, [])
-            facts = slab_facts(run.role, run.facts)
+            facts = _slab_facts(run.role, run.facts)
             known = tuple(place for place, fact in enumerate(facts) if fact is not None)
             table = self._by_facts.setdefault(run.role, {}).setdefault(known, {})
             table.setdefault(tuple(facts[place] for place in known), []).append(len(own))
@@ -93,7 +93,7 @@ class Members:
         own = self.of_role(role)
         if role in BULK_ROLES:
             return [run for run in own if goes_with(run, anchor)]
-        facts = slab_facts(role, anchor.facts)
+        facts = _slab_facts(role, anchor.facts)
         numbers: list[int] = []
         for known, table in self._by_facts.get(role, {}).items():
             wanted = tuple(facts[place] for place in known)

@@ -55,15 +55,6 @@ def on_parent_lattice(crystal: Crystal) -> bool:
     return len(set(crystal.lengths)) == 1 and bool(np.all(np.abs(doubled - np.rint(doubled)) < 1e-9))
 
 
-def species_on_parent(crystal: Crystal) -> dict[tuple[int, int, int], str]:
-    """Species of each occupied point of one parent cell, keyed by half indices (0 or 1 along each axis)."""
-    found = {}
-    for site in crystal.sites:
-        i, j, k = (np.rint(2.0 * np.array(site.position)).astype(int) % 2).tolist()
-        found[i, j, k] = site.species
-    return found
-
-
 def centre_point(crystal: Crystal, *, center: str) -> Array:
     """Cartesian position (3,) Å of the point of the conventional cell that is named ``center``.
 

@@ -112,8 +112,8 @@ def _carries(step: Array, fractional: Array, heights: Array, kinds: Array, later
 
 def _shared_operations(joint: Joint) -> list[tuple[Array, Array]]:
     """Rotations (2, 2) on fractional columns that both slabs have, with t_substrate − t_film."""
-    film = _slab_operations(joint.film, joint.film_layer, joint.lateral)
-    substrate = _slab_operations(joint.substrate, joint.substrate_layer, joint.lateral)
+    film = _slab_operations(joint.film, joint.lateral)
+    substrate = _slab_operations(joint.substrate, joint.lateral)
     found = []
     for rotation, shifts in substrate.items():
         if rotation in film:
@@ -121,7 +121,7 @@ def _shared_operations(joint: Joint) -> list[tuple[Array, Array]]:
     return found
 
 
-def _slab_operations(sites: SiteCell, layer: Array, lateral: Array) -> dict[tuple[int, ...], Array]:
+def _slab_operations(sites: SiteCell, lateral: Array) -> dict[tuple[int, ...], Array]:
     """One translation (2,) for each in-plane rotation that leaves a slab as it is."""
     import spglib
 

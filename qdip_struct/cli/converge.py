@@ -108,7 +108,7 @@ def _read(args: argparse.Namespace) -> int:
 def _plot(args: argparse.Namespace, document: dict[str, Any], *, n_done: int) -> None:
     from matplotlib.figure import Figure
 
-    from qdip_struct.report.convergence_plots import draw_convergence
+    from qdip_struct.report.energy_plots import draw_convergence
     from qdip_struct.report.figures import save_figure
 
     if n_done < 2:

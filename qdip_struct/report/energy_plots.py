@@ -1,6 +1,6 @@
-"""Figures of energies per area: bars of studies, γ against thickness and chemical potential, registry maps.
+"""Figures of energies: bars of studies and groups, γ against thickness and chemical potential, registries, convergence.
 
-Axes in, Axes out. Every function takes a part of the document of ``qdip energies --json``.
+Axes in, Axes out. What they take are parts of the documents of ``qdip energies`` and ``qdip converge``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qdip_struct.errors import UsageError
-from qdip_struct.report.lattice_plots import BLUE, GREEN, GREY, ORANGE
+from qdip_struct.report.figures import BLUE, GREEN, GREY, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,6 +125,33 @@ def plot_registry_map(axes: "Axes", entry: Mapping[str, Any]) -> "Axes":
     axes.set_title(f"{entry['film']} on {entry['substrate']}, {entry['termination']}", fontsize="medium")
     axes.legend(frameon=True, fontsize="small", loc="upper right")
     return axes
+
+
+def draw_energies(ax: "Axes", rows: Sequence[Mapping[str, Any]]) -> "Axes":
+    """Horizontal bars of energies per area; ``rows`` hold ``label`` and ``value`` (meV/Å²)."""
+    places = np.arange(len(rows))[::-1]
+    values = [float(row["value"]) for row in rows]
+    ax.barh(places, values, color=["#3b6fb6" if value >= 0 else "#a23b2a" for value in values], height=0.6)
+    ax.axvline(0, color="#333333", linewidth=0.8)
+    span = max((abs(value) for value in values), default=1.0)
+    for place, value in zip(places, values, strict=True):
+        shift = 0.02 * span if value >= 0 else -0.02 * span
+        ax.text(value + shift, place, f"{round(value, 1) + 0.0:.1f}", va="center", ha="left" if value >= 0 else "right")
+    ax.set_yticks(places, [str(row["label"]) for row in rows])
+    ax.set_xlim(min(0.0, *values) - 0.15 * span, max(0.0, *values) + 0.15 * span)
+    ax.set_xlabel("meV/Å²")
+    return ax
+
+
+def draw_convergence(ax: "Axes", document: Mapping[str, Any]) -> "Axes":
+    """Draw |E − E_finest| in meV/atom on a logarithmic axis from the document of ``qdip converge``."""
+    points = [p for p in document["points"] if p["difference_mev_per_atom"] is not None][:-1]
+    values = [p["value"] for p in points]
+    ax.semilogy(values, [max(abs(p["difference_mev_per_atom"]), 1e-4) for p in points], "o-", color="#3b6fb6")
+    ax.axhline(1.0, color="#999999", linewidth=0.8, linestyle="--")
+    ax.set_xlabel(f"{document['vary']} ({document['unit']})")
+    ax.set_ylabel("|E - E(finest)| (meV/atom)")
+    return ax
 
 
 def energy_figure(document: Mapping[str, Any]) -> "Figure":

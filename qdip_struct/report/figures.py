@@ -28,6 +28,9 @@ STYLE: dict[str, Any] = {
 }
 """Matplotlib settings of a figure; the hash salt keeps the identifiers inside an SVG the same."""
 
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#666666"
+"""Colours that a colour-blind reader tells apart: Okabe and Ito's, and a grey."""
+
 FORMATS = (".png", ".svg", ".pdf")
 """Endings of the files that figures are saved to."""
 

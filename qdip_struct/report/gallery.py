@@ -161,7 +161,7 @@ def _strain(page: Page, item: Mapping[str, Any], *, folder: Path) -> None:
 def _energies(page: Page, document: Mapping[str, Any]) -> None:
     if not document["groups"]:
         return
-    from qdip_struct.report.energy_bars import draw_energies
+    from qdip_struct.report.energy_plots import draw_energies
     from qdip_struct.report.figures import draw
     from qdip_struct.report.sections.energies import energy_rows
 

@@ -8,12 +8,11 @@ import numpy as np
 from qdip_struct.errors import UsageError
 from qdip_struct.matching.screening import Screen
 from qdip_struct.materials.coherency import StabilityCurve
+from qdip_struct.report.figures import BLUE, GREEN, GREY, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#666666"
 
 
 def plot_lattice_constant(axes: "Axes", screen: Screen) -> "Axes":

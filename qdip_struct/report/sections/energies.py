@@ -100,7 +100,7 @@ def _group(page: Page, study: Study, group: dict[str, Any], memory: Memory, *, p
     rows = energy_rows(group)
     page.heading(group["group"], level=3)
     if pictured and rows:
-        from qdip_struct.report.energy_bars import draw_energies
+        from qdip_struct.report.energy_plots import draw_energies
 
         svg = memory.figure(
             "energies",

@@ -25,7 +25,7 @@ def add(page: Page, study: Study, memory: Memory) -> None:
     if study.runs:
         _table(page, study)
     for result in study.of("convergence"):
-        from qdip_struct.report.convergence_plots import draw_convergence
+        from qdip_struct.report.energy_plots import draw_convergence
 
         found = result.content
         if sum(p["difference_mev_per_atom"] is not None for p in found["points"]) < 2:
