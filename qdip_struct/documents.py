@@ -52,10 +52,10 @@ def _refuse_constant(name: str) -> None:
 
 def _refuse_depth(document: Any) -> None:
     """Go down level by level, so that no nesting can use up the stack of those who come after."""
-    level = [document]
-    for _ in range(MOST_DEPTH + 1):
-        inside = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, (dict, list)))
-        level = [item for items in inside for item in items]
+    level = [document] if isinstance(document, (dict, list)) else []
+    for _ in range(MOST_DEPTH):
+        parts = (part for item in level for part in (item.values() if isinstance(item, dict) else item))
+        level = [part for part in parts if isinstance(part, (dict, list))]
         if not level:
             return
     raise _UnwantedError(f"nested more than {MOST_DEPTH} levels deep")
