@@ -22,7 +22,15 @@ _SHOWN = 40
 
 @dataclass(frozen=True)
 class Kind:
-    """A single value: what to call it, and whether something is one."""
+    """A single value.
+
+    Attributes
+    ----------
+    what
+        What to call it.
+    holds
+        Whether something is one.
+    """
 
     what: str
     holds: Callable[[Any], bool]
@@ -30,14 +38,28 @@ class Kind:
 
 @dataclass(frozen=True)
 class Maybe:
-    """``null`` or something of a shape."""
+    """``null`` or something of a shape.
+
+    Attributes
+    ----------
+    shape
+        That.
+    """
 
     shape: "Shape"
 
 
 @dataclass(frozen=True)
 class Each:
-    """A list of things of one shape; of so many when ``length`` is given."""
+    """A list of things of one shape.
+
+    Attributes
+    ----------
+    shape
+        Of every item.
+    length
+        How many there must be; any number when ``None``.
+    """
 
     shape: "Shape"
     length: int | None = None
@@ -45,14 +67,28 @@ class Each:
 
 @dataclass(frozen=True)
 class Entries:
-    """A mapping of any words to things of one shape."""
+    """A mapping of any words to things of one shape.
+
+    Attributes
+    ----------
+    shape
+        Of every value.
+    """
 
     shape: "Shape"
 
 
 @dataclass(frozen=True)
 class Fields:
-    """A mapping with keys that must be there and others that may be; further ones are free unless ``exactly``."""
+    """A mapping with certain keys.
+
+    Attributes
+    ----------
+    needed, known
+        Shapes of the keys that must be there, and of those that may be.
+    exactly
+        Whether no others may.
+    """
 
     needed: "Mapping[str, Shape]" = field(default_factory=dict)
     known: "Mapping[str, Shape]" = field(default_factory=dict)

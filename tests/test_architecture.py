@@ -1,8 +1,10 @@
 """The direction of imports, the thin core, and what the wheel must carry."""
 
 import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,68 @@ def test_only_the_command_line_prints(module: Path) -> None:
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_every_module_says_what_belongs_in_it(module: Path) -> None:
     assert ast.get_docstring(ast.parse(module.read_text())), module
+
+
+def entries_of(docstring: str | None, heading: str) -> set[str] | None:
+    """Names in a section of a numpy-style docstring; ``None`` without the section."""
+    found = re.search(rf"^{heading}\n-+\n(.*?)(?=^\w[\w ]*\n-+$|\Z)", docstring or "", re.DOTALL | re.MULTILINE)
+    if found is None:
+        return None
+    lines = [line for line in found[1].splitlines() if line and not line[0].isspace()]
+    return {name.strip() for line in lines for name in line.partition(" : ")[0].split(",")}
+
+
+def is_dataclass(node: ast.ClassDef) -> bool:
+    makers = [maker.func if isinstance(maker, ast.Call) else maker for maker in node.decorator_list]
+    return any(isinstance(maker, ast.Name) and maker.id == "dataclass" for maker in makers)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_record_documents_its_fields(module: Path) -> None:
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.ClassDef) and is_dataclass(node) and not node.name.startswith("_"):
+            names = {item.target.id for item in node.body if isinstance(item, ast.AnnAssign)}  # type: ignore[union-attr]
+            told = entries_of(ast.get_docstring(node), "Attributes") or set()
+            assert names == told, f"{module}:{node.lineno} Attributes of {node.name}: {sorted(names ^ told)}"
+
+
+def public_functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    for node in tree.body:
+        inside = node.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_") else [node]
+        yield from (item for item in inside if isinstance(item, ast.FunctionDef) and not item.name.startswith("_"))
+
+
+def raised_in(function: ast.FunctionDef) -> Iterator[str]:
+    """Classes of errors that the function's own body raises."""
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Lambda)):
+            continue
+        if isinstance(node, ast.Raise):
+            error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+            if isinstance(error, ast.Name) and error.id[0].isupper():
+                yield error.id
+        waiting += ast.iter_child_nodes(node)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_function_tells_what_it_raises(module: Path) -> None:
+    """In a section Raises; a docstring without sections names the class in its sentence."""
+    for function in public_functions(ast.parse(module.read_text())):
+        if module.parent.name == "cli" and function.name == "run":
+            continue
+        text = ast.get_docstring(function)
+        assert text, f"{module}:{function.lineno} {function.name} has no docstring"
+        told = entries_of(text, "Raises")
+        told = set(re.findall(r":class:`(?:[\w.]*\.)?(\w+)`", text)) if told is None else told
+        untold = set(raised_in(function)) - told
+        assert not untold, f"{module}:{function.lineno} {function.name} raises {sorted(untold)}"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_module_is_longer_than_a_person_reads(module: Path) -> None:
+    assert len(module.read_text().splitlines()) <= 300
 
 
 def loaded_by(code: str) -> set[str]:

@@ -21,9 +21,22 @@ _MOST_PIXELS = 4_000_000
 
 @dataclass(frozen=True, eq=False)
 class Micrograph:
-    """Intensity (ny, nx), relative to the incoming beam, with pixels of ``sampling_angstrom`` (y, x).
+    """A simulated image.
 
-    ``defocus_angstrom`` is positive for underfocus, as in abTEM; ``across``, ``up``: lattice vectors along x, y.
+    Attributes
+    ----------
+    intensity
+        (ny, nx), relative to the incoming beam.
+    sampling_angstrom
+        Size of a pixel along y and x, Å.
+    energy_kev
+        Of the electrons, keV.
+    defocus_angstrom
+        Positive for underfocus, as in abTEM, Å.
+    cs_mm
+        Spherical aberration, mm.
+    across, up
+        Lattice vectors along x and y.
     """
 
     intensity: np.ndarray

@@ -23,10 +23,24 @@ _SAME_LEVEL_EV = 1.5e-6 * units.EV_PER_HARTREE
 
 @dataclass(frozen=True, eq=False)
 class Channel:
-    """Levels of one spin channel, ascending: ``energies_ev`` (n,), ``occupations`` (n,), ``weights`` (n, g).
+    """Levels of one spin channel, ascending.
 
-    The g columns are ``groups``; ``full`` is the occupation of a full level (2 without, 1 with spin); ``fermi_ev`` is
-    the header's.
+    Attributes
+    ----------
+    spin
+        ``None`` without spin polarisation.
+    fermi_ev
+        The header's, eV.
+    energies_ev
+        (n,) eV on the run's own scale.
+    occupations
+        (n,) electrons.
+    groups
+        Names of the g columns of ``weights``.
+    weights
+        (n, g) projection of each level on each group.
+    parts
+        What it was joined from.
     """
 
     spin: Literal["ALPHA", "BETA"] | None
@@ -51,10 +65,18 @@ class Channel:
 
 @dataclass(frozen=True)
 class Edge:
-    """The highest occupied or lowest empty level of all channels: energy, spin and weight on each group.
+    """The highest occupied or lowest empty level of all channels.
 
-    Weights are means over the levels of its channel within ``DEGENERATE_EV``; ``home`` is the group that holds at
-    least half, None when the level is shared.
+    Attributes
+    ----------
+    energy_ev
+        eV on the run's own scale.
+    spin
+        Its channel.
+    n_levels
+        Levels of the channel within ``DEGENERATE_EV``.
+    weights
+        Mean over these of the weight on each group.
     """
 
     energy_ev: float
@@ -71,7 +93,19 @@ class Edge:
 
 @dataclass(frozen=True)
 class GapState:
-    """A level strictly between the host's own edges."""
+    """A level strictly between the host's own edges.
+
+    Attributes
+    ----------
+    energy_ev
+        eV on the run's own scale.
+    spin
+        Its channel.
+    occupation
+        Electrons.
+    weights
+        On each group.
+    """
 
     energy_ev: float
     spin: Literal["ALPHA", "BETA"] | None
@@ -81,9 +115,20 @@ class GapState:
 
 @dataclass(frozen=True)
 class GapStates:
-    """Levels inside the gap of ``host``, whose own edges are the outermost levels with ``share`` of their weight on it.
+    """Levels inside the gap of a host.
 
-    ``reason`` says why nothing could be decided: then the edges are None and ``states`` is empty.
+    Attributes
+    ----------
+    host
+        Its group.
+    share
+        Weight on it from which a level is its own.
+    host_homo_ev, host_lumo_ev
+        Its outermost own levels, eV; ``None`` where undecided.
+    states
+        What lies between them.
+    reason
+        Why nothing could be decided.
     """
 
     host: str

@@ -24,9 +24,16 @@ _LEAST_GAP = 12.0
 
 @dataclass(frozen=True)
 class VacuumLevel:
-    """Mean potential (eV) in the vacuum beside one surface and its spread (largest − smallest, eV) there.
+    """Potential energy of an electron in the vacuum beside one surface.
 
-    ``side`` is the surface: "upper" is the one whose outward normal points along the axis.
+    Attributes
+    ----------
+    side
+        "upper" is the surface whose outward normal points along the axis.
+    level_ev
+        Mean, eV.
+    spread_ev
+        Largest − smallest there, eV.
     """
 
     side: Literal["upper", "lower"]
@@ -44,9 +51,14 @@ Alignment = Literal["I", "II", "III"]
 
 @dataclass(frozen=True)
 class BandAlignment:
-    """Edges of two materials on one scale, eV. Offsets are second − first; the type is that of the textbook.
+    """Edges of two materials on one scale.
 
-    Type I: one gap inside the other; II: staggered; III: broken, the gaps do not overlap.
+    Attributes
+    ----------
+    kind
+        I: one gap inside the other; II: staggered; III: broken, the gaps do not overlap.
+    valence_offset_ev, conduction_offset_ev
+        Second − first, eV.
     """
 
     kind: Alignment
@@ -92,7 +104,15 @@ def vacuum_levels(cube: Cube, *, axis: int = 2) -> tuple[VacuumLevel, ...]:
 
 
 def widest_gap(cube: Cube, *, axis: int = 2) -> tuple[float, float]:
-    """Height (Å) of the atom below the widest gap between atoms along the normal, and the gap's width (Å)."""
+    """Height (Å) of the atom below the widest gap between atoms along the normal, and the gap's width (Å).
+
+    Raises
+    ------
+    UsageError
+        If ``axis`` is not 0, 1 or 2.
+    DataError
+        If the cube holds no atoms.
+    """
     if axis not in (0, 1, 2):
         raise UsageError(f"axis {axis}: expected 0, 1 or 2")
     if len(cube.atoms) == 0:

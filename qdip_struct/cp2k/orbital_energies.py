@@ -51,7 +51,15 @@ class OrbitalEnergies:
 
 @dataclass(frozen=True, eq=False)
 class PrintedOrbitals:
-    """Both or the one spin channel of the last step of a run, and the Fermi energy (eV) where one was printed."""
+    """Orbital energies of the last step of a run.
+
+    Attributes
+    ----------
+    channels
+        One or two spin channels.
+    fermi_ev
+        eV, where one was printed.
+    """
 
     channels: tuple[OrbitalEnergies, ...]
     fermi_ev: float | None

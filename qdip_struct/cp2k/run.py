@@ -157,6 +157,8 @@ SUMMARY = (
 class Run:
     """A CP2K run as its output tells it, all segments joined.
 
+    Cell, forces, stress, gap, charges, moments, dipole and criteria belong to the step of ``energy_ev``.
+
     Attributes
     ----------
     path
@@ -205,8 +207,6 @@ class Run:
         (3,) D.
     settings
         What decides whether its energy may be combined with another.
-
-    Cell, forces, stress, gap, charges, moments, dipole and criteria belong to the step of ``energy_ev``.
     """
 
     path: Path

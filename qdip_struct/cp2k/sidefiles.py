@@ -38,6 +38,8 @@ class SideFiles:
         Trajectories.
     restart, wavefunction
         The last ones.
+    bands
+        Energies along lines or on a mesh of k-points.
     pdos
         Projected densities of states.
     cubes
