@@ -167,3 +167,21 @@ def test_bonds_and_voids_lie_between_the_ions(name: str) -> None:
     if bond == 0.5:
         for side in around("void"):
             assert side[:4] == pytest.approx([3**0.5 / 4 * a] * 4)
+
+
+def test_a_boxed_dot_has_half_the_vacuum_on_every_side() -> None:
+    atoms = dot_atoms(cut(material("PbS"), form=DotForm("cube", diameter=12.0)))
+    atoms.positions += (70.0, -3.0, 0.4)
+    boxed = in_vacuum(atoms, vacuum=17.0)
+    assert boxed.positions.min(axis=0) == pytest.approx([8.5] * 3)
+    assert np.diag(boxed.cell) - boxed.positions.max(axis=0) == pytest.approx([8.5] * 3)
+
+
+def test_the_a_site_of_a_tetragonal_perovskite_is_an_a_site_and_a_binary_has_none() -> None:
+    crystal = get_crystal("MAPbI3:tetragonal")
+    a_sites = np.array([site.position for site in crystal.sites if site.label == "A"]) @ crystal.cell
+    away = a_sites - centre_point(crystal, center="a-site")
+    away -= np.rint(away @ np.linalg.inv(crystal.cell)) @ crystal.cell
+    assert np.linalg.norm(away, axis=1).min() < 1e-6
+    with pytest.raises(UsageError, match="no A site"):
+        centre_point(get_crystal("CdSe:zincblende"), center="a-site")
