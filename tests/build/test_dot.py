@@ -185,3 +185,13 @@ def test_the_a_site_of_a_tetragonal_perovskite_is_an_a_site_and_a_binary_has_non
     assert np.linalg.norm(away, axis=1).min() < 1e-6
     with pytest.raises(UsageError, match="no A site"):
         centre_point(get_crystal("CdSe:zincblende"), center="a-site")
+
+
+@pytest.mark.parametrize("name", ["CsPbBr3:cubic", "PbS"])
+def test_the_bond_centre_is_halfway_between_a_metal_and_an_anion_of_either_crystal(name: str) -> None:
+    crystal = get_crystal(name)
+    here = centre_point(crystal, center="bond") / crystal.lengths[0]
+    for labels in (("B", "cation"), ("X", "anion")):
+        sites = np.array([site.position for site in crystal.sites if site.label in labels])
+        away = (sites - here + 0.5) % 1.0 - 0.5
+        assert np.linalg.norm(away, axis=1).min() == pytest.approx(0.25)
