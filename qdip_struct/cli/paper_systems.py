@@ -30,7 +30,7 @@ def build_system(system: "System", *, folder: Path, force: bool) -> dict[str, An
 
     What fails is in ``faults``, with the line that the command printed.
     """
-    commands = _commands(system, folder)
+    commands = _commands(system)
     known = None if force else _known(folder / RECORD, commands)
     if known is not None:
         note(f"{system.id}: already there")
@@ -61,7 +61,7 @@ def build_system(system: "System", *, folder: Path, force: bool) -> dict[str, An
     return found
 
 
-def _commands(system: "System", folder: Path) -> list[str]:
+def _commands(system: "System") -> list[str]:
     """What is typed in the folder of the system."""
     out = STRUCTURES if system.out == "folder" else f"{STRUCTURES}/{system.out}"
     files = " ".join(f"{STRUCTURES}/{name}.extxyz" for name in system.structures)
