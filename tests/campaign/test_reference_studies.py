@@ -84,7 +84,10 @@ def test_what_ships_is_small() -> None:
 @pytest.mark.parametrize("folder", RELAXED, ids=lambda path: str(path.relative_to(WORKFLOWS)))
 def test_relaxed_cells_lie_below_their_start_and_keep_to_their_criterion(folder: Path) -> None:
     steps = hartrees(folder)
-    assert steps[-1] < steps[0]
+    coarse = "EPS_SCF 3e-5" in (folder / "run.inp").read_text()
+    # CP2K ends with a fresh SCF of the last geometry: at the coarse threshold it differs by up to 5e-4 hartree
+    assert steps[-2] < steps[0]
+    assert steps[-1] < steps[0] + (1e-3 if coarse else 0.0)
     limit = float(re.search(r"MAX_FORCE\s+(\S+)", (folder / "run.inp").read_text())[1])  # type: ignore[index]
     outputs = "".join(path.read_text() for path in sorted(folder.glob("run.out*")))
     said = [float(word) for word in re.findall(r"Max\. gradient\s+=\s+(\S+)", outputs)]
@@ -188,16 +191,28 @@ def test_the_stretched_film_left_rock_salt() -> None:
     assert shortest["PbI2/film"] < 2.9 < 3.0 < shortest["film_as_built"]
 
 
-def test_methylammonium_stays_whole() -> None:
-    for role in ("substrate", "interface"):
-        atoms = read_structure(NING / "PbI2" / role / "relaxed.extxyz")
-        symbols = np.array(atoms.get_chemical_symbols())
-        distances = atoms.get_all_distances(mic=True)
-        for carbon in np.flatnonzero(symbols == "C"):
-            assert (distances[carbon, symbols == "N"] < 1.6).sum() == 1
-            assert (distances[carbon, symbols == "H"] < 1.2).sum() == 3
-        for nitrogen in np.flatnonzero(symbols == "N"):
-            assert (distances[nitrogen, symbols == "H"] < 1.15).sum() == 3
+def test_the_means_over_both_terminations_stand_near_those_of_the_paper() -> None:
+    # Ning et al. 2015: 9, 9, 12 and 6 meV/Å² with seven layers, and neither termination nor chemical potential named
+    (mean,) = energies_of(find_run_folders([NING]))["means_of_terminations"]
+    assert mean["surface_energy_film_mev_per_angstrom2"] == pytest.approx(9, abs=2)
+    assert mean["surface_energy_substrate_mev_per_angstrom2"] == pytest.approx(9, abs=2)
+    assert mean["adsorption_energy_mev_per_angstrom2"] == pytest.approx(12, abs=2)
+    assert mean["interface_energy_mev_per_angstrom2"] == pytest.approx(6, abs=2)
+    sides = [binding(NING / "PbI2" / "film", *(NING / side / role for role in TRIO[1:])) for side in ("MAI", "PbI2")]
+    assert mean["adsorption_energy_mev_per_angstrom2"] == pytest.approx(sum(sides) / 2, abs=1e-9)
+    assert 0 < 5 * sides[0] < sides[1]
+
+
+@pytest.mark.parametrize("run", ["MAI/substrate", "MAI/interface", "PbI2/substrate", "PbI2/interface"])
+def test_methylammonium_stays_whole(run: str) -> None:
+    atoms = read_structure(NING / run / "relaxed.extxyz")
+    symbols = np.array(atoms.get_chemical_symbols())
+    distances = atoms.get_all_distances(mic=True)
+    for carbon in np.flatnonzero(symbols == "C"):
+        assert (distances[carbon, symbols == "N"] < 1.6).sum() == 1
+        assert (distances[carbon, symbols == "H"] < 1.2).sum() == 3
+    for nitrogen in np.flatnonzero(symbols == "N"):
+        assert (distances[nitrogen, symbols == "H"] < 1.15).sum() == 3
 
 
 def test_lead_iodide_binds_the_stretched_film_as_lead_bromide_binds_the_matched_one() -> None:
