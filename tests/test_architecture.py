@@ -18,7 +18,7 @@ FLOORS = {
     "files": 0,
     "documents": 0,
     "resources": 0,
-    "shapes": 0,
+    "document_shapes": 0,
     "materials": 1,
     "matching": 2,
     "build": 3,

@@ -5,7 +5,7 @@ A sidecar may hold more, and none of these keys is needed: structures of other o
 
 from typing import Any
 
-from qdip_struct.shapes import COUNT, NUMBER, WHOLE, WORD, Each, Entries, Fields, Kind, Maybe, fault
+from qdip_struct.document_shapes import COUNT, NUMBER, WHOLE, WORD, Each, Entries, Fields, Kind, Maybe, fault
 
 _TEXTS = Entries(WORD)
 _NUMBERS = Each(NUMBER)
@@ -44,4 +44,4 @@ FACTS = Fields(
         "relaxation": Maybe(Fields(known={"model": Maybe(WORD), "fmax_ev_per_angstrom": Maybe(NUMBER)})),
     }
 )
-"""Shape of a report; see :mod:`qdip_struct.shapes`."""
+"""Shape of a report; see :mod:`qdip_struct.document_shapes`."""

@@ -15,10 +15,10 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from qdip_struct.build.facts import FACTS
+from qdip_struct.document_shapes import refuse_unlike
 from qdip_struct.documents import json_document
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.files import json_text, refuse_existing, sha256, write_text
-from qdip_struct.shapes import refuse_unlike
 
 Format = Literal["extxyz", "cif", "vasp", "xyz", "cp2k"]
 FORMATS: tuple[str, ...] = get_args(Format)

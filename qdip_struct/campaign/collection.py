@@ -21,10 +21,10 @@ from qdip_struct import __version__
 from qdip_struct.campaign.result_file import read_result, sealed_text
 from qdip_struct.cp2k.output import is_run_folder, output_files, read_run
 from qdip_struct.cp2k.run import Failure, Run
+from qdip_struct.document_shapes import WORD, fault
 from qdip_struct.documents import json_document
 from qdip_struct.errors import DataError, QdipError
 from qdip_struct.files import json_text, write_text
-from qdip_struct.shapes import WORD, fault
 
 READER = 3
 """Raised whenever the reader's answers change, so that older ``result.json`` files are read anew."""

@@ -16,10 +16,10 @@ from qdip_struct.campaign.plan import Plan, PlannedRun, identity_of
 from qdip_struct.campaign.run_draft import write_link, write_run_folder
 from qdip_struct.campaign.rundir import LINK, RECORD, RunFolder, open_run_folder
 from qdip_struct.campaign.spec import FILE
+from qdip_struct.document_shapes import COUNT, NUMBER, TRUTH, WHOLE, WORD, Each, Fields, Maybe, fault
 from qdip_struct.documents import json_document
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.files import json_text, provenance, read_text, sha256, write_text
-from qdip_struct.shapes import COUNT, NUMBER, TRUTH, WHOLE, WORD, Each, Fields, Maybe, fault
 
 INDEX = "campaign.json"
 LOCK = "campaign.lock"

@@ -11,10 +11,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
+from qdip_struct.document_shapes import COUNT, WORD, fault
 from qdip_struct.documents import yaml_document
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.resources import shipped
-from qdip_struct.shapes import COUNT, WORD, fault
 
 AGAIN = 75
 LIST = "runs.txt"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from qdip_struct.cp2k.run import SUMMARY, Status
+from qdip_struct.document_shapes import ANYTHING, COUNT, NUMBER, TEXT, WORD, Each, Fields, Maybe, fault, one_of
 from qdip_struct.errors import DataError
 from qdip_struct.files import json_text, read_text, sha256
-from qdip_struct.shapes import ANYTHING, COUNT, NUMBER, TEXT, WORD, Each, Fields, Maybe, fault, one_of
 
 RESULT = Fields(
     needed={
@@ -31,7 +31,7 @@ RESULT = Fields(
     },
     known={"outputs": Each(Fields({"name": TEXT, "bytes": COUNT, "sha256": WORD}))},
 )
-"""Shape of a record; see :mod:`qdip_struct.shapes`."""
+"""Shape of a record; see :mod:`qdip_struct.document_shapes`."""
 
 _SEAL = re.compile(r',\n "record_sha256": "([0-9a-f]{64})"\n}\n')
 _SEAL_LENGTH = 89

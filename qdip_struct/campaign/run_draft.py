@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.campaign.rundir import INPUT, LINK, RECORD, ROLES, STRUCTURE, RunFolder, open_run_folder
+from qdip_struct.document_shapes import WORD, fault
 from qdip_struct.errors import DataError, UsageError
 from qdip_struct.files import json_text, sha256, write_text
-from qdip_struct.shapes import WORD, fault
 
 _SHOWN = 40
 

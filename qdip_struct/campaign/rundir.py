@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from qdip_struct.build.facts import FACTS
+from qdip_struct.document_shapes import COUNT, NUMBER, POSITIVE, WORD, Each, Entries, Fields, Maybe, refuse_unlike
 from qdip_struct.documents import json_document
 from qdip_struct.errors import DataError
 from qdip_struct.files import read_text, sha256
-from qdip_struct.shapes import COUNT, NUMBER, POSITIVE, WORD, Each, Entries, Fields, Maybe, refuse_unlike
 
 Role = Literal[
     "film",

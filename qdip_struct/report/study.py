@@ -9,11 +9,11 @@ from qdip_struct.campaign.answers import energies_of
 from qdip_struct.campaign.rundir import OUTPUT, RECORD, RESULT, STRUCTURE, RunFolder, open_run_folder, segment_name
 from qdip_struct.cp2k.output import read_run
 from qdip_struct.cp2k.run import Run
+from qdip_struct.document_shapes import fault
 from qdip_struct.documents import json_document, yaml_document
 from qdip_struct.errors import DataError
-from qdip_struct.report.documents import SCREEN, Kind, fault_of, kind_of
 from qdip_struct.report.memory import Memory
-from qdip_struct.shapes import fault
+from qdip_struct.report.shown_documents import SCREEN, Kind, fault_of, kind_of
 
 SHIPPED = "shipped"
 """Value of ``origin`` in ``run.json`` of runs that came with the package and were not run by the user."""

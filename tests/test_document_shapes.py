@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from qdip_struct.errors import DataError
-from qdip_struct.shapes import (
+from qdip_struct.document_shapes import (
     COUNT,
     LARGEST,
     NUMBER,
@@ -25,6 +24,7 @@ from qdip_struct.shapes import (
     one_of,
     refuse_unlike,
 )
+from qdip_struct.errors import DataError
 
 NAN, INFINITY = float("nan"), float("inf")
 
