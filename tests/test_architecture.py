@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,12 @@ FLOORS = {
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
+@cache
+def tree_of(module: Path) -> ast.Module:
+    """Syntax tree of a module, read once for all tests."""
+    return ast.parse(module.read_text())
+
+
 def floor_of(parts: tuple[str, ...]) -> int:
     return FLOORS[parts[0]]
 
@@ -55,7 +62,7 @@ def test_imports_point_down(module: Path) -> None:
     if place == ("__init__",):
         return
     own = floor_of(place)
-    for name, line in imported(ast.parse(module.read_text())):
+    for name, line in imported(tree_of(module)):
         assert name != "relative", f"{module}:{line} uses a relative import"
         parts = name.split(".")
         if parts[0] != "qdip_struct" or len(parts) == 1 or parts[1] == "__version__":
@@ -67,7 +74,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     graph = {}
     for module in MODULES:
         place = ".".join(("qdip_struct", *module.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
-        tree = ast.parse(module.read_text())
+        tree = tree_of(module)
         top = ast.Module(body=[n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))], type_ignores=[])
         graph[place] = {name for name, _ in imported(top) if name.startswith("qdip_struct")}
     seen: dict[str, int] = {}
@@ -88,13 +95,13 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 def test_only_the_command_line_prints(module: Path) -> None:
     if module.relative_to(PACKAGE).parts[0] == "cli":
         return
-    calls = [n for n in ast.walk(ast.parse(module.read_text())) if isinstance(n, ast.Call)]
+    calls = [n for n in ast.walk(tree_of(module)) if isinstance(n, ast.Call)]
     assert not [n.lineno for n in calls if isinstance(n.func, ast.Name) and n.func.id == "print"]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_every_module_says_what_belongs_in_it(module: Path) -> None:
-    assert ast.get_docstring(ast.parse(module.read_text())), module
+    assert ast.get_docstring(tree_of(module)), module
 
 
 def entries_of(docstring: str | None, heading: str) -> set[str] | None:
@@ -113,7 +120,7 @@ def is_dataclass(node: ast.ClassDef) -> bool:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_every_record_documents_its_fields(module: Path) -> None:
-    for node in ast.walk(ast.parse(module.read_text())):
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.ClassDef) and is_dataclass(node) and not node.name.startswith("_"):
             names = {item.target.id for item in node.body if isinstance(item, ast.AnnAssign)}  # type: ignore[union-attr]
             told = entries_of(ast.get_docstring(node), "Attributes") or set()
@@ -143,7 +150,7 @@ def raised_in(function: ast.FunctionDef) -> Iterator[str]:
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_every_function_tells_what_it_raises(module: Path) -> None:
     """In a section Raises; a docstring without sections names the class in its sentence."""
-    for function in public_functions(ast.parse(module.read_text())):
+    for function in public_functions(tree_of(module)):
         if module.parent.name == "cli" and function.name == "run":
             continue
         text = ast.get_docstring(function)
