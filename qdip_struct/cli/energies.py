@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         save_figure(args.plot, energy_figure(document), force=args.force)
     answer(args, document, text=energies_text(document))
     if not any(document[key] for key in ("groups", "thickness_series", "formation_energies")):
+        note("error: no energy came out: what was refused stands above, and no other runs belong together")
         return 1
     return 3 if document["refused"] else 0
 

@@ -150,6 +150,8 @@ def read_study(path: Path, *, question: str | None = None, memory: Memory | None
             elif file.endswith(".extxyz") and file != STRUCTURE and _has_strain(here / file):
                 labelled.append(here / file)
     if not folders and not screens and not results and not labelled:
+        if skipped:
+            raise DataError(f"{path} holds nothing to report that could be read: {'; '.join(skipped)}")
         raise DataError(
             f"{path} holds nothing to report: no run folder (run.json), no screen*.json, no result of another command"
         )
