@@ -75,7 +75,7 @@ def energies_of(
         document["groups"].append(with_joules(entry))
     document["thickness_series"] = with_joules(thickness_series(answers.runs, refused=refused))
     document["adsorption_by_thickness"] = with_joules(adsorption_by_thickness(document, answers.studies))
-    document["means_of_terminations"] = with_joules(mean_over_terminations(answers.studies, refused=refused))
+    document["means_of_terminations"] = with_joules(mean_over_terminations(answers.studies))
     document["registry_maps"] = with_joules(registry_maps(answers.studies, folders, refused=refused))
     document["formation_energies"] = formation_table(answers.runs, refused=refused)
     document["ranking"] = with_joules(ranking(document, answers.studies, by=rank_by))

@@ -9,6 +9,7 @@ does not, and is the number to set beside one that names neither a termination n
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import combinations
 from statistics import fmean
 from typing import Any
@@ -24,9 +25,7 @@ from qdip_struct.errors import MismatchError
 Study = tuple[RunSet, GroupEnergies]
 
 
-def mean_over_terminations(
-    studies: Iterable[Study], *, refused: list[dict[str, Any]] | None = None
-) -> list[dict[str, Any]]:
+def mean_over_terminations(studies: Iterable[Study]) -> list[dict[str, Any]]:
     """Means over the two terminations of one substrate under one film; of several registries the strongest of each.
 
     Parameters
@@ -34,14 +33,13 @@ def mean_over_terminations(
     studies
         What the runs make, with the energies of each. A pair needs a bulk run of the substrate, which says that the
         two slabs are whole formula units together.
-    refused
-        Receives the pairs whose runs may not be combined, and why.
 
     Returns
     -------
     list of dict
         One entry a pair, sorted by group: ``groups`` and ``terminations`` of the two, and the means of E_ad, γ_film,
-        γ_substrate and γ_int, meV/Å² (γ_film and γ_int ``None`` without bulk runs of the film).
+        γ_substrate and γ_int, meV/Å² (γ_film and γ_int ``None`` without bulk runs of the film). Interfaces that differ
+        in lateral cell or settings are no pair; slabs that do not fit the bulk are refused in their own studies.
     """
     best: dict[tuple[Any, ...], Study] = {}
     for study in studies:
@@ -55,11 +53,8 @@ def mean_over_terminations(
     for one, two in combinations(chosen, 2):
         bulk = _run(one, "substrate_bulk") or _run(two, "substrate_bulk")
         if bulk is not None and _belong_together(one, two, bulk):
-            try:
+            with suppress(MismatchError):
                 found.append(_mean(one, two, bulk))
-            except MismatchError as error:
-                if refused is not None:
-                    refused.append({"paths": [_run(s, "interface").path for s in (one, two)], "reason": str(error)})
     return found
 
 
@@ -92,16 +87,13 @@ def _belong_together(one: Study, two: Study, bulk: EnergyRun) -> bool:
         films[0].composition == films[1].composition
         and slabs[0].composition != slabs[1].composition
         and _run(one, "interface").geometry == _run(two, "interface").geometry
+        and difference(_run(one, "interface"), _run(two, "interface")) is None
         and all(cells_of(slab.composition, [bulk.composition]) is None for slab in slabs)
         and cells_of(added(slabs[0].composition, slabs[1].composition), [bulk.composition]) is not None
     )
 
 
 def _mean(one: Study, two: Study, bulk: EnergyRun) -> dict[str, Any]:
-    interfaces = [_run(study, "interface") for study in (one, two)]
-    reason = difference(*interfaces)
-    if reason is not None:
-        raise MismatchError(f"{interfaces[0].path} and {interfaces[1].path} differ in {reason}")
     substrate = mean_surface_energy(_run(one, "substrate"), _run(two, "substrate"), bulk)
     adsorption = fmean(study[1].adsorption or 0.0 for study in (one, two))
     films = [study[1].film.value for study in (one, two) if study[1].film is not None]

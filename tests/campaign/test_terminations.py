@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from energy_folders import edit_record, energy_hartree, set_energy
+from energy_folders import edit_record, energy_hartree, set_energy, set_mesh
 
 from qdip_struct.campaign.answers import energies_of
 from qdip_struct.campaign.rundir import find_run_folders
@@ -66,6 +66,19 @@ def test_without_bulk_of_the_film_only_the_bond_is_averaged(both: Path) -> None:
 def test_no_mean_without_both_interfaces_and_the_bulk(both: Path, missing: str) -> None:
     shutil.rmtree(both / missing)
     assert answer(both)["means_of_terminations"] == []
+
+
+def test_other_settings_are_no_pair_and_no_refusal(both: Path) -> None:
+    shutil.copytree(both / "relaxed" / "PbBr2" / "film", both / "relaxed" / "CsBr" / "film")
+    group = json.loads((both / "relaxed" / "CsBr" / "interface" / "run.json").read_text())["group"]
+    edit_record(both / "relaxed" / "CsBr" / "film", lambda record: record.update(group=group))
+    for role in ("film", "substrate", "interface"):
+        set_mesh(both / "relaxed" / "CsBr" / role, (3, 3, 1))
+    document = answer(both)
+    bound = [g["group"] for g in document["groups"] if g["adsorption_energy_mev_per_angstrom2"] is not None]
+    assert len(bound) == 2 and group in bound
+    assert document["means_of_terminations"] == []
+    assert not any({Path(path).name for path in item["paths"]} == {"interface"} for item in document["refused"])
 
 
 def test_one_termination_twice_is_no_pair_and_the_strongest_registry_enters(both: Path) -> None:
