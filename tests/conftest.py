@@ -1,4 +1,4 @@
-"""Fixtures for the whole suite: an isolated cache, the installed CP2K, a way to call the command line."""
+"""For the whole suite: the order of the tests, the installed CP2K, a way to call the command line."""
 
 import json
 from collections.abc import Callable
@@ -9,6 +9,11 @@ import pytest
 
 from qdip_struct.cli.main import main
 from qdip_struct.cp2k.program import HOW_TO_GET_CP2K, Program, find_program
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the tests that mostly wait for Slurm: one process waits while the others work through the rest."""
+    items.sort(key=lambda item: item.get_closest_marker("slurm") is None)
 
 
 @pytest.fixture(scope="session")
