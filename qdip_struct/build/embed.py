@@ -1,8 +1,7 @@
 """A dot in a matrix supercell: *coherent*, both decorating one parent lattice, or *cut and inserted* at any angle."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,23 +9,16 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from qdip_struct.build.arrangement import Arrangement, centres_of, spacings
-from qdip_struct.build.dot import DotSites, cut, dot_atoms
-from qdip_struct.build.embedding_options import Balance, Center, DotForm, Seat
+from qdip_struct.build.embedding_options import Balance, DotForm, Seat
+from qdip_struct.build.guest import Guest, guest_of, source_of
 from qdip_struct.build.host import Host, centre_in, check_cells, host_of
-from qdip_struct.build.insert import (
-    cavity_by_hull,
-    cavity_on_parent,
-    check_apart,
-    check_room,
-    continues_parent,
-    crowded,
-)
-from qdip_struct.build.material import Material
+from qdip_struct.build.insert import cavity_by_hull, cavity_on_parent, check_apart, check_room, crowded
+from qdip_struct.build.material import Material, pure
 from qdip_struct.build.neutrality import neutralise
 from qdip_struct.build.occupation import Occupation
-from qdip_struct.build.orientation import permutes_axes, proper_rotation
-from qdip_struct.build.parent import TERMINATIONS, Termination, on_parent_lattice
-from qdip_struct.build.regions import INTERFACE_DEPTH, formal_charge_of, formal_charges, mark_interface, report
+from qdip_struct.build.orientation import proper_rotation
+from qdip_struct.build.parent import TERMINATIONS, on_parent_lattice
+from qdip_struct.build.regions import INTERFACE_DEPTH, formal_charge_of, mark_interface, report
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.crystals import Crystal
 
@@ -97,103 +89,51 @@ def embed_dot(
     >>> len(built.atoms), built.report["mode"], built.report["formal_charge"]["total"]
     (332, 'coherent', 0)
     """
-    counts, seed, center = check_cells(cells), occupation.seed, form.center
+    counts, seed = check_cells(cells), occupation.seed
     if lattice is not None and isinstance(matrix, Atoms):
         raise UsageError("a matrix given as a structure keeps its cell; leave the lattice constant out")
     body = form.body
-    held = _material(matrix)
+    held = matrix if isinstance(matrix, Atoms) else pure(matrix)
     if lattice is not None and isinstance(held, Material):
         held = held.at(lattice=lattice)
     host = host_of(held, cells=counts, occupation=occupation)
     coherent = _is_coherent(dot, host=host, seat=seat)
     turn = np.eye(3) if seat.rotate is None else proper_rotation(seat.rotate)
     turn = turn if seat.absolute else host.axes @ turn
-    sites = None
-    if isinstance(dot, Atoms):
-        guest = _finished(dot)
-        kind: Center = "metal" if center == "auto" else center
-    else:
-        core = _material(dot)
-        assert isinstance(core, Material)
-        shared = host.on_parent and on_parent_lattice(core.crystal) and permutes_axes(turn)
-        if seat.dot_lattice is not None or (shared and seat.mode != "insert"):
-            core = core.at(lattice=host.lattice if seat.dot_lattice is None else seat.dot_lattice)
-        natural: Termination = "BX2" if _takes_bx2(core, host=host) else "site"
-        sites = cut(core, form=replace(form, termination=form.termination or natural), seed=seed)
-        guest, kind = dot_atoms(sites), sites.center
-    check_room(guest, cell=host.cell, turn=turn, margin=host.lattice)
-    volume = _volume(guest, sites=sites)
-    if isinstance(seat.positions, Arrangement):
-        around = 2.0 * float(np.linalg.norm(guest.positions, axis=1).max()) + host.lattice
-        fractions = centres_of(seat.positions, cell=host.cell, diameter=around, volume=volume, seed=seed)
-    else:
-        fractions = np.array(seat.positions, dtype=float).reshape(-1, 3)
-    centres = np.array([centre_in(host, center=kind, fraction=point) for point in fractions])
-
-    continued = sites is not None and continues_parent(sites, host=host, rotation=turn)
-    gone = np.zeros(len(host.sites), dtype=bool)
-    guests: list[Atoms] = []
-    for number, centre in enumerate(centres):
-        placed = guest.copy()
-        placed.positions = guest.positions @ turn.T + centre
-        placed.set_array("dot", np.full(len(placed), number))
-        if sites is not None and continued:
-            gone |= cavity_on_parent(sites, host=host, centre=centre, rotation=turn)
-        else:
-            gone |= cavity_by_hull(placed, host=host, centre=centre)
-        if not coherent:
-            gone |= crowded(placed, host=host, centre=centre, among=~gone)
-        guests.append(placed)
+    guest = guest_of(dot, host=host, form=form, seat=seat, turn=turn, seed=seed)
+    check_room(guest.atoms, cell=host.cell, turn=turn, margin=host.lattice)
+    centres = _centres(guest, host=host, seat=seat, seed=seed)
+    shared = guest.on_parent_of(host, turn=turn)
+    guests, gone = _placed(guest, host=host, centres=centres, turn=turn, shared=shared, coherent=coherent)
     check_apart(guests, cell=host.cell)
     atoms = joined(guests, host.atoms[~gone[host.site_of_atom]], cell=host.cell)
-    before = formal_charge_of(atoms)["total"]
-    balanced, changes = (
-        (atoms, [])
-        if balance.neutral == "off"
-        else neutralise(atoms, centres=centres, facets=body.facets @ turn.T, rule=balance.rule, seed=seed)
+    atoms, changes, balanced = _balanced(
+        atoms, balance=balance, centres=centres, facets=body.facets @ turn.T, seed=seed
     )
-    atoms, changes, proposed = (balanced, changes, []) if balance.neutral == "strict" else (atoms, [], changes)
     mark_interface(atoms, depth=interface_depth)
-    size = (6.0 / math.pi * volume) ** (1.0 / 3.0)
     content = report(
         atoms,
-        volume_fraction=volume * len(centres) / abs(float(np.linalg.det(host.cell))),
+        volume_fraction=guest.volume * len(centres) / abs(float(np.linalg.det(host.cell))),
         changes=changes,
         seed=seed,
         role="embedded",
         mode="coherent" if coherent else "insert",
-        shape=body.name if sites is not None else "given",
-        center=kind,
-        termination=None if sites is None else _termination(sites, continued=continued),
-        neutral=balance.neutral,
-        proposed_changes=proposed,
-        rule=balance.rule,
-        charge_before_changes=before,
+        shape="given" if guest.sites is None else body.name,
+        center=guest.center,
+        termination=_termination(guest, shared=shared),
+        **balanced,
         rotation=turn.tolist(),
-        lattice_angstrom={"dot": None if sites is None else sites.crystal.a_angstrom, "matrix": host.lattice},
-        lattice_source={
-            "dot": "given structure" if sites is None else sites.crystal.source,
-            "matrix": held.crystal.source if isinstance(held, Material) else "given structure",
-        },
+        lattice_angstrom={"dot": guest.lattice, "matrix": host.lattice},
+        lattice_source={"dot": guest.source, "matrix": source_of(held)},
         n_dots=len(centres),
         dot_centers_angstrom=np.round(centres, 6).tolist(),
-        n_formula_units_dot=_units(guest),
-        equivalent_diameter_angstrom=size,
-        spacing_angstrom=spacings(centres, cell=host.cell, diameter=size),
-        extent_angstrom=np.ptp(guest.positions, axis=0).tolist(),
+        n_formula_units_dot=guest.n_formula_units,
+        equivalent_diameter_angstrom=guest.diameter,
+        spacing_angstrom=spacings(centres, cell=host.cell, diameter=guest.diameter),
+        extent_angstrom=np.ptp(guest.atoms.positions, axis=0).tolist(),
         interface_depth_angstrom=interface_depth,
     )
     return Embedded(atoms, content)
-
-
-def _material(what: Crystal | Material | Atoms) -> Material | Atoms:
-    return Material(what.name, what) if isinstance(what, Crystal) else what
-
-
-def _takes_bx2(core: Material, *, host: Host) -> bool:
-    return (
-        on_parent_lattice(core.crystal) and core.crystal.structure_type == "rocksalt" and "A" in host.sites.sublattice
-    )
 
 
 def _is_coherent(dot: Crystal | Material | Atoms, *, host: Host, seat: Seat) -> bool:
@@ -210,38 +150,70 @@ def _is_coherent(dot: Crystal | Material | Atoms, *, host: Host, seat: Seat) -> 
     return shared and not asked and mode != "insert"
 
 
-def _finished(dot: Atoms) -> Atoms:
-    """A copy of a finished dot around its centre of mass points, with all arrays."""
-    guest = Atoms(numbers=dot.numbers, positions=dot.positions - dot.positions.mean(axis=0))
-    names = guest.get_chemical_symbols()
-    for name, default in (("molecule", -1), ("region", "dot"), ("phase", str(dot.symbols.formula.reduce()[0]))):
-        given = dot.get_array(name) if dot.has(name) else np.full(len(dot), default)
-        guest.set_array(name, given.astype("U9") if name == "region" else given)
-    guest.set_array("formal_charge", formal_charges(names, molecule=guest.get_array("molecule")))
-    return guest
+def _centres(guest: Guest, *, host: Host, seat: Seat, seed: int) -> Array:
+    """Centre of each dot (k, 3) Å: the point of the host that the dot asks for nearest to each place of the seat."""
+    if isinstance(seat.positions, Arrangement):
+        around = 2.0 * float(np.linalg.norm(guest.atoms.positions, axis=1).max()) + host.lattice
+        fractions = centres_of(seat.positions, cell=host.cell, diameter=around, volume=guest.volume, seed=seed)
+    else:
+        fractions = np.array(seat.positions, dtype=float).reshape(-1, 3)
+    return np.array([centre_in(host, center=guest.center, fraction=point) for point in fractions])
 
 
-def _termination(sites: DotSites, *, continued: bool) -> dict[str, str]:
-    """Name of the border rule and what it means for this dot in this matrix."""
-    if continued:
-        return {"name": sites.termination, "meaning": TERMINATIONS[sites.termination]}
+def _placed(
+    guest: Guest, *, host: Host, centres: Array, turn: Array, shared: bool, coherent: bool
+) -> tuple[list[Atoms], Array]:
+    """The dot at each centre, numbered, and which sites of the host make room for them, bool (n_sites,)."""
+    gone = np.zeros(len(host.sites), dtype=bool)
+    guests: list[Atoms] = []
+    for number, centre in enumerate(centres):
+        placed = guest.atoms.copy()
+        placed.positions = guest.atoms.positions @ turn.T + centre
+        placed.set_array("dot", np.full(len(placed), number))
+        if guest.sites is not None and shared:
+            gone |= cavity_on_parent(guest.sites, host=host, centre=centre, rotation=turn)
+        else:
+            gone |= cavity_by_hull(placed, host=host, centre=centre)
+        if not coherent:
+            gone |= crowded(placed, host=host, centre=centre, among=~gone)
+        guests.append(placed)
+    return guests, gone
+
+
+def _balanced(
+    atoms: Atoms, *, balance: Balance, centres: Array, facets: Array, seed: int
+) -> tuple[Atoms, list[dict[str, Any]], dict[str, Any]]:
+    """The structure as ``balance`` wants it, what was changed, and the entries of the report about it."""
+    before = formal_charge_of(atoms)["total"]
+    changes: list[dict[str, Any]] = []
+    proposed: list[dict[str, Any]] = []
+    if balance.neutral != "off":
+        neutral, found = neutralise(atoms, centres=centres, facets=facets, rule=balance.rule, seed=seed)
+        if balance.neutral == "strict":
+            atoms, changes = neutral, found
+        else:
+            proposed = found
+    return (
+        atoms,
+        changes,
+        {
+            "neutral": balance.neutral,
+            "proposed_changes": proposed,
+            "rule": balance.rule,
+            "charge_before_changes": before,
+        },
+    )
+
+
+def _termination(guest: Guest, *, shared: bool) -> dict[str, str] | None:
+    """Name of the border rule and what it means for this dot in this matrix; none for a finished dot."""
+    if guest.sites is None:
+        return None
+    name = guest.sites.termination
+    if shared:
+        return {"name": name, "meaning": TERMINATIONS[name]}
     free = "dot and matrix share no parent lattice here: the dot is cut by this rule, the matrix ends where ions touch"
-    return {"name": sites.termination, "meaning": free}
-
-
-def _units(guest: Atoms) -> float:
-    """Formula units of a dot of a binary compound: half the number of its ions."""
-    outside = np.count_nonzero(guest.get_array("region") == "ligand")
-    return (len(guest) - outside) / 2
-
-
-def _volume(guest: Atoms, *, sites: DotSites | None) -> float:
-    """Volume in Å³: of the formula units, or for a finished dot of the hull of its atoms."""
-    if sites is not None:
-        return sites.volume
-    from scipy.spatial import ConvexHull
-
-    return float(ConvexHull(guest.positions).volume)
+    return {"name": name, "meaning": free}
 
 
 def joined(guests: list[Atoms], host: Atoms, *, cell: Array) -> Atoms:

@@ -18,7 +18,7 @@ from qdip_struct.build.cells import (
     to_atoms,
     with_a_site,
 )
-from qdip_struct.build.material import Material, occupy
+from qdip_struct.build.material import Material, occupy, pure
 from qdip_struct.build.molecules import library
 from qdip_struct.build.occupation import Occupation
 from qdip_struct.build.orientation import parent_axes
@@ -107,7 +107,7 @@ def host_of(matrix: Material | Crystal | Atoms, *, cells: Sequence[int], occupat
         lattice = (abs(float(np.linalg.det(unit.cell))) / per_metal) ** (1.0 / 3.0)
         on_parent, full, name = False, supercell(unit, cells=counts), unit.name
     else:
-        held = Material(matrix.name, matrix) if isinstance(matrix, Crystal) else matrix
+        held = pure(matrix)
         unit = with_a_site(sites_of_crystal(held.crystal), a_site=occupation.a_site)
         metals = unit.positions[np.isin(unit.sublattice, ("B", "cation"))]
         lattice, on_parent, name = held.crystal.a_angstrom, on_parent_lattice(held.crystal), held.name

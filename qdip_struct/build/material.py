@@ -68,6 +68,11 @@ def material(spec: str, *, dataset: str | None = None) -> Material:
     return Material(crystal.name, crystal)
 
 
+def pure(what: Crystal | Material) -> Material:
+    """A crystal as a material of itself alone; a material as it is."""
+    return Material(what.name, what) if isinstance(what, Crystal) else what
+
+
 def fractions_of(formula: Formula) -> dict[str, dict[str, float]]:
     """Species and fractions on each mixed sublattice of a formula whose fractions are all given."""
     return {

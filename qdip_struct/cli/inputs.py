@@ -22,6 +22,10 @@ from qdip_struct.errors import DataError, UsageError
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from qdip_struct.campaign.inputs_request import DeckMaker
+    from qdip_struct.campaign.rundir import RunFolder
+    from qdip_struct.cp2k.deck import Deck
+    from qdip_struct.cp2k.schema import Schema
 
 _NOT_RECORDED = ("structure", "out", "force", "json", "config", "debug", "role", "group", "cp2k_version")
 _SHOWN = 40
@@ -58,8 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cp2k-version", metavar="VERSION", help="version the inputs are for (default: the installed)")
 
 
-@dataclass(frozen=True)
-class _Wanted:
+@dataclass(frozen=True, eq=False)
+class _Planned:
+    """A run folder before it is written: its name, the file it starts from, its structure and its part in the group."""
+
     name: str
     path: Path
     atoms: "Atoms"
@@ -70,18 +76,11 @@ class _Wanted:
 
 def run(args: argparse.Namespace) -> int:
     """Make the decks, check every one, then write all run folders."""
-    from qdip_struct.build.ghosts import ghost_partners
-    from qdip_struct.build.store import read_sidecar, read_structure, sidecar_of
-    from qdip_struct.campaign.cost import estimate_run
-    from qdip_struct.campaign.inputs_request import InputsRequest, refuse_errors, wishes_of
+    from qdip_struct.campaign.inputs_request import DeckMaker, InputsRequest, wishes_of
     from qdip_struct.campaign.jobscript import LIST, job_script, load_site, run_list, script_name
-    from qdip_struct.campaign.run_draft import create_run_folder, refuse_name
-    from qdip_struct.campaign.rundir import ROLES
+    from qdip_struct.campaign.run_draft import create_run_folder
     from qdip_struct.cli.check import schema_for
     from qdip_struct.cli.requests import request_of
-    from qdip_struct.cp2k.deck import make_deck
-    from qdip_struct.cp2k.inputfile import parse_input
-    from qdip_struct.cp2k.preflight import check_input
     from qdip_struct.cp2k.presets import get_preset, template_text
     from qdip_struct.files import provenance, refuse_existing, write_text
 
@@ -91,43 +90,14 @@ def run(args: argparse.Namespace) -> int:
     site = load_site(args.site) if args.site else None
     request = request_of(args, InputsRequest)
     wishes = wishes_of(request, version=version, walltime_s=None if site is None else site.walltime_s)
+    maker = DeckMaker(request, preset, template, wishes)
     out = args.out if args.out is not None else Path("runs")
-    wanted: list[_Wanted] = []
-    for path in args.structure:
-        atoms = read_structure(path)
-        sidecar = read_sidecar(path) or {}
-        role = args.role or str(sidecar.get("role") or "single")
-        group = args.group or str(sidecar.get("group") or path.stem)
-        if role not in ROLES:
-            whose = "--role" if args.role else str(sidecar_of(path))
-            shown = ascii(role if len(role) < _SHOWN else f"{role[:_SHOWN]}...")
-            raise UsageError(f"{whose}: unknown role {shown}; known: {', '.join(ROLES)}")
-        refuse_name(path.stem, what="name")
-        refuse_name(group, what="group")
-        wanted.append(_Wanted(path.stem, path, atoms, sidecar, role, group))
-        if args.counterpoise and role == "interface":
-            for partner, ghosted in ghost_partners(atoms).items():
-                name = f"{path.stem}_{partner}_ghost"
-                wanted.append(_Wanted(name, path, ghosted, sidecar, f"{partner}_ghost", group))
-    names = [item.name for item in wanted]
-    double = sorted({name for name in names if names.count(name) > 1})
-    if double:
-        raise UsageError(f"two structures are named {double[0]}; run folders are named after them: rename one")
+    planned = [item for path in args.structure for item in _planned(path, args)]
+    names = [item.name for item in planned]
+    _refuse_double(names)
     for name in [*names, *([script_name(site), LIST] if site else [])]:
         refuse_existing(out / name, force=args.force)
-    decks = []
-    for item in wanted:
-        try:
-            deck = make_deck(
-                item.atoms, task=args.task, preset=preset, template=template, role=item.role, wishes=wishes
-            )
-        except (UsageError, DataError) as error:
-            raise type(error)(f"{item.path}: {error}") from error
-        findings = check_input(parse_input(deck.text, source=str(item.path)), schema=schema)
-        refuse_errors(findings, source=f"the input for {item.path}")
-        for finding in findings:
-            note(f"warning: {item.name}: {finding.message}; {finding.remedy}")
-        decks.append(deck)
+    decks = [_checked_deck(item, maker=maker, schema=schema) for item in planned]
     parameters = {name: value for name, value in vars(args).items() if name not in _NOT_RECORDED}
     parameters["template"] = None if args.template is None else args.template.name
     written = [
@@ -141,12 +111,11 @@ def run(args: argparse.Namespace) -> int:
             structure_report=item.sidecar,
             force=args.force,
         )
-        for item, deck in zip(wanted, decks, strict=True)
+        for item, deck in zip(planned, decks, strict=True)
     ]
     if site is not None:
         write_text(out / LIST, run_list(names), force=args.force)
         write_text(out / script_name(site), job_script(site, n_runs=len(names)), force=args.force)
-    costs = [estimate_run(folder) for folder in written]
     document = {
         "preset": preset.name,
         "about": preset.about,
@@ -154,23 +123,74 @@ def run(args: argparse.Namespace) -> int:
         "cp2k_version": version,
         "job_script": str(out / script_name(site)) if site else None,
         "keywords_checked": schema is not None,
-        "runs": [
-            {
-                "path": str(folder.path),
-                **{key: folder.record[key] for key in ("role", "group", "n_atoms", "n_electrons", "decisions")},
-                "estimate": {
-                    "core_hours": cost.core_hours,
-                    "core_hours_range": cost.range_core_hours,
-                    "memory_gb": cost.memory_gb,
-                },
-            }
-            for folder, cost in zip(written, costs, strict=True)
-        ],
+        "runs": [_entry(folder) for folder in written],
     }
     if schema is None:
         note("note: no CP2K is installed here, so keywords were not checked against its own list (qdip doctor)")
     emit(document, as_json=args.json, text=_text(document))
     return 0
+
+
+def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:
+    """The run of a structure file and, where they are asked for, those of its slabs with ghost partners."""
+    from qdip_struct.build.ghosts import ghost_partners
+    from qdip_struct.build.store import read_sidecar, read_structure, sidecar_of
+    from qdip_struct.campaign.run_draft import refuse_name
+    from qdip_struct.campaign.rundir import ROLES
+
+    atoms = read_structure(path)
+    sidecar = read_sidecar(path) or {}
+    role = args.role or str(sidecar.get("role") or "single")
+    group = args.group or str(sidecar.get("group") or path.stem)
+    if role not in ROLES:
+        whose = "--role" if args.role else str(sidecar_of(path))
+        shown = ascii(role if len(role) < _SHOWN else f"{role[:_SHOWN]}...")
+        raise UsageError(f"{whose}: unknown role {shown}; known: {', '.join(ROLES)}")
+    refuse_name(path.stem, what="name")
+    refuse_name(group, what="group")
+    ghosts = ghost_partners(atoms) if args.counterpoise and role == "interface" else {}
+    return [
+        _Planned(path.stem, path, atoms, sidecar, role, group),
+        *(
+            _Planned(f"{path.stem}_{partner}_ghost", path, ghosted, sidecar, f"{partner}_ghost", group)
+            for partner, ghosted in ghosts.items()
+        ),
+    ]
+
+
+def _refuse_double(names: list[str]) -> None:
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise UsageError(f"two structures are named {double[0]}; run folders are named after them: rename one")
+
+
+def _checked_deck(item: _Planned, *, maker: "DeckMaker", schema: "Schema | None") -> "Deck":
+    """The input of a run after pre-flight: an error is raised with the structure's name, warnings are printed."""
+    from qdip_struct.campaign.inputs_request import checked
+
+    try:
+        deck = maker.deck(item.atoms, role=item.role)
+    except (UsageError, DataError) as error:
+        raise type(error)(f"{item.path}: {error}") from error
+    for finding in checked(deck, schema=schema, source=f"the input for {item.path}"):
+        note(f"warning: {item.name}: {finding.message}; {finding.remedy}")
+    return deck
+
+
+def _entry(folder: "RunFolder") -> dict[str, Any]:
+    """A written run and what it will cost, as an entry of the document."""
+    from qdip_struct.campaign.cost import estimate_run
+
+    cost = estimate_run(folder)
+    return {
+        "path": str(folder.path),
+        **{key: folder.record[key] for key in ("role", "group", "n_atoms", "n_electrons", "decisions")},
+        "estimate": {
+            "core_hours": cost.core_hours,
+            "core_hours_range": cost.range_core_hours,
+            "memory_gb": cost.memory_gb,
+        },
+    }
 
 
 def _text(document: dict[str, Any]) -> str:
