@@ -1,7 +1,8 @@
 """The whole path on this machine, in minutes: misfit, slabs, CP2K inputs, CP2K itself, energies, a dot, one page.
 
 With CP2K the inputs are run here; without it the finished runs that ship with the package take their place, marked
-as shipped. Stopped halfway, the same command goes on from what is finished.
+as shipped. Stopped halfway, the same command goes on from what is finished; once CP2K is there, own runs replace the
+shipped ones.
 
 example:
   qdip demo -o demo --nproc 2
@@ -73,7 +74,13 @@ def run(args: argparse.Namespace) -> int:
     screen, figure, slabs = out / "screen.json", out / "misfit.svg", out / "slabs"
     dot, cluster, page = out / "dot" / "embedded.extxyz", out / "cluster", out / "report.html"
     program = find_program()
-    runs = out / ("runs" if program else "runs_shipped")
+    runs, copies = out / "runs", out / "runs_shipped"
+    begun = any((runs / role / "run.out").exists() for role in ROLES)
+    if program is None and not begun:
+        runs = copies
+    elif copies.exists():
+        note(f"removing {copies}: copies of the shipped runs, which {runs} replaces")
+        shutil.rmtree(copies)
     steps.do(
         "1. Which halide ratio fits PbS? With the lattice constants of Liu et al. 2019",
         "screen --dot PbS --matrix CsPb(Br,I)3 --dataset liu2019",
@@ -100,6 +107,8 @@ def run(args: argparse.Namespace) -> int:
             *("run", str(runs)),
             *([] if args.nproc is None else ["--nproc", str(args.nproc)]),
         )
+    elif begun:
+        note(f"\n== 3., 4. No CP2K here to go on with {runs}: what is finished is used.\n{HOW_TO_GET_CP2K}")
     else:
         note(f"\n== 3., 4. No CP2K here: finished runs that ship with the package are used.\n{HOW_TO_GET_CP2K}")
         _copy_shipped(runs)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,3 +41,15 @@ def test_demo_without_cp2k_uses_shipped_runs_and_says_so(tmp_path: Path) -> None
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("already there") == 4
     assert page.read_text() == text
+    own = tmp_path / "demo" / "runs"
+    shutil.copytree(tmp_path / "demo" / "runs_shipped", own)
+    own_runs = demo(tmp_path, path=str(tmp_path / "empty"))
+    assert own_runs.returncode == 0, own_runs.stderr
+    assert json.loads(own_runs.stdout)["runs"] == "demo/runs"
+    assert not (tmp_path / "demo" / "runs_shipped").exists(), "one group of runs on the page, not two"
+    for output in own.glob("film/run.out"):
+        output.write_text(output.read_text()[:9000])
+    unfinished = demo(tmp_path, path=str(tmp_path / "empty"))
+    assert unfinished.returncode == 1
+    assert "No CP2K here to go on with demo/runs" in unfinished.stderr
+    assert "the demo stopped at 'qdip collect demo/runs'" in unfinished.stderr
