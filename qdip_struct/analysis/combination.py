@@ -225,6 +225,7 @@ def _warnings(runs: Sequence[EnergyRun]) -> tuple[str, ...]:
         moved = [run.path for run in runs if run.relaxed and run.role in ("film_bulk", "substrate_bulk")]
         if moved:
             found.append(f"the slabs are single points, the bulk is relaxed: {', '.join(moved)}")
+    found += [f"{run.path}: {run.grid_doubt}" for run in runs if run.grid_doubt]
     return tuple(found)
 
 

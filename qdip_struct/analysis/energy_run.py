@@ -51,6 +51,9 @@ class EnergyRun:
         :func:`qdip_struct.cp2k.input_settings.input_settings`.
     max_force
         Largest force on an atom, eV/Å, where printed.
+    grid_doubt
+        Why its energy depends on the place of the atoms on the density grid, see
+        :func:`qdip_struct.cp2k.grid_noise.noise_doubt`; ``None`` where it does not.
     cp2k_version
         As printed.
     provenance
@@ -69,6 +72,7 @@ class EnergyRun:
     facts: Mapping[str, Any] = field(default_factory=dict)
     asked: Mapping[str, Any] = field(default_factory=dict)
     max_force: float | None = None
+    grid_doubt: str | None = None
     cp2k_version: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 

@@ -17,6 +17,7 @@ from qdip_struct.campaign.registries import registry_maps
 from qdip_struct.campaign.rundir import INPUT, RunFolder, segment_name
 from qdip_struct.campaign.terminations import mean_over_terminations
 from qdip_struct.campaign.thickness import adsorption_by_thickness, thickness_series
+from qdip_struct.cp2k.grid_noise import noise_doubt
 from qdip_struct.cp2k.input_settings import input_settings
 from qdip_struct.cp2k.inputfile import parse_input
 from qdip_struct.cp2k.output import read_run
@@ -140,6 +141,7 @@ def energy_run(folder: RunFolder) -> EnergyRun:
         facts=record.get("structure") or {},
         asked=_asked(folder),
         max_force=run.max_force_ev_per_angstrom,
+        grid_doubt=_grid_doubt(run),
         cp2k_version=run.cp2k_version,
         provenance={
             "qdip_version": record.get("qdip_version"),
@@ -148,6 +150,13 @@ def energy_run(folder: RunFolder) -> EnergyRun:
             "origin": record.get("origin"),
         },
     )
+
+
+def _grid_doubt(run: Run) -> str | None:
+    net = run.net_force_ev_per_angstrom
+    if net is None or run.n_atoms is None:
+        return None
+    return noise_doubt(net, n_atoms=run.n_atoms, cutoff_rydberg=run.settings.cutoff_rydberg)
 
 
 def _check_cell(folder: RunFolder, run: Run, cell: np.ndarray) -> None:

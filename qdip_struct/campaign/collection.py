@@ -26,7 +26,7 @@ from qdip_struct.documents import json_document
 from qdip_struct.errors import DataError, QdipError
 from qdip_struct.files import json_text, write_text
 
-READER = 3
+READER = 4
 """Raised whenever the reader's answers change, so that older ``result.json`` files are read anew."""
 
 _STAMP = ("reader", "qdip_version", "outputs")

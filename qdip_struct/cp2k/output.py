@@ -9,6 +9,7 @@ import numpy as np
 
 from qdip_struct import units
 from qdip_struct.cp2k import blocks
+from qdip_struct.cp2k.grid_noise import net_force, noise_doubt
 from qdip_struct.cp2k.reader import read_segments
 from qdip_struct.cp2k.run import Failure, Run, Status, Steps
 from qdip_struct.cp2k.segments import Evaluation, Segment
@@ -106,6 +107,9 @@ def _join(path: Path, segments: Sequence[Segment]) -> Run:
     walls = [s.wall_time_s if s.wall_time_s is not None else _elapsed(s) for s in same]
     memories = [s.memory_mib for s in same if s.memory_mib is not None]
     optimises = header.facts.get("run_type") in _OPTIMISATIONS
+    settings = settings_of(header)
+    results = _results(*chosen, n_atoms=_n_atoms(same)) if chosen else {"cell": _cell(header.cell)}
+    doubts = _doubts(chosen[1], results, cutoff_rydberg=settings.cutoff_rydberg) if chosen else []
     return Run(
         path=path,
         status=status,
@@ -119,13 +123,13 @@ def _join(path: Path, segments: Sequence[Segment]) -> Run:
         n_scf_unconverged=int((steps.verdict == 0).sum()),
         geo_converged=(bool(last.optimised) and _scf_converged([last]) is not False) if optimises else None,
         n_geo_steps=next((s.last_step for s in reversed(same) if s.last_step is not None), None),
-        warnings=tuple(_warnings(same) + _strangers(segments, same) + (_doubts(chosen[1]) if chosen else [])),
+        warnings=tuple(_warnings(same) + _strangers(segments, same) + doubts),
         wall_time_s=round(sum(w for w in walls if w is not None), 3) if None not in walls else None,
         peak_memory_mib=max(memories) if memories else None,
         n_segments=len(same),
         steps=steps,
-        settings=settings_of(header),
-        **_results(*chosen, n_atoms=_n_atoms(same)) if chosen else {"cell": _cell(header.cell)},
+        settings=settings,
+        **results,
     )
 
 
@@ -142,12 +146,17 @@ def _strangers(segments: Sequence[Segment], same: Sequence[Segment]) -> list[str
     return [f"the output also holds {others} segment(s) of other runs, which are not counted"] if others else []
 
 
-def _doubts(evaluation: Evaluation) -> list[str]:
-    """A converged SCF ends with the energy that is printed; where it does not, something was added, or damaged."""
+def _doubts(evaluation: Evaluation, results: dict[str, Any], *, cutoff_rydberg: float | None) -> list[str]:
+    """What does not fit: an energy that is not the SCF's (something was added, or damaged), forces with a resultant."""
+    doubts = []
     energy, total = evaluation.energy_hartree, evaluation.total_hartree
-    if energy is None or total is None or abs(energy - total) < _SAME_HARTREE:
-        return []
-    return [f"ENERGY| differs from the SCF's last 'Total energy:' by {energy - total:.6f} hartree"]
+    if energy is not None and total is not None and abs(energy - total) >= _SAME_HARTREE:
+        doubts.append(f"ENERGY| differs from the SCF's last 'Total energy:' by {energy - total:.6f} hartree")
+    forces = results.get("forces")
+    if forces is not None:
+        noise = noise_doubt(results["net_force_ev_per_angstrom"], n_atoms=len(forces), cutoff_rydberg=cutoff_rydberg)
+        doubts += [noise] if noise else []
+    return doubts
 
 
 def _verdict(last: Segment, *, run_type: str | None) -> tuple[Status, str]:
@@ -240,6 +249,7 @@ def _results(segment: Segment, evaluation: Evaluation, *, n_atoms: int | None) -
         arrays |= {
             "max_force_ev_per_angstrom": float(np.linalg.norm(forces, axis=1).max()),
             "max_force_measure": "norm",
+            "net_force_ev_per_angstrom": net_force(forces),
         }
     elif gradient is not None:
         arrays |= {

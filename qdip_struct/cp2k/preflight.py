@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qdip_struct.cp2k.data import data_file, potential_valence, read_basis_sets, read_potentials
+from qdip_struct.cp2k.grid_noise import check_grid
 from qdip_struct.cp2k.inputfile import Keyword, Section, find_section, get_values
 from qdip_struct.cp2k.schema import Schema
 from qdip_struct.cp2k.subsys import Subsys, check_subsys, read_subsys
@@ -68,7 +69,7 @@ def check_input(tree: Section, *, schema: Schema | None, folder: Path | None = N
         found.append(Finding("error", None, str(error), "give cell and coordinates in &SUBSYS"))
     else:
         if subsys is not None:
-            found += [Finding(*item) for item in check_subsys(subsys)]
+            found += [Finding(*item) for item in (*check_subsys(subsys), *check_grid(tree, subsys))]
             found += _check_kinds(tree, subsys)
             found += _check_methods(tree, subsys)
     found += _check_data_files(tree, folder)

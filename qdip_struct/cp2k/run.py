@@ -144,6 +144,7 @@ SUMMARY = (
     "n_geo_steps",
     "max_force_ev_per_angstrom",
     "max_force_measure",
+    "net_force_ev_per_angstrom",
     "gap_ev",
     "warnings",
     "wall_time_s",
@@ -180,6 +181,9 @@ class Run:
         component).
     max_force_measure
         Which of the two that is.
+    net_force_ev_per_angstrom
+        |Σ F| over the free directions, eV/Å: zero but for the noise of the density grid, see
+        :mod:`qdip_struct.cp2k.grid_noise`.
     gap_ev
         HOMO–LUMO gap, the smallest of the spin channels, eV.
     warnings
@@ -224,6 +228,7 @@ class Run:
     n_geo_steps: int | None = None
     max_force_ev_per_angstrom: float | None = None
     max_force_measure: Literal["norm", "component"] | None = None
+    net_force_ev_per_angstrom: float | None = None
     gap_ev: float | None = None
     warnings: tuple[str, ...] = ()
     wall_time_s: float | None = None

@@ -18,6 +18,7 @@ from qdip_struct.cp2k.run import Failure, Run
 from qdip_struct.errors import DataError
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
+FINISHED = Path(__file__).parents[2] / "workflows" / "interface_energy" / "reference" / "runs"
 STATUS = {
     "energy": "done",
     "ot_outer": "done",
@@ -261,7 +262,9 @@ def test_abort_reasons_are_cp2ks_own_words() -> None:
 
 
 def test_warnings_carry_their_text() -> None:
-    assert read_run(RUNS / "energy").warnings == ()
+    assert read_run(FINISHED / "film").warnings == ()
+    (doubt,) = read_run(RUNS / "energy").warnings
+    assert "CUTOFF 150 Ry" in doubt
     assert any("SCF run NOT converged" in warning for warning in read_run(RUNS / "unconverged").warnings)
     text = read_run(RUNS / "ot_kpoints").warnings[0]
     assert text.endswith("MO derivative methods flag has been switched off for kpoint calculation")
