@@ -140,4 +140,4 @@ def _finer_grid(element: str, potential: str) -> str:
             ways.append(f"{needed:g} Ry" + (f" with {_SMOOTHING}" if smoothed else ""))
     if not ways:
         return "no measured grid is fine enough; compare energies only where every atom keeps its place on the grid"
-    return f"use {' or '.join(ways)} (less than {FORETOLD_EV_PER_ANGSTROM:g} eV/Å)"
+    return f"use {' or '.join(ways)} in all runs of the group (less than {FORETOLD_EV_PER_ANGSTROM:g} eV/Å)"
