@@ -124,9 +124,10 @@ def check_grid(tree: Section, subsys: Subsys) -> Iterator[Problem]:
         if needed is None or cutoff >= needed:
             continue
         table = lone_ion_noise(smoothed=smoothed)[kind.element, kind.potential]
-        near, force = max((entry for entry in table if entry[0] <= cutoff), default=table[0])
+        below = max((index for index, (at, _) in enumerate(table) if at <= cutoff), default=0)
+        worst, force = max(table[below:], key=lambda entry: entry[1])
         message = (
-            f"CUTOFF {cutoff:g} Ry is coarse for {kind.element} ({kind.potential}): at {near:g} Ry the grid alone "
+            f"CUTOFF {cutoff:g} Ry is coarse for {kind.element} ({kind.potential}): at {worst:g} Ry the grid alone "
             f"pushes a lone ion with {force:.2g} eV/Å"
         )
         yield "warning", stated[0].line, message, _finer_grid(kind.element, kind.potential)

@@ -10,6 +10,7 @@ from ase.build import bulk
 
 from qdip_struct.cp2k.deck import Wishes, make_deck
 from qdip_struct.cp2k.grid_noise import (
+    FORETOLD_EV_PER_ANGSTROM,
     LIMIT_EV_PER_ANGSTROM,
     lone_ion_noise,
     needed_cutoff,
@@ -114,7 +115,12 @@ def test_a_hard_element_is_warned_of_below_its_cutoff_and_a_soft_one_is_not() ->
 
 def test_sodium_needs_a_smoothed_density() -> None:
     salt = bulk("NaI", "rocksalt", a=6.47, cubic=True)
-    (found,) = grid_findings(salt, cutoff=1200)
+    for cutoff in (250, 500, 1200):
+        (found,) = grid_findings(salt, cutoff=cutoff)
+        said = re.search(r"at (\d+) Ry the grid alone pushes a lone ion with (\S+) eV/Å", found.message)
+        assert said is not None
+        assert float(said[2]) > FORETOLD_EV_PER_ANGSTROM
+        assert dict(lone_ion_noise()["Na", "GTH-PBE-q9"])[float(said[1])] == pytest.approx(float(said[2]), rel=0.1)
     assert "XC_SMOOTH_RHO NN10" in found.remedy
     smoothed = needed_cutoff("Na", "GTH-PBE-q9", smoothed=True)
     assert smoothed is not None
