@@ -14,8 +14,9 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from qdip_struct.build.block import wrapped
-from qdip_struct.build.cells import to_atoms
+from qdip_struct.build.cells import SiteCell, to_atoms
 from qdip_struct.build.companions import companions, in_cell
+from qdip_struct.build.faces import face_facts
 from qdip_struct.build.interface_options import LateralCell, Placement, Stack, check_vacuum
 from qdip_struct.build.joint import Joint, join
 from qdip_struct.build.occupation import Occupation
@@ -23,7 +24,7 @@ from qdip_struct.build.placement import closing_vector, joined_atoms, touching_h
 from qdip_struct.build.regions import report as structure_report
 from qdip_struct.build.registry import film_position
 from qdip_struct.build.reports import Reports
-from qdip_struct.build.slab import Material, face_facts
+from qdip_struct.build.slab import Material
 from qdip_struct.build.stoichiometry import excess, formula_units, ions_of
 from qdip_struct.matching.miller import plane_text
 
@@ -122,64 +123,31 @@ def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells
     UsageError
         If the registry does not exist or the atoms do not fit into the height.
     """
-    registry, gap, kind, vacuum = placement.registry, placement.gap, placement.kind, placement.vacuum
-    lateral, film = joint.lateral, joint.film
-    shift, fraction = film_position(
-        registry, below=joint.substrate, below_layer=joint.substrate_layer, above=film, above_layer=joint.film_layer,
-        lateral=lateral,
-    )  # fmt: skip
-    top_plane = joint.substrate.positions[joint.substrate_layer == joint.substrate_layer.max(), 2].mean()
-    bottom_plane = film.positions[joint.film_layer == 0, 2].mean()
-    moved = wrapped(film.positions + np.array([*shift, top_plane - bottom_plane]), lateral=lateral)
-    film = film.take(np.arange(len(film)), positions=moved)
-    below = to_atoms(joint.substrate, region="substrate")
-    above = to_atoms(film, region="film")
-    touching = touching_height(below, above, lateral=lateral)
-    used_gap = touching if gap is None else gap
-    above.positions[:, 2] += used_gap
-    interface = joined_atoms(below, above)
-    cell = np.zeros((3, 3))
-    cell[:2, :2] = lateral
-    if kind == "slab":
-        thickness = float(np.ptp(interface.positions[:, 2]))
-        if placement.height is not None:
-            vacuum = placement.height - thickness
-            check_vacuum(vacuum)
-        cell[2, 2] = thickness + vacuum
-        lift = 0.5 * vacuum - interface.positions[:, 2].min()
-    else:
-        cell[2] = closing_vector(joint, film, below, above, registry=registry, gap=gap, lateral=lateral)
-        lift = -float(joint.substrate.positions[joint.substrate_layer == 0, 2].mean())
-    pieces = {"film": above, "substrate": below, "interface": interface}
+    kind, facts = placement.kind, joint.facts
+    seated = _seated(joint, placement=placement)
+    cell, lift, vacuum = _cell_around(seated, joint, placement=placement)
+    interface = joined_atoms(seated.below, seated.above)
+    pieces = {"film": seated.above, "substrate": seated.below, "interface": interface}
     cells = {name: in_cell(atoms, cell, lift=lift) for name, atoms in pieces.items()}
     cells["film_bulk"] = to_atoms(joint.blocks["film"].sites, region="film")
     cells["substrate_bulk"] = to_atoms(joint.blocks["substrate"].sites, region="substrate")
     cells["film_bulk_free"] = to_atoms(joint.free_blocks["film"].sites, region="film")
     block, count = joint.blocks["substrate"], int(joint.substrate_layer.max()) + 1
-    dataset = joint.facts["dataset"]["substrate"]
+    dataset = facts["dataset"]["substrate"]
     others = companions(joint.substrate, block, top=joint.tops["substrate"], count=count, cell=cell, dataset=dataset)
-    if max(map(abs, joint.facts["strain_substrate"])) > 1e-9:
+    if max(map(abs, facts["strain_substrate"])) > 1e-9:
         others["substrate_bulk_free"] = to_atoms(joint.free_blocks["substrate"].sites, region="substrate")
     reservoir = others.get("reservoir")
-    name = registry if isinstance(registry, str) else f"{registry[0]:g},{registry[1]:g}"
-    facts = joint.facts
-    group = (
-        (
-            f"{facts['film']}{plane_text(facts['film_plane'])}x{facts['film_layers']}_{facts['substrate']}"
-            f"{plane_text(facts['substrate_plane'])}x{facts['substrate_layers']}_{facts['termination']}_{name}"
-        )
-        + (f"_gap{gap:g}" if gap is not None else "")
-        + ("_sandwich" if kind == "sandwich" else "")
-    )
+    group = _group(facts, placement=placement)
     common = {
         "group": group,
         **facts,
-        "registry": name,
-        "registry_fraction": (fraction.round(6) + 0.0).tolist(),
-        "gap_angstrom": round(float(used_gap), 10),
-        "gap_rule": "given" if gap is not None else "ions touch as hard spheres of six-coordinate radii",
+        "registry": _registry_name(placement),
+        "registry_fraction": (seated.fraction.round(6) + 0.0).tolist(),
+        "gap_angstrom": round(float(seated.gap), 10),
+        "gap_rule": "given" if placement.gap is not None else "ions touch as hard spheres of six-coordinate radii",
         "n_interfaces": 1 if kind == "slab" else 2,
-        "vacuum_angstrom": vacuum if kind == "slab" else 0.0,
+        "vacuum_angstrom": vacuum,
         "dipole_direction": "z",
         "reservoir": None if reservoir is None else str(reservoir.get_array("phase")[0]),
     }
@@ -194,6 +162,68 @@ def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells
         **cells, area_angstrom2=facts["area_angstrom2"], strain=strain, report=common, reports=Reports(makers),
         others=others,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Seated:
+    """Film above substrate: the film's sites where it stands sideways, both slabs' atoms, registry and gap (Å)."""
+
+    film: SiteCell
+    below: Atoms
+    above: Atoms
+    fraction: Array
+    gap: float
+
+
+def _seated(joint: Joint, *, placement: Placement) -> _Seated:
+    """Shift the film to its registry and raise it to its gap."""
+    lateral, film = joint.lateral, joint.film
+    shift, fraction = film_position(
+        placement.registry, below=joint.substrate, below_layer=joint.substrate_layer, above=film,
+        above_layer=joint.film_layer, lateral=lateral,
+    )  # fmt: skip
+    top_plane = joint.substrate.positions[joint.substrate_layer == joint.substrate_layer.max(), 2].mean()
+    bottom_plane = film.positions[joint.film_layer == 0, 2].mean()
+    moved = wrapped(film.positions + np.array([*shift, top_plane - bottom_plane]), lateral=lateral)
+    film = film.take(np.arange(len(film)), positions=moved)
+    below, above = to_atoms(joint.substrate, region="substrate"), to_atoms(film, region="film")
+    gap = touching_height(below, above, lateral=lateral) if placement.gap is None else placement.gap
+    above.positions[:, 2] += gap
+    return _Seated(film, below, above, fraction, gap)
+
+
+def _cell_around(seated: _Seated, joint: Joint, *, placement: Placement) -> tuple[Array, float, float]:
+    """Cell (3, 3) of the whole, by how much everything is raised in it, and the vacuum it leaves, Å."""
+    lateral = joint.lateral
+    cell = np.zeros((3, 3))
+    cell[:2, :2] = lateral
+    if placement.kind == "sandwich":
+        cell[2] = closing_vector(
+            joint, seated.film, seated.below, seated.above, registry=placement.registry, gap=placement.gap,
+            lateral=lateral,
+        )  # fmt: skip
+        return cell, -float(joint.substrate.positions[joint.substrate_layer == 0, 2].mean()), 0.0
+    heights = np.concatenate([seated.below.positions[:, 2], seated.above.positions[:, 2]])
+    thickness, vacuum = float(np.ptp(heights)), placement.vacuum
+    if placement.height is not None:
+        vacuum = placement.height - thickness
+        check_vacuum(vacuum)
+    cell[2, 2] = thickness + vacuum
+    return cell, 0.5 * vacuum - heights.min(), vacuum
+
+
+def _registry_name(placement: Placement) -> str:
+    registry = placement.registry
+    return registry if isinstance(registry, str) else f"{registry[0]:g},{registry[1]:g}"
+
+
+def _group(facts: Mapping[str, Any], *, placement: Placement) -> str:
+    """Name of the runs that belong together: planes, layers, termination, registry, and what is not the default."""
+    film = f"{facts['film']}{plane_text(facts['film_plane'])}x{facts['film_layers']}"
+    substrate = f"{facts['substrate']}{plane_text(facts['substrate_plane'])}x{facts['substrate_layers']}"
+    gap = "" if placement.gap is None else f"_gap{placement.gap:g}"
+    sandwich = "_sandwich" if placement.kind == "sandwich" else ""
+    return f"{film}_{substrate}_{facts['termination']}_{_registry_name(placement)}{gap}{sandwich}"
 
 
 def _report(role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint, *, named: str) -> dict[str, Any]:

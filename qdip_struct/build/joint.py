@@ -21,6 +21,7 @@ from qdip_struct.build.stiffness import Stiffness, elastic_energy, normal_stretc
 from qdip_struct.build.surface import SurfaceCell
 from qdip_struct.build.termination import termination_named
 from qdip_struct.errors import UsageError
+from qdip_struct.matching.miller import Plane
 from qdip_struct.materials.crystals import Crystal
 
 Array = NDArray[Any]
@@ -87,96 +88,143 @@ def join(
     UsageError
         If a termination is unknown, no common cell is found, or an imposed cell strains a crystal too much.
     """
-    planes = {"film": stack.film_plane, "substrate": stack.substrate_plane}
-    layers = {"film": stack.film_layers, "substrate": stack.substrate_layers}
-    named = {"film": stack.film_termination, "substrate": stack.termination}
-    materials: dict[str, Material] = {"film": film, "substrate": substrate}
-    a_site, tolerance = occupation.a_site, stack.layer_tolerance
-    surfaces = {
-        part: surface_of(materials[part], plane=planes[part], a_site=a_site, layer_tolerance=tolerance)
-        for part in materials
-    }
-    tops = {part: termination_named(surfaces[part], named[part]) for part in surfaces}
-    common = common_cells(surfaces["film"], surfaces["substrate"], wish=cell)
-    film_matrix = common.film
-    if common.found.mirrored:
-        directions = film_matrix @ surfaces["film"].uvw[:2]
-        h, k, m = planes["film"]
-        surfaces["film"] = surface_of(film, plane=(-h, -k, -m), a_site=a_site, layer_tolerance=tolerance)
-        tops["film"] = termination_named(surfaces["film"], named["film"])
-        film_matrix = np.rint(directions @ np.linalg.pinv(surfaces["film"].uvw[:2])).astype(int)
-    matrices = {"film": np.diag(cell.repeat) @ film_matrix, "substrate": np.diag(cell.repeat) @ common.substrate}
-    free = {part: matrices[part] @ surfaces[part].net for part in surfaces}
-    stiffness = {part: stiffness_of(materials[part], surfaces[part]) for part in surfaces}
-    share = {"film": 1.0, "substrate": 0.0, "shared": -1.0}[cell.strain_on]
-    if cell.strain_on == "shared":
-        share = _share(surfaces, layers, stiffness, free)
-    onto = (
-        between(free["film"], end=free["substrate"], share=share)
-        if cell.lateral is None
-        else imposed_cell(cell.lateral)
-    )
-    strain = {part: principal_strain(free[part], onto=onto) for part in surfaces}
+    halves = _halves(film, substrate, stack=stack, cell=cell, a_site=occupation.a_site)
+    onto = _common_lateral(halves, cell=cell)
+    strain = {part: principal_strain(half.free, onto=onto) for part, half in halves.items()}
     worst = max(abs(value) for pair in strain.values() for value in pair)
     limit = max(cell.max_strain, 0.10)
     if worst > limit + 1e-9:
         raise UsageError(f"the imposed lateral cell strains a crystal by {worst:.3f}; at most {limit:g}")
-    stretch = {part: normal_stretch(stiffness[part], free[part], onto=onto, mode=cell.normal) for part in surfaces}
+    stretch = {
+        part: normal_stretch(half.stiffness, half.free, onto=onto, mode=cell.normal) for part, half in halves.items()
+    }
     blocks: dict[str, Block] = {}
     free_blocks: dict[str, Block] = {}
     decorations: dict[str, tuple[Decoration, ...]] = {}
-    for part in surfaces:
+    for part, half in halves.items():
         free_blocks[part], decorations[part] = filled_block(
-            materials[part], surface=surfaces[part], matrix=matrices[part], occupation=occupation
+            half.material, surface=half.surface, matrix=half.matrix, occupation=occupation
         )
         blocks[part] = strained(free_blocks[part], lateral=onto, stretch=stretch[part])
-    film_sites, film_layer = cut(blocks["film"], bottom=tops["film"], count=layers["film"])
-    bottom = tops["substrate"] - layers["substrate"] + 1
-    substrate_sites, substrate_layer = cut(blocks["substrate"], bottom=bottom, count=layers["substrate"])
+    tops = {part: half.top for part, half in halves.items()}
+    film_sites, film_layer = cut(blocks["film"], bottom=tops["film"], count=stack.film_layers)
+    bottom = tops["substrate"] - stack.substrate_layers + 1
+    substrate_sites, substrate_layer = cut(blocks["substrate"], bottom=bottom, count=stack.substrate_layers)
     contact_entry = None
     if stack.contact is not None:
         substrate_sites, contact_entry = _contact_layer(
             substrate_sites, substrate_layer, stack.contact, seed=occupation.seed
         )
-    energies = {part: elastic_energy(stiffness[part], free[part], onto=onto) for part in surfaces}
-    area = float(abs(np.linalg.det(onto)))
     facts = {
-        "film": surfaces["film"].sites.name,
-        "film_plane": list(surfaces["film"].plane),
-        "film_layers": layers["film"],
-        "film_termination": surfaces["film"].layers[tops["film"]].name,
-        "film_source": _source(film),
-        "substrate": surfaces["substrate"].sites.name,
-        "substrate_plane": list(surfaces["substrate"].plane),
-        "substrate_layers": layers["substrate"],
-        "termination": surfaces["substrate"].layers[tops["substrate"]].name,
-        "substrate_source": _source(substrate),
-        "area_angstrom2": area,
-        "match": cell.match,
-        "repeat": list(cell.repeat),
-        "film_matrix": matrices["film"].tolist(),
-        "substrate_matrix": matrices["substrate"].tolist(),
-        "film_uvw": (matrices["film"] @ surfaces["film"].uvw[:2]).round(6).tolist(),
-        "substrate_uvw": (matrices["substrate"] @ surfaces["substrate"].uvw[:2]).round(6).tolist(),
-        "strain_on": cell.strain_on if cell.lateral is None else "given cell",
-        "normal": cell.normal,
+        **_cut_facts(halves),
+        **_lateral_facts(halves, onto=onto, cell=cell),
         "normal_strain": {part: round(value - 1.0, 10) + 0.0 for part, value in stretch.items()},
         "strain_film": list(strain["film"]),
         "strain_substrate": list(strain["substrate"]),
-        "elastic_energy_film_mev_per_angstrom2": _per_area(energies["film"], blocks["film"], layers["film"]),
-        "elastic_energy_substrate_mev_per_angstrom2": _per_area(
-            energies["substrate"], blocks["substrate"], layers["substrate"]
-        ),
-        "elastic_source": {part: None if s is None else s.source for part, s in stiffness.items()},
-        "a_site": a_site,
-        "stand_in_for": stand_ins(film, substrate, a_site=a_site),
+        **_elastic_facts(halves, blocks=blocks, onto=onto),
+        "a_site": occupation.a_site,
+        "stand_in_for": stand_ins(film, substrate, a_site=occupation.a_site),
         "orientation": occupation.orientation,
         "seed": occupation.seed,
         "alloy": {part: [decoration_entry(d) for d in entries] for part, entries in decorations.items()},
         "contact_layer": contact_entry,
-        "dataset": {part: _dataset(material) for part, material in materials.items()},
+        "dataset": {part: _dataset(half.material) for part, half in halves.items()},
     }
     return Joint(film_sites, substrate_sites, film_layer, substrate_layer, blocks, free_blocks, tops, facts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Half:
+    """One crystal of a joint: its surface cell, the layer in contact, its monolayers, its lateral supercell."""
+
+    material: Material
+    surface: SurfaceCell
+    top: int
+    layers: int
+    matrix: Array
+    stiffness: Stiffness | None
+
+    @property
+    def free(self) -> Array:
+        """Lateral vectors without strain, rows (2, 2), Å."""
+        return self.matrix @ self.surface.net
+
+
+def _halves(film: Material, substrate: Material, *, stack: Stack, cell: LateralCell, a_site: str) -> dict[str, _Half]:
+    """Both crystals with their supercells of the common cell; the film is turned over where the match is a mirror."""
+
+    def surface(material: Material, plane: Plane) -> SurfaceCell:
+        return surface_of(material, plane=plane, a_site=a_site, layer_tolerance=stack.layer_tolerance)
+
+    above, below = surface(film, stack.film_plane), surface(substrate, stack.substrate_plane)
+    film_top, top = termination_named(above, stack.film_termination), termination_named(below, stack.termination)
+    common = common_cells(above, below, wish=cell)
+    film_matrix = common.film
+    if common.found.mirrored:
+        directions = film_matrix @ above.uvw[:2]
+        h, k, m = stack.film_plane
+        above = surface(film, (-h, -k, -m))
+        film_top = termination_named(above, stack.film_termination)
+        film_matrix = np.rint(directions @ np.linalg.pinv(above.uvw[:2])).astype(int)
+    repeat = np.diag(cell.repeat)
+    return {
+        "film": _Half(film, above, film_top, stack.film_layers, repeat @ film_matrix, stiffness_of(film, above)),
+        "substrate": _Half(
+            substrate, below, top, stack.substrate_layers, repeat @ common.substrate, stiffness_of(substrate, below)
+        ),
+    }
+
+
+def _common_lateral(halves: Mapping[str, _Half], *, cell: LateralCell) -> Array:
+    """Lateral vectors of both slabs, rows (2, 2), Å: imposed, or between those of the two crystals."""
+    share = {"film": 1.0, "substrate": 0.0, "shared": -1.0}[cell.strain_on]
+    if cell.strain_on == "shared":
+        share = _share(halves)
+    if cell.lateral is not None:
+        return imposed_cell(cell.lateral)
+    return between(halves["film"].free, end=halves["substrate"].free, share=share)
+
+
+def _cut_facts(halves: Mapping[str, _Half]) -> dict[str, Any]:
+    """What was cut from what: entries of the report."""
+    facts: dict[str, Any] = {}
+    for part, half in halves.items():
+        facts |= {
+            part: half.surface.sites.name,
+            f"{part}_plane": list(half.surface.plane),
+            f"{part}_layers": half.layers,
+            "film_termination" if part == "film" else "termination": half.surface.layers[half.top].name,
+            f"{part}_source": _source(half.material),
+        }
+    return facts
+
+
+def _lateral_facts(halves: Mapping[str, _Half], *, onto: Array, cell: LateralCell) -> dict[str, Any]:
+    """The common lateral cell: entries of the report."""
+    return {
+        "area_angstrom2": float(abs(np.linalg.det(onto))),
+        "match": cell.match,
+        "repeat": list(cell.repeat),
+        **{f"{part}_matrix": half.matrix.tolist() for part, half in halves.items()},
+        **{f"{part}_uvw": (half.matrix @ half.surface.uvw[:2]).round(6).tolist() for part, half in halves.items()},
+        "strain_on": cell.strain_on if cell.lateral is None else "given cell",
+        "normal": cell.normal,
+    }
+
+
+def _elastic_facts(halves: Mapping[str, _Half], *, blocks: Mapping[str, Block], onto: Array) -> dict[str, Any]:
+    """What the strain costs by the moduli, and where these are from: entries of the report."""
+    return {
+        **{
+            f"elastic_energy_{part}_mev_per_angstrom2": _per_area(
+                elastic_energy(half.stiffness, half.free, onto=onto), blocks[part], half.layers
+            )
+            for part, half in halves.items()
+        },
+        "elastic_source": {
+            part: None if half.stiffness is None else half.stiffness.source for part, half in halves.items()
+        },
+    }
 
 
 def _contact_layer(
@@ -191,21 +239,17 @@ def _contact_layer(
     return filled, {"realised": dict(decoration.realised), "n_sites": decoration.n_sites}
 
 
-def _share(
-    surfaces: Mapping[str, SurfaceCell], layers: Mapping[str, int], stiffness: Mapping[str, Stiffness | None],
-    free: Mapping[str, Array],
-) -> float:  # fmt: skip
+def _share(halves: Mapping[str, _Half]) -> float:
     """Part of the misfit that the film takes when the elastic energy t·M·ε² of both slabs together is least."""
     springs = {}
-    for part, surface in surfaces.items():
-        known = stiffness[part]
-        if known is None:
+    for part, half in halves.items():
+        energy = elastic_energy(half.stiffness, half.free, onto=half.free * 1.001)
+        if energy is None:
             raise UsageError(
-                f"no elastic moduli are known for {surface.sites.name}; put the strain on film or substrate"
+                f"no elastic moduli are known for {half.surface.sites.name}; put the strain on film or substrate"
             )
-        thickness = layers[part] * surface.period / len(surface.layers)
-        stretched = free[part] * 1.001
-        springs[part] = thickness * elastic_energy(known, free[part], onto=stretched)["relaxed_ev_per_angstrom3"]  # type: ignore[index]
+        thickness = half.layers * half.surface.period / len(half.surface.layers)
+        springs[part] = thickness * energy["relaxed_ev_per_angstrom3"]
     return springs["substrate"] / (springs["film"] + springs["substrate"])
 
 

@@ -7,7 +7,7 @@ Lengths in Å, charges in e.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 from ase import Atoms
@@ -17,11 +17,11 @@ from qdip_struct.build.alloy import Alloy, Decoration, blocks_for, decorate
 from qdip_struct.build.block import Block, bulk_block, cut
 from qdip_struct.build.cells import MOLECULES, SiteCell, oriented, sites_of, to_atoms, with_a_site
 from qdip_struct.build.companions import companions, in_cell
+from qdip_struct.build.faces import Faces, check_faces, face_facts
 from qdip_struct.build.interface_options import check_layers, check_repeat, check_vacuum
 from qdip_struct.build.occupation import Occupation
-from qdip_struct.build.regions import FORMAL_CHARGES
 from qdip_struct.build.regions import report as structure_report
-from qdip_struct.build.stoichiometry import excess, formula_units, ions_of, ions_of_sites
+from qdip_struct.build.stoichiometry import formula_units, ions_of
 from qdip_struct.build.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, surface_cell
 from qdip_struct.build.termination import termination_named
 from qdip_struct.errors import UsageError
@@ -30,7 +30,6 @@ from qdip_struct.materials.crystals import Crystal
 
 Array = NDArray[Any]
 Material: TypeAlias = Crystal | Alloy | Atoms
-Faces = Literal["any", "symmetric", "stoichiometric"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,24 +184,22 @@ def build_slab(
     if faces not in get_args(Faces):
         raise UsageError(f"faces is '{faces}'; expected {', '.join(get_args(Faces))}")
     surface = surface_of(material, plane=plane, a_site=occupation.a_site, layer_tolerance=layer_tolerance)
-    if layers is not None and units is not None:
-        raise UsageError("give the thickness in monolayers or in units, not both")
-    count = units * len(surface.layers) if units is not None else 3 if layers is None else layers
-    check_layers(count, what="the thickness")
+    count = _monolayers(surface, layers=layers, units=units)
     top = termination_named(surface, termination)
     block, decorations = filled_block(material, surface=surface, matrix=np.diag(repeat), occupation=occupation)
     sites, layer = cut(block, bottom=top - count + 1, count=count)
     facts = face_facts(sites, layer, block, top=top)
     check_faces(faces, facts, surface)
     atoms = to_atoms(sites, region="substrate")
-    thickness = float(np.ptp(atoms.positions[:, 2]))
+    facts["thickness_angstrom"] = float(np.ptp(atoms.positions[:, 2]))
     cell = np.zeros((3, 3))
-    cell[:2, :2], cell[2, 2] = block.lateral, thickness + vacuum
+    cell[:2, :2], cell[2, 2] = block.lateral, facts["thickness_angstrom"] + vacuum
     crystal = material.parent if isinstance(material, Alloy) else material
     dataset = crystal.dataset if isinstance(crystal, Crystal) else None
     others = companions(sites, block, top=top, count=count, cell=cell, dataset=dataset)
     slab, bulk = in_cell(atoms, cell), to_atoms(block.sites, region="substrate")
     common = {
+        "seed": occupation.seed if occupation.orientation == "random" or decorations else None,
         "group": f"{surface.sites.name}{plane_text(surface.plane)}x{count}_{surface.layers[top].name}",
         "material": surface.sites.name,
         "dataset": dataset,
@@ -219,74 +216,33 @@ def build_slab(
         "reservoir": str(others["reservoir"].get_array("phase")[0]) if "reservoir" in others else None,
     }
     cells = {"substrate": slab, "substrate_bulk": bulk, **others}
-    used_seed = occupation.seed if occupation.orientation == "random" or decorations else None
-    reports = {}
-    for role, entry in cells.items():
-        entry.info = {"role": role, "group": common["group"]}
-        more: dict[str, Any] = (
-            {"n_formula_units": formula_units(ions_of(entry), bulk=block.sites)} if role != "reservoir" else {}
-        )
-        if role == "substrate":
-            more = {**facts, "thickness_angstrom": thickness}
-        reports[role] = structure_report(entry, seed=used_seed, role=role, **common, **more)
+    reports = _reports(cells, bulk=block.sites, slab_facts=facts, common=common)
     return SlabCells(slab=slab, bulk=bulk, report=reports["substrate"], reports=reports, others=others)
 
 
-def face_facts(sites: SiteCell, layer: Array, block: Block, *, top: int) -> dict[str, Any]:
-    """What the two faces are, whether they are alike, what the slab has too much of, and its dipole moment.
-
-    The dipole moment per area is Σ q·z / A of the formal charges (e/Å), z from the middle of the slab. ``polar`` is set
-    when it grows with thickness, that is when a repeat of the plane carries a moment: (111) of rock salt.
-
-    Parameters
-    ----------
-    sites, layer
-        Sites of the slab and the monolayer of each, (n,).
-    block
-        The bulk it was cut from.
-    top
-        Number of its topmost layer in the surface cell.
-    """
-    surface = block.surface
-    count = int(layer.max()) + 1
-    per = len(surface.layers)
-    upper, lower = surface.layers[top], surface.layers[(top - count + 1) % per]
-    ions = ions_of_sites(sites)
-    charge = np.array([FORMAL_CHARGES[str(s)] for s in sites.species])
-    heights = sites.positions[:, 2]
-    moment = float(charge @ (heights - 0.5 * (heights.max() + heights.min()))) / block.area
-    area = abs(np.linalg.det(surface.net))
-    return {
-        "termination_top": upper.name,
-        "termination_bottom": lower.name,
-        "face_top": upper.formula,
-        "face_bottom": lower.formula,
-        "face_charge_top_e_per_angstrom2": round(upper.charge / area, 10) + 0.0,
-        "face_charge_bottom_e_per_angstrom2": round(lower.charge / area, 10) + 0.0,
-        "symmetric": upper.kind == lower.kind and surface.flips,
-        "n_formula_units": formula_units(ions, bulk=block.sites),
-        "excess": excess(ions, bulk=block.sites),
-        "dipole_e_per_angstrom": round(moment, 8) + 0.0,
-        "dipolar": abs(moment) > 1e-6,
-        "polar": any(entry.charge for entry in surface.layers),
-        "layer_names": [surface.layers[(top - count + 1 + k) % per].name for k in range(count)],
-    }
+def _monolayers(surface: SurfaceCell, *, layers: int | None, units: int | None) -> int:
+    """Thickness in monolayers; three when nothing is asked for."""
+    if layers is not None and units is not None:
+        raise UsageError("give the thickness in monolayers or in units, not both")
+    count = units * len(surface.layers) if units is not None else 3 if layers is None else layers
+    check_layers(count, what="the thickness")
+    return count
 
 
-def check_faces(faces: Faces, facts: Mapping[str, Any], surface: SurfaceCell) -> None:
-    """Raise :class:`UsageError` when the faces are not as asked for, and say which thickness would do."""
-    per = len(surface.layers)
-    if faces == "symmetric" and not facts["symmetric"]:
-        hint = (
-            f"a multiple of {per} monolayers plus one makes both faces alike" if surface.flips else "no thickness does"
-        )
-        raise UsageError(
-            f"the faces are {facts['termination_bottom']} and {facts['termination_top']}, not symmetric; {hint}"
-        )
-    if faces == "stoichiometric" and facts["excess"]:
-        raise UsageError(
-            f"the slab has an excess of {facts['excess']}; a multiple of {per} monolayers is stoichiometric"
-        )
+def _reports(
+    cells: Mapping[str, Atoms], *, bulk: SiteCell, slab_facts: Mapping[str, Any], common: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Report of each cell by its role; every cell is told its role and group."""
+    reports = {}
+    for role, atoms in cells.items():
+        atoms.info = {"role": role, "group": common["group"]}
+        own: Mapping[str, Any] = {}
+        if role == "substrate":
+            own = slab_facts
+        elif role != "reservoir":
+            own = {"n_formula_units": formula_units(ions_of(atoms), bulk=bulk)}
+        reports[role] = structure_report(atoms, role=role, **common, **own)
+    return reports
 
 
 def decoration_entry(decoration: Decoration) -> dict[str, Any]:

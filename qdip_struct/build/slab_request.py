@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.build.alloy import Arrangement
+from qdip_struct.build.faces import Faces
 from qdip_struct.build.molecules import Orientation
 from qdip_struct.build.occupation import Occupation
-from qdip_struct.build.slab import Faces, SlabCells, build_slab, surface_of
+from qdip_struct.build.slab import SlabCells, build_slab, surface_of
 from qdip_struct.build.surface import SurfaceCell
 from qdip_struct.build.termination import termination_names
 from qdip_struct.build.words import crystal_of, whole_numbers
