@@ -9,6 +9,7 @@ it also corrects what is left when there are too few anions to swap. Of equal si
 survive as the count allows, and facets share them evenly; what is still equal is decided by the seed.
 """
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -113,10 +114,15 @@ def neutralise(
     for number in range(len(centres)):
         needed = share + (1 if number < more else 0)
         if needed:
-            found, removed = _correct(atoms, sign=-int(np.sign(excess)), needed=needed, number=number,
-                                      centre=centres[number], facets=facets, rule=rule, rng=rng)  # fmt: skip
-            changes += found
-            doomed += removed
+            missing = -int(np.sign(excess)) * needed
+            border = _border_of(atoms, number=number, centre=centres[number], missing=missing)
+            swaps, swapped, rest = _swap(border, rule=rule, facets=facets, rng=rng)
+            changes += swaps
+            if rest:
+                settled = np.array([*swapped, *doomed], dtype=int)
+                removals, removed = _remove(border, rest=rest, settled=settled, facets=facets, rng=rng)
+                changes += removals
+                doomed += removed
     if doomed:
         keep = np.ones(len(atoms), dtype=bool)
         keep[doomed] = False
@@ -124,79 +130,117 @@ def neutralise(
     return atoms, changes
 
 
-def _correct(
-    atoms: Atoms, *, sign: int, needed: int, number: int, centre: Array, facets: Array, rule: Rule,
-    rng: np.random.Generator,
-) -> tuple[list[dict[str, Any]], list[int]]:  # fmt: skip
-    """Add ``sign·needed`` e at the border of dot ``number``: swaps are made in place, removals are returned."""
-    cell, pbc = atoms.cell.array, atoms.pbc
-    charge, owner = atoms.get_array("formal_charge"), atoms.get_array("dot")
-    molecule, positions = atoms.get_array("molecule"), atoms.positions
-    mine = owner == number
-    centred = _relative(positions, centre=centre, cell=cell, pbc=pbc)
-    distance = np.linalg.norm(centred, axis=1)
-    here = np.flatnonzero(mine)
-    there = np.flatnonzero((owner < 0) & (distance <= distance[here].max(initial=0.0) + 2 * BORDER))
+@dataclass(frozen=True, eq=False)
+class _Border:
+    """A dot, the matrix around it, and the charge (e) that is missing there.
 
-    def at_border(candidates: Array, others: Array) -> Array:
+    ``here`` and ``there`` number the atoms of the dot and those of the matrix near it; ``centred`` are all positions
+    (n, 3) Å relative to the centre of the dot.
+    """
+
+    atoms: Atoms
+    number: int
+    missing: int
+    centred: Array
+    here: Array
+    there: Array
+
+    @property
+    def sign(self) -> int:
+        """+1 where positive charge is missing, −1 where negative is."""
+        return 1 if self.missing > 0 else -1
+
+    def near(self, candidates: Array, *, others: Array) -> Array:
+        """Those of ``candidates`` with one of ``others`` across the border."""
+        positions, cell, pbc = self.atoms.positions, self.atoms.cell.array, self.atoms.pbc
         near, _ = nearest(positions[candidates], targets=positions[others], cell=cell, pbc=pbc, cutoff=BORDER)
         return candidates[np.isfinite(near)]
 
-    local = np.concatenate([here, there])
-    metals = local[(charge[local] >= 2) & (molecule[local] < 0)]
-    dot_metals = metals[mine[metals]]
+    def metal_neighbours(self, candidates: Array, *, among: Array) -> Array:
+        """Bonded metals of each candidate, counted among the atoms ``among``, (n,)."""
+        charge, molecule = self.atoms.get_array("formal_charge"), self.atoms.get_array("molecule")
+        metals = among[(charge[among] >= 2) & (molecule[among] < 0)]
+        positions, cell, pbc = self.atoms.positions, self.atoms.cell.array, self.atoms.pbc
+        return _neighbour_count(positions, candidates=candidates, targets=metals, cell=cell, pbc=pbc)
+
+
+def _border_of(atoms: Atoms, *, number: int, centre: Array, missing: int) -> _Border:
+    owner = atoms.get_array("dot")
+    centred = _relative(atoms.positions, centre=centre, cell=atoms.cell.array, pbc=atoms.pbc)
+    distance = np.linalg.norm(centred, axis=1)
+    here = np.flatnonzero(owner == number)
+    there = np.flatnonzero((owner < 0) & (distance <= distance[here].max(initial=0.0) + 2 * BORDER))
+    return _Border(atoms, number, missing, centred, here, there)
+
+
+def _swap(
+    border: _Border, *, rule: Rule, facets: Array, rng: np.random.Generator
+) -> tuple[list[dict[str, Any]], Array, int]:
+    """Turn anions of one side into those of the other, in place; the changes, their atoms, and the charge (e) left."""
+    atoms, here, there, sign = border.atoms, border.here, border.there, border.sign
+    charge, molecule = atoms.get_array("formal_charge"), atoms.get_array("molecule")
     anions = here[(charge[here] < 0) & (molecule[here] < 0)]
     halides = there[(charge[there] < 0) & (molecule[there] < 0)]
     host = _majority(atoms, among=halides, what="anion in the matrix")
     guest = _majority(atoms, among=anions, what="anion in the dot")
-    step = FORMAL_CHARGES[host] - FORMAL_CHARGES[guest]
+    step, needed = FORMAL_CHARGES[host] - FORMAL_CHARGES[guest], abs(border.missing)
     swaps, rest = divmod(needed, step) if rule == "swap" and step > 0 else (0, needed)
+    if not swaps:
+        return [], here[:0], rest
     if sign > 0:
-        reason = f"anion of the dot with the fewest metal neighbours becomes {host}"
-        candidates = at_border(anions[charge[anions] == FORMAL_CHARGES[guest]], there) if swaps else anions[:0]
-        ranks = _neighbour_count(positions, candidates=candidates, targets=metals, cell=cell, pbc=pbc)
-        name = host
+        name, reason = host, f"anion of the dot with the fewest metal neighbours becomes {host}"
+        candidates = border.near(anions[charge[anions] == FORMAL_CHARGES[guest]], others=there)
+        ranks = border.metal_neighbours(candidates, among=np.concatenate([here, there]))
+        if len(candidates):
+            fits = ~_crowds(atoms, candidates=candidates, name=host, among=there)
+            candidates, ranks = candidates[fits], ranks[fits]
     else:
-        reason = f"anion of the matrix with the most metal neighbours in the dot becomes {guest}"
-        candidates = at_border(halides[charge[halides] == FORMAL_CHARGES[host]], here) if swaps else halides[:0]
-        ranks = -_neighbour_count(positions, candidates=candidates, targets=dot_metals, cell=cell, pbc=pbc)
-        name = guest
-    if sign > 0 and len(candidates):
-        candidates_ok = ~_crowds(atoms, candidates=candidates, name=host, among=there)
-        candidates, ranks = candidates[candidates_ok], ranks[candidates_ok]
+        name, reason = guest, f"anion of the matrix with the most metal neighbours in the dot becomes {guest}"
+        candidates = border.near(halides[charge[halides] == FORMAL_CHARGES[host]], others=here)
+        ranks = -border.metal_neighbours(candidates, among=here)
     if len(candidates) < swaps:
         rest += (swaps - len(candidates)) * step
         swaps = len(candidates)
-    picked = candidates[pick(centred[candidates], ranks=ranks, facets=facets, count=swaps, rng=rng)] if swaps else []
-    changes = []
-    for index in picked:
-        changes.append(_change("swap", atoms, index=index, to=name, charge=sign * step, number=number, reason=reason))
-    if len(picked):
-        atoms.numbers[picked] = atomic_numbers[name]
+    if not swaps:
+        return [], here[:0], rest
+    picked = candidates[pick(border.centred[candidates], ranks=ranks, facets=facets, count=swaps, rng=rng)]
+    changes = [_change("swap", border, index=index, to=name, charge=sign * step, reason=reason) for index in picked]
+    atoms.numbers[picked] = atomic_numbers[name]
     charge[picked] += sign * step
     atoms.set_array("formal_charge", charge)
-    if not rest:
-        return changes, []
-    untouched = np.setdiff1d(there, picked)
+    return changes, picked, rest
+
+
+def _remove(
+    border: _Border, *, rest: int, settled: Array, facets: Array, rng: np.random.Generator
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """Take ions of the matrix away, none of ``settled``, until they make up the charge ``rest`` (e); changes, atoms."""
+    atoms, sign = border.atoms, border.sign
+    charge, molecule, positions = atoms.get_array("formal_charge"), atoms.get_array("molecule"), atoms.positions
+    untouched = np.setdiff1d(border.there, settled)
     opposite = untouched[np.sign(charge[untouched]) == -sign]
     unit = int(np.abs(charge[opposite]).min(initial=99))
     pool = opposite[np.abs(charge[opposite]) == unit]
-    distance, _ = nearest(positions[pool], targets=positions[here], cell=cell, pbc=pbc, cutoff=2 * BORDER)
+    distance, _ = nearest(
+        positions[pool], targets=positions[border.here], cell=atoms.cell.array, pbc=atoms.pbc, cutoff=2 * BORDER
+    )
     pool, distance = pool[np.isfinite(distance)], distance[np.isfinite(distance)]
     if len(pool) * unit < rest or rest % unit:
         raise UsageError(
-            f"the structure has a formal charge of {-sign * needed:+d} e and the matrix {len(pool)} ions of "
+            f"the structure has a formal charge of {-border.missing:+d} e and the matrix {len(pool)} ions of "
             f"{-sign * unit:+d} e within {2 * BORDER:g} Å of the dot to remove, which cannot balance it; another size, "
             "centre or termination, or --neutral report, will do"
         )
     ranks = np.round(distance, 2)
-    gone = pool[pick(centred[pool], ranks=ranks, facets=facets, count=rest // unit, rng=rng)]
+    gone = pool[pick(border.centred[pool], ranks=ranks, facets=facets, count=rest // unit, rng=rng)]
+    changes: list[dict[str, Any]] = []
     removed: list[int] = []
     for index in gone:
-        whole = [int(index)] if molecule[index] < 0 else np.flatnonzero(molecule == molecule[index]).tolist()
-        removed += whole
-        changes.append(_change("remove", atoms, index=index, to=None, charge=sign * unit, number=number,
-                               reason="border ion nearest to the dot leaves"))  # fmt: skip
+        removed += [int(index)] if molecule[index] < 0 else np.flatnonzero(molecule == molecule[index]).tolist()
+        changes.append(
+            _change("remove", border, index=index, to=None, charge=sign * unit,
+                    reason="border ion nearest to the dot leaves")
+        )  # fmt: skip
     return changes, removed
 
 
@@ -229,15 +273,14 @@ def _crowds(atoms: Atoms, *, candidates: Array, name: str, among: Array) -> Arra
     )
 
 
-def _change(
-    action: str, atoms: Atoms, *, index: int, to: str | None, charge: int, number: int, reason: str
-) -> dict[str, Any]:
+def _change(action: str, border: _Border, *, index: int, to: str | None, charge: int, reason: str) -> dict[str, Any]:
+    atoms = border.atoms
     return {
         "action": action,
         "from": "molecular ion" if atoms.get_array("molecule")[index] >= 0 else atoms.symbols[index],
         "to": to,
         "charge": int(charge),
         "position_angstrom": np.round(atoms.positions[index], 4).tolist(),
-        "dot": number,
+        "dot": border.number,
         "reason": reason,
     }

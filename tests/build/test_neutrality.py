@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -99,3 +100,18 @@ def test_the_input_is_left_alone() -> None:
     assert formal_charge_of(atoms) == before[0]
     assert np.array_equal(atoms.numbers, before[1])
     assert formal_charge_of(done)["total"] == 0
+
+
+def test_two_dots_do_not_remove_the_same_ion() -> None:
+    """The iodide between two sulphides is nearest to both; each sulphide needs two iodides less."""
+    iodides = [(13.0, 10.0, 10.0)] + [(x, y, 10.0) for x in (10.0, 16.0) for y in (6.0, 14.0)]
+    caesium = [(30.0, 30.0, 4.0 * k) for k in range(5)]
+    atoms = Atoms("S2I5Cs5", positions=[(10.0, 10.0, 10.0), (16.0, 10.0, 10.0), *iodides, *caesium], cell=[40.0] * 3,
+                  pbc=True)  # fmt: skip
+    atoms.set_array("dot", np.array([0, 1] + [-1] * 10))
+    atoms.set_array("molecule", np.full(12, -1))
+    atoms.set_array("formal_charge", np.array([-2] * 2 + [-1] * 5 + [1] * 5))
+    neutral, changes = neutralise(atoms, centres=atoms.positions[:2].copy(), facets=AXES, rule="vacancy")
+    assert formal_charge_of(neutral)["total"] == 0
+    assert len({tuple(change["position_angstrom"]) for change in changes}) == len(changes) == 4
+    assert neutral.get_chemical_formula("metal") == Atoms("Cs5IS2").get_chemical_formula("metal")
