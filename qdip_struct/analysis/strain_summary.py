@@ -17,6 +17,7 @@ from qdip_struct.analysis.phases import Phases, find_phases
 from qdip_struct.analysis.profiles import Layer, ProfilePoint, layer_profile, radial_profile
 from qdip_struct.analysis.reference import Lengths, measured_reference, references_of
 from qdip_struct.analysis.strain import StrainMap, strain_map
+from qdip_struct.analysis.sublattice import Sublattice
 from qdip_struct.analysis.tilt import octahedral_tilts
 from qdip_struct.errors import UsageError
 from qdip_struct.materials.elasticity import Moduli
@@ -211,58 +212,55 @@ def summarise(
     phases = find_phases(last)
     references = references_of(phases, lattices=lattices, structures=structures, dataset=dataset)
     dots = [name for name, role in phases.roles.items() if role == "dot"]
-    reference_lines: list[Line] = []
-    free: StrainMap | None = None
+    free = None
     if vacuum_dot is not None:
         if not dots:
             raise UsageError("a vacuum reference needs a dot in the structure; none was found")
-        for name in dots:
-            if not {name, "dot"} & set(lattices or {}):
-                references[name] = measured_reference(
-                    vacuum_dot, phase=name, start=references[name], source="the dot in vacuum"
-                )[0]
-        free_phases = find_phases(vacuum_dot)
-        own = np.where(np.isin(free_phases.labels, dots), free_phases.labels, "")
-        free = strain_map(vacuum_dot, phases=own, references=references)
-        reference_lines = lines(vacuum_dot, free, directions=directions)
+        given = set(lattices or {})
+        references, free = _against_vacuum(vacuum_dot, dots=dots, references=references, given=given)
     maps = [strain_map(frame, phases=phases.labels, references=references) for frame in frames]
     strain = maps[-1]
     groups = _groups(last, phases, strain)
-    regions: dict[str, RegionMean] = {}
     per_frame = [_regions(one, groups, measure) for one in maps]
-    for name in per_frame[-1]:
-        regions[name] = _over_frames([frame[name] for frame in per_frame])
     to_reference: dict[str, Change] = {}
     if free is not None:
         for names in groups:
             to_reference.update(change_between(strain, free, phase=dots[0], groups=names, measure=measure))
-    tensor = strain.tensor(measure) if len(maps) == 1 else frame_average(maps, measure=measure)[0]
     matrices = [name for name, role in phases.roles.items() if role == "matrix"]
     continuum, reason = None, "no dot in a matrix"
-    profile: list[ProfilePoint] = []
-    layers: list[Layer] = []
-    if dots:
-        profile = radial_profile(last, strain, dot=dots[0], width=bin_width, measure=measure)
-        if matrices:
-            continuum, reason = predict(strain, dot=dots[0], matrix=matrices[0], moduli=moduli or {})
-    else:
-        layers = layer_profile(last, strain, measure=measure)
+    if dots and matrices:
+        continuum, reason = predict(strain, dot=dots[0], matrix=matrices[0], moduli=moduli or {})
     return StrainSummary(
-        last,
-        measure,
-        phases,
-        strain,
-        tensor,
-        regions,
-        lines(last, strain, directions=directions),
-        reference_lines,
-        to_reference,
-        profile,
-        layers,
-        continuum,
-        reason,
-        len(maps),
+        atoms=last,
+        measure=measure,
+        phases=phases,
+        strain=strain,
+        tensor=strain.tensor(measure) if len(maps) == 1 else frame_average(maps, measure=measure)[0],
+        regions={name: _over_frames([frame[name] for frame in per_frame]) for name in per_frame[-1]},
+        lines=lines(last, strain, directions=directions),
+        reference_lines=[] if vacuum_dot is None or free is None else lines(vacuum_dot, free, directions=directions),
+        to_reference=to_reference,
+        profile=radial_profile(last, strain, dot=dots[0], width=bin_width, measure=measure) if dots else [],
+        layers=[] if dots else layer_profile(last, strain, measure=measure),
+        continuum=continuum,
+        continuum_reason=reason,
+        n_frames=len(maps),
     )
+
+
+def _against_vacuum(
+    vacuum_dot: "Atoms", *, dots: Sequence[str], references: Mapping[str, Sublattice], given: set[str]
+) -> tuple[dict[str, Sublattice], StrainMap]:
+    """References with the mean lattice of the dot in vacuum for each dot not ``given``, and the map of that dot."""
+    measured = dict(references)
+    for name in dots:
+        if not {name, "dot"} & given:
+            measured[name] = measured_reference(
+                vacuum_dot, phase=name, start=references[name], source="the dot in vacuum"
+            )[0]
+    phases = find_phases(vacuum_dot)
+    own = np.where(np.isin(phases.labels, dots), phases.labels, "")
+    return measured, strain_map(vacuum_dot, phases=own, references=measured)
 
 
 def _groups(atoms: "Atoms", phases: Phases, strain: StrainMap) -> list[NDArray[np.str_]]:

@@ -7,6 +7,7 @@ A bulk run sampled otherwise along the normal makes the γ of single slabs drift
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -140,25 +141,9 @@ def fit_surface_series(
     MismatchError
         If there are fewer than two thicknesses, runs that do not belong together, or a composition that does not fit.
     """
-    runs = [*slabs, *(run for run in (bulk, reservoir) if run is not None)]
-    for run in runs:
-        if run.status != "done" or run.energy_ev is None:
-            raise MismatchError(f"{run.path} is not finished: {run.status}")
-    for number, first in enumerate(runs):
-        for second in runs[number + 1 :]:
-            reason = difference(first, second)
-            if reason is not None:
-                raise MismatchError(f"{first.path} and {second.path} differ in {reason}")
+    _refuse_unlike([*slabs, *(run for run in (bulk, reservoir) if run is not None)])
     units, excess, unit = _counted(slabs, bulk, reservoir)
-    if len(set(units.round(6))) < 2:
-        raise MismatchError(
-            f"a thickness series needs slabs of at least two thicknesses, not {len(set(units.round(6)))}: "
-            + ", ".join(run.path for run in slabs)
-        )
-    if np.ptp(excess) > 1e-6:
-        raise MismatchError(
-            f"{slabs[int(np.argmax(excess))].path} and {slabs[int(np.argmin(excess))].path} end in different layers"
-        )
+    _refuse_no_series(slabs, units=units, excess=excess)
     area = slabs[0].area
     order = np.argsort(units, kind="stable")
     units = units[order]
@@ -196,6 +181,30 @@ def fit_surface_series(
         points=points,
         warnings=_drift(slope, computed, last=last_slope, counts=units, area=area, unit=unit),
     )
+
+
+def _refuse_unlike(runs: Sequence[EnergyRun]) -> None:
+    """Refuse runs that are not finished, or whose settings differ."""
+    for run in runs:
+        if run.status != "done" or run.energy_ev is None:
+            raise MismatchError(f"{run.path} is not finished: {run.status}")
+    for first, second in combinations(runs, 2):
+        reason = difference(first, second)
+        if reason is not None:
+            raise MismatchError(f"{first.path} and {second.path} differ in {reason}")
+
+
+def _refuse_no_series(slabs: Sequence[EnergyRun], *, units: np.ndarray, excess: np.ndarray) -> None:
+    """Refuse slabs of one thickness, or with different ends."""
+    if len(set(units.round(6))) < 2:
+        raise MismatchError(
+            f"a thickness series needs slabs of at least two thicknesses, not {len(set(units.round(6)))}: "
+            + ", ".join(run.path for run in slabs)
+        )
+    if np.ptp(excess) > 1e-6:
+        raise MismatchError(
+            f"{slabs[int(np.argmax(excess))].path} and {slabs[int(np.argmin(excess))].path} end in different layers"
+        )
 
 
 def _counted(

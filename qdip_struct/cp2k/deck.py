@@ -21,7 +21,7 @@ from qdip_struct.cp2k.inputfile import (
     parse_setting,
     set_value,
 )
-from qdip_struct.cp2k.kinds import DEFAULT_SET, get_kind_set
+from qdip_struct.cp2k.kinds import DEFAULT_SET, KindSet, get_kind_set
 from qdip_struct.cp2k.presets import Preset
 from qdip_struct.cp2k.printing import fill_prints
 from qdip_struct.cp2k.sections import (
@@ -176,15 +176,7 @@ def make_deck(
     fill(tree, "GLOBAL/PROJECT", PROJECT)
     if wishes.walltime_s is not None:
         fill(tree, "GLOBAL/WALLTIME", str(wishes.walltime_s))
-    if not get_values(tree, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME"):
-        for name in kind_set.basis_files:
-            set_value(tree, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME", name, add=True)
-    fill(tree, "FORCE_EVAL/DFT/POTENTIAL_FILE_NAME", kind_set.potential_file)
-    if wishes.charge:
-        fill(tree, "FORCE_EVAL/DFT/CHARGE", str(wishes.charge))
-    if spin == "UKS":
-        fill(tree, "FORCE_EVAL/DFT/UKS", "T")
-        fill(tree, "FORCE_EVAL/DFT/MULTIPLICITY", str(multiplicity))
+    _fill_electrons(tree, kind_set=kind_set, charge=wishes.charge, multiplicity=multiplicity if spin == "UKS" else None)
     if dipole is not None:
         fill(tree, "FORCE_EVAL/DFT/SURFACE_DIPOLE_CORRECTION", "T")
         fill(tree, "FORCE_EVAL/DFT/SURF_DIP_DIR", dipole)
@@ -209,12 +201,32 @@ def make_deck(
     decided_prints, pdos_regions = fill_prints(tree, wishes.prints, atoms=atoms, kpoints=sampled, stride=wishes.stride)
     decisions += decided_prints
     fill_subsys(tree, atoms, kinds)
-    for setting in wishes.settings:
+    decisions += _fill_settings(tree, wishes.settings)
+    return Deck(format_input(tree), tree, tuple(decisions), settings_of(tree), n_electrons, pdos_regions)
+
+
+def _fill_electrons(tree: Section, *, kind_set: KindSet, charge: int, multiplicity: int | None) -> None:
+    """Where basis sets and potentials are read, the charge (e), and a spin-polarised calculation when given one."""
+    if not get_values(tree, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME"):
+        for name in kind_set.basis_files:
+            set_value(tree, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME", name, add=True)
+    fill(tree, "FORCE_EVAL/DFT/POTENTIAL_FILE_NAME", kind_set.potential_file)
+    if charge:
+        fill(tree, "FORCE_EVAL/DFT/CHARGE", str(charge))
+    if multiplicity is not None:
+        fill(tree, "FORCE_EVAL/DFT/UKS", "T")
+        fill(tree, "FORCE_EVAL/DFT/MULTIPLICITY", str(multiplicity))
+
+
+def _fill_settings(tree: Section, settings: tuple[str, ...]) -> list[Decision]:
+    """What ``--set`` says, over everything else; the outer SCF follows a changed inner one."""
+    decisions = []
+    for setting in settings:
         path, value, add = parse_setting(setting)
         set_value(tree, path, value, add=add)
         decisions.append(Decision("setting", f"{path}{'+' if add else ''}={value}", "asked for with --set"))
-    match_outer_scf(tree, asked=[parse_setting(setting)[0].upper() for setting in wishes.settings])
-    return Deck(format_input(tree), tree, tuple(decisions), settings_of(tree), n_electrons, pdos_regions)
+    match_outer_scf(tree, asked=[parse_setting(setting)[0].upper() for setting in settings])
+    return decisions
 
 
 def settings_of(tree: Section) -> dict[str, Any]:

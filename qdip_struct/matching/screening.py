@@ -144,32 +144,17 @@ def screen(
     check_tolerance(tolerance)
     if temperature is None:
         temperature = get_dataset(dataset, files=files).temperature_kelvin
-    inner = make_side(
-        parse_formula(dot),
-        name="dot",
-        dataset=dataset,
-        temperature=temperature,
-        given_lattice=dot_lattice,
-        files=files,
-    )
-    outer = make_side(parse_formula(matrix), name="matrix", dataset=dataset, temperature=temperature, files=files)
+    taken: dict[str, Any] = {"dataset": dataset, "temperature": temperature, "files": files}
+    inner = make_side(parse_formula(dot), name="dot", given_lattice=dot_lattice, **taken)
+    outer = make_side(parse_formula(matrix), name="matrix", **taken)
     axes = composition_axes(inner, outer)
-    counts = [other_points] * (len(axes) - 1) + [points] if axes else []
-    if int(np.prod(counts)) > MAX_POINTS:
-        raise UsageError(f"the grid has {int(np.prod(counts))} points; at most {MAX_POINTS}, ask for fewer")
-    lines, fractions = grid(counts)
+    lines, fractions = _grid_over(axes, points=points, other_points=other_points)
     a_dot, u_dot = lattice_constants(inner, axes=axes, fractions=fractions, bowing=bowing or {})
     a_matrix, u_matrix = lattice_constants(outer, axes=axes, fractions=fractions, bowing=bowing or {})
     imposed = misfit(a_matrix, a_dot=a_dot)
     area, strain = _smallest(inner, outer, plane, a_dot, a_matrix, max_area, max_strain)
     matches, windows = match_points(
-        inner,
-        outer,
-        axes=axes,
-        lines=lines,
-        bowing=bowing or {},
-        denominator=denominator,
-        tolerance=tolerance,
+        inner, outer, axes=axes, lines=lines, bowing=bowing or {}, denominator=denominator, tolerance=tolerance
     )
     return Screen(
         dot=inner,
@@ -195,6 +180,15 @@ def screen(
         window=windows,
         assumptions=_assumptions(inner, outer),
     )
+
+
+def _grid_over(axes: Sequence[Axis], *, points: int, other_points: int) -> tuple[tuple[Array, ...], Array]:
+    """Points along each axis and every combination of them, as :func:`grid` gives them; a grid too large is refused."""
+    counts = [other_points] * (len(axes) - 1) + [points] if axes else []
+    number = int(np.prod(counts))
+    if number > MAX_POINTS:
+        raise UsageError(f"the grid has {number} points; at most {MAX_POINTS}, ask for fewer")
+    return grid(counts)
 
 
 def temperature_sweep(
