@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.cli.console import answer, note, table
+from qdip_struct.cli.places import refuse_places
 from qdip_struct.errors import UsageError
-from qdip_struct.files import provenance, refuse_existing, write_text
+from qdip_struct.files import provenance, write_text
 
 AXES = {"a": 0, "b": 1, "c": 2}
 _MOST_ROWS = 24
@@ -41,14 +42,9 @@ def run(args: argparse.Namespace) -> int:
     from qdip_struct.analysis.charge import INTEGRAL_TOLERANCE
     from qdip_struct.campaign.run_charges import difference_document
     from qdip_struct.cp2k.cube import read_cube
-    from qdip_struct.report.figures import FORMATS
 
     centre = None if args.center is None else _centre(args.center)
-    for path in (args.out, args.csv, args.plot):
-        if path is not None:
-            refuse_existing(path, force=args.force)
-    if args.plot is not None and args.plot.suffix.lower() not in FORMATS:
-        raise UsageError(f"cannot write {args.plot}: expected a name that ends in {', '.join(FORMATS)}")
+    refuse_places((args.out, args.csv), figures=(args.plot,), force=args.force)
     whole, first, second = (read_cube(path) for path in (args.whole, args.first, args.second))
     document: dict[str, Any] = {
         **difference_document(

@@ -17,11 +17,15 @@ examples:
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qdip_struct.cli.console import answer, note, table
+from qdip_struct.cli.places import refuse_places
 from qdip_struct.errors import UsageError
-from qdip_struct.files import provenance, refuse_existing
+from qdip_struct.files import provenance
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 WHOLE = "whole"
 AXES = {"a": 0, "b": 1, "c": 2}
@@ -53,28 +57,14 @@ def run(args: argparse.Namespace) -> int:
     from qdip_struct.analysis import diffraction
     from qdip_struct.build.store import read_structure
     from qdip_struct.matching.miller import parse_plane
-    from qdip_struct.report.figures import FORMATS
 
-    for path in (args.out, args.plot, args.hrtem):
-        if path is not None:
-            refuse_existing(path, force=args.force)
-    for path in (args.plot, args.hrtem):
-        if path is not None and path.suffix.lower() not in FORMATS:
-            raise UsageError(f"cannot write {path}: expected a name that ends in {', '.join(FORMATS)}")
+    refuse_places((args.out,), figures=(args.plot, args.hrtem), force=args.force)
     zone = None if args.zone is None else parse_plane(args.zone)
     if args.between is not None and zone is None:
         raise UsageError("--between names two spots of a --zone")
     atoms = read_structure(args.structure)
-    phases = atoms.arrays["phase"].astype(str) if "phase" in atoms.arrays else None
-    names = [] if phases is None else sorted(set(phases.tolist()))
-    parts = {WHOLE: atoms}
-    if phases is not None and len(names) > 1:
-        parts |= {name: atoms[phases == name] for name in names}
-    fringe = None if args.spacing is None else [_fringe(name, args) for name in names]
-    if fringe == []:
-        raise UsageError(
-            f"--spacing: {args.structure} has no array 'phase' with names of crystals; 'qdip planes' answers for files"
-        )
+    names, parts = _parts(atoms)
+    fringe = None if args.spacing is None else _fringes(names, args)
     spots = {
         name: () if zone is None else diffraction.zone_spots(part, zone=zone, d_min=args.d_min, weakest=args.weakest)
         for name, part in parts.items()
@@ -121,6 +111,25 @@ def run(args: argparse.Namespace) -> int:
     for item in unknown:
         note(f"{item['phase']}: {item['reason']}")
     return 3 if unknown else 0
+
+
+def _parts(atoms: "Atoms") -> tuple[list[str], dict[str, "Atoms"]]:
+    """Names of the phases, and the structures to look at: the whole and, where there are several, each phase."""
+    phases = atoms.arrays["phase"].astype(str) if "phase" in atoms.arrays else None
+    names = [] if phases is None else sorted(set(phases.tolist()))
+    parts = {WHOLE: atoms}
+    if phases is not None and len(names) > 1:
+        parts |= {name: atoms[phases == name] for name in names}
+    return names, parts
+
+
+def _fringes(names: list[str], args: argparse.Namespace) -> list[dict[str, Any]]:
+    """What each phase says about the fringe of ``--spacing``."""
+    if not names:
+        raise UsageError(
+            f"--spacing: {args.structure} has no array 'phase' with names of crystals; 'qdip planes' answers for files"
+        )
+    return [_fringe(name, args) for name in names]
 
 
 def _fringe(name: str, args: argparse.Namespace) -> dict[str, Any]:

@@ -21,7 +21,13 @@ from qdip_struct.cli.console import answer
 from qdip_struct.cli.elastic_text import dot_text, film_text
 from qdip_struct.cli.pairs import number_pairs
 from qdip_struct.errors import UsageError
-from qdip_struct.materials.coherency import DIAMETER_MODELS, critical_diameter, critical_spacing, stability_curve
+from qdip_struct.materials.coherency import (
+    DIAMETER_MODELS,
+    StabilityCurve,
+    critical_diameter,
+    critical_spacing,
+    stability_curve,
+)
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.crystals import check_lattice
 from qdip_struct.materials.datasets import DEFAULT_DATASET, get_dataset
@@ -105,39 +111,16 @@ def _dot(matrix: str, args: argparse.Namespace) -> dict[str, Any]:
     misfit, a_dot, lattices = _misfit(args.dot, matrix, args)
     dot, host = _moduli(args.dot, "dot", args), _moduli(matrix, "matrix", args)
     burgers = args.burgers if args.burgers is not None else a_dot
-    hosts = [host]
+    hosts = [(host, host.source)]
     if "matrix" not in number_pairs(args.shear, keys=("dot", "matrix"), option="--shear") and not host.assumption:
-        hosts.append(isotropic_moduli(host.bulk, name=host.name, source=host.source))
+        other = isotropic_moduli(host.bulk, name=host.name, source=host.source)
+        hosts.append((other, f"Poisson's ratio {ASSUMED_POISSON_RATIO:g} (assumed)"))
     surroundings: list[Surroundings] = ["infinite"] if args.volume_fraction is None else ["infinite", "fixed", "free"]
-    cases = []
-    for moduli in hosts:
-        for around in surroundings:
-            shared = share_dot(
-                misfit, dot=dot, matrix=moduli, surroundings=around, volume_fraction=args.volume_fraction or 0.0
-            )
-            energies = {}
-            if args.diameter is not None:
-                check_positive(args.diameter, "--diameter")
-                energies = {
-                    "energy_ev": shared.energy_ev(args.diameter),
-                    "energy_j_per_m2": shared.energy_j_per_m2(args.diameter),
-                }
-            cases.append(
-                {
-                    "surroundings": around,
-                    "volume_fraction": shared.volume_fraction,
-                    "shear_matrix_gpa": moduli.shear,
-                    "shear_matrix_from": moduli.assumption
-                    or (
-                        f"Poisson's ratio {ASSUMED_POISSON_RATIO:g} (assumed)" if moduli is not host else moduli.source
-                    ),
-                    "dot_strain": shared.dot_strain,
-                    "matrix_radial_strain": shared.matrix_radial_strain,
-                    "matrix_hoop_strain": shared.matrix_hoop_strain,
-                    "dot_stress_gpa": shared.pressure_gpa,
-                    **energies,
-                }
-            )
+    cases = [
+        _case(misfit, around, dot=dot, matrix=moduli, shear_from=shear_from, args=args)
+        for moduli, shear_from in hosts
+        for around in surroundings
+    ]
     document: dict[str, Any] = {
         "dot": _side(args.dot, dot),
         "matrix": _side(matrix, host),
@@ -158,17 +141,46 @@ def _dot(matrix: str, args: argparse.Namespace) -> dict[str, Any]:
         curve = _curve(document, args)
         document["curve_diameter_angstrom"] = args.diameter
         document["critical_volume_fraction"] = curve.critical_fraction
-        document["curve"] = [
-            {
-                "volume_fraction": float(curve.volume_fraction[i]),
-                "spacing_angstrom": float(curve.spacing[i]),
-                "coherent": bool(curve.coherent[i]),
-                "stored_j_per_cm3": float(curve.stored[i]),
-                "elastic_j_per_cm3": float(curve.elastic[i]),
-            }
-            for i in range(len(curve.volume_fraction))
-        ]
+        document["curve"] = _curve_rows(curve)
     return document
+
+
+def _case(
+    misfit: float, around: Surroundings, *, dot: Moduli, matrix: Moduli, shear_from: str, args: argparse.Namespace
+) -> dict[str, Any]:
+    """Strains, stress and energies of the dot for one shear modulus of the matrix and one kind of surroundings."""
+    shared = share_dot(misfit, dot=dot, matrix=matrix, surroundings=around, volume_fraction=args.volume_fraction or 0.0)
+    energies = {}
+    if args.diameter is not None:
+        check_positive(args.diameter, "--diameter")
+        energies = {
+            "energy_ev": shared.energy_ev(args.diameter),
+            "energy_j_per_m2": shared.energy_j_per_m2(args.diameter),
+        }
+    return {
+        "surroundings": around,
+        "volume_fraction": shared.volume_fraction,
+        "shear_matrix_gpa": matrix.shear,
+        "shear_matrix_from": matrix.assumption or shear_from,
+        "dot_strain": shared.dot_strain,
+        "matrix_radial_strain": shared.matrix_radial_strain,
+        "matrix_hoop_strain": shared.matrix_hoop_strain,
+        "dot_stress_gpa": shared.pressure_gpa,
+        **energies,
+    }
+
+
+def _curve_rows(curve: StabilityCurve) -> list[dict[str, Any]]:
+    return [
+        {
+            "volume_fraction": float(curve.volume_fraction[i]),
+            "spacing_angstrom": float(curve.spacing[i]),
+            "coherent": bool(curve.coherent[i]),
+            "stored_j_per_cm3": float(curve.stored[i]),
+            "elastic_j_per_cm3": float(curve.elastic[i]),
+        }
+        for i in range(len(curve.volume_fraction))
+    ]
 
 
 def check_positive(value: float, option: str) -> None:
@@ -177,7 +189,7 @@ def check_positive(value: float, option: str) -> None:
         raise UsageError(f"{option} is {value:g}; expected a positive length in Å")
 
 
-def _curve(document: dict[str, Any], args: argparse.Namespace) -> Any:
+def _curve(document: dict[str, Any], args: argparse.Namespace) -> StabilityCurve:
     return stability_curve(
         document["misfit"],
         dot=_moduli(document["dot"]["name"], "dot", args),

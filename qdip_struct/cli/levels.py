@@ -28,8 +28,9 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.cli.console import answer, note
+from qdip_struct.cli.places import refuse_places
 from qdip_struct.errors import UsageError
-from qdip_struct.files import provenance, refuse_existing, write_text
+from qdip_struct.files import provenance, write_text
 
 AXES = {"a": 0, "b": 1, "c": 2}
 
@@ -59,17 +60,12 @@ def run(args: argparse.Namespace) -> int:
     from qdip_struct.campaign.run_orbitals import orbital_document
     from qdip_struct.cli.levels_text import levels_text
     from qdip_struct.cp2k.output import read_run
-    from qdip_struct.report.figures import FORMATS
 
     if args.align and args.bulk:
         raise UsageError("--align and --bulk say the same thing twice; use one of them")
     alignment = _alignment(args.align)
     bulks = _bulks(args.bulk)
-    for path in (args.out, args.csv, args.plot):
-        if path is not None:
-            refuse_existing(path, force=args.force)
-    if args.plot is not None and args.plot.suffix.lower() not in FORMATS:
-        raise UsageError(f"cannot write {args.plot}: expected a name that ends in {', '.join(FORMATS)}")
+    refuse_places((args.out, args.csv), figures=(args.plot,), force=args.force)
     finished = read_run(args.folder)
     orbitals = orbital_document(args.folder, finished)
     found = level_document(
@@ -86,14 +82,7 @@ def run(args: argparse.Namespace) -> int:
         )
     elif found["levels_from"] is None and alignment is None and not args.period:
         doubts.append("the run wrote neither PDOS nor orbital cubes nor bands: no levels, only the potential")
-    comparison = None
-    if args.against is not None:
-        run_of_other = read_run(args.against)
-        other = level_document(
-            args.against, run_of_other, host=args.host, share=args.share,
-            orbitals=orbital_document(args.against, run_of_other),
-        )  # fmt: skip
-        comparison = comparison_document(found, other)
+    comparison = None if args.against is None else comparison_document(found, _levels_of_other(args))
     surface, problems = surface_document(
         args.folder,
         finished,
@@ -112,17 +101,7 @@ def run(args: argparse.Namespace) -> int:
         "alignment": alignment,
         "pdos": pdos,
         "notes": notes,
-        "provenance": provenance(
-            "levels",
-            {
-                "folder": args.folder,
-                "sigma_ev": args.sigma,
-                "share": args.share,
-                "periods_angstrom": args.period,
-                "align": args.align,
-                "bulk": args.bulk,
-            },
-        ),
+        "provenance": provenance("levels", _parameters(args)),
     }
     if args.csv is not None:
         write_text(args.csv, _csv(pdos), force=args.force)
@@ -135,6 +114,28 @@ def run(args: argparse.Namespace) -> int:
     for line in notes:
         note(line)
     return 3 if notes else 0
+
+
+def _levels_of_other(args: argparse.Namespace) -> dict[str, Any]:
+    """Levels of the run of ``--against``."""
+    from qdip_struct.campaign.run_levels import level_document
+    from qdip_struct.campaign.run_orbitals import orbital_document
+    from qdip_struct.cp2k.output import read_run
+
+    finished = read_run(args.against)
+    orbitals = orbital_document(args.against, finished)
+    return level_document(args.against, finished, host=args.host, share=args.share, orbitals=orbitals)
+
+
+def _parameters(args: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "folder": args.folder,
+        "sigma_ev": args.sigma,
+        "share": args.share,
+        "periods_angstrom": args.period,
+        "align": args.align,
+        "bulk": args.bulk,
+    }
 
 
 def _valence_edge(found: dict[str, Any]) -> float | None:

@@ -19,6 +19,7 @@ examples:
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,27 +75,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Relax one structure and write it with its sidecar."""
-    from qdip_struct.build.store import read_sidecar, read_structure, sidecar_of, write_structure
+    from qdip_struct.build.store import sidecar_of, write_structure
     from qdip_struct.campaign.models import check_weights, find_model, load_model
     from qdip_struct.campaign.relax import RelaxSettings, relax
-    from qdip_struct.campaign.relax_start import check_cell_mode, frozen_atoms, only_dots, with_dot_lattice
+    from qdip_struct.campaign.relax_start import check_cell_mode, frozen_atoms
 
-    choices = {"cell": args.cell, "smax_gpa": args.smax}
-    settings = RelaxSettings(args.model, args.fmax, args.rattle, args.seed, args.max_steps, **choices)
+    settings = RelaxSettings(
+        args.model, args.fmax, args.rattle, args.seed, args.max_steps, cell=args.cell, smax_gpa=args.smax
+    )
     check_weights(find_model(args.model), args.weights)
     if args.fixed_layers < 0:
         raise UsageError(f"--fixed-layers is a number of layers, not {args.fixed_layers}")
     out: Path = args.out or args.structure.with_name(f"{args.structure.stem}.relaxed.extxyz")
     refuse_existing(out, force=args.force)
     refuse_existing(sidecar_of(out), force=args.force)
-    atoms = read_structure(args.structure)
-    sidecar = read_sidecar(args.structure)
-    lattices = _dot_lattices(args.dot_lattice, sidecar=sidecar, atoms=atoms)
-    if args.dot_lattice is not None and lattices is not None:
-        atoms = with_dot_lattice(atoms, own=lattices[0], built=lattices[1])
-    if args.part == "dot":
-        atoms, sidecar = only_dots(atoms), {}
-        atoms.info.pop("role", None), atoms.info.pop("group", None)
+    atoms, sidecar, lattices = _start(args)
     check_cell_mode(atoms, cell=settings.cell, role=sidecar.get("role"))
     regions = [name.strip() for name in args.freeze.split(",")] if args.freeze else []
     frozen = frozen_atoms(atoms, regions=regions, n_layers=args.fixed_layers)
@@ -104,15 +99,6 @@ def run(args: argparse.Namespace) -> int:
         args.model, threads=args.threads, weights=args.weights, stress=args.cell != "fixed", device=args.device
     )
     potential.refuse_unknown_elements(atoms)
-    settings = RelaxSettings(
-        args.model,
-        args.fmax,
-        args.rattle,
-        args.seed,
-        args.max_steps,
-        **choices,
-        weights_sha256=potential.weights_sha256,
-    )
     checkpoint = out.with_name(f"{out.name}.checkpoint.npz")
     if checkpoint.exists():
         note(f"going on from {checkpoint}")
@@ -120,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     done = relax(
         atoms,
         calculator=potential.calculator,
-        settings=settings,
+        settings=replace(settings, weights_sha256=potential.weights_sha256),
         frozen=frozen,
         checkpoint=checkpoint,
         progress=progress.show,
@@ -142,14 +128,31 @@ def run(args: argparse.Namespace) -> int:
     write_structure(out, done.atoms, provenance=written, report=report, force=args.force)
     if done.converged:
         checkpoint.unlink(missing_ok=True)
-    emit(
-        {"path": str(out), "n_atoms": len(done.atoms), **relaxation},
-        as_json=args.json,
-        text=_text(out, relaxation),
-    )
+    document = {"path": str(out), "n_atoms": len(done.atoms), **relaxation}
+    emit(document, as_json=args.json, text=_text(out, relaxation))
     if not done.converged:
         note(f"not finished: run again with more --max-steps and --force to go on from {checkpoint}")
     return 0 if done.converged else UNFINISHED
+
+
+def _start(args: argparse.Namespace) -> tuple["Atoms", dict[str, Any], tuple[float, float] | None]:
+    """The structure to start from, what its sidecar says, and the lattices of dot and matrix (Å) where they are known.
+
+    ``--dot-lattice`` scales the dot, ``--part dot`` leaves the matrix and the sidecar, which speaks of the whole, out.
+    """
+    from qdip_struct.build.store import read_sidecar, read_structure
+    from qdip_struct.campaign.relax_start import only_dots, with_dot_lattice
+
+    atoms = read_structure(args.structure)
+    sidecar = read_sidecar(args.structure)
+    lattices = _dot_lattices(args.dot_lattice, sidecar=sidecar, atoms=atoms)
+    if args.dot_lattice is not None and lattices is not None:
+        atoms = with_dot_lattice(atoms, own=lattices[0], built=lattices[1])
+    if args.part == "dot":
+        atoms, sidecar = only_dots(atoms), {}
+        for name in ("role", "group"):
+            atoms.info.pop(name, None)
+    return atoms, sidecar, lattices
 
 
 def _relaxation(done: "Relaxation", potential: "Potential") -> dict[str, Any]:

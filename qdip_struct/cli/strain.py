@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from qdip_struct.analysis.measures import MEASURES
 from qdip_struct.cli.console import emit, note, table
+from qdip_struct.cli.places import refuse_places
 from qdip_struct.errors import DataError, UsageError
-from qdip_struct.files import provenance, refuse_existing, sha256, write_text
+from qdip_struct.files import provenance, sha256, write_text
 from qdip_struct.materials.crystals import check_lattice
 
 if TYPE_CHECKING:
@@ -59,13 +60,10 @@ def run(args: argparse.Namespace) -> int:
     from qdip_struct.analysis.gauge import parse_directions
     from qdip_struct.analysis.strain_summary import summarise
     from qdip_struct.build.store import read_structure, sidecar_of, write_structure
-    from qdip_struct.report.figures import FORMATS, save_figure
+    from qdip_struct.report.figures import save_figure
 
-    for path in (args.csv, args.plot, args.out, None if args.out is None else sidecar_of(args.out)):
-        if path is not None:
-            refuse_existing(path, force=args.force)
-    if args.plot is not None and args.plot.suffix.lower() not in FORMATS:
-        raise UsageError(f"cannot write {args.plot}: expected a name that ends in {', '.join(FORMATS)}")
+    sidecar = None if args.out is None else sidecar_of(args.out)
+    refuse_places((args.csv, args.out, sidecar), figures=(args.plot,), force=args.force)
     directions = parse_directions(args.line)
     lattices = _lattices(args.reference_lattice)
     structures = {spec.partition(":")[0]: spec for spec in args.crystal}

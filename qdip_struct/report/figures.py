@@ -92,6 +92,12 @@ def svg_text(figure: "Figure") -> str:
     return _METADATA.sub("", text[text.index("<svg") :])
 
 
+def refuse_ending(path: Path) -> None:
+    """Raise :class:`UsageError` for a name that ends in none of :data:`FORMATS`."""
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"cannot write {path}: expected a name that ends in {', '.join(FORMATS)}")
+
+
 def save_figure(path: Path, figure: "Figure", *, force: bool = False) -> Path:
     """Write a figure as png, svg or pdf; the bytes are the same each time.
 
@@ -102,8 +108,7 @@ def save_figure(path: Path, figure: "Figure", *, force: bool = False) -> Path:
     """
     import matplotlib as mpl
 
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"cannot write {path}: expected a name that ends in {', '.join(FORMATS)}")
+    refuse_ending(path)
     suffix = path.suffix.lower()[1:]
     stream = io.BytesIO()
     with mpl.rc_context(_SAVED):
