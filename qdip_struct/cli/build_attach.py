@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.build.words import numbers, refuse_given, whole_numbers
+from qdip_struct.cli.cell_options import add_vacuum
 from qdip_struct.cli.console import emit
 from qdip_struct.cli.dot_options import (
     add_dot_options,
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     buried = parser.add_argument_group("buried dots")
     buried.add_argument("--overgrown", type=int, metavar="N", help="cells of the matrix grown over the slab and dots")
     buried.add_argument("--array", default="1,1", metavar="N,N", help="buried dots along x and y (default 1,1)")
-    parser.add_argument("--vacuum", type=float, default=20.0, metavar="A", help="above everything, Å (default 20)")
+    add_vacuum(parser, where="above everything")
     add_file_options(parser)
 
 

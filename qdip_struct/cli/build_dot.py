@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.cli.cell_options import add_vacuum
 from qdip_struct.cli.console import emit
 from qdip_struct.cli.dot_options import add_dot_options, add_file_options, parameters_of
 
@@ -30,9 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--surface", default="as-cut", choices=("as-cut", "stoichiometric", "metal-rich"))
     group.add_argument("--ligand", metavar="X", help="halide: F, Cl, Br, I")
     group.add_argument("--counter-ion", metavar="ION", help="MA, FA, Cs, ...: cover with halides and balance them")
-    parser.add_argument(
-        "--vacuum", type=float, default=15.0, metavar="A", help="between dot and images, Å (default 15)"
-    )
+    add_vacuum(parser, where="between dot and images", length=15.0)
     add_file_options(parser)
 
 

@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.cli.cell_options import add_orientation
 from qdip_struct.cli.console import emit
 from qdip_struct.cli.dot_options import (
     add_dot_options,
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dot", required=True, metavar="NAME", help="NAME[:phase], a mixture, or a file with a dot")
     parser.add_argument("--matrix", required=True, metavar="NAME", help="NAME[:phase], a mixture, or a structure file")
     add_matrix_options(parser, cells="8,8,8", what="conventional cells")
-    parser.add_argument("--orientation", default="antiparallel", help="of molecules: antiparallel, parallel, random")
+    add_orientation(parser)
     add_dot_options(parser)
     group = parser.add_argument_group("how it is put in")
     group.add_argument("--dot-lattice", metavar="A", help="lattice constant of the dot, Å, or 'own'")

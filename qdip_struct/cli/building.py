@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qdip_struct.cli.cell_options import add_a_site, add_dataset, add_orientation, add_seed, add_vacuum
 from qdip_struct.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,13 +17,13 @@ _COMMON = ("json", "out", "force", "config", "debug")
 def add_planar_options(parser: argparse.ArgumentParser) -> None:
     """Declare what every command about layers asks: lateral repeat, vacuum, how sites are filled, the file format."""
     add = parser.add_argument
-    add("--dataset", metavar="NAME", help="data set of the lattice constants (xrd_298K)")
+    add_dataset(parser)
     add("--repeat", default="1,1", metavar="N,M", help="lateral repeat of the smallest lateral cell (1,1)")
-    add("--vacuum", type=float, default=20.0, metavar="A", help="empty length along z, Å (20)")
-    add("--a-site", default="molecule", metavar="ION", help="molecule, or one ion such as Cs in its place (molecule)")
-    add("--orientation", default="antiparallel", help="of molecules: antiparallel, parallel, random (antiparallel)")
+    add_vacuum(parser)
+    add_a_site(parser)
+    add_orientation(parser)
     add("--arrangement", default="sqs", help="of alloys: sqs (special quasi-random) or random (sqs)")
-    add("--seed", type=int, default=0, help="seed of alloys and random orientations (0)")
+    add_seed(parser)
     add("--layer-tolerance", type=float, default=0.5, metavar="A", help="sites this close are one monolayer, Å (0.5)")
     add("--format", default="extxyz", help="extxyz, cif, vasp, xyz or cp2k (extxyz)")
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.cli.cell_options import add_a_site, add_dataset, add_seed
+
 
 def add_dot_options(parser: argparse.ArgumentParser) -> None:
     """Declare shape, size, centre, termination and shell."""
@@ -47,26 +49,18 @@ def add_dot_options(parser: argparse.ArgumentParser) -> None:
 
 def add_file_options(parser: argparse.ArgumentParser) -> None:
     """Declare data set, seed and format."""
-    parser.add_argument("--dataset", metavar="NAME", help="data set of the lattice constants (see 'qdip materials')")
-    parser.add_argument(
-        "--seed", type=_seed, default=0, metavar="N", help="decides what symmetry leaves open (default 0)"
-    )
+    add_dataset(parser)
+    add_seed(parser)
     parser.add_argument(
         "--format", choices=("extxyz", "cif", "vasp", "xyz", "cp2k"), help="default: by the file's ending"
     )
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"the seed is '{text}'; expected 0 or a larger whole number")
-    return int(text)
 
 
 def add_matrix_options(parser: argparse.ArgumentParser, *, cells: str, what: str) -> None:
     """Declare the matrix's cells, lattice constant and A site."""
     parser.add_argument("--cells", default=cells, metavar="N,N,N", help=f"{what} (default {cells})")
     parser.add_argument("--lattice", type=float, metavar="A", help="(pseudo-)cubic lattice constant of the matrix, Å")
-    parser.add_argument("--a-site", default="molecule", metavar="ION", help="'molecule', or one ion for MA and FA: Cs")
+    add_a_site(parser)
 
 
 def parameters_of(args: argparse.Namespace) -> dict[str, object]:
