@@ -88,7 +88,8 @@ def attach_dot(
         One of :data:`REGISTRIES`, or the shift of the dot's metal from a metal of the slab in fractions of the
         parent square.
     gap
-        Distance in Å between the highest layer of the slab and the lowest of the dot; default until ions touch.
+        Distance in Å along z between the highest atom of the slab (of a molecule a hydrogen) and the lowest of the
+        dot; default until ions touch.
     vacuum
         Å above the dot.
     changes
@@ -106,7 +107,7 @@ def attach_dot(
             raise UsageError(f"the {name} is {value:g}; expected a finite number above zero")
     guest = dot_atoms(dot) if isinstance(dot, DotSites) else dot.copy()
     charges, heights = slab.get_array("formal_charge"), slab.positions[:, 2]
-    top = heights > heights[charges != 0].max() - 1.0
+    top = float(heights.max())
     metals = np.flatnonzero((charges >= 2) & (heights > heights[charges >= 2].max() - 1.0))
     axes = _square(slab.positions[metals], cell=slab.cell.array)
     turn = about((0, 0, 1), degrees=twist) @ axes @ _facet_down(facet)
@@ -121,7 +122,7 @@ def attach_dot(
     foot = foot[np.argsort(np.round(np.linalg.norm(guest.positions[foot, :2], axis=1), 4), kind="stable")]
     spot = _spot(slab, metals=metals, registry=registry, axes=axes, metal_foot=len(metal_feet) > 0)
     guest.positions[:, :2] += spot - guest.positions[foot[0], :2]
-    lift = _touching(guest, slab=slab) if gap is None else heights[top].max() + gap - low
+    lift = _touching(guest, slab=slab) if gap is None else top + gap - low
     guest.positions[:, 2] += lift
     guest.set_array("dot", np.zeros(len(guest), dtype=int))
     base = slab.copy()
@@ -132,7 +133,7 @@ def attach_dot(
     guest.positions[:, 2] -= heights.min()
     atoms = joined([guest], base, cell=cell)
     mark_interface(atoms, depth=interface_depth)
-    separation = float(guest.positions[:, 2].min() - base.positions[top, 2].max())
+    separation = float(guest.positions[:, 2].min() - base.positions[:, 2].max())
     content = report(
         atoms, volume_fraction=None, changes=changes, seed=seed, role="embedded", mode="attached",
         facet=list(facet), twist_degree=twist,

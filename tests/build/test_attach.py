@@ -132,3 +132,13 @@ def test_the_gap_is_counted_from_the_highest_atom_of_a_rumpled_surface(lift: flo
     inside, heights = built.atoms.get_array("dot") >= 0, built.atoms.positions[:, 2]
     assert heights[inside].min() - heights[~inside].max() == pytest.approx(3.0)
     assert built.report["gap_angstrom"] == pytest.approx(3.0)
+
+
+def test_the_gap_of_a_molecular_surface_is_counted_from_its_hydrogens() -> None:
+    slab = surface_slab(material("MAPbBr3"), cells=(5, 5, 2), top="AX")
+    heights = slab.positions[:, 2]
+    assert slab.symbols[int(np.argmax(heights))] == "H"
+    built = attach_dot(small_cube(), slab, gap=3.0)
+    inside, heights = built.atoms.get_array("dot") >= 0, built.atoms.positions[:, 2]
+    assert heights[inside].min() - heights[~inside].max() == pytest.approx(3.0)
+    assert built.report["gap_angstrom"] == pytest.approx(3.0)
