@@ -21,7 +21,7 @@ from qdip_struct.cp2k.grid_noise import noise_doubt
 from qdip_struct.cp2k.input_settings import input_settings
 from qdip_struct.cp2k.inputfile import parse_input
 from qdip_struct.cp2k.output import read_run
-from qdip_struct.cp2k.run import Run
+from qdip_struct.cp2k.run import Failure, Run
 from qdip_struct.errors import DataError
 from qdip_struct.files import read_text
 from qdip_struct.units import J_PER_M2_PER_MEV_PER_ANGSTROM2
@@ -52,6 +52,7 @@ class Answers:
 def energies_of(
     folders: Sequence[RunFolder],
     *,
+    damaged: Sequence[Failure] = (),
     rank_by: str = "adsorption",
     formation_energies: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
@@ -61,6 +62,8 @@ def energies_of(
     ----------
     folders
         Run folders.
+    damaged
+        Run folders that could not be opened: they stand among the refused ones.
     rank_by
         What the table of several groups is sorted by, see :data:`qdip_struct.campaign.ranking.RANKINGS`.
     formation_energies
@@ -68,7 +71,8 @@ def energies_of(
         for chemical potentials whose other limit has no run.
     """
     answers = combine(folders)
-    refused = list(answers.refused)
+    refused = [{"paths": [str(item.path)], "reason": item.reason} for item in damaged]
+    refused += answers.refused
     document: dict[str, Any] = {"groups": [], "refused": refused}
     for item, energies in answers.studies:
         entry = energies.to_dict()
@@ -91,7 +95,9 @@ def combine(folders: Sequence[RunFolder]) -> Answers:
         try:
             runs.append(energy_run(folder))
         except DataError as error:
-            refused.append({"paths": [str(folder.path)], "reason": str(error)})
+            entry = {"paths": [str(folder.path)], "reason": str(error)}
+            if entry not in refused:
+                refused.append(entry)
     studies = []
     for item in run_sets(runs):
         result, refusals = combine_group(item.name, item.runs, facts=item.facts, borrowed=item.borrowed)

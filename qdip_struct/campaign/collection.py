@@ -118,9 +118,18 @@ def _document(place: Path) -> dict[str, Any] | None:
 
 
 def _labels(path: Path) -> dict[str, Any]:
-    """Role and group of a run folder, as its ``run.json`` says."""
-    described = _document(path / "run.json") if path.is_dir() else None
-    names = {key: described[key] for key in ("role", "group") if key in described} if described else {}
+    """Role and group of a run folder, as its ``run.json`` says.
+
+    Raises
+    ------
+    DataError
+        If there is one that is not valid JSON: what a damaged folder holds is not handed on.
+    """
+    place = path / "run.json"
+    described = json_document(place) if path.is_dir() and place.is_file() else None
+    if not isinstance(described, dict):
+        return {}
+    names = {key: described[key] for key in ("role", "group") if key in described}
     return {key: name for key, name in names.items() if fault(name, WORD) is None}
 
 

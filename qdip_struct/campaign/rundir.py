@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from qdip_struct.build.facts import FACTS
+from qdip_struct.cp2k.run import Failure
 from qdip_struct.document_shapes import COUNT, NUMBER, POSITIVE, WORD, Each, Entries, Fields, Maybe, refuse_unlike
 from qdip_struct.documents import json_document
 from qdip_struct.errors import DataError
@@ -123,7 +124,8 @@ def open_run_folder(path: Path) -> RunFolder:
     Raises
     ------
     DataError
-        If it is no folder, or its ``run.json`` is missing, damaged or lacks a key, or it points to no run.
+        If it is no folder, or its ``run.json`` is missing, damaged or lacks a key, or it points to no run or a
+        damaged one.
     """
     if not path.is_dir():
         raise DataError(f"{path} is not a folder")
@@ -149,6 +151,7 @@ def _linked(path: Path) -> RunFolder:
     run = Path(os.path.normpath(path / target))
     if not (run / RECORD).is_file():
         raise DataError(f"{path / LINK} points to {run}, which is no run folder; submit the campaign again")
+    _record(run / RECORD)
     return RunFolder(run, record, link=path)
 
 
@@ -158,17 +161,41 @@ def find_run_folders(paths: Sequence[Path]) -> list[RunFolder]:
     Raises
     ------
     DataError
-        If a path does not exist or no run folder is found at all.
+        If a path does not exist, no run folder is found at all, or one cannot be opened.
+    """
+    found, damaged = survey_run_folders(paths)
+    if damaged:
+        raise DataError(damaged[0].reason)
+    return found
+
+
+def survey_run_folders(paths: Sequence[Path]) -> tuple[list[RunFolder], list[Failure]]:
+    """Run folders as :func:`find_run_folders` has them, and those that cannot be opened, each with its reason.
+
+    Raises
+    ------
+    DataError
+        If a path does not exist, no run folder is found at all, or none of those found can be opened.
     """
     found: dict[Path, RunFolder] = {}
+    damaged: dict[Path, Failure] = {}
     for path in paths:
         if not path.exists():
             raise DataError(f"{path} does not exist")
         for folder in _below(path):
-            found.setdefault(folder.resolve(), open_run_folder(folder))
+            place = folder.resolve()
+            if place in found or place in damaged:
+                continue
+            try:
+                found[place] = open_run_folder(folder)
+            except DataError as error:
+                damaged[place] = Failure(folder, str(error))
+    failures = [damaged[place] for place in sorted(damaged)]
     if not found:
+        if failures:
+            raise DataError(failures[0].reason)
         raise DataError(f"no run folder (a folder with {RECORD}) in {', '.join(map(str, paths))}")
-    return [found[key] for key in sorted(found)]
+    return [found[place] for place in sorted(found)], failures
 
 
 def _below(path: Path) -> Iterator[Path]:

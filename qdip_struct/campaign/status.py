@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from qdip_struct.campaign.collection import quick_result, store_result
 from qdip_struct.campaign.lock import LOCK, read_holder
-from qdip_struct.campaign.rundir import INPUT, LINK, OUTPUT, RECORD, RELAXED, find_run_folders, open_run_folder
+from qdip_struct.campaign.rundir import INPUT, LINK, OUTPUT, RECORD, RELAXED, open_run_folder, survey_run_folders
 from qdip_struct.campaign.segment import judge, outcome_of
 from qdip_struct.errors import DataError, QdipError
 
@@ -111,6 +111,9 @@ class CampaignStatus:
 Seen = tuple[State, str, float | None]
 """State, reason and energy (eV) of one run."""
 
+UNREADABLE = "(unreadable)"
+"""Group and role of a folder whose ``run.json`` is damaged."""
+
 _NOT_HERE: Seen = ("missing", "the run it shares is not in this campaign", None)
 
 
@@ -124,6 +127,7 @@ class _Place:
     role: str
     same_as: str | None
     relax: bool
+    fault: str | None = None
 
 
 def status_of(paths: Sequence[Path], *, queued: Iterable[Path] = (), processes: int | None = None) -> CampaignStatus:
@@ -158,7 +162,7 @@ def status_of(paths: Sequence[Path], *, queued: Iterable[Path] = (), processes: 
         else:
             names.append(path.name)
             places += _found(path)
-    own = [place for place in places if place.same_as is None]
+    own = [place for place in places if place.same_as is None and place.fault is None]
     workers = min(processes or len(os.sched_getaffinity(0)), len(own))
     if processes is None and len(own) < _SEVERAL:
         workers = 1
@@ -173,6 +177,7 @@ def status_of(paths: Sequence[Path], *, queued: Iterable[Path] = (), processes: 
     for place, look_of in zip(own, seen, strict=True):
         has_job = waiting and look_of[0] in ("waiting", "again") and str(place.path.resolve()) in waiting
         states[str(place.path)] = ("queued", "", None) if has_job else look_of
+    states |= {str(place.path): ("failed", place.fault, None) for place in places if place.fault is not None}
     runs = []
     for place in places:
         state, reason, energy = states.get(str(place.path), _NOT_HERE)
@@ -182,9 +187,9 @@ def status_of(paths: Sequence[Path], *, queued: Iterable[Path] = (), processes: 
 
 def _found(path: Path) -> list[_Place]:
     """Run folders that are in no campaign's index."""
-    folders = find_run_folders([path])
+    folders, damaged = survey_run_folders([path])
     known = {folder.path for folder in folders if folder.link is None}
-    return [
+    places = [
         _Place(
             folder.path,
             str(folder.place),
@@ -194,6 +199,9 @@ def _found(path: Path) -> list[_Place]:
             bool(folder.record.get("relax")),
         )
         for folder in folders
+    ]
+    return places + [
+        _Place(item.path, str(item.path), UNREADABLE, UNREADABLE, None, False, fault=item.reason) for item in damaged
     ]
 
 

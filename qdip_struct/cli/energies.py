@@ -1,7 +1,8 @@
 """Surface, adsorption, interface and strain energies from finished run folders, with every term.
 
 Runs of one group (run.json) are combined when they belong together: same functional, basis set, potential, cutoff,
-lateral cell, k-points, and relaxed alike; every one converged. What does not is refused, with the difference named.
+lateral cell, k-points, and relaxed alike; every one converged. What does not is refused, with the difference named,
+and so is a run folder with a damaged run.json.
 
   surface     γ     = (E_slab - N E_bulk - m E_reservoir) / 2A
   adsorption  E_ad  = (E_film + E_substrate - E_interface) / A      positive: they bind
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     """Combine the runs study by study; exit 3 when something was refused, 1 when nothing could be combined."""
     from qdip_struct.campaign.answers import energies_of
     from qdip_struct.campaign.ranking import RANKINGS
-    from qdip_struct.campaign.rundir import find_run_folders
+    from qdip_struct.campaign.rundir import survey_run_folders
     from qdip_struct.files import refuse_existing, write_text
 
     if args.rank_by not in RANKINGS:
@@ -66,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     for path in (args.out, args.csv, args.plot):
         if path is not None:
             refuse_existing(path, force=args.force)
-    document = energies_of(find_run_folders(args.path), rank_by=args.rank_by, formation_energies=given)
+    folders, damaged = survey_run_folders(args.path)
+    document = energies_of(folders, damaged=damaged, rank_by=args.rank_by, formation_energies=given)
     for item in document["refused"]:
         note(f"refused: {', '.join(item['paths'])}: {item['reason']}")
     for group in document["groups"]:
