@@ -4,7 +4,6 @@ Kinematic scattering. Spots use the atomic number as scattering power (zero angl
 vanish and strengths compare with :mod:`qdip_struct.matching.planes`. Spacings Å, angles degree.
 """
 
-import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -256,8 +255,3 @@ def _diameter(atoms: "Atoms") -> float:
     positions = fractions @ atoms.cell.array
     spread = positions - positions.mean(axis=0)
     return max(2 * math.sqrt(5 / 3 * float((spread**2).sum(axis=1).mean())), 1.0)
-
-
-def angles_between(spots: tuple[Spot, ...]) -> tuple[tuple[int, int, float], ...]:
-    """Every pair of spots (0-based positions) and its angle in degree."""
-    return tuple((i, j, spot_angle(spots[i], spots[j])) for i, j in itertools.combinations(range(len(spots)), 2))

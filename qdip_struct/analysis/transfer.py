@@ -127,19 +127,6 @@ def diffusion_length(diffusivity: float, *, lifetime: float) -> float:
     return math.sqrt(diffusivity * NM2_PER_CM2 * lifetime * S_PER_NS)
 
 
-def diffusivity_for(length: float, *, lifetime: float) -> float:
-    """D = L²/τ (cm²/s) that carries over a length (nm) within a lifetime (ns); the inverse of diffusion_length.
-
-    Raises
-    ------
-    UsageError
-        If a number is not positive and finite.
-    """
-    _check_positive(length, "length")
-    _check_positive(lifetime, "lifetime")
-    return length**2 / (NM2_PER_CM2 * lifetime * S_PER_NS)
-
-
 def _check_positive(value: float, what: str) -> None:
     if not (math.isfinite(value) and value > 0.0):
         raise UsageError(f"the {what} is {value:g}; expected a positive number")

@@ -1,5 +1,7 @@
 """Diffraction: extinction rules, the 60° of the papers, invariance, a Fourier transform of a real image."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -8,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.analysis.diffraction import (
-    angles_between,
     largest_angle,
     powder_pattern,
     spot_angle,
@@ -43,8 +44,8 @@ def test_rock_salt_along_111_shows_022_at_sixty_degrees():
     """Ning et al. 2015 (10.1038/nature14563), Fig. 2: (022) and (202), 2.1 Å."""
     spots = zone_spots(rock_salt(), zone=(1, 1, -1))
     assert {spot.hkl for spot in spots} == {(0, 2, 2), (2, 0, 2), (2, -2, 0)}
-    for _, _, angle in angles_between(spots):
-        assert angle == pytest.approx(60.0, abs=1e-6)
+    for one, other in combinations(spots, 2):
+        assert spot_angle(one, other) == pytest.approx(60.0, abs=1e-6)
     assert spots[0].spacing_angstrom == pytest.approx(A / np.sqrt(8))
     assert spots[0].strength == pytest.approx(1.0)
 
@@ -64,8 +65,8 @@ def test_a_bare_dot_shows_its_022_spots_and_nothing_else():
     for spot in spots:
         assert spot.spacing_angstrom == pytest.approx(A / np.sqrt(8), abs=0.05)
     assert not has(spots, A / np.sqrt(2), tolerance=0.5)
-    for _, _, angle in angles_between(spots):
-        assert angle == pytest.approx(60.0, abs=1.5)
+    for one, other in combinations(spots, 2):
+        assert spot_angle(one, other) == pytest.approx(60.0, abs=1.5)
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)

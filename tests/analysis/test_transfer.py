@@ -10,7 +10,6 @@ from qdip_struct.analysis.papers.light import TABLE_1B
 from qdip_struct.analysis.photons import photon_energy, photon_wavelength
 from qdip_struct.analysis.transfer import (
     diffusion_length,
-    diffusivity_for,
     transfer_efficiency,
     transfer_efficiency_bounds,
 )
@@ -94,13 +93,13 @@ def test_diffusion_length_in_the_units_of_the_field():
     # 0.01 cm²/s over 100 ns: √(0.01 cm²/s · 1e-7 s) = 3.162e-5 cm = 316 nm.
     assert diffusion_length(0.01, lifetime=100.0) == pytest.approx(316.2277660)
     # 40 nm between the dots of the thinnest film and 2 ns of lifetime there.
-    assert diffusivity_for(40.0, lifetime=2.0) == pytest.approx(0.008)
+    assert diffusion_length(0.008, lifetime=2.0) == pytest.approx(40.0)
 
 
 @settings(deadline=None, derandomize=True, max_examples=30)
 @given(d=st.floats(1e-4, 10.0), tau=st.floats(0.01, 1e5))
-def test_diffusion_length_and_diffusivity_are_inverse(d, tau):
-    assert diffusivity_for(diffusion_length(d, lifetime=tau), lifetime=tau) == pytest.approx(d)
+def test_diffusion_length_grows_as_the_root_of_both(d, tau):
+    assert diffusion_length(d, lifetime=9.0 * tau) == pytest.approx(3.0 * diffusion_length(d, lifetime=tau))
     assert diffusion_length(4.0 * d, lifetime=tau) == pytest.approx(2.0 * diffusion_length(d, lifetime=tau))
 
 
@@ -118,8 +117,6 @@ def test_photons():
         photon_wavelength,
         lambda x: diffusion_length(x, lifetime=1.0),
         lambda x: diffusion_length(1.0, lifetime=x),
-        lambda x: diffusivity_for(x, lifetime=1.0),
-        lambda x: diffusivity_for(1.0, lifetime=x),
     ],
 )
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
