@@ -106,13 +106,9 @@ def _read(args: argparse.Namespace) -> int:
 
 
 def _plot(args: argparse.Namespace, document: dict[str, Any], *, n_done: int) -> None:
-    from matplotlib.figure import Figure
-
-    from qdip_struct.report.energy_plots import draw_convergence
+    from qdip_struct.report.energy_plots import convergence_figure
     from qdip_struct.report.figures import save_figure
 
     if n_done < 2:
         raise DataError(f"{args.path}: a plot needs two finished levels, there are {n_done}")
-    figure = Figure(figsize=(5.5, 3.6), layout="constrained")
-    draw_convergence(figure.add_subplot(), document)
-    save_figure(args.plot, figure, force=args.force)
+    save_figure(args.plot, convergence_figure(document), force=args.force)

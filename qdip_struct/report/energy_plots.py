@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qdip_struct.errors import UsageError
-from qdip_struct.report.figures import BLUE, GREEN, GREY, ORANGE
+from qdip_struct.report.figures import BLUE, GREEN, GREY, ORANGE, styled_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -162,8 +162,6 @@ def energy_figure(document: Mapping[str, Any]) -> "Figure":
     UsageError
         If there is nothing to draw.
     """
-    from matplotlib.figure import Figure
-
     panels: list[Callable[[Any], Any]] = []
     if document["ranking"]["rows"]:
         panels.append(lambda axes: plot_ranking(axes, document["ranking"]))
@@ -177,9 +175,16 @@ def energy_figure(document: Mapping[str, Any]) -> "Figure":
         raise UsageError("there is nothing to draw: no group of runs could be combined")
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(6.0 * columns, 4.2 * rows), layout="constrained")
-    for number, fill in enumerate(panels):
-        fill(figure.add_subplot(rows, columns, number + 1))
+    with styled_figure((6.0 * columns, 4.2 * rows)) as figure:
+        for number, fill in enumerate(panels):
+            fill(figure.add_subplot(rows, columns, number + 1))
+    return figure
+
+
+def convergence_figure(document: Mapping[str, Any]) -> "Figure":
+    """The figure of the document of ``qdip converge``."""
+    with styled_figure((5.5, 3.6)) as figure:
+        draw_convergence(figure.subplots(), document)
     return figure
 
 

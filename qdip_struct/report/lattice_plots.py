@@ -8,7 +8,7 @@ import numpy as np
 from qdip_struct.errors import UsageError
 from qdip_struct.matching.screening import Screen
 from qdip_struct.materials.coherency import StabilityCurve
-from qdip_struct.report.figures import BLUE, GREEN, GREY, ORANGE
+from qdip_struct.report.figures import BLUE, GREEN, GREY, ORANGE, styled_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -136,27 +136,23 @@ def screen_figure(screen: Screen) -> "Figure":
     UsageError
         If there is no composition axis, or more than two.
     """
-    from matplotlib.figure import Figure
-
-    if len(screen.axes) == 2:
-        figure = Figure(figsize=(5.5, 4.2), layout="constrained")
-        plot_misfit_map(figure.subplots(), screen)
-    else:
-        figure = Figure(figsize=(9.0, 3.8), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        plot_lattice_constant(left, screen)
-        plot_misfit(right, screen)
-    names = f"{screen.dot.formula.text} in {screen.matrix.formula.text}"
-    figure.suptitle(f"{names}, data set {screen.dataset}", fontsize=10)
+    mapped = len(screen.axes) == 2
+    with styled_figure((5.5, 4.2) if mapped else (9.0, 3.8)) as figure:
+        if mapped:
+            plot_misfit_map(figure.subplots(), screen)
+        else:
+            left, right = figure.subplots(1, 2)
+            plot_lattice_constant(left, screen)
+            plot_misfit(right, screen)
+        names = f"{screen.dot.formula.text} in {screen.matrix.formula.text}"
+        figure.suptitle(f"{names}, data set {screen.dataset}", fontsize="medium")
     return figure
 
 
 def stability_figure(curves: Sequence[tuple[str, StabilityCurve]]) -> "Figure":
     """The figure of stored energy against loading."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.5, 4.0), layout="constrained")
-    plot_stability(figure.subplots(), curves)
+    with styled_figure((5.5, 4.0)) as figure:
+        plot_stability(figure.subplots(), curves)
     return figure
 
 

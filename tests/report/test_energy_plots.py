@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from qdip_struct.errors import UsageError
 from qdip_struct.report.energy_plots import (
+    convergence_figure,
     energy_figure,
     plot_adsorption_by_thickness,
     plot_chemical_potential,
@@ -105,3 +106,21 @@ def test_figure_has_a_panel_for_everything_there_is() -> None:
         {**empty, "ranking": RANKING, "groups": [study("a"), study("b"), study("c", compound="MAPbI3")]}
     )
     assert len(figure.axes) == 3
+
+
+def test_saved_figures_have_the_style_of_the_others() -> None:
+    bars = energy_figure(
+        {
+            "groups": [],
+            "ranking": RANKING,
+            "thickness_series": [],
+            "adsorption_by_thickness": [],
+            "registry_maps": [],
+        }
+    )
+    points = [{"value": value, "difference_mev_per_atom": 900.0 / value - 1.0} for value in (300.0, 600.0, 900.0)]
+    line = convergence_figure({"vary": "cutoff", "unit": "Ry", "points": points})
+    for figure in (bars, line):
+        spines = figure.axes[0].spines
+        assert [spines[side].get_visible() for side in ("left", "bottom", "top", "right")] == [True, True, False, False]
+    assert line.axes[0].lines[0].get_ydata().tolist() == pytest.approx([2.0, 0.5])

@@ -15,6 +15,7 @@ from qdip_struct.report.lattice_plots import (
     plot_misfit_map,
     plot_stability,
     screen_figure,
+    stability_figure,
 )
 
 
@@ -54,11 +55,15 @@ def test_map(axes):
     assert values == pytest.approx(100 * TWO.mismatch.reshape(5, 7))
 
 
-def test_stability(axes):
-    curve = stability_curve(
+def energies_of_loading():
+    return stability_curve(
         0.02, dot=known_moduli("PbS"), matrix=mixed_moduli("CsPbBrI2"), diameter=35.0, burgers=5.97,
         volume_fractions=np.linspace(0.01, 0.3, 20),
     )  # fmt: skip
+
+
+def test_stability(axes):
+    curve = energies_of_loading()
     assert plot_stability(axes, [("CsPbBrI2", curve)]) is axes
     drawn = np.concatenate([line.get_ydata() for line in axes.lines])
     assert np.isfinite(drawn).sum() == 20
@@ -69,6 +74,17 @@ def test_wrong_number_of_axes(axes):
         plot_misfit(axes, TWO)
     with pytest.raises(UsageError):
         plot_misfit_map(axes, ONE)
+
+
+@pytest.mark.parametrize("kind", ["one axis", "two axes", "stability"])
+def test_saved_figures_have_the_style_of_the_others(kind):
+    makers = {
+        "one axis": lambda: screen_figure(ONE),
+        "two axes": lambda: screen_figure(TWO),
+        "stability": lambda: stability_figure([("CsPbBrI2", energies_of_loading())]),
+    }
+    spines = makers[kind]().axes[0].spines
+    assert [spines[side].get_visible() for side in ("left", "bottom", "top", "right")] == [True, True, False, False]
 
 
 def test_saving(tmp_path):
