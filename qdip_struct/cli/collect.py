@@ -29,6 +29,8 @@ from qdip_struct.errors import DataError, QdipError, UsageError
 from qdip_struct.files import json_text, refuse_existing, write_text
 
 EXIT_SOME_UNFINISHED = 3
+_SHOWN = 10
+"""Distinct warnings in the table."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -120,6 +122,7 @@ def _text(found: Collected) -> str:
     lines = [table(header, rows)]
     if found.unfinished:
         lines += ["", "not done:", *(f"  {run['path']}: {run['status']}: {run['reason']}" for run in found.unfinished)]
+    lines += _warnings(found)
     if found.failed:
         lines += ["", "not read:", *(f"  {item.reason}" for item in found.failed)]
     counts = Counter(run["status"] for run in found.runs)
@@ -128,6 +131,18 @@ def _text(found: Collected) -> str:
         parts.append(f"{len(found.failed)} not read")
     lines += ["", f"{len(found.runs) + len(found.failed)} runs: {', '.join(parts)}"]
     return "\n".join(lines)
+
+
+def _warnings(found: Collected) -> list[str]:
+    """Each warning once, with the run it is of or the number of runs."""
+    said: dict[str, list[str]] = {}
+    for run in found.runs:
+        for text in run["warnings"]:
+            said.setdefault(text, []).append(run["path"])
+    lines = [f"  {paths[0] if len(paths) == 1 else f'{len(paths)} runs'}: {text}" for text, paths in said.items()]
+    if len(lines) > _SHOWN:
+        lines = [*lines[:_SHOWN], f"  and {len(lines) - _SHOWN} more (--json or -o has all)"]
+    return ["", "warnings:", *lines] if lines else []
 
 
 def _csv(found: Collected) -> str:

@@ -186,3 +186,27 @@ def test_warnings_go_to_stderr(qdip: Qdip, tmp_path: Path) -> None:
     assert code == 0
     assert "different CP2K releases" in err
     assert "different CP2K releases" not in out
+
+
+def test_a_coarse_grid_is_named_wherever_the_run_counts(qdip: Qdip, qdip_json: QdipJson, tmp_path: Path) -> None:
+    runs = copy_reference(tmp_path / "runs")
+    for command in ("energies", "collect"):
+        assert "the forces sum to" not in "".join(qdip(command, runs)[1:])
+    edit(
+        runs / "substrate" / "run.out",
+        (
+            "Pb          0.00000000     0.00000000     0.00182752",
+            "Pb          0.00000000     0.00000000     0.10182752",
+        ),
+    )
+    _, document = qdip_json("energies", runs)
+    (group,) = document["groups"]
+    (found,) = group["warnings"]
+    assert found.startswith(f"{runs / 'substrate'}: the forces sum to 5.1")
+    assert "CUTOFF 300 Ry" in found
+    assert group["adsorption_energy_mev_per_angstrom2"] is not None
+    for command in ("energies", "collect"):
+        assert "the forces sum to 5.1" in "".join(qdip(command, runs)[1:])
+    qdip("report", runs, "-o", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "<strong>Warning:</strong> substrate: the forces sum to 5.1" in page

@@ -99,6 +99,8 @@ def _means(page: Page, entries: list[dict[str, Any]]) -> None:
 def _group(page: Page, study: Study, group: dict[str, Any], memory: Memory, *, pictured: bool) -> None:
     rows = energy_rows(group)
     page.heading(group["group"], level=3)
+    for text in group["warnings"]:
+        page.warning(text.replace(f"{study.path}/", ""))
     if pictured and rows:
         from qdip_struct.report.energy_plots import draw_energies
 
