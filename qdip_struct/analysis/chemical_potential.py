@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.analysis.comparability import difference
+from qdip_struct.analysis.comparability import require_comparable
 from qdip_struct.analysis.energy_run import EnergyRun
 from qdip_struct.analysis.stoichiometry import Composition, cells_of, formula, units_per_cell
 from qdip_struct.errors import MismatchError
@@ -107,13 +107,7 @@ def range_from_runs(bulk: EnergyRun, component: EnergyRun, other: EnergyRun) -> 
         If the runs do not belong together, are not done, or do not make up the compound.
     """
     runs = (bulk, component, other)
-    for run in runs:
-        if run.status != "done" or run.energy_ev is None:
-            raise MismatchError(f"{run.path} is not finished: {run.status}")
-    for first, second in ((bulk, component), (bulk, other), (component, other)):
-        reason = difference(first, second)
-        if reason is not None:
-            raise MismatchError(f"{first.path} and {second.path} differ in {reason}")
+    require_comparable(runs)
     counts = cells_of(bulk.composition, [component.composition, other.composition])
     if counts is None or min(counts) <= 0:
         raise MismatchError(

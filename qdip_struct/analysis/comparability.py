@@ -1,12 +1,14 @@
 """Whether two finished runs may enter one energy difference, and if not, in what they differ."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from qdip_struct.analysis.energy_run import SINGLE_POINTS, SLABS, EnergyRun
 from qdip_struct.analysis.stoichiometry import element_of
+from qdip_struct.errors import MismatchError
 from qdip_struct.units import EV_PER_ANGSTROM_PER_ATOMIC_FORCE
 
 LATERAL_TOLERANCE_ANGSTROM = 1e-6
@@ -45,6 +47,23 @@ def difference(first: EnergyRun, second: EnergyRun) -> str | None:
         or _slab_difference(first, second)
         or _relaxation_difference(first, second)
     )
+
+
+def require_comparable(runs: Sequence[EnergyRun]) -> None:
+    """Refuse runs whose energies may not be subtracted.
+
+    Raises
+    ------
+    MismatchError
+        If a run is not finished, or two of them differ (:func:`difference`).
+    """
+    for run in runs:
+        if run.status != "done" or run.energy_ev is None:
+            raise MismatchError(f"{run.path} is not finished: {run.status}")
+    for first, second in combinations(runs, 2):
+        reason = difference(first, second)
+        if reason is not None:
+            raise MismatchError(f"{first.path} and {second.path} differ in {reason}")
 
 
 def theory(run: EnergyRun) -> tuple[Any, ...]:

@@ -12,13 +12,11 @@ Signs and definitions (A is the lateral area, N counts formula units):
 Energies in eV, lengths in Å, results in meV/Å². Runs that do not belong together are refused, never averaged over.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
-from qdip_struct.analysis.comparability import difference
+from qdip_struct.analysis.comparability import require_comparable
 from qdip_struct.analysis.energy_run import SINGLE_POINTS, EnergyRun
 from qdip_struct.analysis.stoichiometry import Composition, added, cells_of, formula
 from qdip_struct.errors import MismatchError
@@ -50,7 +48,7 @@ def surface_energy(slab: EnergyRun, bulk: EnergyRun, reservoir: EnergyRun | None
         If the runs do not belong together, one is not done, or the composition cannot be balanced.
     """
     runs = [slab, bulk] + ([reservoir] if reservoir else [])
-    _require(runs)
+    require_comparable(runs)
     parts = [run.composition for run in runs[1:]]
     counts = cells_of(slab.composition, parts)
     if counts is None:
@@ -71,7 +69,7 @@ def mean_surface_energy(slab: EnergyRun, other: EnergyRun, bulk: EnergyRun) -> f
     MismatchError
         If the runs do not belong together, one is not done, or the two slabs are not whole units of the bulk together.
     """
-    _require([slab, other, bulk])
+    require_comparable([slab, other, bulk])
     together = added(slab.composition, other.composition)
     counts = cells_of(together, [bulk.composition])
     if counts is None:
@@ -93,7 +91,7 @@ def adsorption_energy(film: EnergyRun, substrate: EnergyRun, interface: EnergyRu
         If the runs do not belong together, one is not done, the atoms of the slabs are not those of the interface, or
         an optimisation held other atoms fixed in the interface than in the slabs.
     """
-    _require([film, substrate, interface])
+    require_comparable([film, substrate, interface])
     together = added(film.composition, substrate.composition)
     if together != dict(interface.composition):
         raise MismatchError(
@@ -136,7 +134,7 @@ def strain_energy(slab: EnergyRun, strained: EnergyRun, free: EnergyRun) -> floa
     MismatchError
         If the bulk runs do not belong together, one is not done, or they are not the same crystal.
     """
-    _require([strained, free])
+    require_comparable([strained, free])
     units = cells_of(strained.composition, [free.composition])
     counts = cells_of(slab.composition, [strained.composition])
     if units is None:
@@ -148,16 +146,6 @@ def strain_energy(slab: EnergyRun, strained: EnergyRun, free: EnergyRun) -> floa
 def _bulk_share(slab: EnergyRun, bulk: EnergyRun) -> float:
     """Formula units of a non-stoichiometric slab, by the mean over its elements."""
     return float(np.mean([slab.composition.get(e, 0) / n for e, n in bulk.composition.items()]))
-
-
-def _require(runs: Sequence[EnergyRun]) -> None:
-    for run in runs:
-        if run.status != "done" or run.energy_ev is None:
-            raise MismatchError(f"{run.path} is not finished: {run.status}")
-    for first, second in combinations(runs, 2):
-        reason = difference(first, second)
-        if reason is not None:
-            raise MismatchError(f"{first.path} and {second.path} differ in {reason}")
 
 
 def _energy(run: EnergyRun) -> float:

@@ -7,12 +7,11 @@ A bulk run sampled otherwise along the normal makes the γ of single slabs drift
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from qdip_struct.analysis.comparability import difference
+from qdip_struct.analysis.comparability import require_comparable
 from qdip_struct.analysis.energy_run import EnergyRun
 from qdip_struct.analysis.stoichiometry import cells_of, formula, units_per_cell
 from qdip_struct.errors import MismatchError
@@ -141,7 +140,7 @@ def fit_surface_series(
     MismatchError
         If there are fewer than two thicknesses, runs that do not belong together, or a composition that does not fit.
     """
-    _refuse_unlike([*slabs, *(run for run in (bulk, reservoir) if run is not None)])
+    require_comparable([*slabs, *(run for run in (bulk, reservoir) if run is not None)])
     units, excess, unit = _counted(slabs, bulk, reservoir)
     _refuse_no_series(slabs, units=units, excess=excess)
     area = slabs[0].area
@@ -181,17 +180,6 @@ def fit_surface_series(
         points=points,
         warnings=_drift(slope, computed, last=last_slope, counts=units, area=area, unit=unit),
     )
-
-
-def _refuse_unlike(runs: Sequence[EnergyRun]) -> None:
-    """Refuse runs that are not finished, or whose settings differ."""
-    for run in runs:
-        if run.status != "done" or run.energy_ev is None:
-            raise MismatchError(f"{run.path} is not finished: {run.status}")
-    for first, second in combinations(runs, 2):
-        reason = difference(first, second)
-        if reason is not None:
-            raise MismatchError(f"{first.path} and {second.path} differ in {reason}")
 
 
 def _refuse_no_series(slabs: Sequence[EnergyRun], *, units: np.ndarray, excess: np.ndarray) -> None:

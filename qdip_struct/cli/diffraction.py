@@ -184,26 +184,18 @@ def _between(text: str, spots: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _text(document: dict[str, Any]) -> str:
+    from qdip_struct.cli.planes import powder_table
     from qdip_struct.matching.miller import plane_text
 
     lines = []
     for part in document["parts"]:
         strongest = sorted(part["powder"], key=lambda line: (-round(line["intensity"], 4), line["two_theta_degree"]))
         shown = sorted(strongest[:_LISTED], key=lambda line: line["two_theta_degree"])
-        rows = [
-            (
-                plane_text(line["hkl"]),
-                f"{line['spacing_angstrom']:.4f}",
-                f"{line['two_theta_degree']:.3f}",
-                f"{line['intensity']:.1f}",
-            )
-            for line in shown
-        ]
         lines.append(
             f"{part['name']}, {part['n_atoms']} atoms: {len(shown)} strongest of {len(strongest)} powder lines up to "
             f"2θ = {document['two_theta_max_degree']:g}°"
         )
-        lines += [table(("plane", "d Å", "2θ °", "intensity"), rows), ""]
+        lines += [powder_table(shown, indices="hkl"), ""]
         if document["zone"] is not None:
             listed = [
                 (

@@ -13,6 +13,7 @@ examples:
 
 import argparse
 import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -149,14 +150,15 @@ def _text(document: dict[str, Any], args: argparse.Namespace) -> str:
         ]
         lines += ["", table(("plane", "d Å", "planes", "", "|F|²/F(0)²"), rows)]
     if document["powder"]:
-        lines += ["", _powder_table(document["powder"])]
+        lines += ["", powder_table(document["powder"])]
     return "\n".join(lines)
 
 
-def _powder_table(powder: list[dict[str, Any]]) -> str:
+def powder_table(powder: Sequence[Mapping[str, Any]], *, indices: str = "plane") -> str:
+    """Powder lines as a table; ``indices`` is the key of their Miller indices."""
     rows = [
         (
-            plane_text(line["plane"]),
+            plane_text(line[indices]),
             f"{line['spacing_angstrom']:.4f}",
             f"{line['two_theta_degree']:.3f}",
             f"{line['intensity']:.1f}",
