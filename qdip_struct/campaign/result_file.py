@@ -45,7 +45,13 @@ def sealed_text(record: dict[str, Any]) -> str:
 
 
 def read_result(place: Path) -> dict[str, Any] | None:
-    """The record in a file without its hash; ``None`` when there is no file or it is not as it was written."""
+    """The record of a run without its hash; ``None`` when there is no file or it is not as it was written."""
+    record = read_sealed(place)
+    return record if record is not None and fault(record, RESULT) is None else None
+
+
+def read_sealed(place: Path) -> dict[str, Any] | None:
+    """What :func:`sealed_text` wrote into a file, without the hash; ``None`` when it is not as it was written."""
     try:
         text = read_text(place)
     except DataError:
@@ -60,4 +66,4 @@ def read_result(place: Path) -> dict[str, Any] | None:
         record = json.loads(whole)
     except (ValueError, RecursionError):
         return None
-    return dict(record) if fault(record, RESULT) is None else None
+    return dict(record) if isinstance(record, dict) else None

@@ -1,7 +1,9 @@
 """Builds the systems of the papers with the commands a user would type, resumably, and says what came of each.
 
 A system's folder is ``systems/ID`` with ``structures``, ``runs`` and, written last, ``system.json``; a curve's is
-``curves/ID``. What is there and was made by the same commands of the same version is kept.
+``curves/ID``. What is there and was made by the same commands of the same version is kept; ``system.json`` carries its
+own SHA-256 and those of the files beside it, so that what was damaged is made anew. Inputs in ``runs`` are the user's to
+edit; only a ``run.json`` that cannot be read makes them anew.
 """
 
 import contextlib
@@ -13,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct import __version__
+from qdip_struct.campaign.result_file import read_sealed, sealed_text
+from qdip_struct.campaign.rundir import open_run_folder
 from qdip_struct.cli.console import note
 from qdip_struct.errors import DataError
 from qdip_struct.files import json_text, read_text, sha256, write_text
@@ -44,6 +48,7 @@ def build_system(system: "System", *, folder: Path, force: bool) -> dict[str, An
         "qdip_version": __version__,
         "commands": commands,
         "structures": {},
+        "files": {},
         "numbers": [],
         "faults": [],
         "warnings": [],
@@ -56,7 +61,7 @@ def build_system(system: "System", *, folder: Path, force: bool) -> dict[str, An
             break
     else:
         _check(system, folder, document)
-    write_text(folder / RECORD, json_text(document), force=True)
+    write_text(folder / RECORD, sealed_text(document), force=True)
     found: dict[str, Any] = json.loads(json_text(document))
     return found
 
@@ -80,19 +85,29 @@ def _words(command: str, folder: Path) -> list[str]:
 
 def _known(record: Path, commands: list[str]) -> dict[str, Any] | None:
     """The document of an earlier run, when its commands and version are these and its files are as they were."""
+    document = read_sealed(record)
+    if document is None or document["qdip_version"] != __version__:
+        return None
+    if document["commands"] != commands or document.get("faults"):
+        return None
+    whole = all(_is_whole(record.parent / name, digest) for name, digest in document["files"].items())
+    runs = [record.parent / item["run"] for item in document.get("structures", {}).values()]
+    return document if whole and all(map(_opens, runs)) else None
+
+
+def _is_whole(file: Path, digest: str) -> bool:
     try:
-        document = json.loads(read_text(record)) if record.is_file() else None
-    except ValueError:
-        return None
-    if not isinstance(document, dict) or document.get("qdip_version") != __version__:
-        return None
-    if document.get("commands") != commands or document.get("faults"):
-        return None
-    for item in document.get("structures", {}).values():
-        file, run = record.parent / item["file"], record.parent / item["run"] / "run.json"
-        if not run.is_file() or not file.is_file() or sha256(file.read_bytes()) != item.get("sha256"):
-            return None
-    return document
+        return sha256(file.read_bytes()) == digest
+    except OSError:
+        return False
+
+
+def _opens(run: Path) -> bool:
+    try:
+        open_run_folder(run)
+    except DataError:
+        return False
+    return True
 
 
 def _check(system: "System", folder: Path, document: dict[str, Any]) -> None:
@@ -107,6 +122,9 @@ def _check(system: "System", folder: Path, document: dict[str, Any]) -> None:
         facts = {"file": file, "run": f"{RUNS}/{name}", "sha256": sha256((folder / file).read_bytes())}
         document["structures"][name] = {**facts, **measured[name]}
         document["faults"] += [f"{name}: {fault}" for fault in faults(measured[name])]
+    document["files"] = {
+        str(file.relative_to(folder)): sha256(file.read_bytes()) for file in sorted((folder / STRUCTURES).iterdir())
+    }
     document["numbers"] = [_number_entry(item) for item in judge(system.numbers, measured=measured)]
 
 
@@ -121,9 +139,9 @@ def draw_curve(curve: "Curve", *, folder: Path, force: bool) -> dict[str, Any]:
     figure, answer = folder / "curve.svg", folder / "curve.json"
     command = f"{curve.words} --plot {figure.name} -o {answer.name}"
     document = {"id": curve.id, "paper": curve.paper, "title": curve.title, "commands": [command]}
-    if force or not _is_answered(folder, document, (figure, answer)):
+    if force or not _is_answered(folder, document):
         words = [str(folder / w) if w in (figure.name, answer.name) else w for w in shlex.split(command)]
-        _answer(words, document, folder)
+        _answer(words, document, (figure, answer))
     return {**document, "figure": _within(figure), "answer": json.loads(read_text(answer))}
 
 
@@ -141,10 +159,10 @@ def measure_strain(dot: "Relaxed", *, folder: Path, force: bool) -> dict[str, An
     figure, answer = folder / "strain.svg", folder / "strain.json"
     command = f"{dot.words} --plot {figure.name} --json"
     document = {"id": dot.id, "paper": dot.paper, "title": dot.title, "commands": [command]}
-    if force or not _is_answered(folder, document, (figure, answer)):
+    if force or not _is_answered(folder, document):
         source = shipped("workflows", *dot.folder.split("/"))
         words = [str(source / w) if w.endswith(".extxyz") else w for w in shlex.split(dot.words)]
-        _answer([*words, "--plot", str(figure), "--json"], document, folder, printed=answer)
+        _answer([*words, "--plot", str(figure), "--json"], document, (figure, answer), printed=answer)
     strain = json.loads(read_text(answer))
     phases = {name: facts["role"] for name, facts in strain["phases"].items()}
     rows = [line["strain_to_reference"] for line in strain["lines"] if phases.get(line["phase"]) == "dot"]
@@ -158,23 +176,25 @@ def measure_strain(dot: "Relaxed", *, folder: Path, force: bool) -> dict[str, An
     }
 
 
-def _is_answered(folder: Path, document: dict[str, Any], files: Sequence[Path]) -> bool:
-    """Whether the command of a curve or strain has been run before and its files are there; says so."""
-    there = _known(folder / RECORD, document["commands"]) is not None and all(file.is_file() for file in files)
+def _is_answered(folder: Path, document: dict[str, Any]) -> bool:
+    """Whether the command of a curve or strain has been run before and its files are as it left them; says so."""
+    there = _known(folder / RECORD, document["commands"]) is not None
     if there:
         note(f"{document['id']}: already there")
     return there
 
 
-def _answer(words: list[str], document: dict[str, Any], folder: Path, *, printed: Path | None = None) -> None:
-    """Run the command of a curve or strain, keep what it printed in ``printed``, and stamp the folder."""
+def _answer(words: list[str], document: dict[str, Any], files: Sequence[Path], *, printed: Path | None = None) -> None:
+    """Run the command of a curve or strain, keep what it printed in ``printed``, and stamp the folder of its files."""
     note(f"{document['id']}: {document['title']}")
     code, lines, out = _call([*words, "--force"])
     if code:
         raise DataError(f"qdip {document['commands'][0]}: {lines[-1] if lines else f'exit code {code}'}")
     if printed is not None:
         write_text(printed, out, force=True)
-    write_text(folder / RECORD, json_text({**document, "qdip_version": __version__}), force=True)
+    digests = {file.name: sha256(file.read_bytes()) for file in files}
+    stamped = sealed_text({**document, "qdip_version": __version__, "files": digests})
+    write_text(files[0].parent / RECORD, stamped, force=True)
 
 
 def finished_energies(stated: "Sequence[StatedEnergy]") -> dict[str, Any]:
