@@ -2,8 +2,8 @@
 
 A system's folder is ``systems/ID`` with ``structures``, ``runs`` and, written last, ``system.json``; a curve's is
 ``curves/ID``. What is there and was made by the same commands of the same version is kept; ``system.json`` carries its
-own SHA-256 and those of the files beside it, so that what was damaged is made anew. Inputs in ``runs`` are the user's to
-edit; only a ``run.json`` that cannot be read makes them anew.
+own SHA-256 and those of the files beside it, so that what was damaged is made anew. Inputs in ``runs`` are the
+user's to edit; only a ``run.json`` that cannot be read makes them anew.
 """
 
 import contextlib
