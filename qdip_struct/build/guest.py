@@ -16,6 +16,7 @@ from qdip_struct.build.material import Material, pure
 from qdip_struct.build.orientation import permutes_axes
 from qdip_struct.build.parent import Termination, on_parent_lattice
 from qdip_struct.build.regions import formal_charges
+from qdip_struct.errors import UsageError
 from qdip_struct.materials.crystals import Crystal
 
 Array = NDArray[Any]
@@ -91,14 +92,11 @@ def guest_of(
     Raises
     ------
     UsageError
-        If the dot cannot be cut as asked for.
+        If the dot cannot be cut as asked for, or the atoms given have no volume.
     """
     if isinstance(dot, Atoms):
-        from scipy.spatial import ConvexHull
-
         atoms = _centred(dot)
-        volume = float(ConvexHull(atoms.positions).volume)
-        return Guest(atoms, None, "metal" if form.center == "auto" else form.center, volume)
+        return Guest(atoms, None, "metal" if form.center == "auto" else form.center, _hull_volume(atoms))
     core = pure(dot)
     shared = host.on_parent and on_parent_lattice(core.crystal) and permutes_axes(turn)
     if seat.dot_lattice is not None or (shared and seat.mode != "insert"):
@@ -113,6 +111,19 @@ def source_of(material: Material | Crystal | Atoms) -> str:
     if isinstance(material, Atoms):
         return "given structure"
     return pure(material).crystal.source
+
+
+def _hull_volume(atoms: Atoms) -> float:
+    """Volume of the convex hull, Å³."""
+    from scipy.spatial import ConvexHull, QhullError
+
+    try:
+        return float(ConvexHull(atoms.positions).volume)
+    except QhullError as error:
+        raise UsageError(
+            f"the dot given has no volume: its {len(atoms)} atoms are fewer than four or lie in one plane; give a dot "
+            "that extends in three directions"
+        ) from error
 
 
 def _takes_bx2(core: Material, *, host: Host) -> bool:

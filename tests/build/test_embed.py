@@ -364,3 +364,17 @@ def test_any_dot_in_any_matrix_is_neutral_and_whole(
 def test_refusals(wish: Callable[[], dict], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         embed_dot(lead_sulphide(), get_crystal("MAPbBr3"), **wish())
+
+
+@pytest.mark.parametrize(
+    "positions",
+    [
+        [(0.0, 0.0, 0.0), (2.9, 0.0, 0.0), (5.8, 0.0, 0.0)],
+        [(2.9 * i, 2.9 * j, 0.0) for i in range(3) for j in range(3)],
+    ],
+)
+def test_a_finished_dot_without_volume_is_refused(positions: list[tuple[float, float, float]]) -> None:
+    flat = Atoms("Pb" * len(positions), positions=positions)
+    flat.numbers[1::2] = 16
+    with pytest.raises(UsageError, match="no volume"):
+        embed_dot(flat, iodide(), cells=(4, 4, 4))
