@@ -193,16 +193,13 @@ def _balanced(
             atoms, changes = neutral, found
         else:
             proposed = found
-    return (
-        atoms,
-        changes,
-        {
-            "neutral": balance.neutral,
-            "proposed_changes": proposed,
-            "rule": balance.rule,
-            "charge_before_changes": before,
-        },
-    )
+    facts = {
+        "neutral": balance.neutral,
+        "proposed_changes": proposed,
+        "rule": balance.rule,
+        "charge_before_changes": before,
+    }
+    return atoms, changes, facts
 
 
 def _termination(guest: Guest, *, shared: bool) -> dict[str, str] | None:

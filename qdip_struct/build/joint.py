@@ -177,9 +177,7 @@ def _halves(film: Material, substrate: Material, *, stack: Stack, cell: LateralC
 
 def _common_lateral(halves: Mapping[str, _Half], *, cell: LateralCell) -> Array:
     """Lateral vectors of both slabs, rows (2, 2), Å: imposed, or between those of the two crystals."""
-    share = {"film": 1.0, "substrate": 0.0, "shared": -1.0}[cell.strain_on]
-    if cell.strain_on == "shared":
-        share = _share(halves)
+    share = _share(halves) if cell.strain_on == "shared" else 1.0 if cell.strain_on == "film" else 0.0
     if cell.lateral is not None:
         return imposed_cell(cell.lateral)
     return between(halves["film"].free, end=halves["substrate"].free, share=share)
