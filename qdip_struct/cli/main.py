@@ -72,13 +72,23 @@ def _overview() -> str:
     )
 
 
+def _family(first: str) -> dict[str, str]:
+    """The commands of two words that begin with this one."""
+    return {name: text for name, text in COMMANDS.items() if name.startswith(f"{first} ")}
+
+
+def _family_overview(first: str) -> str:
+    rows = "\n".join(f"  qdip {name:<{max(map(len, COMMANDS))}}  {text}" for name, text in _family(first).items())
+    return f"usage: qdip {first} KIND [options]      qdip {first} KIND --help explains one\n\n{rows}\n"
+
+
 def _command_of(words: Sequence[str]) -> tuple[str, list[str]]:
     for length in (2, 1):
         name = " ".join(words[:length])
         if len(words) >= length and name in COMMANDS:
             return name, list(words[length:])
     first = words[0]
-    family = [name for name in COMMANDS if name.startswith(f"{first} ")]
+    family = _family(first)
     if family:
         raise UsageError(f"'qdip {first}' needs one of: {', '.join(name.split()[1] for name in family)}")
     raise UsageError(f"unknown command '{first}'; 'qdip --help' lists the commands")
@@ -164,6 +174,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if words[0] == "--version":
         print(f"qdip {__version__}")
+        return 0
+    if words[1:] in (["-h"], ["--help"]) and _family(words[0]):
+        print(_family_overview(words[0]), end="")
         return 0
     debug = "--debug" in words
     try:

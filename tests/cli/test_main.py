@@ -26,6 +26,15 @@ def test_every_command_explains_itself_with_an_example(command: str) -> None:
     assert "--json" in done.stdout
 
 
+def test_help_of_a_family_lists_its_commands(qdip: Callable[..., tuple[int, str, str]]) -> None:
+    for word in ("-h", "--help"):
+        code, out, err = qdip("build", word)
+        assert (code, err) == (0, "")
+        assert [f"qdip {name} " for name in COMMANDS if name.startswith("build ")] == [
+            line.strip()[: line.strip().index("  ")].strip() + " " for line in out.splitlines()[2:]
+        ]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
