@@ -17,7 +17,7 @@ examples:
 import argparse
 from pathlib import Path
 
-from qdip_struct.cli.console import emit
+from qdip_struct.cli.console import emit, note
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the study and write the page; exit 3 when a run on it is not finished."""
+    """Read the study and write the page; exit 3 when a run on it is not finished or a file could not be read."""
     from qdip_struct.files import refuse_existing, write_text
     from qdip_struct.report.memory import FOLDER, Memory
     from qdip_struct.report.page import study_page
@@ -52,10 +52,12 @@ def run(args: argparse.Namespace) -> int:
         title = args.title or study.path.resolve().name
         shown = write_chemiscope(args.chemiscope, study, title=title, force=args.force)
     unfinished = [str(s.folder.path) for s in study.runs if s.status not in ("done", "prepared")]
-    document = {"report": str(out), "n_runs": len(study.runs), "unfinished": unfinished}
+    for reason in study.skipped:
+        note(f"not read: {reason}")
+    document = {"report": str(out), "n_runs": len(study.runs), "unfinished": unfinished, "not_read": study.skipped}
     text = f"{out}: {len(study.runs)} runs, {len(unfinished)} unfinished"
     if shown is not None:
         document |= {"chemiscope": str(args.chemiscope), "n_structures": shown}
         text += f"\n{args.chemiscope}: {shown} structures"
     emit(document, as_json=args.json, text=text)
-    return 3 if unfinished else 0
+    return 3 if unfinished or study.skipped else 0

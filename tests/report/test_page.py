@@ -147,6 +147,20 @@ def test_report_command(study: Path, tmp_path: Path, qdip: Callable[..., tuple[i
     assert json.loads(printed)["n_runs"] == 8
 
 
+def test_report_command_tells_what_it_could_not_read(
+    study: Path, tmp_path: Path, qdip: Callable[..., tuple[int, str, str]]
+) -> None:
+    shutil.copytree(study / "runs", tmp_path / "runs")
+    (tmp_path / "runs" / "film" / "run.json").write_text("{")
+    code, printed, err = qdip("report", tmp_path / "runs", "-o", tmp_path / "r.html", "--json")
+    assert code == 3
+    assert json.loads(printed)["n_runs"] == 7
+    assert len(json.loads(printed)["not_read"]) == 1
+    assert "not read: " in err
+    assert "film/run.json is not valid JSON" in err
+    assert "film/run.json is not valid JSON" in (tmp_path / "r.html").read_text()
+
+
 def test_report_command_with_a_file_for_a_viewer(
     study: Path, tmp_path: Path, qdip: Callable[..., tuple[int, str, str]]
 ) -> None:
