@@ -151,24 +151,7 @@ def combine_group(
     energies, refused
         ``None`` when nothing could be combined.
     """
-    refused: list[Refusal] = []
-    usable: dict[str, EnergyRun] = {}
-    reservoirs: list[EnergyRun] = []
-    members = sorted(runs, key=lambda run: run.path)
-    for run in members:
-        same = [other for other in members if other.role == run.role]
-        if run.status != "done" or run.energy_ev is None:
-            refused.append(Refusal((run.path,), f"not finished: {run.status}"))
-        elif run.role == "reservoir":
-            reservoirs.append(run)
-        elif len(same) > 1:
-            if run is same[0]:
-                reason = (
-                    f"{len(same)} runs play the role '{run.role}' in group '{group}'; give each study its own group"
-                )
-                refused.append(Refusal(tuple(other.path for other in same), reason))
-        else:
-            usable[run.role] = run
+    usable, reservoirs, refused = _parts_of(group, sorted(runs, key=lambda run: run.path))
 
     def attempt(function: Any, *roles_or_runs: str | EnergyRun) -> Any:
         chosen = [usable.get(item) if isinstance(item, str) else item for item in roles_or_runs]
@@ -209,6 +192,28 @@ def combine_group(
         warnings=_warnings([*usable.values(), *reservoirs]),
     )
     return result, refused
+
+
+def _parts_of(group: str, members: Sequence[EnergyRun]) -> tuple[dict[str, EnergyRun], list[EnergyRun], list[Refusal]]:
+    """The finished run of each role, the finished reservoirs, and what plays no part."""
+    players: dict[str, list[EnergyRun]] = {}
+    for run in members:
+        players.setdefault(run.role, []).append(run)
+    usable: dict[str, EnergyRun] = {}
+    reservoirs: list[EnergyRun] = []
+    refused: list[Refusal] = []
+    for run in members:
+        same = players[run.role]
+        if run.status != "done" or run.energy_ev is None:
+            refused.append(Refusal((run.path,), f"not finished: {run.status}"))
+        elif run.role == "reservoir":
+            reservoirs.append(run)
+        elif len(same) == 1:
+            usable[run.role] = run
+        elif run is same[0]:
+            reason = f"{len(same)} runs play the role '{run.role}' in group '{group}'; give each study its own group"
+            refused.append(Refusal(tuple(other.path for other in same), reason))
+    return usable, reservoirs, refused
 
 
 def _warnings(runs: Sequence[EnergyRun]) -> tuple[str, ...]:
