@@ -233,6 +233,10 @@ def _real(tree: Section, path: str) -> float | None:
 def _check_fixed_atoms(tree: Section, *, n_atoms: int) -> Iterator[Finding]:
     section = find_section(tree, "MOTION/CONSTRAINT/FIXED_ATOMS")
     for keyword in section.keywords("LIST") if section else []:
+        strange = [word for word in keyword.value.split() if not re.fullmatch(r"\d+(\.\.\d+)?", word)]
+        if strange:
+            message = f"FIXED_ATOMS LIST holds '{strange[0]}', which is neither an atom nor a range"
+            yield Finding("error", keyword.line, message, "write atoms as 1 2 3 or 1..3")
         numbers = [int(number) for number in re.findall(r"\d+", keyword.value)]
         if numbers and (max(numbers) > n_atoms or min(numbers) < 1):
             message = f"FIXED_ATOMS names atom {max(numbers)}, but there are {n_atoms}"

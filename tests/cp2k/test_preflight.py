@@ -70,6 +70,7 @@ FAULTS = [
     ("cell missing", PBS, "B 0.0000000000 6.0", "BB 0.0000000000 6.0", "no FORCE_EVAL/SUBSYS/CELL", False),
     ("dipole correction in a crystal", PBS, "&POISSON", "SURFACE_DIPOLE_CORRECTION\n&POISSON", "no slab", False),
     ("linear scaling with k-points", PBS, "METHOD GPW", "METHOD GPW\nLS_SCF T", "Gamma only", False),
+    ("fixed atoms named by a word", PBS, "&END FORCE_EVAL", FIXED.replace("99", "Pb"), "neither an atom nor", False),
     ("fixed atom beyond the last", PBS, "&END FORCE_EVAL", FIXED, "names atom 99, but there are 8", False),
     (
         "outer loop stricter than the inner",
