@@ -177,9 +177,9 @@ def _halves(film: Material, substrate: Material, *, stack: Stack, cell: LateralC
 
 def _common_lateral(halves: Mapping[str, _Half], *, cell: LateralCell) -> Array:
     """Lateral vectors of both slabs, rows (2, 2), Å: imposed, or between those of the two crystals."""
-    share = _share(halves) if cell.strain_on == "shared" else 1.0 if cell.strain_on == "film" else 0.0
     if cell.lateral is not None:
         return imposed_cell(cell.lateral)
+    share = _share(halves) if cell.strain_on == "shared" else 1.0 if cell.strain_on == "film" else 0.0
     return between(halves["film"].free, end=halves["substrate"].free, share=share)
 
 

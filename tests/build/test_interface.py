@@ -277,6 +277,15 @@ def test_a_sandwich_has_two_equal_interfaces(pbs):
             assert low == high, (termination, layers)
 
 
+def test_an_imposed_cell_needs_no_moduli(pbs):
+    salt = get_crystal("NaI")
+    edge = salt.lengths[0] / np.sqrt(2)
+    with pytest.raises(UsageError, match="no elastic moduli are known for NaI"):
+        build_interface(pbs, salt, cell=LateralCell(strain_on="shared"))
+    given = build_interface(pbs, salt, cell=LateralCell(strain_on="shared", lateral=(edge, edge)))
+    assert np.allclose(given.interface.cell.lengths()[:2], edge)
+
+
 def test_a_lateral_repeat_changes_nothing_but_the_count(pbs):
     one = build_interface(pbs, get_crystal("CsPbBr3"))
     four = build_interface(pbs, get_crystal("CsPbBr3"), cell=LateralCell(repeat=(2, 2)))
