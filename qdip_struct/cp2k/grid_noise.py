@@ -134,11 +134,11 @@ def check_grid(tree: Section, subsys: Subsys) -> Iterator[Problem]:
 
 
 def _finer_grid(element: str, potential: str) -> str:
-    ways = []
-    for smoothed in (False, True):
-        needed = needed_cutoff(element, potential, smoothed=smoothed)
-        if needed is not None and np.isfinite(needed):
-            ways.append(f"{needed:g} Ry" + (f" with {_SMOOTHING}" if smoothed else ""))
+    plain = needed_cutoff(element, potential)
+    smoothed = needed_cutoff(element, potential, smoothed=True)
+    ways = [] if plain is None or np.isinf(plain) else [f"{plain:g} Ry"]
+    if smoothed is not None and smoothed < (np.inf if plain is None else plain):
+        ways.append(f"{smoothed:g} Ry with {_SMOOTHING}")
     if not ways:
         return "no measured grid is fine enough; compare energies only where every atom keeps its place on the grid"
     return f"use {' or '.join(ways)} in all runs of the group (less than {FORETOLD_EV_PER_ANGSTROM:g} eV/Å)"
