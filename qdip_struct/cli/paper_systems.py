@@ -86,9 +86,9 @@ def _words(command: str, folder: Path) -> list[str]:
 def _known(record: Path, commands: list[str]) -> dict[str, Any] | None:
     """The document of an earlier run, when its commands and version are these and its files are as they were."""
     document = read_sealed(record)
-    if document is None or document["qdip_version"] != __version__:
+    if document is None or document.get("qdip_version") != __version__:
         return None
-    if document["commands"] != commands or document.get("faults"):
+    if document.get("commands") != commands or document.get("faults"):
         return None
     whole = all(_is_whole(record.parent / name, digest) for name, digest in document["files"].items())
     runs = [record.parent / item["run"] for item in document.get("structures", {}).values()]
