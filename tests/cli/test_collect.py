@@ -60,6 +60,21 @@ def test_the_table_ends_with_what_is_not_done_and_why(study: Path, capsys: pytes
     assert "slurm-12.out is not a CP2K output" in captured.err
 
 
+def test_warnings_stand_in_the_table_with_their_run(
+    study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(["collect", str(study)])
+    listed = capsys.readouterr().out.partition("\nwarnings:\n")[2].partition("\n\n")[0].splitlines()
+    texts = {text: path for run in collect([study]).runs for text in run["warnings"] for path in [run["path"]]}
+    assert len(texts) >= 2
+    assert set(listed) == {f"  {path}: {text}" for text, path in texts.items()}
+    monkeypatch.setattr("qdip_struct.cli.collect._SHOWN", 1)
+    main(["collect", str(study)])
+    cut = capsys.readouterr().out
+    assert f"and {len(texts) - 1} more (--json or -o has all)" in cut
+    assert sum(text in cut for text in texts) == 1
+
+
 @pytest.mark.parametrize("content", [b"", b"no output at all\n", None])
 def test_nothing_readable_is_one_line_and_exit_code_one(
     content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -122,6 +122,8 @@ def test_sodium_needs_a_smoothed_density() -> None:
         assert float(said[2]) > FORETOLD_EV_PER_ANGSTROM
         assert dict(lone_ion_noise()["Na", "GTH-PBE-q9"])[float(said[1])] == pytest.approx(float(said[2]), rel=0.1)
     assert "XC_SMOOTH_RHO NN10" in found.remedy
+    (at_a_measured_one,) = grid_findings(salt, cutoff=300)
+    assert "at 300 Ry the grid alone" in at_a_measured_one.message
     smoothed = needed_cutoff("Na", "GTH-PBE-q9", smoothed=True)
     assert smoothed is not None
     assert grid_findings(salt, cutoff=smoothed, settings=SMOOTH) == []
