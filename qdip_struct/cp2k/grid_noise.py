@@ -1,9 +1,11 @@
 """Noise of the density grid in the forces: seen in a finished run, and foretold for an input.
 
 CP2K evaluates the density on an evenly spaced grid of finite cutoff, so energies and forces depend on where an atom
-lies between two grid points ("egg-box" or "ripple" effect). No external force acts on a cell, so its forces must sum
-to zero; what they sum to instead measures the noise. Tight semicore shells (Na, Zn, Cd) need a far finer grid than the
-soft ones of Pb, S and the heavy halides: at 300 Ry a lone Na⁺ feels several eV/Å, a lone Pb²⁺ nothing.
+lies between two grid points ("egg-box" or "ripple" effect; CP2K's authors on it:
+https://groups.google.com/g/cp2k/c/smlUwOyTiyE). No external force acts on a cell, so its forces must sum to zero; what
+they sum to instead measures the noise. The tight semicore shells of Na and Zn need a far finer grid than the soft ones
+of Pb, S and the heavy halides: at 300 Ry a lone Na⁺ feels several eV/Å, a lone Pb²⁺ nothing (measured, see
+``cp2k_templates/grid_noise.yaml``).
 """
 
 import re
@@ -69,7 +71,7 @@ def noise_doubt(net: float, *, n_atoms: int, cutoff_rydberg: float | None) -> st
     grid = "the density grid" if cutoff_rydberg is None else f"the density grid (CUTOFF {cutoff_rydberg:g} Ry)"
     return (
         f"the forces sum to {net:.3g} eV/Å where they must to zero: {grid} is too coarse for these elements, about "
-        f"{noise:.2g} eV/Å of noise on each atom; raise MGRID/CUTOFF"
+        f"{noise:.2g} eV/Å of noise on each atom; raise MGRID/CUTOFF ('qdip check' says what measured elements need)"
     )
 
 
