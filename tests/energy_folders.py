@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.resources import shipped
+from qdip_struct.base.resources import shipped
 
 REFERENCE = Path(str(shipped("workflows", "interface_energy"))) / "reference" / "runs"
 HARTREE = 27.211386024367243
@@ -90,7 +90,7 @@ def as_run(
     group: str | None = None,
 ) -> Path:
     """A run folder of a built structure whose output is a real one with this structure's atoms, cell and energy."""
-    from qdip_struct.build.store import structure_text
+    from qdip_struct.builders.atoms.store import structure_text
 
     shutil.copytree(REFERENCE / like, target)
     (target / "structure.extxyz").write_text(structure_text(atoms, format="extxyz"))

@@ -1,1 +1,1 @@
-"""Floor 5: answers from finished runs. Energies, strain, charge, levels; plain arrays in and out."""
+"""Floor 6: answers from finished runs. Energies, strain, charge, levels; plain arrays in and out."""

@@ -1,1 +1,1 @@
-"""Floor 6: what to run and where. Run folders, segments, engines."""
+"""Floor 8: what to run and where. Campaigns, their folders, their engines."""

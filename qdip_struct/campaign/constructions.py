@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.build.bulk_request import BulkRequest, requested_bulk
-from qdip_struct.build.dot_request import DotRequest, requested_dot
-from qdip_struct.build.embed_request import EmbedRequest, requested_embedding
-from qdip_struct.build.interface_request import InterfaceRequest, requested_interfaces
-from qdip_struct.build.slab_request import SlabRequest, requested_slabs
-from qdip_struct.build.store import read_sidecar, read_structure
+from qdip_struct.builders.atoms.store import read_sidecar, read_structure
+from qdip_struct.builders.dot.bulk_request import BulkRequest, requested_bulk
+from qdip_struct.builders.dot.dot_request import DotRequest, requested_dot
+from qdip_struct.builders.dot.embed_request import EmbedRequest, requested_embedding
+from qdip_struct.builders.interface.interface_request import InterfaceRequest, requested_interfaces
+from qdip_struct.builders.slab.slab_request import SlabRequest, requested_slabs
 
 if TYPE_CHECKING:
     from ase import Atoms

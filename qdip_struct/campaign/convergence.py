@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qdip_struct.campaign.rundir import RunFolder
-from qdip_struct.cp2k.decisions import look_at
-from qdip_struct.cp2k.deck import Wishes
-from qdip_struct.cp2k.output import read_run
-from qdip_struct.errors import DataError, UsageError
+from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.cp2k.inputs.decisions import look_at
+from qdip_struct.cp2k.inputs.deck import Wishes
+from qdip_struct.cp2k.outputs.output import read_run
+from qdip_struct.runs.rundir import RunFolder
 
 if TYPE_CHECKING:
     from ase import Atoms

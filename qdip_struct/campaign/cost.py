@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qdip_struct.campaign.rundir import RunFolder
+from qdip_struct.runs.rundir import RunFolder
 
 UNCERTAINTY = 3.0
 FIRST_SCF_STEPS = 28

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qdip_struct.base.errors import QdipError
+from qdip_struct.base.files import json_text, provenance, sha256
 from qdip_struct.campaign.constructions import KINDS, Cell
 from qdip_struct.campaign.convergence import make_levels
-from qdip_struct.campaign.inputs_request import DeckMaker, InputsRequest, checked, deck_maker
-from qdip_struct.campaign.run_draft import RunDraft, draft_run
 from qdip_struct.campaign.spec import Case, Spec
-from qdip_struct.errors import QdipError
-from qdip_struct.files import json_text, provenance, sha256
+from qdip_struct.runs.inputs_request import DeckMaker, InputsRequest, checked, deck_maker
+from qdip_struct.runs.run_draft import RunDraft, draft_run
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from qdip_struct.cp2k.schema import Schema
+    from qdip_struct.cp2k.inputs.schema import Schema
 
 _CACHED_DECKS = 512
 _CUBES = frozenset(("density", "hartree"))
@@ -109,7 +109,7 @@ class Drafter:
 
     def drafts_of(self, cell: Cell, *, name: str, case: Case, group: str) -> Iterator[tuple[str, RunDraft, list[str]]]:
         """Drafts of one structure: one, those with ghosts where asked for, or one for each level of a study."""
-        from qdip_struct.build.ghosts import ghost_partners
+        from qdip_struct.builders.interface.ghosts import ghost_partners
 
         spec = self.spec
         if not self._wanted(cell.role):

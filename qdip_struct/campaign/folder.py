@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from qdip_struct.campaign.lock import sole_process
+from qdip_struct.base.document_shapes import COUNT, NUMBER, TRUTH, WHOLE, WORD, Each, Fields, Maybe, fault
+from qdip_struct.base.documents import json_document
+from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.base.files import json_text, provenance, read_text, sha256, write_text
+from qdip_struct.campaign.engines.lock import sole_process
 from qdip_struct.campaign.plan import Plan, PlannedRun, identity_of
-from qdip_struct.campaign.run_draft import write_link, write_run_folder
-from qdip_struct.campaign.rundir import LINK, RECORD, RunFolder, open_run_folder
 from qdip_struct.campaign.spec import FILE
-from qdip_struct.document_shapes import COUNT, NUMBER, TRUTH, WHOLE, WORD, Each, Fields, Maybe, fault
-from qdip_struct.documents import json_document
-from qdip_struct.errors import DataError, UsageError
-from qdip_struct.files import json_text, provenance, read_text, sha256, write_text
+from qdip_struct.runs.run_draft import write_link, write_run_folder
+from qdip_struct.runs.rundir import LINK, RECORD, RunFolder, open_run_folder
 
 INDEX = "campaign.json"
 LOCK = "campaign.lock"
@@ -156,7 +156,8 @@ def open_campaign(root: Path) -> Index:
 
 
 def exclusive_campaign(root: Path) -> AbstractContextManager[IO[str]]:
-    """Keep a second process from writing the same campaign; see :func:`qdip_struct.campaign.lock.sole_process`."""
+    """Keep a second process from writing the same campaign; see
+    :func:`qdip_struct.campaign.engines.lock.sole_process`."""
     busy = f"{root} is being written by another process; wait for it and try again"
     return sole_process(root / LOCK, named=root, busy=busy)
 

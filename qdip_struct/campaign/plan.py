@@ -14,13 +14,13 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from qdip_struct.base.files import sha256
 from qdip_struct.campaign.constructions import KINDS
 from qdip_struct.campaign.cost import Cost, estimate_run
 from qdip_struct.campaign.drafting import Drafter, Drafts, Job, Terms
-from qdip_struct.campaign.run_draft import RunDraft
-from qdip_struct.campaign.rundir import RunFolder
 from qdip_struct.campaign.spec import Case, Spec, expand
-from qdip_struct.files import sha256
+from qdip_struct.runs.run_draft import RunDraft
+from qdip_struct.runs.rundir import RunFolder
 
 _FEW_JOBS = 12
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qdip_struct.campaign.constructions import KINDS
-from qdip_struct.campaign.inputs_request import InputsRequest
-from qdip_struct.campaign.relax_request import RelaxRequest
+from qdip_struct.mlip.relax_request import RelaxRequest
+from qdip_struct.runs.inputs_request import InputsRequest
 
 FILE = "campaign.yaml"
 Share = Literal["identical", "translated"]

@@ -21,15 +21,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from qdip_struct.base.errors import UsageError
+from qdip_struct.base.options import Option, options_of
+from qdip_struct.base.yaml_tree import Node, load_tree, nearest
 from qdip_struct.campaign.constructions import KINDS
 from qdip_struct.campaign.convergence import PARAMETERS
-from qdip_struct.campaign.inputs_request import InputsRequest
-from qdip_struct.campaign.options import Option, options_of
-from qdip_struct.campaign.relax_request import RelaxRequest
-from qdip_struct.campaign.rundir import ROLES
 from qdip_struct.campaign.spec import FILE, LONGEST_LABEL, Axis, Share, Spec, label_of
-from qdip_struct.campaign.tree import Node, load_tree, nearest
-from qdip_struct.errors import UsageError
+from qdip_struct.mlip.relax_request import RelaxRequest
+from qdip_struct.runs.inputs_request import InputsRequest
+from qdip_struct.runs.rundir import ROLES
 
 MOST_CASES = 20_000
 _KEYS = ("name", "about", "build", "vary", "cases", "references", "share", "inputs", "relax", "converge")

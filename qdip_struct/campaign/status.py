@@ -17,11 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from qdip_struct.campaign.collection import quick_result, store_result
-from qdip_struct.campaign.lock import LOCK, read_holder
-from qdip_struct.campaign.rundir import INPUT, LINK, OUTPUT, RECORD, RELAXED, open_run_folder, survey_run_folders
-from qdip_struct.campaign.segment import judge, outcome_of
-from qdip_struct.errors import DataError, QdipError
+from qdip_struct.base.errors import DataError, QdipError
+from qdip_struct.campaign.engines.lock import LOCK, read_holder
+from qdip_struct.campaign.engines.segment import judge, outcome_of
+from qdip_struct.runs.collection import quick_result, store_result
+from qdip_struct.runs.rundir import INPUT, LINK, OUTPUT, RECORD, RELAXED, open_run_folder, survey_run_folders
 
 State = Literal["missing", "waiting", "queued", "running", "again", "done", "failed"]
 STATES: tuple[State, ...] = ("done", "running", "queued", "again", "waiting", "failed", "missing")
@@ -273,7 +273,7 @@ def _is_held(lock: Path) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    from qdip_struct.cp2k.output import read_run
+    from qdip_struct.cp2k.outputs.output import read_run
 
     try:
         run = read_run(path)

@@ -12,7 +12,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.build.words import numbers, refuse_given, whole_numbers
+from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.parsing import numbers, refuse_given, whole_numbers
 from qdip_struct.cli.cell_options import add_vacuum
 from qdip_struct.cli.console import emit
 from qdip_struct.cli.dot_options import (
@@ -23,13 +24,12 @@ from qdip_struct.cli.dot_options import (
     structure_lines,
 )
 from qdip_struct.cli.requests import request_of
-from qdip_struct.errors import UsageError
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from qdip_struct.build.embed import Embedded
-    from qdip_struct.build.material import Material
+    from qdip_struct.builders.atoms.material import Material
+    from qdip_struct.builders.dot.embed import Embedded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,9 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build, write, print."""
-    from qdip_struct.build.material import material
-    from qdip_struct.build.store import write_structure
-    from qdip_struct.files import provenance
+    from qdip_struct.base.files import provenance
+    from qdip_struct.builders.atoms.material import material
+    from qdip_struct.builders.atoms.store import write_structure
 
     if (args.matrix is None) == (args.slab is None):
         raise UsageError("give the slab by --matrix or by --slab, one of them")
@@ -81,11 +81,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _attached(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
-    from qdip_struct.build.attach import attach_dot
-    from qdip_struct.build.dot import cut
-    from qdip_struct.build.dot_request import FormRequest, requested_form
-    from qdip_struct.build.orientation import parse_indices
-    from qdip_struct.build.passivation import passivate
+    from qdip_struct.builders.atoms.orientation import parse_indices
+    from qdip_struct.builders.dot.attach import attach_dot
+    from qdip_struct.builders.dot.dot import cut
+    from qdip_struct.builders.dot.dot_request import FormRequest, requested_form
+    from qdip_struct.builders.dot.passivation import passivate
 
     refuse_given(args, {"array": "1,1"}, where="with an attached dot (see --overgrown)")
     core = dot if args.dot_lattice is None else dot.at(lattice=args.dot_lattice)
@@ -109,10 +109,10 @@ def _attached(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
 
 
 def _buried(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
-    from qdip_struct.build.attach import bury_dots
-    from qdip_struct.build.dot_request import FormRequest, requested_form
-    from qdip_struct.build.material import material
-    from qdip_struct.build.occupation import Occupation
+    from qdip_struct.builders.atoms.material import material
+    from qdip_struct.builders.atoms.occupation import Occupation
+    from qdip_struct.builders.dot.attach import bury_dots
+    from qdip_struct.builders.dot.dot_request import FormRequest, requested_form
 
     if args.matrix is None:
         raise UsageError("buried dots share the lattice of --matrix; a --slab file cannot be overgrown")
@@ -139,11 +139,11 @@ def _buried(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
 
 
 def _slab(args: argparse.Namespace) -> "Atoms":
-    from qdip_struct.build.attach import surface_slab
-    from qdip_struct.build.material import material
-    from qdip_struct.build.occupation import Occupation
-    from qdip_struct.build.regions import label
-    from qdip_struct.build.store import read_structure
+    from qdip_struct.builders.atoms.material import material
+    from qdip_struct.builders.atoms.occupation import Occupation
+    from qdip_struct.builders.atoms.regions import label
+    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.builders.dot.attach import surface_slab
 
     if args.slab is not None:
         unused = {"lattice": None, "cells": "6,6,3", "top": "BX2"}

@@ -37,10 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Cut, finish, write, print."""
-    from qdip_struct.build.dot_request import DotRequest, requested_dot
-    from qdip_struct.build.store import write_structure
+    from qdip_struct.base.files import provenance
+    from qdip_struct.builders.atoms.store import write_structure
+    from qdip_struct.builders.dot.dot_request import DotRequest, requested_dot
     from qdip_struct.cli.requests import request_of
-    from qdip_struct.files import provenance
 
     atoms, content = requested_dot(request_of(args, DotRequest))
     path = args.out or Path("dot.extxyz")

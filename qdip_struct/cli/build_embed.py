@@ -50,10 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build, write, print."""
-    from qdip_struct.build.embed_request import EmbedRequest, requested_embedding
-    from qdip_struct.build.store import write_structure
+    from qdip_struct.base.files import provenance
+    from qdip_struct.builders.atoms.store import write_structure
+    from qdip_struct.builders.dot.embed_request import EmbedRequest, requested_embedding
     from qdip_struct.cli.requests import request_of
-    from qdip_struct.files import provenance
 
     built = requested_embedding(request_of(args, EmbedRequest))
     path = args.out or Path("embedded.extxyz")

@@ -22,9 +22,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.base.errors import UsageError
 from qdip_struct.cli.building import add_planar_options
 from qdip_struct.cli.console import emit, note, table
-from qdip_struct.errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build, write, and say what was built."""
-    from qdip_struct.build.interface_request import InterfaceRequest, requested_interfaces
+    from qdip_struct.builders.interface.interface_request import InterfaceRequest, requested_interfaces
     from qdip_struct.cli.building import check_format, origin_of, write_cells
     from qdip_struct.cli.requests import request_of
 

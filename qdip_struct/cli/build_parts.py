@@ -17,8 +17,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.cli.console import emit, table
-from qdip_struct.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -35,9 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the structure and its parts."""
-    from qdip_struct.build.parts import described, is_interface, parts_of
+    from qdip_struct.base.files import provenance, sha256
+    from qdip_struct.builders.interface.parts import described, is_interface, parts_of
     from qdip_struct.cli.building import cell_row, write_cells
-    from qdip_struct.files import provenance, sha256
 
     if args.out is None:
         raise UsageError("say where to write: -o DIR")
@@ -65,10 +65,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _of_run(folder: Path, *, unfinished: bool) -> tuple["Atoms", dict[str, Any]]:
     """Last geometry of a run with its labels, and what the builder said of its structure."""
-    from qdip_struct.build.store import read_structure
-    from qdip_struct.campaign.rundir import STRUCTURE, open_run_folder
-    from qdip_struct.campaign.trajectories import final_structure
-    from qdip_struct.cp2k.output import read_run
+    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.cp2k.outputs.output import read_run
+    from qdip_struct.runs.rundir import STRUCTURE, open_run_folder
+    from qdip_struct.runs.trajectories import final_structure
 
     opened = open_run_folder(folder)
     finished = read_run(opened.path)
@@ -90,6 +90,6 @@ def _of_run(folder: Path, *, unfinished: bool) -> tuple["Atoms", dict[str, Any]]
 
 
 def _of_file(path: Path) -> tuple["Atoms", dict[str, Any]]:
-    from qdip_struct.build.store import read_sidecar, read_structure
+    from qdip_struct.builders.atoms.store import read_sidecar, read_structure
 
     return read_structure(path), read_sidecar(path)

@@ -16,9 +16,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.base.errors import UsageError
 from qdip_struct.cli.building import add_planar_options
 from qdip_struct.cli.console import emit, note, table
-from qdip_struct.errors import UsageError
 
 NAMES = {
     "substrate": "slab",
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List terminations, or build and write slabs."""
-    from qdip_struct.build.slab_request import SlabRequest, requested_slabs, requested_surface
+    from qdip_struct.builders.slab.slab_request import SlabRequest, requested_slabs, requested_surface
     from qdip_struct.cli.building import check_format, origin_of, write_cells
     from qdip_struct.cli.requests import request_of
 
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _listing(surface: Any) -> dict[str, Any]:
-    from qdip_struct.build.termination import termination_names, terminations
+    from qdip_struct.builders.slab.termination import termination_names, terminations
 
     layers = surface.layers
     return {

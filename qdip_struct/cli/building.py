@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qdip_struct.base.errors import UsageError
 from qdip_struct.cli.cell_options import add_a_site, add_dataset, add_orientation, add_seed, add_vacuum
-from qdip_struct.errors import UsageError
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -30,7 +30,7 @@ def add_planar_options(parser: argparse.ArgumentParser) -> None:
 
 def check_format(name: str) -> None:
     """Raise :class:`UsageError` for an unknown structure format."""
-    from qdip_struct.build.store import FORMATS
+    from qdip_struct.builders.atoms.store import FORMATS
 
     if name not in FORMATS:
         raise UsageError(f"--format is '{name}'; known: {', '.join(FORMATS)}")
@@ -38,7 +38,7 @@ def check_format(name: str) -> None:
 
 def origin_of(args: argparse.Namespace, *, command: str) -> dict[str, Any]:
     """Provenance of the files of a command: its options, and the hash of every structure file it read."""
-    from qdip_struct.files import provenance, sha256
+    from qdip_struct.base.files import provenance, sha256
 
     given = {key: value for key, value in sorted(vars(args).items()) if key not in _COMMON}
     hashes = {
@@ -54,8 +54,8 @@ def write_cells(
     format: str, force: bool,
 ) -> dict[str, str]:  # fmt: skip
     """Write every cell with its sidecar, none if one of the files exists; the paths by role."""
-    from qdip_struct.build.store import SUFFIX, sidecar_of, write_structure
-    from qdip_struct.files import refuse_existing
+    from qdip_struct.base.files import refuse_existing
+    from qdip_struct.builders.atoms.store import SUFFIX, sidecar_of, write_structure
 
     paths = {role: folder / f"{role}{SUFFIX[format]}" for role in cells}
     for path in paths.values():

@@ -17,10 +17,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.base.errors import UsageError
+from qdip_struct.base.files import provenance, write_text
 from qdip_struct.cli.console import answer, note, table
 from qdip_struct.cli.places import refuse_places
-from qdip_struct.errors import UsageError
-from qdip_struct.files import provenance, write_text
 
 AXES = {"a": 0, "b": 1, "c": 2}
 _MOST_ROWS = 24
@@ -39,9 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Subtract the cubes, print the balance and the profile; exit 3 when the electrons do not balance."""
-    from qdip_struct.analysis.charge import INTEGRAL_TOLERANCE
-    from qdip_struct.campaign.run_charges import difference_document
-    from qdip_struct.cp2k.cube import read_cube
+    from qdip_struct.analysis.electrons.charge import INTEGRAL_TOLERANCE
+    from qdip_struct.analysis.electrons.run_charges import difference_document
+    from qdip_struct.cp2k.outputs.cube import read_cube
 
     centre = None if args.center is None else _centre(args.center)
     refuse_places((args.out, args.csv), figures=(args.plot,), force=args.force)
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         lines = [",".join(header), *(",".join(f"{value:.9g}" for value in row) for row in rows)]
         write_text(args.csv, "\n".join(lines) + "\n", force=args.force)
     if args.plot is not None:
-        from qdip_struct.report.charge_plots import difference_figure
+        from qdip_struct.report.electron_plots import difference_figure
         from qdip_struct.report.figures import save_figure
 
         save_figure(args.plot, difference_figure(document), force=args.force)

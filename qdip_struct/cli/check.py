@@ -11,11 +11,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qdip_struct.base.errors import DataError
 from qdip_struct.cli.console import answer, note
-from qdip_struct.errors import DataError
 
 if TYPE_CHECKING:
-    from qdip_struct.cp2k.schema import Schema
+    from qdip_struct.cp2k.inputs.schema import Schema
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check every input and list what was found."""
-    from qdip_struct.cp2k.inputfile import parse_input
-    from qdip_struct.cp2k.preflight import check_input
-    from qdip_struct.files import read_text
+    from qdip_struct.base.files import read_text
+    from qdip_struct.cp2k.inputs.inputfile import parse_input
+    from qdip_struct.cp2k.inputs.preflight import check_input
 
     schema, version = schema_for(args.cp2k_version)
     document: list[dict[str, Any]] = []
@@ -55,8 +55,8 @@ def _where(line: int | None) -> str:
 
 def schema_for(version: str | None) -> "tuple[Schema | None, str | None]":
     """The input language of the installed CP2K and the version aimed at; no schema when nothing is installed."""
+    from qdip_struct.cp2k.inputs.schema import load_schema
     from qdip_struct.cp2k.program import find_program
-    from qdip_struct.cp2k.schema import load_schema
 
     program = find_program()
     if program is None:

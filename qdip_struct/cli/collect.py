@@ -21,12 +21,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.campaign.collection import Collected, collect
-from qdip_struct.campaign.trajectories import write_trajectory
+from qdip_struct.base.errors import DataError, QdipError, UsageError
+from qdip_struct.base.files import json_text, refuse_existing, write_text
 from qdip_struct.cli.console import emit, note, table
-from qdip_struct.cp2k.run import SUMMARY
-from qdip_struct.errors import DataError, QdipError, UsageError
-from qdip_struct.files import json_text, refuse_existing, write_text
+from qdip_struct.cp2k.outputs.run import SUMMARY
+from qdip_struct.runs.collection import Collected, collect
+from qdip_struct.runs.trajectories import write_trajectory
 
 EXIT_SOME_UNFINISHED = 3
 _SHOWN = 10

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.files import json_text, write_text
+from qdip_struct.base.files import json_text, write_text
 
 if TYPE_CHECKING:
     import argparse

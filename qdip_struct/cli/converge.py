@@ -14,8 +14,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.cli.console import answer, emit, table
-from qdip_struct.errors import DataError, UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,16 +39,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _prepare(args: argparse.Namespace) -> int:
-    from qdip_struct.build.store import read_structure
+    from qdip_struct.base.files import provenance, refuse_existing
+    from qdip_struct.builders.atoms.store import read_structure
     from qdip_struct.campaign.convergence import make_levels, parse_vary
-    from qdip_struct.campaign.inputs_request import refuse_errors
-    from qdip_struct.campaign.run_draft import create_run_folder
     from qdip_struct.cli.check import schema_for
-    from qdip_struct.cp2k.deck import Wishes, make_deck
-    from qdip_struct.cp2k.inputfile import parse_input
-    from qdip_struct.cp2k.preflight import check_input
-    from qdip_struct.cp2k.presets import get_preset, template_text
-    from qdip_struct.files import provenance, refuse_existing
+    from qdip_struct.cp2k.inputs.deck import Wishes, make_deck
+    from qdip_struct.cp2k.inputs.inputfile import parse_input
+    from qdip_struct.cp2k.inputs.preflight import check_input
+    from qdip_struct.cp2k.inputs.presets import get_preset, template_text
+    from qdip_struct.runs.inputs_request import refuse_errors
+    from qdip_struct.runs.run_draft import create_run_folder
 
     name, values = parse_vary(args.vary)
     preset, template = get_preset(args.preset), template_text("energy")
@@ -83,7 +83,7 @@ def _prepare(args: argparse.Namespace) -> int:
 
 def _read(args: argparse.Namespace) -> int:
     from qdip_struct.campaign.convergence import points_document, read_points
-    from qdip_struct.campaign.rundir import find_run_folders
+    from qdip_struct.runs.rundir import find_run_folders
 
     name, points = read_points(find_run_folders([args.path]))
     document = points_document(name, points)

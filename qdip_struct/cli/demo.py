@@ -17,9 +17,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from qdip_struct.base.errors import QdipError, ToolError
 from qdip_struct.cli.console import emit, note
 from qdip_struct.cli.main import EXIT_INTERRUPTED
-from qdip_struct.errors import QdipError, ToolError
 
 GROUP = "PbS(100)//CsPbBr3(100)"
 TITLE = "PbS in halide perovskites: misfit, interface energy, embedded dot"
@@ -129,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _copy_shipped(runs: Path) -> None:
-    from qdip_struct.resources import shipped
+    from qdip_struct.base.resources import shipped
 
     source = shipped("workflows", "interface_energy", "reference", "runs")
     if runs.exists():

@@ -19,10 +19,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qdip_struct.base.errors import UsageError
+from qdip_struct.base.files import provenance
 from qdip_struct.cli.console import answer, note, table
 from qdip_struct.cli.places import refuse_places
-from qdip_struct.errors import UsageError
-from qdip_struct.files import provenance
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -54,8 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print powder lines, spots and what a fringe can be; exit 3 when a phase of --spacing is no known crystal."""
-    from qdip_struct.analysis import diffraction
-    from qdip_struct.build.store import read_structure
+    from qdip_struct.analysis.diffraction import diffraction
+    from qdip_struct.builders.atoms.store import read_structure
     from qdip_struct.matching.miller import parse_plane
 
     refuse_places((args.out,), figures=(args.plot, args.hrtem), force=args.force)
@@ -100,8 +100,8 @@ def run(args: argparse.Namespace) -> int:
         ),
     }
     if args.plot is not None:
-        from qdip_struct.report.diffraction_plots import diffraction_figure
         from qdip_struct.report.figures import save_figure
+        from qdip_struct.report.structure_plots import diffraction_figure
 
         save_figure(args.plot, diffraction_figure(powder, spots, zone=zone), force=args.force)
     if args.hrtem is not None:
@@ -151,9 +151,9 @@ def _fringe(name: str, args: argparse.Namespace) -> dict[str, Any]:
 
 def _micrograph(atoms: Any, args: argparse.Namespace) -> dict[str, Any]:
     """Simulate and draw the micrograph; what was assumed goes into the document."""
-    from qdip_struct.analysis.hrtem import micrograph
-    from qdip_struct.report.diffraction_plots import micrograph_figure
+    from qdip_struct.analysis.diffraction.hrtem import micrograph
     from qdip_struct.report.figures import save_figure
+    from qdip_struct.report.structure_plots import micrograph_figure
 
     image = micrograph(
         atoms, beam=AXES[args.beam], energy_kev=args.energy, cs_mm=args.cs, defocus_angstrom=args.defocus
@@ -173,7 +173,7 @@ def _micrograph(atoms: Any, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _between(text: str, spots: tuple[Any, ...]) -> dict[str, Any]:
-    from qdip_struct.analysis.diffraction import spot_angle
+    from qdip_struct.analysis.diffraction.diffraction import spot_angle
 
     words = text.split(",")
     numbers = [int(word) for word in words if word.strip().isdecimal()]

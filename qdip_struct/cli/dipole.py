@@ -17,9 +17,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.base.errors import DataError, QdipError, UsageError
+from qdip_struct.base.files import provenance, refuse_existing
 from qdip_struct.cli.console import answer, note, table
-from qdip_struct.errors import DataError, QdipError, UsageError
-from qdip_struct.files import provenance, refuse_existing
 
 AXES = {"a": 0, "b": 1, "c": 2}
 
@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the moment of every run; exit 3 when some have none, 1 when all have none."""
-    from qdip_struct.campaign.run_charges import dipole_document
-    from qdip_struct.cp2k.output import read_run
+    from qdip_struct.analysis.electrons.run_charges import dipole_document
+    from qdip_struct.cp2k.outputs.output import read_run
 
     names = [word.strip() for word in args.axes.split(",")]
     if not names or any(name not in AXES for name in names) or len(set(names)) < len(names):

@@ -63,8 +63,8 @@ def _package(name: str) -> Row:
 
 
 def _programs() -> list[Row]:
+    from qdip_struct.base.errors import ToolError
     from qdip_struct.cp2k.program import HOW_TO_GET_CP2K, find_data_directory, find_program
-    from qdip_struct.errors import ToolError
 
     how = HOW_TO_GET_CP2K
     found: str | None = None
@@ -92,8 +92,8 @@ def _extras() -> list[Row]:
 
 
 def _folders() -> list[Row]:
-    from qdip_struct.errors import DataError
-    from qdip_struct.resources import shipped
+    from qdip_struct.base.errors import DataError
+    from qdip_struct.base.resources import shipped
 
     rows: list[Row] = []
     for folder in ("structures", "cp2k_templates", "workflows"):

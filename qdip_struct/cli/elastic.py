@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.number_pairs import number_pairs
 from qdip_struct.cli.console import answer
 from qdip_struct.cli.elastic_text import dot_text, film_text
-from qdip_struct.cli.pairs import number_pairs
-from qdip_struct.errors import UsageError
 from qdip_struct.materials.coherency import (
     DIAMETER_MODELS,
     StabilityCurve,

@@ -26,9 +26,9 @@ import argparse
 import math
 from pathlib import Path
 
+from qdip_struct.base.errors import UsageError
 from qdip_struct.cli.console import answer, note
 from qdip_struct.cli.energies_text import energies_csv, energies_text
-from qdip_struct.errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,10 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Combine the runs study by study; exit 3 when something was refused, 1 when nothing could be combined."""
-    from qdip_struct.campaign.answers import energies_of
-    from qdip_struct.campaign.ranking import RANKINGS
-    from qdip_struct.campaign.rundir import survey_run_folders
-    from qdip_struct.files import refuse_existing, write_text
+    from qdip_struct.analysis.energies.ranking import RANKINGS
+    from qdip_struct.analysis.energies.study import energies_of
+    from qdip_struct.base.files import refuse_existing, write_text
+    from qdip_struct.runs.rundir import survey_run_folders
 
     if args.rank_by not in RANKINGS:
         raise UsageError(f"--rank-by is '{args.rank_by}'; known: {', '.join(RANKINGS)}")

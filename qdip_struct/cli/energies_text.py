@@ -5,8 +5,8 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+from qdip_struct.base.units import J_PER_M2_PER_MEV_PER_ANGSTROM2
 from qdip_struct.cli.console import table
-from qdip_struct.units import J_PER_M2_PER_MEV_PER_ANGSTROM2
 
 CSV_COLUMNS = (
     "rank",

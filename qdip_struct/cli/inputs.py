@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.cli.console import emit, note, table
-from qdip_struct.cp2k.printing import PRINTABLE
-from qdip_struct.errors import DataError, UsageError
+from qdip_struct.cp2k.inputs.printing import PRINTABLE
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from qdip_struct.campaign.inputs_request import DeckMaker
-    from qdip_struct.campaign.rundir import RunFolder
-    from qdip_struct.cp2k.deck import Deck
-    from qdip_struct.cp2k.schema import Schema
+    from qdip_struct.cp2k.inputs.deck import Deck
+    from qdip_struct.cp2k.inputs.schema import Schema
+    from qdip_struct.runs.inputs_request import DeckMaker
+    from qdip_struct.runs.rundir import RunFolder
 
 _NOT_RECORDED = ("structure", "out", "force", "json", "config", "debug", "role", "group", "cp2k_version")
 _SHOWN = 40
@@ -76,13 +76,13 @@ class _Planned:
 
 def run(args: argparse.Namespace) -> int:
     """Make the decks, check every one, then write all run folders."""
-    from qdip_struct.campaign.inputs_request import DeckMaker, InputsRequest, wishes_of
-    from qdip_struct.campaign.jobscript import LIST, job_script, load_site, run_list, script_name
-    from qdip_struct.campaign.run_draft import create_run_folder
+    from qdip_struct.base.files import provenance, refuse_existing, write_text
+    from qdip_struct.campaign.engines.jobscript import LIST, job_script, load_site, run_list, script_name
     from qdip_struct.cli.check import schema_for
     from qdip_struct.cli.requests import request_of
-    from qdip_struct.cp2k.presets import get_preset, template_text
-    from qdip_struct.files import provenance, refuse_existing, write_text
+    from qdip_struct.cp2k.inputs.presets import get_preset, template_text
+    from qdip_struct.runs.inputs_request import DeckMaker, InputsRequest, wishes_of
+    from qdip_struct.runs.run_draft import create_run_folder
 
     preset = get_preset(args.preset)
     template = template_text(args.task, own=args.template)
@@ -133,10 +133,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:
     """The run of a structure file and, where they are asked for, those of its slabs with ghost partners."""
-    from qdip_struct.build.ghosts import ghost_partners
-    from qdip_struct.build.store import read_sidecar, read_structure, sidecar_of
-    from qdip_struct.campaign.run_draft import refuse_name
-    from qdip_struct.campaign.rundir import ROLES
+    from qdip_struct.builders.atoms.store import read_sidecar, read_structure, sidecar_of
+    from qdip_struct.builders.interface.ghosts import ghost_partners
+    from qdip_struct.runs.run_draft import refuse_name
+    from qdip_struct.runs.rundir import ROLES
 
     atoms = read_structure(path)
     sidecar = read_sidecar(path) or {}
@@ -166,7 +166,7 @@ def _refuse_double(names: list[str]) -> None:
 
 def _checked_deck(item: _Planned, *, maker: "DeckMaker", schema: "Schema | None") -> "Deck":
     """The input of a run after pre-flight: an error is raised with the structure's name, warnings are printed."""
-    from qdip_struct.campaign.inputs_request import checked
+    from qdip_struct.runs.inputs_request import checked
 
     try:
         deck = maker.deck(item.atoms, role=item.role)

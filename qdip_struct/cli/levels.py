@@ -27,10 +27,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.base.errors import UsageError
+from qdip_struct.base.files import provenance, write_text
 from qdip_struct.cli.console import answer, note
 from qdip_struct.cli.places import refuse_places
-from qdip_struct.errors import UsageError
-from qdip_struct.files import provenance, write_text
 
 AXES = {"a": 0, "b": 1, "c": 2}
 
@@ -54,12 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the run, print its levels; exit 3 when something asked for could not be decided."""
-    from qdip_struct.campaign.run_alignment import alignment_document
-    from qdip_struct.campaign.run_comparison import comparison_document
-    from qdip_struct.campaign.run_levels import level_document, surface_document
-    from qdip_struct.campaign.run_orbitals import orbital_document
+    from qdip_struct.analysis.electrons.run_alignment import alignment_document
+    from qdip_struct.analysis.electrons.run_comparison import comparison_document
+    from qdip_struct.analysis.electrons.run_levels import level_document, surface_document
+    from qdip_struct.analysis.electrons.run_orbitals import orbital_document
     from qdip_struct.cli.levels_text import levels_text
-    from qdip_struct.cp2k.output import read_run
+    from qdip_struct.cp2k.outputs.output import read_run
 
     if args.align and args.bulk:
         raise UsageError("--align and --bulk say the same thing twice; use one of them")
@@ -118,9 +118,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _levels_of_other(args: argparse.Namespace) -> dict[str, Any]:
     """Levels of the run of ``--against``."""
-    from qdip_struct.campaign.run_levels import level_document
-    from qdip_struct.campaign.run_orbitals import orbital_document
-    from qdip_struct.cp2k.output import read_run
+    from qdip_struct.analysis.electrons.run_levels import level_document
+    from qdip_struct.analysis.electrons.run_orbitals import orbital_document
+    from qdip_struct.cp2k.outputs.output import read_run
 
     finished = read_run(args.against)
     orbitals = orbital_document(args.against, finished)
@@ -167,7 +167,7 @@ def _bulks(words: list[str]) -> dict[str, Path]:
 
 def _alignment(words: list[str]) -> dict[str, Any] | None:
     """Band alignment of the two materials of ``--align``."""
-    from qdip_struct.analysis.potential import band_alignment
+    from qdip_struct.analysis.electrons.potential import band_alignment
 
     if not words:
         return None

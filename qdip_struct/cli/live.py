@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from qdip_struct.campaign.engines import Watch
+    from qdip_struct.campaign.engines.engines import Watch
 
 HEARTBEAT_S = 30.0
 

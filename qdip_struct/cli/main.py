@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from qdip_struct import __version__
-from qdip_struct.errors import QdipError, UsageError
+from qdip_struct.base.errors import QdipError, UsageError
 
 COMMANDS: dict[str, str] = {
     "materials": "crystals: lattice, phase, temperature, source",
@@ -117,7 +117,7 @@ def _parser_of(command: str, module: ModuleType) -> argparse.ArgumentParser:
 
 def _words_from_config(path: Path, parser: argparse.ArgumentParser) -> list[str]:
     """Turn a YAML mapping into command-line words, so that a file and flags pass through the same checks."""
-    from qdip_struct.documents import yaml_document
+    from qdip_struct.base.documents import yaml_document
 
     content = yaml_document(path, mistake=UsageError)
     if not isinstance(content, dict):

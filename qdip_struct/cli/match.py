@@ -17,8 +17,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.base.errors import UsageError
 from qdip_struct.cli.console import answer, note, table
-from qdip_struct.errors import UsageError
 from qdip_struct.matching.coincidence import Match, find_matches, pareto
 from qdip_struct.matching.miller import Plane, parse_plane, plane_text, pseudocubic_direction, pseudocubic_plane
 from qdip_struct.matching.nets import Net, surface_net

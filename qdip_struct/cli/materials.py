@@ -13,8 +13,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.base.errors import UsageError
 from qdip_struct.cli.console import answer, table
-from qdip_struct.errors import UsageError
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.datasets import PHASE_ALIASES, get_crystal, list_crystals, list_datasets
 from qdip_struct.materials.properties import Property, list_properties

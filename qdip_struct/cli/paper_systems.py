@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct import __version__
-from qdip_struct.campaign.result_file import read_sealed, sealed_text
-from qdip_struct.campaign.rundir import open_run_folder
+from qdip_struct.base.errors import DataError
+from qdip_struct.base.files import json_text, read_text, sha256, write_text
 from qdip_struct.cli.console import note
-from qdip_struct.errors import DataError
-from qdip_struct.files import json_text, read_text, sha256, write_text
+from qdip_struct.runs.result_file import read_sealed, sealed_text
+from qdip_struct.runs.rundir import open_run_folder
 
 if TYPE_CHECKING:
-    from qdip_struct.analysis.papers.systems import Curve, Judged, Relaxed, StatedEnergy, System
+    from qdip_struct.papers.systems import Curve, Judged, Relaxed, StatedEnergy, System
 
 RECORD = "system.json"
 STRUCTURES = "structures"
@@ -111,8 +111,8 @@ def _opens(run: Path) -> bool:
 
 
 def _check(system: "System", folder: Path, document: dict[str, Any]) -> None:
-    from qdip_struct.analysis.papers.systems import faults, judge, measure
-    from qdip_struct.build.store import read_structure
+    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.papers.systems import faults, judge, measure
 
     measured = {}
     for name in system.structures:
@@ -153,8 +153,8 @@ def measure_strain(dot: "Relaxed", *, folder: Path, force: bool) -> dict[str, An
     DataError
         If the command fails.
     """
-    from qdip_struct.analysis.papers.systems import judge
-    from qdip_struct.resources import shipped
+    from qdip_struct.base.resources import shipped
+    from qdip_struct.papers.systems import judge
 
     figure, answer = folder / "strain.svg", folder / "strain.json"
     command = f"{dot.words} --plot {figure.name} --json"
@@ -202,9 +202,9 @@ def finished_energies(stated: "Sequence[StatedEnergy]") -> dict[str, Any]:
 
     Groups and refusals as in ``qdip energies --json``; paths are inside ``workflows``.
     """
-    from qdip_struct.campaign.answers import energies_of
-    from qdip_struct.campaign.rundir import find_run_folders
-    from qdip_struct.resources import shipped
+    from qdip_struct.analysis.energies.study import energies_of
+    from qdip_struct.base.resources import shipped
+    from qdip_struct.runs.rundir import find_run_folders
 
     root = shipped("workflows")
     if not stated or not any(root.rglob("run.json")):

@@ -45,9 +45,9 @@ def run(args: argparse.Namespace) -> int:
         answer(args, document, text=text_of(document))
         return EXIT_CHANGED if document["changed"] else 0
 
-    from qdip_struct.analysis.papers.statements import paper_names
-    from qdip_struct.files import json_text, refuse_existing, write_text
-    from qdip_struct.report.gallery import gallery_page
+    from qdip_struct.base.files import json_text, refuse_existing, write_text
+    from qdip_struct.papers.gallery import gallery_page
+    from qdip_struct.papers.statements import paper_names
 
     out = args.out if args.out is not None else Path("papers")
     places = {name: out / f"papers.{name}" for name in ("json", "csv", "html")}
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _statements(only: Sequence[str]) -> dict[str, Any]:
-    from qdip_struct.analysis.papers.statements import VERDICTS, published_statements
+    from qdip_struct.papers.statements import VERDICTS, published_statements
 
     note("recomputing the statements")
     statements = published_statements(only)
@@ -90,8 +90,8 @@ def _statements(only: Sequence[str]) -> dict[str, Any]:
 
 
 def _systems(papers: Sequence[str], *, out: Path, force: bool) -> dict[str, Any]:
-    from qdip_struct.analysis.papers.systems import paper_curves, paper_systems, relaxed_dots, stated_energies
     from qdip_struct.cli.paper_systems import build_system, draw_curve, finished_energies, measure_strain
+    from qdip_struct.papers.systems import paper_curves, paper_systems, relaxed_dots, stated_energies
 
     if not papers:
         return {key: [] for key in ("systems", "curves", "strains", "energies", "groups", "refused")}

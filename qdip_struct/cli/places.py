@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from qdip_struct.files import refuse_existing
+from qdip_struct.base.files import refuse_existing
 
 
 def refuse_places(files: Sequence[Path | None], *, figures: Sequence[Path | None] = (), force: bool) -> None:

@@ -23,15 +23,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qdip_struct.base.errors import UsageError
+from qdip_struct.base.files import provenance, refuse_existing, sha256
 from qdip_struct.cli.console import emit, note
-from qdip_struct.errors import UsageError
-from qdip_struct.files import provenance, refuse_existing, sha256
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from qdip_struct.campaign.models import Potential
-    from qdip_struct.campaign.relax import Relaxation
+    from qdip_struct.mlip.models import Potential
+    from qdip_struct.mlip.relax import Relaxation
 
 UNFINISHED = 3
 COMPARABLE = "energies of relaxations from different starts, models or cells are not comparable: report each, rank none"
@@ -75,10 +75,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Relax one structure and write it with its sidecar."""
-    from qdip_struct.build.store import sidecar_of, write_structure
-    from qdip_struct.campaign.models import check_weights, find_model, load_model
-    from qdip_struct.campaign.relax import RelaxSettings, relax
-    from qdip_struct.campaign.relax_start import check_cell_mode, frozen_atoms
+    from qdip_struct.builders.atoms.store import sidecar_of, write_structure
+    from qdip_struct.mlip.models import check_weights, find_model, load_model
+    from qdip_struct.mlip.relax import RelaxSettings, relax
+    from qdip_struct.mlip.relax_start import check_cell_mode, frozen_atoms
 
     settings = RelaxSettings(
         args.model, args.fmax, args.rattle, args.seed, args.max_steps, cell=args.cell, smax_gpa=args.smax
@@ -140,8 +140,8 @@ def _start(args: argparse.Namespace) -> tuple["Atoms", dict[str, Any], tuple[flo
 
     ``--dot-lattice`` scales the dot, ``--part dot`` leaves the matrix and the sidecar, which speaks of the whole, out.
     """
-    from qdip_struct.build.store import read_sidecar, read_structure
-    from qdip_struct.campaign.relax_start import only_dots, with_dot_lattice
+    from qdip_struct.builders.atoms.store import read_sidecar, read_structure
+    from qdip_struct.mlip.relax_start import only_dots, with_dot_lattice
 
     atoms = read_structure(args.structure)
     sidecar = read_sidecar(args.structure)
@@ -169,8 +169,8 @@ def _relaxation(done: "Relaxation", potential: "Potential") -> dict[str, Any]:
 
 def _described(atoms: "Atoms", *, sidecar: dict[str, Any]) -> dict[str, Any]:
     """What the start's sidecar said, with what relaxing changes measured again; without one, the labels summed up."""
-    from qdip_struct.build.neighbours import minimum_distance
-    from qdip_struct.build.regions import report
+    from qdip_struct.builders.atoms.neighbours import minimum_distance
+    from qdip_struct.builders.atoms.regions import report
 
     kept = {key: value for key, value in sidecar.items() if key not in ("structure", "structure_sha256", "provenance")}
     kept.pop("relaxation", None)

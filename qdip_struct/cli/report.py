@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the study and write the page; exit 3 when a run on it is not finished or a file could not be read."""
-    from qdip_struct.files import refuse_existing, write_text
+    from qdip_struct.base.files import refuse_existing, write_text
     from qdip_struct.report.memory import FOLDER, Memory
     from qdip_struct.report.page import study_page
     from qdip_struct.report.study import read_study

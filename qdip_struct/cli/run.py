@@ -14,11 +14,11 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qdip_struct.base.errors import ToolError, UsageError
 from qdip_struct.cli.console import answer, note, table
-from qdip_struct.errors import ToolError, UsageError
 
 if TYPE_CHECKING:
-    from qdip_struct.campaign.rundir import RunFolder
+    from qdip_struct.runs.rundir import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,10 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out all runs, show how they go, and say how each ended."""
-    from qdip_struct.campaign.engines import run_locally
-    from qdip_struct.campaign.rundir import distinct, find_run_folders
+    from qdip_struct.campaign.engines.engines import run_locally
     from qdip_struct.cli.live import LiveView
     from qdip_struct.cp2k.program import require_program
+    from qdip_struct.runs.rundir import distinct, find_run_folders
 
     cores = len(os.sched_getaffinity(0)) if args.nproc is None else args.nproc
     if cores < 1:
@@ -64,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _relax(args: argparse.Namespace, folders: "list[RunFolder]") -> int:
-    from qdip_struct.campaign.prerelax import relax_folder
-    from qdip_struct.campaign.rundir import needs_relaxation
+    from qdip_struct.campaign.engines.prerelax import relax_folder
+    from qdip_struct.runs.rundir import needs_relaxation
 
     outcomes = []
     for folder in folders:

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from qdip_struct.base.errors import UsageError
 from qdip_struct.cli.console import answer, note, table
-from qdip_struct.errors import UsageError
 from qdip_struct.matching.composition_grid import Side
 from qdip_struct.matching.miller import parse_plane
 from qdip_struct.matching.misfit import DENOMINATORS

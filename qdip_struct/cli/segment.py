@@ -15,8 +15,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from qdip_struct.base.errors import UsageError
 from qdip_struct.cli.console import answer
-from qdip_struct.errors import UsageError
 
 _EXIT = {"done": 0, "again": 75, "failed": 1}
 
@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run CP2K once in the folder unless it is done."""
-    from qdip_struct.campaign.rundir import open_run_folder
-    from qdip_struct.campaign.segment import FolderBusyError, Verdict, run_segment
+    from qdip_struct.campaign.engines.segment import FolderBusyError, Verdict, run_segment
     from qdip_struct.cp2k.program import require_program
+    from qdip_struct.runs.rundir import open_run_folder
 
     if args.threads < 1:
         raise UsageError(f"--threads is a positive number, not {args.threads}")

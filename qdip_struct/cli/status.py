@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qdip_struct.base.errors import ToolError
 from qdip_struct.cli.console import answer, note, table
-from qdip_struct.errors import ToolError
 
 if TYPE_CHECKING:
     from qdip_struct.campaign.status import CampaignStatus, RunStatus
@@ -44,7 +44,7 @@ def _queued(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if not (path / "slurm").is_dir():
             continue
-        from qdip_struct.campaign.slurm_queue import queued_tasks
+        from qdip_struct.campaign.engines.slurm_queue import queued_tasks
 
         try:
             found += [task.folder for task in queued_tasks(path)]

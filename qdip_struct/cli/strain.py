@@ -14,17 +14,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qdip_struct.analysis.measures import MEASURES
+from qdip_struct.analysis.strain.measures import MEASURES
+from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.base.files import provenance, sha256, write_text
 from qdip_struct.cli.console import emit, note, table
 from qdip_struct.cli.places import refuse_places
-from qdip_struct.errors import DataError, UsageError
-from qdip_struct.files import provenance, sha256, write_text
 from qdip_struct.materials.crystals import check_lattice
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from qdip_struct.analysis.strain_summary import StrainSummary
+    from qdip_struct.analysis.strain.strain_summary import StrainSummary
     from qdip_struct.materials.elasticity import Moduli
 
 
@@ -56,10 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure the strain of one structure or trajectory and write what was asked for."""
-    from qdip_struct.analysis.bonds import displacements
-    from qdip_struct.analysis.gauge import parse_directions
-    from qdip_struct.analysis.strain_summary import summarise
-    from qdip_struct.build.store import read_structure, sidecar_of, write_structure
+    from qdip_struct.analysis.strain.bonds import displacements
+    from qdip_struct.analysis.strain.gauge import parse_directions
+    from qdip_struct.analysis.strain.strain_summary import summarise
+    from qdip_struct.builders.atoms.store import read_structure, sidecar_of, write_structure
     from qdip_struct.report.figures import save_figure
 
     sidecar = None if args.out is None else sidecar_of(args.out)

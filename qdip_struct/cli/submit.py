@@ -23,13 +23,13 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.campaign.submission import ENGINES
+from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.campaign.engines.submission import ENGINES
 from qdip_struct.cli.console import emit, note
-from qdip_struct.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from qdip_struct.campaign.engines.jobscript import Site
     from qdip_struct.campaign.folder import Index
-    from qdip_struct.campaign.jobscript import Site
     from qdip_struct.campaign.plan import Plan, PlannedRun
     from qdip_struct.campaign.status import CampaignStatus
 
@@ -48,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, show, write, submit."""
+    from qdip_struct.campaign.engines.jobscript import load_site
     from qdip_struct.campaign.folder import is_campaign, open_campaign
-    from qdip_struct.campaign.jobscript import load_site
 
     cores = len(os.sched_getaffinity(0)) if args.nproc is None else args.nproc
     if cores < 1:
@@ -105,8 +105,8 @@ def _from_file(args: argparse.Namespace, *, site: "Site | None", cores: int) -> 
 
 def _campaign_file(path: Path) -> Path:
     """The file that is meant: the path, ``campaign.yaml`` in it, or that of a shipped study of this name."""
+    from qdip_struct.base.resources import shipped
     from qdip_struct.campaign.spec import FILE
-    from qdip_struct.resources import shipped
 
     if path.exists() or len(path.parts) != 1 or path.suffix:
         if path.is_dir() and not (path / FILE).is_file():
@@ -127,7 +127,7 @@ def _hand_over(
     document: dict[str, Any],
     text: str,
 ) -> int:
-    from qdip_struct.campaign.engines import submit
+    from qdip_struct.campaign.engines.engines import submit
     from qdip_struct.campaign.status import status_of
     from qdip_struct.cli.live import LiveView
     from qdip_struct.cli.status import status_text

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from qdip_struct.errors import ToolError
+from qdip_struct.base.errors import ToolError
 
 EXECUTABLE_NAMES = ("cp2k.psmp", "cp2k.popt", "cp2k.ssmp", "cp2k.sopt", "cp2k")
 HOW_TO_GET_CP2K = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.matching.nets import Net, point_group
 from qdip_struct.matching.superlattice_pairs import INCLUSIVE, Pairs, common_basis, find_pairs, inverse_change
 from qdip_struct.matching.superlattices import Superlattices, superlattices

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.composition import Formula
 from qdip_struct.materials.crystals import check_lattice
 from qdip_struct.materials.datasets import list_crystals

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.crystals import Crystal
 
 Plane = tuple[int, int, int]

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 
 Denominator = Literal["dot", "matrix", "mean"]
 DENOMINATORS: tuple[Denominator, ...] = get_args(Denominator)

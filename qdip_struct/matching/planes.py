@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.matching.miller import Plane, plane_text
 from qdip_struct.materials.crystals import Crystal
 

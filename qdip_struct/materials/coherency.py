@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.elasticity import Moduli
 from qdip_struct.materials.loading import dot_spacings
 from qdip_struct.materials.strain_sharing import Surroundings, share_dot

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.sites import CHALCOGENS, DIVALENT, HALIDES, MONOVALENT
 
 _TOKEN = re.compile(r"\((?P<group>[^()]*)\)(?P<count>\d*\.?\d*)|(?P<species>MA|FA|[A-Z][a-z]?)(?P<amount>\d*\.?\d*)")

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.sites import Site
 
 

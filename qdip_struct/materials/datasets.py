@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.errors import DataError, UsageError
+from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.library import DataSet, load_library
 from qdip_struct.materials.sites import prototype_sites, sites_from_orbits

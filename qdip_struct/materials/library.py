@@ -7,10 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.documents import yaml_document
-from qdip_struct.errors import DataError, UsageError
+from qdip_struct.base.documents import yaml_document
+from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.base.resources import shipped
 from qdip_struct.materials.sites import STRUCTURE_TYPES
-from qdip_struct.resources import shipped
 
 _KEYS = {
     "name", "phase", "dataset", "structure_type", "space_group", "a", "b", "c", "alpha", "beta", "gamma",

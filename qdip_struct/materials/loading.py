@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.masses import GRAM_PER_CM3, molar_mass
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant

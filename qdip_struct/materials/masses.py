@@ -2,7 +2,7 @@
 
 import re
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.composition import Formula
 from qdip_struct.materials.crystals import Crystal
 

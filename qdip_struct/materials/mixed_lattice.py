@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.composition import Formula, parse_formula
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.datasets import get_crystal

@@ -7,10 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.errors import DataError, UsageError
+from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.base.resources import shipped
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.library import load_yaml
-from qdip_struct.resources import shipped
 
 _COMMON = ("material", "quantity", "phase", "temperature_kelvin", "source", "doi", "verified", "note", "uncertainty")
 

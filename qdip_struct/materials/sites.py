@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from qdip_struct.errors import DataError
+from qdip_struct.base.errors import DataError
 
 STRUCTURE_TYPES = ("rocksalt", "perovskite", "zincblende", "wurtzite", "cscl", "other")
 

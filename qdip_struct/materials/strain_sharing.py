@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.elasticity import EV_PER_GPA_ANGSTROM3, J_PER_M2_PER_GPA_ANGSTROM, Moduli
 
 Surroundings = Literal["infinite", "fixed", "free"]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from qdip_struct.errors import DataError
+from qdip_struct.base.errors import DataError
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.sites import Site
 

@@ -1,1 +1,1 @@
-"""Floor 7: what a person looks at. Figures (Axes in, Axes out) and one static HTML page."""
+"""Floor 9: what a person looks at. Figures (Axes in, Axes out) and one static HTML page."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qdip_struct.campaign.rundir import STRUCTURE
-from qdip_struct.errors import QdipError, ToolError, UsageError
-from qdip_struct.files import plain, write_bytes
+from qdip_struct.base.errors import QdipError, ToolError, UsageError
+from qdip_struct.base.files import plain, write_bytes
+from qdip_struct.runs.rundir import STRUCTURE
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -61,8 +61,8 @@ def write_chemiscope(path: Path, study: "Study", *, title: str, force: bool = Fa
 
 def _structures(study: "Study") -> "tuple[list[Atoms], list[RunState | None]]":
     """Structures of runs, then the files with strain arrays, which belong to no run."""
-    from qdip_struct.build.store import read_structure
-    from qdip_struct.campaign.trajectories import final_structure
+    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.runs.trajectories import final_structure
 
     structures: list[Atoms] = []
     rows: list[RunState | None] = []

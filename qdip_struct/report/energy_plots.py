@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.report.figures import BLUE, GREEN, GREY, ORANGE, styled_figure
 
 if TYPE_CHECKING:

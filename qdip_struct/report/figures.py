@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.errors import UsageError
-from qdip_struct.files import write_bytes
+from qdip_struct.base.errors import UsageError
+from qdip_struct.base.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

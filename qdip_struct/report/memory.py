@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.errors import DataError
-from qdip_struct.files import json_text, read_text, sha256, write_text
+from qdip_struct.base.errors import DataError
+from qdip_struct.base.files import json_text, read_text, sha256, write_text
 
 FOLDER = ".qdip_report"
 

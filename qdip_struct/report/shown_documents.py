@@ -6,7 +6,7 @@ Written by this package they agree with their shapes; edited or damaged ones are
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from qdip_struct.document_shapes import (
+from qdip_struct.base.document_shapes import (
     ANYTHING,
     COUNT,
     NUMBER,

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qdip_struct.analysis import measures
-from qdip_struct.analysis.images import completed_cell
-from qdip_struct.analysis.inclusion import continuum_curve
-from qdip_struct.analysis.profiles import dot_centre, radial_vectors
-from qdip_struct.analysis.strain_summary import StrainSummary
+from qdip_struct.analysis.strain import measures
+from qdip_struct.analysis.strain.images import completed_cell
+from qdip_struct.analysis.strain.inclusion import continuum_curve
+from qdip_struct.analysis.strain.profiles import dot_centre, radial_vectors
+from qdip_struct.analysis.strain.strain_summary import StrainSummary
 from qdip_struct.report.figures import styled_figure
 
 if TYPE_CHECKING:

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.campaign.answers import energies_of
-from qdip_struct.campaign.rundir import OUTPUT, RECORD, RESULT, STRUCTURE, RunFolder, open_run_folder, segment_name
-from qdip_struct.cp2k.output import read_run
-from qdip_struct.cp2k.run import Run
-from qdip_struct.document_shapes import fault
-from qdip_struct.documents import json_document, yaml_document
-from qdip_struct.errors import DataError
+from qdip_struct.analysis.energies.study import energies_of
+from qdip_struct.base.document_shapes import fault
+from qdip_struct.base.documents import json_document, yaml_document
+from qdip_struct.base.errors import DataError
+from qdip_struct.cp2k.outputs.output import read_run
+from qdip_struct.cp2k.outputs.run import Run
 from qdip_struct.report.memory import Memory
 from qdip_struct.report.shown_documents import SCREEN, Kind, fault_of, kind_of
+from qdip_struct.runs.rundir import OUTPUT, RECORD, RESULT, STRUCTURE, RunFolder, open_run_folder, segment_name
 
 SHIPPED = "shipped"
 """Value of ``origin`` in ``run.json`` of runs that came with the package and were not run by the user."""

@@ -6,12 +6,12 @@ from ase import Atoms
 from known_strain import A_DOT, A_MATRIX, cubic_perovskite, rock_salt
 from scipy.spatial.transform import Rotation
 
-from qdip_struct.analysis.bonds import displacements, find_bonds
-from qdip_struct.analysis.phases import find_phases
-from qdip_struct.analysis.strain import strain_map
-from qdip_struct.analysis.sublattice import perovskite
-from qdip_struct.analysis.tilt import octahedral_tilts
-from qdip_struct.errors import MismatchError
+from qdip_struct.analysis.strain.bonds import displacements, find_bonds
+from qdip_struct.analysis.strain.phases import find_phases
+from qdip_struct.analysis.strain.strain import strain_map
+from qdip_struct.analysis.strain.sublattice import perovskite
+from qdip_struct.analysis.strain.tilt import octahedral_tilts
+from qdip_struct.base.errors import MismatchError
 
 
 @pytest.mark.parametrize("n", [1, 2, (1, 2, 3)])
@@ -82,7 +82,7 @@ def test_a_turned_crystal_is_not_tilted_and_no_perovskite_means_no_tilt():
     strain = strain_map(atoms, phases=find_phases(atoms).labels, references=references)
     tilts = octahedral_tilts(atoms, strain)
     assert np.abs(np.abs(tilts.angles[:, 2]) - 7.0).max() < 1e-6
-    from qdip_struct.analysis.sublattice import rocksalt
+    from qdip_struct.analysis.strain.sublattice import rocksalt
 
     salt = rock_salt(2)
     none = strain_map(salt, phases=find_phases(salt).labels, references={"PbS": rocksalt("PbS", A_DOT)})

@@ -9,10 +9,10 @@ from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct import units
-from qdip_struct.analysis.charge import charge_difference, planar_profile, radial_profile
-from qdip_struct.cp2k.cube import Cube, read_cube
-from qdip_struct.errors import MismatchError, UsageError
+from qdip_struct.analysis.electrons.charge import charge_difference, planar_profile, radial_profile
+from qdip_struct.base import units
+from qdip_struct.base.errors import MismatchError, UsageError
+from qdip_struct.cp2k.outputs.cube import Cube, read_cube
 
 FOLDER = Path(__file__).parents[1] / "data" / "cp2k_runs" / "cubes"
 BOHR3 = units.ANGSTROM_PER_BOHR**3

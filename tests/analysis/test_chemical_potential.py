@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qdip_struct.analysis.chemical_potential import (
+from qdip_struct.analysis.energies.chemical_potential import (
     PotentialLine,
     excess_units,
     range_from_formation_energy,
@@ -13,8 +13,8 @@ from qdip_struct.analysis.chemical_potential import (
     slope_of,
     table_of,
 )
-from qdip_struct.analysis.energy_run import EnergyRun
-from qdip_struct.errors import MismatchError
+from qdip_struct.analysis.energies.energy_run import EnergyRun
+from qdip_struct.base.errors import MismatchError
 
 
 def crystal(energy: float, composition: dict[str, int], role: str = "reservoir") -> EnergyRun:

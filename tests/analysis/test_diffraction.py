@@ -9,13 +9,13 @@ from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.analysis.diffraction import (
+from qdip_struct.analysis.diffraction.diffraction import (
     largest_angle,
     powder_pattern,
     spot_angle,
     zone_spots,
 )
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 
 A = 5.936
 

@@ -8,11 +8,11 @@ from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.analysis.charge import charge_difference, planar_profile
-from qdip_struct.analysis.dipole import density_dipole, potential_step, transfer_dipole, valence_charges
-from qdip_struct.analysis.potential import vacuum_levels, widest_gap
-from qdip_struct.cp2k.cube import Cube, planar_average, read_cube
-from qdip_struct.errors import DataError, MismatchError, UsageError
+from qdip_struct.analysis.electrons.charge import charge_difference, planar_profile
+from qdip_struct.analysis.electrons.dipole import density_dipole, potential_step, transfer_dipole, valence_charges
+from qdip_struct.analysis.electrons.potential import vacuum_levels, widest_gap
+from qdip_struct.base.errors import DataError, MismatchError, UsageError
+from qdip_struct.cp2k.outputs.cube import Cube, planar_average, read_cube
 
 TRIO = Path(__file__).parents[1] / "data" / "cp2k_runs" / "trio"
 POTENTIALS = {"Pb": "GTH-PBE-q4", "Br": "GTH-PBE-q7", "S": "GTH-PBE-q6"}

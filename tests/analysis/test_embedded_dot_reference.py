@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from qdip_struct.analysis.strain_summary import summarise
-from qdip_struct.build.store import read_structure
-from qdip_struct.files import sha256
-from qdip_struct.resources import shipped
+from qdip_struct.analysis.strain.strain_summary import summarise
+from qdip_struct.base.files import sha256
+from qdip_struct.base.resources import shipped
+from qdip_struct.builders.atoms.store import read_structure
 
 REFERENCE = shipped("workflows", "embedded_dot", "reference")
 LATTICES = {"dot": 6.016, "matrix": 6.41}

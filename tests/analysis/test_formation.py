@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.analysis.energy_run import EnergyRun
-from qdip_struct.analysis.formation import formation_energies, formula_units, sites_of
-from qdip_struct.errors import MismatchError
+from qdip_struct.analysis.energies.energy_run import EnergyRun
+from qdip_struct.analysis.energies.formation import formation_energies, formula_units, sites_of
+from qdip_struct.base.errors import MismatchError
 
 
 def cell(composition: dict[str, int], energy: float, name: str = "") -> EnergyRun:

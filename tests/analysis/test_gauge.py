@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from known_strain import A_DOT, A_MATRIX, cubic_perovskite, rock_salt
 
-from qdip_struct.analysis.gauge import lines, parse_directions
-from qdip_struct.analysis.phases import find_phases
-from qdip_struct.analysis.strain import strain_map
-from qdip_struct.analysis.sublattice import perovskite, rocksalt
-from qdip_struct.errors import UsageError
+from qdip_struct.analysis.strain.gauge import lines, parse_directions
+from qdip_struct.analysis.strain.phases import find_phases
+from qdip_struct.analysis.strain.strain import strain_map
+from qdip_struct.analysis.strain.sublattice import perovskite, rocksalt
+from qdip_struct.base.errors import UsageError
 
 REFERENCES = {"PbS": rocksalt("PbS", A_DOT), "CsPbI3": perovskite("CsPbI3", A_MATRIX)}
 

@@ -7,8 +7,8 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from qdip_struct.analysis.hrtem import micrograph
-from qdip_struct.errors import ToolError, UsageError
+from qdip_struct.analysis.diffraction.hrtem import micrograph
+from qdip_struct.base.errors import ToolError, UsageError
 
 A = 5.936
 

@@ -8,7 +8,7 @@ import pytest
 from ase import units as ase_units
 from scipy.integrate import trapezoid
 
-from qdip_struct.analysis.levels import (
+from qdip_struct.analysis.electrons.levels import (
     channels_of,
     density_of_states,
     gap_of,
@@ -16,8 +16,8 @@ from qdip_struct.analysis.levels import (
     lowest_empty,
     states_in_gap,
 )
-from qdip_struct.cp2k.pdos import ProjectedDos, read_pdos
-from qdip_struct.errors import MismatchError, UsageError
+from qdip_struct.base.errors import MismatchError, UsageError
+from qdip_struct.cp2k.outputs.pdos import ProjectedDos, read_pdos
 
 REAL = Path(__file__).parents[1] / "data" / "cp2k_runs" / "uks_pdos"
 NAMES = {"list 1": "dot", "list 2": "interface", "list 3": "matrix"}

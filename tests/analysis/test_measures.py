@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.linalg import polar as scipy_polar
 from scipy.spatial.transform import Rotation
 
-from qdip_struct.analysis import measures
-from qdip_struct.errors import UsageError
+from qdip_struct.analysis.strain import measures
+from qdip_struct.base.errors import UsageError
 
 
 def test_half_a_percent_in_three_measures():

@@ -8,9 +8,9 @@ from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.analysis.orbitals import orbital_name, orbital_of
-from qdip_struct.cp2k.cube import Cube
-from qdip_struct.errors import DataError, UsageError
+from qdip_struct.analysis.electrons.orbitals import orbital_name, orbital_of
+from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.cp2k.outputs.cube import Cube
 
 BOHR = 0.529177210903
 

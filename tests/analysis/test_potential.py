@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from qdip_struct import units
-from qdip_struct.analysis.potential import band_alignment, hartree_profile, vacuum_levels, widest_gap
-from qdip_struct.cp2k.cube import Cube, read_cube
-from qdip_struct.errors import DataError, UsageError
+from qdip_struct.analysis.electrons.potential import band_alignment, hartree_profile, vacuum_levels, widest_gap
+from qdip_struct.base import units
+from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.cp2k.outputs.cube import Cube, read_cube
 
 FOLDER = Path(__file__).parents[1] / "data" / "cp2k_runs" / "cubes"
 N = 400

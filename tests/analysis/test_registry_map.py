@@ -6,10 +6,10 @@ from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.analysis.gap_curve import best_gap
-from qdip_struct.analysis.registry_map import ShiftPoint, map_document, registry_map
-from qdip_struct.analysis.shift_symmetry import film_shift, metal_shift, shift_operations
-from qdip_struct.errors import MismatchError
+from qdip_struct.analysis.energies.gap_curve import best_gap
+from qdip_struct.analysis.energies.registry_map import ShiftPoint, map_document, registry_map
+from qdip_struct.analysis.energies.shift_symmetry import film_shift, metal_shift, shift_operations
+from qdip_struct.base.errors import MismatchError
 
 SQUARE = np.diag([6.0, 6.0])
 

@@ -5,12 +5,12 @@ import pytest
 from ase import Atoms
 from known_strain import A_DOT, A_MATRIX, FCC, lattice
 
-from qdip_struct.analysis import site_grid
-from qdip_struct.analysis import strain as module
-from qdip_struct.analysis.images import periodic_images
-from qdip_struct.analysis.site_grid import SiteGrid
-from qdip_struct.analysis.strain import strain_map
-from qdip_struct.analysis.sublattice import perovskite, rocksalt
+from qdip_struct.analysis.strain import site_grid
+from qdip_struct.analysis.strain import strain as module
+from qdip_struct.analysis.strain.images import periodic_images
+from qdip_struct.analysis.strain.site_grid import SiteGrid
+from qdip_struct.analysis.strain.strain import strain_map
+from qdip_struct.analysis.strain.sublattice import perovskite, rocksalt
 
 LEAD = {"PbS": (FCC, A_DOT, rocksalt("x", A_DOT)), "CsPbI3": ([[0, 0, 0]], A_MATRIX, perovskite("x", A_MATRIX))}
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from known_strain import A_DOT, A_MATRIX, FCC, cubic_perovskite, known_dot, lattice, rock_salt
 from scipy.spatial.transform import Rotation
 
-from qdip_struct.analysis.phases import find_phases
-from qdip_struct.analysis.strain import strain_map
-from qdip_struct.analysis.sublattice import perovskite, rocksalt, wurtzite, zincblende
-from qdip_struct.errors import DataError, UsageError
+from qdip_struct.analysis.strain.phases import find_phases
+from qdip_struct.analysis.strain.strain import strain_map
+from qdip_struct.analysis.strain.sublattice import perovskite, rocksalt, wurtzite, zincblende
+from qdip_struct.base.errors import DataError, UsageError
 
 DEFORMATION = np.array([[1.005, 0.012, 0.0], [0.003, 0.98, -0.02], [0.0, 0.01, 1.015]])
 CASES = {

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from known_strain import A_DOT, A_MATRIX, known_dot, rock_salt
 
-from qdip_struct.analysis.averages import change_between, frame_average, region_means
-from qdip_struct.analysis.phases import find_phases
-from qdip_struct.analysis.strain import strain_map
-from qdip_struct.analysis.sublattice import perovskite, rocksalt
-from qdip_struct.errors import MismatchError, UsageError
+from qdip_struct.analysis.strain.averages import change_between, frame_average, region_means
+from qdip_struct.analysis.strain.phases import find_phases
+from qdip_struct.analysis.strain.strain import strain_map
+from qdip_struct.analysis.strain.sublattice import perovskite, rocksalt
+from qdip_struct.base.errors import MismatchError, UsageError
 
 REFERENCES = {"PbS": rocksalt("PbS", A_DOT), "CsPbI3": perovskite("CsPbI3", A_MATRIX)}
 

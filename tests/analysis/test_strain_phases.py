@@ -5,11 +5,11 @@ import pytest
 from ase import Atoms
 from known_strain import A_DOT, A_MATRIX, cubic_perovskite, known_dot, rock_salt
 
-from qdip_struct.analysis.phases import cations_of, chemical_phases, find_phases
-from qdip_struct.analysis.reference import measured_reference, references_of
-from qdip_struct.analysis.strain import strain_map
-from qdip_struct.analysis.sublattice import rocksalt, sublattice_of
-from qdip_struct.errors import DataError, UsageError
+from qdip_struct.analysis.strain.phases import cations_of, chemical_phases, find_phases
+from qdip_struct.analysis.strain.reference import measured_reference, references_of
+from qdip_struct.analysis.strain.strain import strain_map
+from qdip_struct.analysis.strain.sublattice import rocksalt, sublattice_of
+from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.materials.datasets import get_crystal
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from known_strain import A_DOT, rock_salt
 
-from qdip_struct.analysis.strain_summary import summarise
+from qdip_struct.analysis.strain.strain_summary import summarise
 
 
 def test_regions_are_means_over_frames_and_lines_are_of_the_last_frame():

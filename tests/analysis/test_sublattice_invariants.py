@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qdip_struct.analysis.phases import find_phases
-from qdip_struct.analysis.potential import widest_gap
-from qdip_struct.analysis.sublattice import perovskite, rocksalt, sublattice_of
-from qdip_struct.build.cells import conventional_cell
-from qdip_struct.cp2k.cube import Cube
+from qdip_struct.analysis.electrons.potential import widest_gap
+from qdip_struct.analysis.strain.phases import find_phases
+from qdip_struct.analysis.strain.sublattice import perovskite, rocksalt, sublattice_of
+from qdip_struct.builders.atoms.cells import conventional_cell
+from qdip_struct.cp2k.outputs.cube import Cube
 from qdip_struct.materials.datasets import get_crystal
 
 

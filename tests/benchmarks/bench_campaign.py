@@ -16,14 +16,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from qdip_struct.campaign.collection import collect
+from qdip_struct.base.resources import shipped
 from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.folder import INDEX
 from qdip_struct.campaign.plan import Plan, make_plan
 from qdip_struct.campaign.spec_file import load_spec
 from qdip_struct.campaign.status import status_of
-from qdip_struct.cp2k.output import read_run
-from qdip_struct.resources import shipped
+from qdip_struct.cp2k.outputs.output import read_run
+from qdip_struct.runs.collection import collect
 
 CAMPAIGN = """\
 name: bench

@@ -13,13 +13,13 @@ from typing import Any
 
 from ase.build import bulk
 
-from qdip_struct.build.dot import cut, dot_atoms
-from qdip_struct.build.embed import embed_dot
-from qdip_struct.build.embedding_options import DotForm, Seat
-from qdip_struct.build.material import material
-from qdip_struct.build.orientation import about
-from qdip_struct.build.passivation import passivate
-from qdip_struct.build.shapes import polyhedron
+from qdip_struct.builders.atoms.material import material
+from qdip_struct.builders.atoms.orientation import about
+from qdip_struct.builders.dot.dot import cut, dot_atoms
+from qdip_struct.builders.dot.embed import embed_dot
+from qdip_struct.builders.dot.embedding_options import DotForm, Seat
+from qdip_struct.builders.dot.passivation import passivate
+from qdip_struct.builders.dot.shapes import polyhedron
 
 LATTICE = 6.325
 SIZES = ((8, 30.0), (20, 75.0), (40, 140.0), (58, 200.0))

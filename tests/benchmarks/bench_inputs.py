@@ -4,12 +4,12 @@ import time
 
 from ase.build import bulk
 
-from qdip_struct.cp2k.deck import make_deck
-from qdip_struct.cp2k.inputfile import parse_input
-from qdip_struct.cp2k.preflight import check_input
-from qdip_struct.cp2k.presets import get_preset, template_text
+from qdip_struct.cp2k.inputs.deck import make_deck
+from qdip_struct.cp2k.inputs.inputfile import parse_input
+from qdip_struct.cp2k.inputs.preflight import check_input
+from qdip_struct.cp2k.inputs.presets import get_preset, template_text
+from qdip_struct.cp2k.inputs.schema import load_schema
 from qdip_struct.cp2k.program import find_program
-from qdip_struct.cp2k.schema import load_schema
 
 
 def cpu_seconds(function, *, repeat: int = 5) -> float:

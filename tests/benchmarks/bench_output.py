@@ -18,9 +18,9 @@ from pathlib import Path
 
 from ase.units import Hartree
 
-from qdip_struct.campaign.collection import collect
-from qdip_struct.cp2k.output import read_run
-from qdip_struct.resources import shipped
+from qdip_struct.base.resources import shipped
+from qdip_struct.cp2k.outputs.output import read_run
+from qdip_struct.runs.collection import collect
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
 PEER_MEGABYTES = (2, 8)

@@ -13,8 +13,8 @@ import time
 import numpy as np
 from ase import Atoms
 
-from qdip_struct.analysis.strain import strain_map
-from qdip_struct.analysis.sublattice import perovskite, rocksalt
+from qdip_struct.analysis.strain.strain import strain_map
+from qdip_struct.analysis.strain.sublattice import perovskite, rocksalt
 
 STRETCH = 1.005
 NOISE_ANGSTROM = 0.05

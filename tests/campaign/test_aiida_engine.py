@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from water import SAME_EV, water
 
-from qdip_struct.campaign.aiida_engine import parameters_of, submit_aiida
-from qdip_struct.campaign.aiida_machine import HOW_TO_GET_AIIDA
-from qdip_struct.campaign.segment import judge, run_segment
+from qdip_struct.base.errors import ToolError, UsageError
+from qdip_struct.campaign.engines.aiida_engine import parameters_of, submit_aiida
+from qdip_struct.campaign.engines.aiida_machine import HOW_TO_GET_AIIDA
+from qdip_struct.campaign.engines.segment import judge, run_segment
 from qdip_struct.cp2k.program import Program
-from qdip_struct.errors import ToolError, UsageError
 
 INSTALLED = importlib.util.find_spec("aiida") is not None and importlib.util.find_spec("aiida_cp2k") is not None
 needs_aiida = pytest.mark.skipif(not INSTALLED, reason=f"no AiiDA; {HOW_TO_GET_AIIDA}")
@@ -94,8 +94,8 @@ def test_runs_through_aiida_end_as_if_run_here(tmp_path: Path, profile: Path, cp
 _SUBMIT = """
 import sys
 from pathlib import Path
-from qdip_struct.campaign.aiida_engine import submit_aiida
-from qdip_struct.campaign.rundir import find_run_folders
+from qdip_struct.campaign.engines.aiida_engine import submit_aiida
+from qdip_struct.runs.rundir import find_run_folders
 root = Path(sys.argv[1])
 answer = submit_aiida(find_run_folders([root]), root=root)
 print(answer.n_runs, len(answer.job_ids), answer.note)

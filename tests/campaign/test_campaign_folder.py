@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from qdip_struct.base.errors import DataError, QdipError, ToolError, UsageError
 from qdip_struct.campaign.cost import estimate_run
 from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.folder import Written, exclusive_campaign, open_campaign, write_campaign
 from qdip_struct.campaign.plan import Plan, make_plan
-from qdip_struct.campaign.rundir import distinct, find_run_folders, open_run_folder
 from qdip_struct.campaign.spec_file import load_spec
-from qdip_struct.errors import DataError, QdipError, ToolError, UsageError
+from qdip_struct.runs.rundir import distinct, find_run_folders, open_run_folder
 
 CRYSTALS = """\
 name: crystals
@@ -76,7 +76,7 @@ def test_identical_runs_are_one_run_that_every_group_finds(tmp_path: Path) -> No
 
 def test_every_group_is_combined_with_the_runs_it_shares(tmp_path: Path) -> None:
     """The energies of a campaign whose groups share references are those of separate groups with copies of them."""
-    from qdip_struct.campaign.answers import energies_of
+    from qdip_struct.analysis.energies.study import energies_of
 
     source = Path(__file__).parents[2] / "workflows" / "interface_energy" / "reference" / "runs"
     camp = tmp_path / "camp"
@@ -299,7 +299,7 @@ def test_a_convergence_study_is_read_by_its_own_command(
 
 
 def test_structure_files_and_their_labels(tmp_path: Path) -> None:
-    from qdip_struct.resources import shipped
+    from qdip_struct.base.resources import shipped
 
     source = tmp_path / "source"
     source.mkdir()

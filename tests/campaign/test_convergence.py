@@ -8,12 +8,12 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from qdip_struct.base.errors import UsageError
 from qdip_struct.campaign.convergence import make_levels, parse_vary
-from qdip_struct.campaign.rundir import find_run_folders
-from qdip_struct.cp2k.deck import Wishes
-from qdip_struct.cp2k.output import read_run
+from qdip_struct.cp2k.inputs.deck import Wishes
+from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.cp2k.program import Program
-from qdip_struct.errors import UsageError
+from qdip_struct.runs.rundir import find_run_folders
 
 SLAB = bulk("PbS", "rocksalt", a=6.0, cubic=True) * (1, 2, 1)
 SLAB.center(vacuum=10.0, axis=2)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from energy_folders import copy_reference
 
-from qdip_struct.campaign.rundir import find_run_folders, survey_run_folders
-from qdip_struct.errors import DataError
+from qdip_struct.base.errors import DataError
+from qdip_struct.runs.rundir import find_run_folders, survey_run_folders
 
 QdipJson = Callable[..., tuple[int, Any]]
 DAMAGES: dict[str, Callable[[str], str]] = {

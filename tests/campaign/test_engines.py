@@ -15,19 +15,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qdip_struct.build.store import read_structure
+from qdip_struct.base.errors import ToolError, UsageError
+from qdip_struct.builders.atoms.store import read_structure
 from qdip_struct.campaign.drafting import Terms
-from qdip_struct.campaign.engines import run_locally, submit
+from qdip_struct.campaign.engines.engines import run_locally, submit
+from qdip_struct.campaign.engines.prerelax import relax_folder
 from qdip_struct.campaign.folder import open_campaign, write_campaign
 from qdip_struct.campaign.plan import make_plan
-from qdip_struct.campaign.prerelax import relax_folder
-from qdip_struct.campaign.rundir import RunFolder, needs_relaxation, open_run_folder
 from qdip_struct.campaign.spec_file import load_spec
 from qdip_struct.campaign.status import status_of
-from qdip_struct.cp2k.inputfile import parse_input
+from qdip_struct.cp2k.inputs.inputfile import parse_input
+from qdip_struct.cp2k.inputs.subsys import read_subsys
 from qdip_struct.cp2k.program import Program
-from qdip_struct.cp2k.subsys import read_subsys
-from qdip_struct.errors import ToolError, UsageError
+from qdip_struct.runs.rundir import RunFolder, needs_relaxation, open_run_folder
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
 TWELVE = """\
@@ -74,7 +74,7 @@ def starts(tmp_path: Path) -> list[str]:
 def engine_process(tmp_path: Path, program: Program) -> "subprocess.Popen[bytes]":
     code = (
         "import sys\nfrom pathlib import Path\n"
-        "from qdip_struct.campaign.engines import run_locally\n"
+        "from qdip_struct.campaign.engines.engines import run_locally\n"
         "from qdip_struct.campaign.folder import open_campaign\n"
         "from qdip_struct.cp2k.program import Program\n"
         "program = Program(Path(sys.argv[2]), '2023.1')\n"
@@ -192,7 +192,7 @@ def springs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """In the place of the potential: springs that hold every atom 0.1 Å above where it was built."""
     from ase.calculators.calculator import Calculator, all_changes
 
-    from qdip_struct.campaign import models
+    from qdip_struct.mlip import models
 
     calls: list[int] = []
 

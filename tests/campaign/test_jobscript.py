@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from qdip_struct.base.errors import UsageError
 from qdip_struct.campaign.cost import UNCERTAINTY, estimate
-from qdip_struct.campaign.jobscript import job_script, load_site, run_list, script_name
-from qdip_struct.errors import UsageError
+from qdip_struct.campaign.engines.jobscript import job_script, load_site, run_list, script_name
 
 SITES = ("laptop", "slurm", "pbs")
 
@@ -32,7 +32,7 @@ def test_cp2k_is_told_to_stop_before_the_job_ends() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qdip_struct.campaign.jobscript._PAUSE_S", 0)
+    monkeypatch.setattr("qdip_struct.campaign.engines.jobscript._PAUSE_S", 0)
 
 
 def test_script_for_this_machine_runs_every_folder_and_goes_on_until_done(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_slurm_array_picks_its_line_and_requeues_itself(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_site_files_are_refused_by_key(change: str, message: str, tmp_path: Path) -> None:
-    from qdip_struct.resources import shipped
+    from qdip_struct.base.resources import shipped
 
     wrong = {
         "engine: slurm": "engine: lsf",
@@ -167,7 +167,7 @@ def test_estimates_cover_measured_timings(atoms: int, seconds: float, gigabytes:
 def test_inputs_for_a_site_write_script_list_and_walltime(
     qdip: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
-    from qdip_struct.resources import shipped
+    from qdip_struct.base.resources import shipped
 
     structure = shipped("workflows", "interface_energy", "reference", "runs", "film", "structure.extxyz")
     code, out, _ = qdip("inputs", structure, "--preset", "quick", "--site", "slurm", "-o", tmp_path / "runs")

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from qdip_struct.campaign import lock
-from qdip_struct.campaign.lock import FolderBusyError, exclusive, is_busy, read_holder
-from qdip_struct.errors import DataError
+from qdip_struct.base.errors import DataError
+from qdip_struct.campaign.engines import lock
+from qdip_struct.campaign.engines.lock import FolderBusyError, exclusive, is_busy, read_holder
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_text_names_the_holder_while_it_is_held_and_is_gone_afterwards(
 
 def test_holder_of_this_host_that_was_killed_is_replaced(folder: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from qdip_struct.campaign.lock import exclusive\n"
+        "import os, sys; from pathlib import Path; from qdip_struct.campaign.engines.lock import exclusive\n"
         "with exclusive(Path(sys.argv[1])): os.kill(os.getpid(), 9)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(folder)], check=False)

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from ase.units import Bohr, Hartree
 
-from qdip_struct.build.store import read_structure
-from qdip_struct.campaign.answers import energies_of
-from qdip_struct.campaign.rundir import find_run_folders, open_run_folder
-from qdip_struct.cp2k.output import read_run
-from qdip_struct.resources import shipped
+from qdip_struct.analysis.energies.study import energies_of
+from qdip_struct.base.resources import shipped
+from qdip_struct.builders.atoms.store import read_structure
+from qdip_struct.cp2k.outputs.output import read_run
+from qdip_struct.runs.rundir import find_run_folders, open_run_folder
 
 WORKFLOWS = Path(str(shipped("workflows")))
 CSPBBR3 = WORKFLOWS / "interface_energy" / "reference"

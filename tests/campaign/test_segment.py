@@ -16,23 +16,23 @@ from pathlib import Path
 import pytest
 from ase import Atoms
 
-from qdip_struct.campaign.engines import run_locally
-from qdip_struct.campaign.run_draft import create_run_folder
-from qdip_struct.campaign.rundir import RunFolder, find_run_folders, open_run_folder
-from qdip_struct.campaign.segment import FolderBusyError, exclusive, judge, run_segment
-from qdip_struct.cp2k.deck import make_deck
-from qdip_struct.cp2k.output import read_run
-from qdip_struct.cp2k.presets import get_preset, template_text
+from qdip_struct.base.errors import DataError, ToolError, UsageError
+from qdip_struct.base.files import provenance
+from qdip_struct.campaign.engines.engines import run_locally
+from qdip_struct.campaign.engines.segment import FolderBusyError, exclusive, judge, run_segment
+from qdip_struct.cp2k.inputs.deck import make_deck
+from qdip_struct.cp2k.inputs.presets import get_preset, template_text
+from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.cp2k.program import Program
-from qdip_struct.errors import DataError, ToolError, UsageError
-from qdip_struct.files import provenance
+from qdip_struct.runs.run_draft import create_run_folder
+from qdip_struct.runs.rundir import RunFolder, find_run_folders, open_run_folder
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
 CSBR = Atoms("CsBr", scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5]], cell=[4.4] * 3, pbc=True)
 
 
 def folder_at(path: Path, *, task: str = "energy", settings: tuple[str, ...] = (), preset: str = "quick") -> RunFolder:
-    from qdip_struct.cp2k.deck import Wishes
+    from qdip_struct.cp2k.inputs.deck import Wishes
 
     wishes = Wishes(settings=settings, kpoints=(2, 2, 2))
     deck = make_deck(CSBR, task=task, preset=get_preset(preset), template=template_text(task), wishes=wishes)
@@ -166,8 +166,8 @@ def test_the_running_cp2k_keeps_the_lock_when_its_starter_is_killed(
     folder, program = folder_at(tmp_path / "a"), replay("energy", sleep=3.0)
     code = (
         "from pathlib import Path\n"
-        "from qdip_struct.campaign.rundir import open_run_folder\n"
-        "from qdip_struct.campaign.segment import run_segment\n"
+        "from qdip_struct.runs.rundir import open_run_folder\n"
+        "from qdip_struct.campaign.engines.segment import run_segment\n"
         "from qdip_struct.cp2k.program import Program\n"
         f"run_segment(open_run_folder(Path({str(folder.path)!r})), program=Program(Path({str(program.path)!r}), 'x'))\n"
     )

@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 from water import SAME_EV, energies_printed, water
 
-from qdip_struct.campaign.collection import collect
-from qdip_struct.campaign.rundir import RunFolder, open_run_folder
-from qdip_struct.campaign.segment import Verdict, judge, run_segment
+from qdip_struct.base.errors import DataError
+from qdip_struct.campaign.engines.segment import Verdict, judge, run_segment
 from qdip_struct.cp2k.program import Program
-from qdip_struct.errors import DataError
+from qdip_struct.runs.collection import collect
+from qdip_struct.runs.rundir import RunFolder, open_run_folder
 
 pytestmark = [pytest.mark.cp2k, pytest.mark.slow]
 WALLTIME_S = 15
@@ -223,7 +223,7 @@ def test_kill_of_the_segment_loses_nothing(number: int, tmp_path: Path, cp2k: Pr
 
 
 def _ended(folder: RunFolder, program: Program) -> bool:
-    from qdip_struct.campaign.lock import is_busy
+    from qdip_struct.campaign.engines.lock import is_busy
 
     return not is_busy(folder.path)
 

@@ -14,14 +14,14 @@ import pytest
 from slurm_bed import HOW_TO_GET_SLURM, Bed, missing_programs, slurm_bed
 from water import SAME_EV, energies_printed, water
 
-from qdip_struct.campaign.jobscript import Site
-from qdip_struct.campaign.lock import is_busy
-from qdip_struct.campaign.rundir import RunFolder, find_run_folders, open_run_folder
-from qdip_struct.campaign.sbatch import plan_array, submit_array
-from qdip_struct.campaign.segment import judge, run_segment
-from qdip_struct.campaign.slurm_queue import queued_tasks
+from qdip_struct.base.errors import ToolError, UsageError
+from qdip_struct.campaign.engines.jobscript import Site
+from qdip_struct.campaign.engines.lock import is_busy
+from qdip_struct.campaign.engines.sbatch import plan_array, submit_array
+from qdip_struct.campaign.engines.segment import judge, run_segment
+from qdip_struct.campaign.engines.slurm_queue import queued_tasks
 from qdip_struct.cp2k.program import Program
-from qdip_struct.errors import ToolError, UsageError
+from qdip_struct.runs.rundir import RunFolder, find_run_folders, open_run_folder
 
 pytestmark = [
     pytest.mark.slurm,
@@ -262,7 +262,7 @@ def test_array_waits_for_another_job_and_is_dropped_when_that_fails(bed: Bed, tm
 
 
 def test_folder_that_somebody_works_in_gets_no_job(tmp_path: Path) -> None:
-    from qdip_struct.campaign.lock import exclusive
+    from qdip_struct.campaign.engines.lock import exclusive
 
     folder = water(tmp_path / "run")
     with exclusive(folder.path):

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qdip_struct.base.errors import DataError, QdipError, UsageError
+from qdip_struct.base.options import options_of
 from qdip_struct.campaign.constructions import KINDS
-from qdip_struct.campaign.inputs_request import InputsRequest
-from qdip_struct.campaign.options import options_of
-from qdip_struct.campaign.relax_request import RelaxRequest
 from qdip_struct.campaign.spec import Spec, expand, label_of
 from qdip_struct.campaign.spec_file import MOST_CASES, load_spec
-from qdip_struct.errors import DataError, QdipError, UsageError
+from qdip_struct.mlip.relax_request import RelaxRequest
+from qdip_struct.runs.inputs_request import InputsRequest
 
 PLAIN = """\
 name: demo

@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from qdip_struct.campaign.collection import collect
 from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.plan import make_plan
 from qdip_struct.campaign.spec_file import load_spec
 from qdip_struct.campaign.status import status_of
+from qdip_struct.runs.collection import collect
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
 CAMPAIGN = """\
@@ -27,7 +27,7 @@ CODE = """
 import json, multiprocessing, sys
 from pathlib import Path
 multiprocessing.set_start_method("forkserver")
-from qdip_struct.campaign.collection import collect
+from qdip_struct.runs.collection import collect
 from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.plan import make_plan
 from qdip_struct.campaign.spec_file import load_spec

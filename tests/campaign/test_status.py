@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from qdip_struct.campaign.collection import collect, quick_result
+from qdip_struct.base.errors import DataError
 from qdip_struct.campaign.drafting import Terms
+from qdip_struct.campaign.engines.lock import exclusive
+from qdip_struct.campaign.engines.segment import run_segment
 from qdip_struct.campaign.folder import write_campaign
-from qdip_struct.campaign.lock import exclusive
 from qdip_struct.campaign.plan import make_plan
-from qdip_struct.campaign.rundir import open_run_folder
-from qdip_struct.campaign.segment import run_segment
 from qdip_struct.campaign.spec_file import load_spec
 from qdip_struct.campaign.status import locked_inodes, status_of
 from qdip_struct.cp2k.program import Program
-from qdip_struct.errors import DataError
+from qdip_struct.runs.collection import collect, quick_result
+from qdip_struct.runs.rundir import open_run_folder
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
 CRYSTALS = """\
@@ -226,7 +226,7 @@ def test_the_command_tells_counts_reasons_and_json(
 
 
 def test_segment_of_a_run_that_waits_for_its_relaxation_is_refused(tmp_path: Path) -> None:
-    from qdip_struct.errors import ToolError
+    from qdip_struct.base.errors import ToolError
 
     root = campaign(CRYSTALS + "relax: {model: chgnet}\n", tmp_path)
     folder = open_run_folder(root / "lattice4.1" / "bulk")

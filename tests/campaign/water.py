@@ -6,11 +6,11 @@ from pathlib import Path
 
 from ase import Atoms
 
-from qdip_struct.campaign.run_draft import create_run_folder
-from qdip_struct.campaign.rundir import RunFolder
-from qdip_struct.cp2k.deck import make_deck
-from qdip_struct.cp2k.presets import get_preset, template_text
-from qdip_struct.files import provenance
+from qdip_struct.base.files import provenance
+from qdip_struct.cp2k.inputs.deck import make_deck
+from qdip_struct.cp2k.inputs.presets import get_preset, template_text
+from qdip_struct.runs.run_draft import create_run_folder
+from qdip_struct.runs.rundir import RunFolder
 
 _INPUT = """\
 &GLOBAL

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from qdip_struct.build.cells import conventional_cell
-from qdip_struct.build.store import read_structure, write_structure
+from qdip_struct.builders.atoms.cells import conventional_cell
+from qdip_struct.builders.atoms.store import read_structure, write_structure
 from qdip_struct.cli.main import main
 from qdip_struct.materials.datasets import get_crystal
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from qdip_struct.campaign import collection
-from qdip_struct.campaign.collection import collect, collect_one, find_runs, result_path
+from qdip_struct.base.errors import DataError
 from qdip_struct.cli.main import main
-from qdip_struct.errors import DataError
+from qdip_struct.runs import collection
+from qdip_struct.runs.collection import collect, collect_one, find_runs, result_path
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
 KEYS = {

@@ -180,8 +180,8 @@ def test_alignment_from_runs_is_the_difference_of_averaged_potentials(qdip_json)
     """With one run as the bulk of both, edges and gaps cancel: the offset is that of the macroscopic averages."""
     import numpy as np
 
-    from qdip_struct.analysis.potential import hartree_profile
-    from qdip_struct.cp2k.cube import read_cube
+    from qdip_struct.analysis.electrons.potential import hartree_profile
+    from qdip_struct.cp2k.outputs.cube import read_cube
 
     place = TRIO / "interface"
     bulks = ["--bulk", f"film={place}", "--bulk", f"substrate={place}"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from qdip_struct.build.store import write_structure
+from qdip_struct.builders.atoms.store import write_structure
 from qdip_struct.cp2k.program import Program
 
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from qdip_struct.analysis.papers import statements as module
+from qdip_struct.base.resources import shipped
 from qdip_struct.cli.paper_rows import HEADER, energy_row, number_row
-from qdip_struct.resources import shipped
+from qdip_struct.papers import statements as module
 
 SMALL = "garcia_de_arquer2017"
 
@@ -69,7 +69,7 @@ def test_a_changed_verdict_is_exit_code_3(qdip, tmp_path, monkeypatch):
 
 
 def test_a_changed_value_is_exit_code_3(qdip, monkeypatch):
-    from qdip_struct.analysis.papers import lattices
+    from qdip_struct.papers import recipes as lattices
 
     right = lattices.d_spacing
     monkeypatch.setattr(lattices, "d_spacing", lambda *a, **k: 1.01 * right(*a, **k))
@@ -143,7 +143,7 @@ def test_a_damaged_structure_is_built_again(garcia, qdip):
 def test_a_system_that_cannot_be_built_is_named(qdip, tmp_path, monkeypatch):
     from dataclasses import replace
 
-    from qdip_struct.analysis.papers import systems
+    from qdip_struct.papers import systems
 
     (system,) = systems.paper_systems([SMALL])
     broken = replace(system, build=system.build.replace("--diameter 41", "--diameter 400"))
@@ -157,7 +157,7 @@ def test_a_system_that_cannot_be_built_is_named(qdip, tmp_path, monkeypatch):
 def test_a_system_that_no_longer_has_the_papers_number_is_exit_code_3(qdip, tmp_path, monkeypatch):
     from dataclasses import replace
 
-    from qdip_struct.analysis.papers import systems
+    from qdip_struct.papers import systems
 
     (system,) = systems.paper_systems([SMALL])
     (number,) = system.numbers

@@ -8,11 +8,11 @@ import pytest
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from qdip_struct.build.store import read_structure, sidecar_of, write_structure
-from qdip_struct.campaign import models
+from qdip_struct.base.errors import UsageError
+from qdip_struct.base.files import sha256
+from qdip_struct.builders.atoms.store import read_structure, sidecar_of, write_structure
 from qdip_struct.cli.main import main
-from qdip_struct.errors import UsageError
-from qdip_struct.files import sha256
+from qdip_struct.mlip import models
 
 
 class Springs(Calculator):

@@ -7,9 +7,9 @@ import pytest
 from ase import Atoms
 from ase.io import read, write
 
-from qdip_struct.build.embed import embed_dot
-from qdip_struct.build.embedding_options import DotForm
-from qdip_struct.build.store import write_structure
+from qdip_struct.builders.atoms.store import write_structure
+from qdip_struct.builders.dot.embed import embed_dot
+from qdip_struct.builders.dot.embedding_options import DotForm
 from qdip_struct.cli.main import main
 from qdip_struct.materials.datasets import get_crystal
 

@@ -8,8 +8,9 @@ from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct import units
-from qdip_struct.cp2k.cube import (
+from qdip_struct.base import units
+from qdip_struct.base.errors import DataError, MismatchError, UsageError
+from qdip_struct.cp2k.outputs.cube import (
     Cube,
     Profile,
     check_cell,
@@ -19,8 +20,7 @@ from qdip_struct.cp2k.cube import (
     planar_average,
     read_cube,
 )
-from qdip_struct.cp2k.output import read_run
-from qdip_struct.errors import DataError, MismatchError, UsageError
+from qdip_struct.cp2k.outputs.output import read_run
 
 FOLDER = Path(__file__).parents[1] / "data" / "cp2k_runs" / "cubes"
 DENSITY = FOLDER / "run-ELECTRON_DENSITY-1_0.cube"

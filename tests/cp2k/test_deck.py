@@ -5,11 +5,11 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from qdip_struct.cp2k.decisions import decide_spin, look_at, mesh_points
-from qdip_struct.cp2k.deck import Deck, Wishes, make_deck, settings_of
-from qdip_struct.cp2k.inputfile import get_values, parse_input
-from qdip_struct.cp2k.presets import get_preset, list_presets, template_text
-from qdip_struct.errors import DataError, UsageError
+from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.cp2k.inputs.decisions import decide_spin, look_at, mesh_points
+from qdip_struct.cp2k.inputs.deck import Deck, Wishes, make_deck, settings_of
+from qdip_struct.cp2k.inputs.inputfile import get_values, parse_input
+from qdip_struct.cp2k.inputs.presets import get_preset, list_presets, template_text
 
 PBS = bulk("PbS", "rocksalt", a=6.0, cubic=True)
 

@@ -8,8 +8,9 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from qdip_struct.cp2k.deck import Wishes, make_deck
-from qdip_struct.cp2k.grid_noise import (
+from qdip_struct.base.units import EV_PER_ANGSTROM_PER_ATOMIC_FORCE
+from qdip_struct.cp2k.inputs.deck import Wishes, make_deck
+from qdip_struct.cp2k.inputs.grid_noise import (
     FORETOLD_EV_PER_ANGSTROM,
     LIMIT_EV_PER_ANGSTROM,
     lone_ion_noise,
@@ -18,12 +19,11 @@ from qdip_struct.cp2k.grid_noise import (
     noise_doubt,
     noise_per_atom,
 )
-from qdip_struct.cp2k.inputfile import parse_input
-from qdip_struct.cp2k.kinds import get_kind_set
-from qdip_struct.cp2k.output import read_run
-from qdip_struct.cp2k.preflight import Finding, check_input
-from qdip_struct.cp2k.presets import get_preset, template_text
-from qdip_struct.units import EV_PER_ANGSTROM_PER_ATOMIC_FORCE
+from qdip_struct.cp2k.inputs.inputfile import parse_input
+from qdip_struct.cp2k.inputs.kinds import get_kind_set
+from qdip_struct.cp2k.inputs.preflight import Finding, check_input
+from qdip_struct.cp2k.inputs.presets import get_preset, template_text
+from qdip_struct.cp2k.outputs.output import read_run
 
 REFERENCE = Path(__file__).parents[2] / "workflows"
 

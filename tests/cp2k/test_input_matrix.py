@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 from ase import Atoms
 
-from qdip_struct.build.cells import conventional_cell
-from qdip_struct.build.embed import embed_dot
-from qdip_struct.build.embedding_options import DotForm
-from qdip_struct.build.interface import build_interface
-from qdip_struct.cp2k.deck import Wishes, make_deck
-from qdip_struct.cp2k.inputfile import parse_input
-from qdip_struct.cp2k.preflight import check_input
-from qdip_struct.cp2k.presets import get_preset, template_text
+from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.atoms.cells import conventional_cell
+from qdip_struct.builders.dot.embed import embed_dot
+from qdip_struct.builders.dot.embedding_options import DotForm
+from qdip_struct.builders.interface.interface import build_interface
+from qdip_struct.cp2k.inputs.deck import Wishes, make_deck
+from qdip_struct.cp2k.inputs.inputfile import parse_input
+from qdip_struct.cp2k.inputs.preflight import check_input
+from qdip_struct.cp2k.inputs.presets import get_preset, template_text
+from qdip_struct.cp2k.inputs.schema import load_schema
 from qdip_struct.cp2k.program import Program
-from qdip_struct.cp2k.schema import load_schema
-from qdip_struct.errors import UsageError
 from qdip_struct.materials.datasets import get_crystal
 
 

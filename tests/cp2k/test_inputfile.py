@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.cp2k.inputfile import (
+from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.cp2k.inputs.inputfile import (
     Keyword,
     Section,
     Verbatim,
@@ -15,7 +16,6 @@ from qdip_struct.cp2k.inputfile import (
     parse_setting,
     set_value,
 )
-from qdip_struct.errors import DataError, UsageError
 
 TEXT = """! header
 @SET CUT 300

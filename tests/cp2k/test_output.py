@@ -13,9 +13,9 @@ from ase import units as ase_units
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.cp2k.output import output_files, read_run, read_runs
-from qdip_struct.cp2k.run import Failure, Run
-from qdip_struct.errors import DataError
+from qdip_struct.base.errors import DataError
+from qdip_struct.cp2k.outputs.output import output_files, read_run, read_runs
+from qdip_struct.cp2k.outputs.run import Failure, Run
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
 FINISHED = Path(__file__).parents[2] / "workflows" / "interface_energy" / "reference" / "runs"
@@ -430,7 +430,7 @@ def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
             stream.write(text[first:last])
         stream.write(text[last:])
     code = (
-        "import re, sys; from pathlib import Path; from qdip_struct.cp2k.output import read_run;"
+        "import re, sys; from pathlib import Path; from qdip_struct.cp2k.outputs.output import read_run;"
         "run = read_run(Path(sys.argv[1])); assert run.status == 'done' and len(run.steps) > 10_000;"
         "print(re.search(r'VmHWM:\\s*(\\d+)', Path('/proc/self/status').read_text()).group(1))"
     )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from ase import units as ase_units
 
-from qdip_struct.cp2k.output import read_run
-from qdip_struct.cp2k.run import Run
+from qdip_struct.cp2k.outputs.output import read_run
+from qdip_struct.cp2k.outputs.run import Run
 
 HEADER = """\
  DBCSR| Multiplication driver                                               XSMM

@@ -7,8 +7,8 @@ import pytest
 from ase import units as ase_units
 from scipy.integrate import trapezoid
 
-from qdip_struct.cp2k.pdos import broadened, read_pdos
-from qdip_struct.errors import DataError, UsageError
+from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.cp2k.outputs.pdos import broadened, read_pdos
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
 ALPHA = [RUNS / "uks_pdos" / f"uks_br_vacancy_ot2-ALPHA_k{kind}-1.pdos" for kind in (1, 2, 3)]

@@ -7,12 +7,12 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from qdip_struct.cp2k.deck import Wishes, make_deck
-from qdip_struct.cp2k.inputfile import parse_input
-from qdip_struct.cp2k.preflight import Finding, check_input
-from qdip_struct.cp2k.presets import get_preset, template_text
+from qdip_struct.cp2k.inputs.deck import Wishes, make_deck
+from qdip_struct.cp2k.inputs.inputfile import parse_input
+from qdip_struct.cp2k.inputs.preflight import Finding, check_input
+from qdip_struct.cp2k.inputs.presets import get_preset, template_text
+from qdip_struct.cp2k.inputs.schema import Schema, load_schema
 from qdip_struct.cp2k.program import Program, find_program
-from qdip_struct.cp2k.schema import Schema, load_schema
 
 PBS = bulk("PbS", "rocksalt", a=6.0, cubic=True)
 SLAB = PBS * (1, 1, 2)
@@ -137,7 +137,7 @@ def test_generated_inputs_are_good_for_us_and_for_cp2k(
 def test_without_cp2k_the_physics_is_still_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("QDIP_CP2K", raising=False)
-    monkeypatch.setattr("qdip_struct.cp2k.data.find_data_directory", lambda: None)
+    monkeypatch.setattr("qdip_struct.cp2k.inputs.data.find_data_directory", lambda: None)
     assert find_program() is None
     bad = text_for().replace("&POISSON", "CHARGE 1\n&POISSON")
     assert [f.message for f in findings(bad) if "odd number" in f.message]

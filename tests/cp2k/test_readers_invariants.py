@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from ase import units as ase_units
 
-from qdip_struct.cp2k.blocks import read_charges, read_stress
-from qdip_struct.cp2k.output import read_run
-from qdip_struct.cp2k.trajectory import read_cells, read_frames
-from qdip_struct.errors import DataError
+from qdip_struct.base.errors import DataError
+from qdip_struct.cp2k.outputs.blocks import read_charges, read_stress
+from qdip_struct.cp2k.outputs.output import read_run
+from qdip_struct.cp2k.outputs.trajectory import read_cells, read_frames
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
 STRESS = """\

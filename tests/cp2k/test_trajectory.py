@@ -11,10 +11,10 @@ from ase import Atoms
 from ase import units as ase_units
 from ase.io import read
 
-from qdip_struct.cp2k.output import read_run
-from qdip_struct.cp2k.sidefiles import side_files
-from qdip_struct.cp2k.trajectory import labelled, read_cells, read_frames, write_extxyz
-from qdip_struct.errors import DataError, MismatchError, UsageError
+from qdip_struct.base.errors import DataError, MismatchError, UsageError
+from qdip_struct.cp2k.outputs.output import read_run
+from qdip_struct.cp2k.outputs.sidefiles import side_files
+from qdip_struct.cp2k.outputs.trajectory import labelled, read_cells, read_frames, write_extxyz
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
 
@@ -166,7 +166,7 @@ def test_a_long_trajectory_is_never_held_whole(tmp_path: Path) -> None:
         for step in range(100):
             stream.write(f"3000\n i = {step:8d}, time = {step:12.3f}, E = {-1.0:20.10f}\n{rows}")
     code = (
-        "import re, sys; from pathlib import Path; from qdip_struct.cp2k.trajectory import read_frames;"
+        "import re, sys; from pathlib import Path; from qdip_struct.cp2k.outputs.trajectory import read_frames;"
         "peak = lambda: int(re.search(r'VmHWM:\\s*(\\d+)', Path('/proc/self/status').read_text()).group(1));"
         "frames = read_frames(Path(sys.argv[1])); next(frames); start = peak();"
         "assert sum(1 for _ in frames) == 99; print(peak() - start)"

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 import yaml
 
-from qdip_struct.build.cells import conventional_cell
-from qdip_struct.build.store import structure_text
-from qdip_struct.campaign.jobscript import job_script, load_site
+from qdip_struct.base.errors import UsageError
+from qdip_struct.base.files import json_text, write_text
+from qdip_struct.base.resources import shipped
+from qdip_struct.builders.atoms.cells import conventional_cell
+from qdip_struct.builders.atoms.store import structure_text
+from qdip_struct.campaign.engines.jobscript import job_script, load_site
 from qdip_struct.campaign.spec import LONGEST_LABEL
 from qdip_struct.campaign.spec_file import load_spec
 from qdip_struct.cli.console import printable
-from qdip_struct.errors import UsageError
-from qdip_struct.files import json_text, write_text
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.report.page import study_page
 from qdip_struct.report.study import read_study
-from qdip_struct.resources import shipped
 
 Call = Callable[..., tuple[int, str, str]]
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"

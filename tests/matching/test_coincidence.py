@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.matching.coincidence import find_matches, pareto, smallest_matches
 from qdip_struct.matching.nets import net_from_vectors, surface_net
 from qdip_struct.matching.superlattice_pairs import find_pairs

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.matching.nets import net_from_vectors, point_group, primitive_vectors, surface_net
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.sites import Site

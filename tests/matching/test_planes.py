@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.matching.planes import (
     check_zone,
     d_spacing,

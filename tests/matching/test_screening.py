@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.matching.coincidence import find_matches
 from qdip_struct.matching.nets import surface_net
 from qdip_struct.matching.screening import prototype_net, screen, temperature_sweep

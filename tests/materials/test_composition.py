@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.composition import parse_formula
 
 FRACTIONS = st.integers(0, 1000).map(lambda n: n / 1000)

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.crystals import scaled, with_edges
 from qdip_struct.materials.datasets import get_crystal, list_crystals

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from qdip_struct.errors import DataError
+from qdip_struct.base.errors import DataError
+from qdip_struct.base.resources import shipped
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.structure_files import looks_like_file, read_crystal
-from qdip_struct.resources import shipped
 
 FILES = sorted(shipped("structures").glob("*.cif"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qdip_struct.errors import ToolError, UsageError
+from qdip_struct.base.errors import ToolError, UsageError
 from qdip_struct.report.chemiscope_file import write_chemiscope
 from qdip_struct.report.study import read_study
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
 from qdip_struct.matching.screening import screen
 from qdip_struct.materials.coherency import stability_curve
 from qdip_struct.materials.elasticity import known_moduli, mixed_moduli

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from qdip_struct.errors import DataError
+from qdip_struct.base.errors import DataError
+from qdip_struct.base.resources import shipped
 from qdip_struct.report.html import Page
 from qdip_struct.report.page import study_page
 from qdip_struct.report.study import read_study
-from qdip_struct.resources import shipped
 
 REFERENCE = shipped("workflows", "interface_energy", "reference")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from browser import Tab, browser, find_browser
 
+from qdip_struct.base.resources import shipped
 from qdip_struct.report.page import study_page
 from qdip_struct.report.study import read_study
-from qdip_struct.resources import shipped
 
 PROGRAM = find_browser()
 pytestmark = [

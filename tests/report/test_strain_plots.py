@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from qdip_struct.analysis.strain_summary import summarise
-from qdip_struct.build.embed import embed_dot
-from qdip_struct.build.embedding_options import DotForm
-from qdip_struct.build.interface import build_interface
+from qdip_struct.analysis.strain.strain_summary import summarise
+from qdip_struct.builders.dot.embed import embed_dot
+from qdip_struct.builders.dot.embedding_options import DotForm
+from qdip_struct.builders.interface.interface import build_interface
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.report.strain_plots import draw_radial, draw_slice, strain_figure
 

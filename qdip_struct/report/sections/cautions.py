@@ -1,12 +1,12 @@
 """Warnings: what a reader must know before believing a number. They come before everything else."""
 
-from qdip_struct.campaign.rundir import RunFolder
-from qdip_struct.cp2k.presets import get_preset
-from qdip_struct.errors import UsageError
+from qdip_struct.base.errors import UsageError
+from qdip_struct.cp2k.inputs.presets import get_preset
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
 from qdip_struct.report.sections.words import MANY, count_of
 from qdip_struct.report.study import SHIPPED, Study
+from qdip_struct.runs.rundir import RunFolder
 
 
 def add(page: Page, study: Study, memory: Memory) -> None:

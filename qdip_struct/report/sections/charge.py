@@ -5,11 +5,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.campaign.run_charges import DENSITY, HARTREE, difference_document, dipole_document
-from qdip_struct.campaign.run_levels import level_channels, surface_document
-from qdip_struct.cp2k.run import Run
-from qdip_struct.cp2k.sidefiles import side_files
-from qdip_struct.errors import QdipError
+from qdip_struct.analysis.electrons.run_charges import DENSITY, HARTREE, difference_document, dipole_document
+from qdip_struct.analysis.electrons.run_levels import level_channels, surface_document
+from qdip_struct.base.errors import QdipError
+from qdip_struct.cp2k.outputs.run import Run
+from qdip_struct.cp2k.outputs.sidefiles import side_files
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
@@ -38,7 +38,7 @@ def add(page: Page, study: Study, memory: Memory) -> None:
 
 
 def _differences(study: Study, memory: Memory) -> list[tuple[str, dict[str, Any]]]:
-    from qdip_struct.cp2k.cube import read_cube
+    from qdip_struct.cp2k.outputs.cube import read_cube
 
     found = [(study.name(result.path), result.content) for result in study.of("charge-difference")]
     groups: dict[str, dict[str, RunState]] = defaultdict(dict)
@@ -65,7 +65,7 @@ def _differences(study: Study, memory: Memory) -> list[tuple[str, dict[str, Any]
 
 
 def _difference(page: Page, name: str, found: dict[str, Any], memory: Memory, *, pictured: bool) -> None:
-    from qdip_struct.report.charge_plots import draw_planar, draw_radial
+    from qdip_struct.report.electron_plots import draw_planar, draw_radial
 
     page.heading(f"Charge difference of {name}", level=3)
     if "failed" in found:
@@ -119,7 +119,7 @@ def _measured(state: RunState, run: Run) -> dict[str, Any]:
     folder = state.folder.path
     fermi = homo = None
     try:
-        from qdip_struct.analysis.levels import highest_occupied
+        from qdip_struct.analysis.electrons.levels import highest_occupied
 
         channels = level_channels(folder, run)
         fermi, top = max(channel.fermi_ev for channel in channels), highest_occupied(channels)

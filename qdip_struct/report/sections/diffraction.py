@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from qdip_struct.analysis.diffraction import PowderLine, Spot
+from qdip_struct.analysis.diffraction.diffraction import PowderLine, Spot
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
@@ -30,7 +30,7 @@ def _document(page: Page, study: Study, name: str, found: dict[str, Any], memory
     powder = {part["name"]: tuple(PowderLine(**line) for line in part["powder"]) for part in found["parts"]}
     spots = {part["name"]: tuple(Spot(**spot) for spot in part["spots"]) for part in found["parts"]}
     if pictured:
-        from qdip_struct.report.diffraction_plots import draw_powder, draw_spots
+        from qdip_struct.report.structure_plots import draw_powder, draw_spots
 
         lines = "; ".join(f"{part} {len(powder[part])}" for part in powder)
         content = [found["parts"], zone]

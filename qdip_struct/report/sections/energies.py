@@ -2,13 +2,13 @@
 
 from typing import Any
 
+from qdip_struct.base.units import J_PER_M2_PER_MEV_PER_ANGSTROM2
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
 from qdip_struct.report.sections import comparisons
 from qdip_struct.report.sections.words import MANY, count_of, fixed
 from qdip_struct.report.study import Study
-from qdip_struct.units import J_PER_M2_PER_MEV_PER_ANGSTROM2
 
 
 def add(page: Page, study: Study, memory: Memory) -> None:

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from qdip_struct.campaign.run_levels import level_document
-from qdip_struct.campaign.run_orbitals import orbital_document
-from qdip_struct.campaign.rundir import RECORD
-from qdip_struct.cp2k.sidefiles import side_files
-from qdip_struct.errors import QdipError
+from qdip_struct.analysis.electrons.run_levels import level_document
+from qdip_struct.analysis.electrons.run_orbitals import orbital_document
+from qdip_struct.base.errors import QdipError
+from qdip_struct.cp2k.outputs.sidefiles import side_files
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
 from qdip_struct.report.sections.words import MANY, fixed, shares
 from qdip_struct.report.study import RunState, Study
+from qdip_struct.runs.rundir import RECORD
 
 
 def add(page: Page, study: Study, memory: Memory) -> None:

@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 
 from qdip_struct import __version__
-from qdip_struct.cp2k.run import Run
+from qdip_struct.cp2k.outputs.run import Run
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Markup, Page
 from qdip_struct.report.memory import Memory

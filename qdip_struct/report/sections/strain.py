@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.campaign.rundir import STRUCTURE
-from qdip_struct.cp2k.sidefiles import side_files
-from qdip_struct.errors import QdipError
+from qdip_struct.base.errors import QdipError
+from qdip_struct.cp2k.outputs.sidefiles import side_files
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
 from qdip_struct.report.sections.words import MANY, fixed, percent
 from qdip_struct.report.study import Result, RunState, Study
+from qdip_struct.runs.rundir import STRUCTURE
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -49,8 +49,8 @@ def _structure_of(result: Result) -> Path:
 
 
 def _document(page: Page, study: Study, memory: Memory, result: Result) -> None:
-    from qdip_struct.analysis.strain_summary import summarise
-    from qdip_struct.build.store import read_structure
+    from qdip_struct.analysis.strain.strain_summary import summarise
+    from qdip_struct.builders.atoms.store import read_structure
 
     name = study.name(result.path)
     page.heading(str(result.content.get("structure", name)), level=3)
@@ -76,8 +76,8 @@ def _document(page: Page, study: Study, memory: Memory, result: Result) -> None:
 
 def _run(page: Page, study: Study, memory: Memory, state: RunState, *, pictured: bool) -> str | None:
     """Strain of a relaxed run; the reason why there is none."""
-    from qdip_struct.analysis.strain_summary import summarise
-    from qdip_struct.campaign.trajectories import final_structure
+    from qdip_struct.analysis.strain.strain_summary import summarise
+    from qdip_struct.runs.trajectories import final_structure
 
     run, folder = state.run, state.folder.path
     if run is None:
@@ -112,7 +112,7 @@ def _run(page: Page, study: Study, memory: Memory, state: RunState, *, pictured:
 
 def _drawn(summary: Any) -> str:
     """The map of a slice, then the profile: two SVGs, one after the other."""
-    from qdip_struct.analysis.measures import mean_strain
+    from qdip_struct.analysis.strain.measures import mean_strain
     from qdip_struct.report.strain_plots import draw_layers, draw_radial, draw_slice
 
     sight = 2 if summary.of_role("dot") is not None else 1
@@ -178,7 +178,7 @@ def _figure_and_tables(page: Page, found: Mapping[str, Any], figure: str | None,
 def _arrays(page: Page, study: Study, path: Path) -> None:
     import numpy as np
 
-    from qdip_struct.build.store import read_structure
+    from qdip_struct.builders.atoms.store import read_structure
 
     name = study.name(path)
     try:

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.campaign.rundir import STRUCTURE, RunFolder
-from qdip_struct.errors import QdipError
+from qdip_struct.base.errors import QdipError
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
 from qdip_struct.report.sections.words import MANY, count_of, formula
 from qdip_struct.report.study import RunState, Study
+from qdip_struct.runs.rundir import STRUCTURE, RunFolder
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -40,8 +40,8 @@ def _rank(role: str) -> int:
 
 
 def _structure(page: Page, study: Study, same: list[RunState]) -> None:
-    from qdip_struct.build.store import read_structure
-    from qdip_struct.campaign.trajectories import final_structure
+    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.runs.trajectories import final_structure
 
     state = same[0]
     record = state.folder.record

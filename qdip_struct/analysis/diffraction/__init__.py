@@ -1,0 +1,1 @@
+"""What X-rays and electrons would see of a structure."""

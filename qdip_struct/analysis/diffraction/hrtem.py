@@ -1,0 +1,137 @@
+"""High-resolution electron micrographs of structures by multislice, through abTEM (GPL-3.0, extra ``hrtem``).
+
+abTEM: Madsen, Susi, Open Research Europe 1, 24 (2021), 10.12688/openreseurope.13015.2. Imported only here, late.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qdip_struct.analysis.diffraction.right_angles import right_angled
+from qdip_struct.base.errors import ToolError, UsageError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+SCHERZER = 1.2
+"""Scherzer defocus is 1.2 √(C_s λ)."""
+_MOST_PIXELS = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Micrograph:
+    """A simulated image.
+
+    Attributes
+    ----------
+    intensity
+        (ny, nx), relative to the incoming beam.
+    sampling_angstrom
+        Size of a pixel along y and x, Å.
+    energy_kev
+        Of the electrons, keV.
+    defocus_angstrom
+        Positive for underfocus, as in abTEM, Å.
+    cs_mm
+        Spherical aberration, mm.
+    across, up
+        Lattice vectors along x and y.
+    """
+
+    intensity: np.ndarray
+    sampling_angstrom: tuple[float, float]
+    energy_kev: float
+    defocus_angstrom: float
+    cs_mm: float
+    across: str
+    up: str
+
+
+def micrograph(
+    atoms: "Atoms",
+    *,
+    beam: int = 2,
+    energy_kev: float = 200.0,
+    cs_mm: float = 1.0,
+    defocus_angstrom: float | None = None,
+    aperture_mrad: float = 15.0,
+    sampling_angstrom: float = 0.1,
+    slice_angstrom: float = 1.0,
+) -> Micrograph:
+    """Multislice image of a structure with a plane wave along one of its cell vectors.
+
+    Parameters
+    ----------
+    atoms
+        Structure in a three-dimensional cell, periodic across the beam. An oblique one is repeated to the smallest
+        right-angled cell (:func:`qdip_struct.analysis.diffraction.right_angles.right_angled`), which strains nothing.
+    beam
+        Cell vector along the beam, 0, 1 or 2.
+    energy_kev
+        Energy of the electrons, keV.
+    cs_mm
+        Spherical aberration, mm.
+    defocus_angstrom
+        Underfocus, Å; default Scherzer's, 1.2 √(C_s λ).
+    aperture_mrad
+        Half angle of the objective aperture, mrad.
+    sampling_angstrom, slice_angstrom
+        Pixel size of the wave and thickness of a slice, Å.
+
+    Raises
+    ------
+    ToolError
+        If abTEM is not installed.
+    UsageError
+        If a number makes no sense, the crystal has no right-angled cell along the beam or one of over 200,000 atoms, or
+        the picture would have over 4 million pixels.
+    """
+    if beam not in (0, 1, 2):
+        raise UsageError(f"beam {beam}: expected 0, 1 or 2")
+    for name, value, low, high in (
+        ("energy", energy_kev, 20.0, 3000.0),
+        ("aperture", aperture_mrad, 0.1, 100.0),
+        ("sampling", sampling_angstrom, 0.01, 0.5),
+        ("slice", slice_angstrom, 0.1, 5.0),
+    ):
+        if not (np.isfinite(value) and low <= value <= high):
+            raise UsageError(f"{name} {value:g}: expected {low:g} to {high:g}")
+    if not (np.isfinite(cs_mm) and cs_mm >= 0) or not (defocus_angstrom is None or np.isfinite(defocus_angstrom)):
+        raise UsageError("the spherical aberration is 0 mm or more and the defocus finite")
+    box, matrix = right_angled(atoms, beam=beam)
+    lengths = box.cell.lengths()
+    if lengths[0] * lengths[1] / sampling_angstrom**2 > _MOST_PIXELS:
+        raise UsageError(f"over {_MOST_PIXELS} pixels: name a larger sampling than {sampling_angstrom:g} Å")
+    try:
+        import abtem
+    except ImportError as error:
+        raise ToolError("HRTEM needs abTEM (GPL-3.0): pip install 'qdip-struct[hrtem]'") from error
+    wavelength = _wavelength_angstrom(energy_kev)
+    focus = SCHERZER * float(np.sqrt(cs_mm * 1e7 * wavelength)) if defocus_angstrom is None else defocus_angstrom
+    with abtem.config.set({"progress_bar": False, "diagnostics.progress_bar": False, "scheduler": "single-threaded"}):
+        potential = abtem.Potential(box, sampling=sampling_angstrom, slice_thickness=slice_angstrom)
+        wave = abtem.PlaneWave(energy=1e3 * energy_kev).multislice(potential)
+        transfer = abtem.CTF(
+            energy=1e3 * energy_kev, Cs=cs_mm * 1e7, defocus=focus, semiangle_cutoff=aperture_mrad, soft=False
+        )
+        image = wave.apply_ctf(transfer).intensity().compute()
+    array = np.asarray(image.array, dtype=float)
+    if array.ndim != 2:
+        raise ToolError(f"abTEM {abtem.__version__} gave an image with {array.ndim} dimensions; expected 2")
+    pixels = (float(lengths[1] / array.shape[1]), float(lengths[0] / array.shape[0]))
+    across, up = (_direction(row) for row in matrix[:2])
+    return Micrograph(array.T, pixels, energy_kev, float(focus), cs_mm, across, up)
+
+
+def _direction(indices: np.ndarray) -> str:
+    """A cell vector by its letter, any other lattice vector by its indices."""
+    for axis in range(3):
+        if (indices == np.eye(3, dtype=int)[axis]).all():
+            return "abc"[axis]
+    return f"[{' '.join(str(int(number)) for number in indices)}]"
+
+
+def _wavelength_angstrom(energy_kev: float) -> float:
+    """Relativistic wavelength h/√(2 m E (1 + E/2mc²)) of an electron, Å."""
+    return 12.2643 / float(np.sqrt(1e3 * energy_kev * (1 + 0.978476e-6 * 1e3 * energy_kev)))

@@ -1,0 +1,1 @@
+"""From cubes and projected states to charges, potentials, levels and band alignment."""

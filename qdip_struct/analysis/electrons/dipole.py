@@ -1,0 +1,179 @@
+"""Dipole moments of slabs and dots from the electron density and the valence charges of the ions.
+
+Electrons count negative and a moment points from − to +. It is taken along cell vectors across which the cell has a
+vacuum: the cut lies in the middle of that vacuum, so the moment of a neutral body does not depend on the origin. What
+CP2K prints for a periodic cell is a Berry-phase moment at Γ, defined only up to e times a cell vector; for a thick
+slab it is another number than the one here, which is the one that makes the step of the potential.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qdip_struct.analysis.electrons.charge import ChargeProfile
+from qdip_struct.analysis.electrons.potential import widest_gap
+from qdip_struct.base import units
+from qdip_struct.base.errors import DataError, MismatchError, UsageError
+from qdip_struct.cp2k.outputs.cube import Cube, integral
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+LEAST_GAP = 8.0
+"""Å between atoms across the boundary that make a vacuum wide enough to cut the density in."""
+ELECTRON_TOLERANCE = 0.02
+"""Largest relative error of the electron count of a cube that is scaled away before its moment is taken."""
+
+_VALENCE = re.compile(r"-q(\d+)$", re.IGNORECASE)
+_COULOMB_EV_ANGSTROM = units.EV_PER_HARTREE * units.ANGSTROM_PER_BOHR
+
+
+@dataclass(frozen=True, eq=False)
+class Dipole:
+    """Moment of a neutral body and what it was made from.
+
+    Attributes
+    ----------
+    moment_e_angstrom
+        (3,) Σ Zᵢ rᵢ − ∫ρ r dV, e·Å: from the negative to the positive side.
+    axes
+        Cell vectors it was taken along; along the others the body goes on and the component is 0 by definition.
+    cut_angstrom
+        Height of the cut along the normal of each of ``axes``, Å.
+    electrons
+        ∫ρ dV of the cube before it was scaled to ``ionic_charge_e``.
+    ionic_charge_e
+        Sum of the ions' valence charges minus the charge of the cell, e.
+    """
+
+    moment_e_angstrom: np.ndarray
+    axes: tuple[int, ...]
+    cut_angstrom: tuple[float, ...]
+    electrons: float
+    ionic_charge_e: float
+
+    @property
+    def moment_debye(self) -> np.ndarray:
+        """The moment (3,) in debye; 1 e·Å = 4.80320 D."""
+        moment: np.ndarray = self.moment_e_angstrom * units.DEBYE_PER_E_ANGSTROM
+        return moment
+
+
+def valence_charges(atoms: "Atoms", *, potentials: Mapping[str, str]) -> np.ndarray:
+    """Charge (n,) in e of each ion, from the names of the GTH potentials (``GTH-PBE-q4``); ghosts carry none.
+
+    Parameters
+    ----------
+    atoms
+        Structure.
+    potentials
+        Kind → name of its potential, as CP2K printed it. A kind counts for its element (``Pb1`` for Pb).
+
+    Raises
+    ------
+    DataError
+        If an element has no potential, or the name does not say the charge.
+    """
+    known: dict[str, int] = {}
+    for kind, name in sorted(potentials.items()):
+        found = _VALENCE.search(name)
+        if found:
+            known[re.sub(r"[^A-Za-z].*$", "", kind).capitalize()] = int(found[1])
+    missing = sorted({symbol for symbol in atoms.get_chemical_symbols() if symbol not in known and symbol != "X"})
+    if missing:
+        raise DataError(
+            f"no valence charge for {', '.join(missing)}: expected a potential whose name ends in -qN, as GTH-PBE-q4"
+        )
+    return np.array([known.get(symbol, 0) for symbol in atoms.get_chemical_symbols()], dtype=float)
+
+
+def density_dipole(cube: Cube, *, charges: np.ndarray, axes: tuple[int, ...] = (2,)) -> Dipole:
+    """p = Σ Zᵢ rᵢ − ∫ ρ(r) r dV along the cell vectors ``axes``, cut in the middle of their vacuum.
+
+    Parameters
+    ----------
+    cube
+        Electron density, e/bohr³.
+    charges
+        (n,) valence charges of the cube's atoms, e.
+    axes
+        Cell vectors to take it along: ``(2,)`` for a slab, ``(0, 1, 2)`` for a dot in a box.
+
+    Raises
+    ------
+    UsageError
+        If an axis is not 0, 1 or 2, or the charges do not fit the atoms.
+    DataError
+        If there is less than 8 Å between atoms along one of the axes: the body has no moment along it.
+    MismatchError
+        If the cell is not neutral, or the cube's electrons are more than 2 % off (a stride that is too coarse).
+    """
+    chosen = tuple(sorted(set(axes)))
+    if not chosen or not set(chosen) <= {0, 1, 2}:
+        raise UsageError(f"axes {axes}: expected some of 0, 1 and 2")
+    places = np.asarray(charges, dtype=float)
+    if places.shape != (len(cube.atoms),):
+        raise UsageError(f"{len(places)} charges for the {len(cube.atoms)} atoms of {cube.path}")
+    electrons, ionic = integral(cube), float(places.sum())
+    if ionic <= 0 or abs(electrons - ionic) > ELECTRON_TOLERANCE * ionic:
+        raise MismatchError(
+            f"{cube.path} holds {electrons:.4f} electrons and its ions {ionic:.4f} e: a dipole moment needs a neutral "
+            "cell and a density on a fine grid (STRIDE 1 or 2)"
+        )
+    fractions = cube.atoms.positions @ np.linalg.inv(cube.cell)
+    origin = cube.origin @ np.linalg.inv(cube.cell)
+    moment, cuts = np.zeros(3), []
+    for axis in chosen:
+        below, gap = widest_gap(cube, axis=axis)
+        if gap < LEAST_GAP:
+            raise DataError(
+                f"{cube.path}: {gap:.1f} Å between atoms along cell vector {'abc'[axis]}; a dipole moment along it "
+                f"needs a vacuum of {LEAST_GAP:g} Å"
+            )
+        normal = np.linalg.inv(cube.cell)[:, axis]
+        length = 1 / float(np.linalg.norm(normal))
+        cut = (below + 0.5 * gap) / length
+        count = cube.values.shape[axis]
+        grid = np.mod(origin[axis] + np.arange(count) / count - cut, 1.0)
+        planes = cube.values.sum(axis=tuple(i for i in range(3) if i != axis)) * cube.voxel_bohr3
+        ions = np.mod(fractions[:, axis] - cut, 1.0)
+        along = float(places @ ions) - float(planes @ grid) * ionic / electrons
+        moment += along * cube.cell[axis]
+        cuts.append(float(cut % 1.0 * length))
+    if len(chosen) == 1:
+        unit = np.linalg.inv(cube.cell)[:, chosen[0]]
+        unit = unit / np.linalg.norm(unit)
+        moment = (moment @ unit) * unit
+    return Dipole(moment, chosen, tuple(cuts), electrons, ionic)
+
+
+def potential_step(moment_e_angstrom: float, *, area_angstrom2: float) -> float:
+    """ΔV = −p/(ε₀A) in eV: potential energy of an electron above a slab minus that below it.
+
+    Raises
+    ------
+    UsageError
+        If the area is not positive and finite.
+    """
+    if not (np.isfinite(area_angstrom2) and area_angstrom2 > 0):
+        raise UsageError(f"area {area_angstrom2:g} Å²: expected more than 0")
+    return -4 * np.pi * _COULOMB_EV_ANGSTROM * moment_e_angstrom / area_angstrom2
+
+
+def transfer_dipole(profile: ChargeProfile, *, cut_angstrom: float) -> float:
+    """−∫ Δλ(z) z dz in e·Å: what the displaced charge adds to the moment along the normal.
+
+    Parameters
+    ----------
+    profile
+        Planar charge difference.
+    cut_angstrom
+        Height in the vacuum where the period is opened.
+    """
+    length = profile.step_angstrom * len(profile.heights_angstrom)
+    heights = np.mod(profile.heights_angstrom - cut_angstrom, length)
+    balanced = profile.linear_density - profile.linear_density.mean()
+    return -float(balanced @ heights) * profile.step_angstrom

@@ -1,0 +1,1 @@
+"""From finished runs to surface, adsorption, interface and formation energies."""

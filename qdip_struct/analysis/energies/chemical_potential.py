@@ -1,0 +1,174 @@
+"""Surface and interface energies against a chemical potential, between the limits where other crystals would form.
+
+A slab of N bulk units with an excess of m formula units of a component R (AX of a perovskite ABX3) has
+γ(Δμ) = γ(R-rich) − m·Δμ/(2A), where Δμ = μ_R − E_R ≤ 0 is the chemical potential of R against bulk R. The lower limit
+is where the other component R' (BX2) would form: Δμ_min = ΔE_f/a, ΔE_f = E_bulk − a·E_R − b·E_R' the energy of
+forming one unit of the bulk from a R and b R'. Both limits are energies without zero-point or thermal parts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qdip_struct.analysis.energies.comparability import require_comparable
+from qdip_struct.analysis.energies.energy_run import EnergyRun
+from qdip_struct.analysis.energies.stoichiometry import Composition, cells_of, formula, units_per_cell
+from qdip_struct.base.errors import MismatchError
+from qdip_struct.base.units import MEV_PER_EV
+
+N_TABLE = 5
+"""Rows of the table between both limits; the lines are straight."""
+
+
+@dataclass(frozen=True)
+class PotentialRange:
+    """Where a compound is stable against its components.
+
+    Attributes
+    ----------
+    compound
+        Formula of the compound.
+    component, other
+        Formulas of the component whose chemical potential is varied, and of the one that forms at its lower end.
+    lower_ev
+        Δμ_min ≤ Δμ ≤ 0, eV per formula unit of ``component``.
+    formation_energy_ev
+        ΔE_f, eV per formula unit of ``compound``; negative when it is stable.
+    source
+        Where that came from.
+    """
+
+    compound: str
+    component: str
+    other: str
+    lower_ev: float
+    formation_energy_ev: float
+    source: str
+
+    @property
+    def stable(self) -> bool:
+        """Whether there is a range at all."""
+        return self.lower_ev < 0
+
+
+@dataclass(frozen=True)
+class PotentialLine:
+    """γ or γ_int against Δμ, a straight line.
+
+    Attributes
+    ----------
+    name
+        What it is the energy of.
+    rich
+        Value at Δμ = 0, meV/Å².
+    slope
+        −m/(2A), meV/Å² per eV.
+    """
+
+    name: str
+    rich: float
+    slope: float
+
+    def at(self, delta_mu: float) -> float:
+        """Value in meV/Å² at Δμ in eV."""
+        return self.rich + self.slope * delta_mu
+
+
+def excess_units(slab: EnergyRun, bulk: EnergyRun, component: EnergyRun) -> float:
+    """Formula units of ``component`` that a slab holds beyond whole units of ``bulk`` (negative: missing).
+
+    Raises
+    ------
+    MismatchError
+        If the slab is not made of the two.
+    """
+    counts = cells_of(slab.composition, [bulk.composition, component.composition])
+    if counts is None:
+        raise MismatchError(
+            f"{slab.path} ({formula(slab.composition)}) is not made of {formula(bulk.composition)} and "
+            f"{formula(component.composition)}"
+        )
+    return counts[1] * units_per_cell(component.composition)
+
+
+def slope_of(slab: EnergyRun, bulk: EnergyRun, component: EnergyRun) -> float:
+    """dγ/dΔμ = −m/(2A), meV/Å² per eV."""
+    return -MEV_PER_EV * excess_units(slab, bulk, component) / (2 * slab.area)
+
+
+def range_from_runs(bulk: EnergyRun, component: EnergyRun, other: EnergyRun) -> PotentialRange:
+    """The range between two bulk runs of the components.
+
+    Raises
+    ------
+    MismatchError
+        If the runs do not belong together, are not done, or do not make up the compound.
+    """
+    runs = (bulk, component, other)
+    require_comparable(runs)
+    counts = cells_of(bulk.composition, [component.composition, other.composition])
+    if counts is None or min(counts) <= 0:
+        raise MismatchError(
+            f"{formula(bulk.composition)} is not made of {formula(component.composition)} and "
+            f"{formula(other.composition)}"
+        )
+    cells = units_per_cell(bulk.composition)
+    energies = [float(run.energy_ev or 0.0) for run in runs]
+    formed = (energies[0] - counts[0] * energies[1] - counts[1] * energies[2]) / cells
+    share = counts[0] * units_per_cell(component.composition) / cells
+    return PotentialRange(
+        formula(bulk.composition),
+        formula(component.composition),
+        formula(other.composition),
+        formed / share,
+        formed,
+        f"runs {bulk.path}, {component.path}, {other.path}",
+    )
+
+
+def range_from_formation_energy(
+    bulk: Composition, component: Composition, *, formation_energy_ev: float
+) -> PotentialRange:
+    """The range when the formation energy per formula unit (eV) is given and the other component has no run.
+
+    Raises
+    ------
+    MismatchError
+        If the compound holds no whole unit of the component, or nothing is left beside it.
+    """
+    compound, unit = units_per_cell(bulk), units_per_cell(component)
+    whole = {e: n // compound for e, n in bulk.items()}
+    part = {e: n // unit for e, n in component.items()}
+    share = min((whole.get(e, 0) // n for e, n in part.items()), default=0)
+    rest = {e: n - share * part.get(e, 0) for e, n in whole.items() if n - share * part.get(e, 0) > 0}
+    if share < 1 or not rest:
+        raise MismatchError(f"{formula(bulk)} is not {formula(component)} and another crystal")
+    return PotentialRange(
+        formula(bulk), formula(component), formula(rest), formation_energy_ev / share, formation_energy_ev, "given"
+    )
+
+
+def table_of(span: PotentialRange, lines: Sequence[PotentialLine]) -> dict[str, Any]:
+    """The JSON form: Δμ between both limits and every line at each of them, meV/Å²."""
+    grid = np.linspace(span.lower_ev, 0.0, N_TABLE)
+    return {
+        "component": span.component,
+        "other": span.other,
+        "compound": span.compound,
+        "formation_energy_ev": span.formation_energy_ev,
+        "source": span.source,
+        "stable": span.stable,
+        "limits_ev": [span.lower_ev, 0.0],
+        "limit_names": [f"{span.other}-rich", f"{span.component}-rich"],
+        "delta_mu_ev": grid.tolist(),
+        "lines": [
+            {
+                "name": line.name,
+                "slope_mev_per_angstrom2_per_ev": line.slope,
+                "values_mev_per_angstrom2": [line.at(float(x)) for x in grid],
+            }
+            for line in lines
+        ],
+    }

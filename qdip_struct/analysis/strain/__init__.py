@@ -1,0 +1,1 @@
+"""From a relaxed structure to its strain, phase by phase."""

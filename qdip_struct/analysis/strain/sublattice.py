@@ -1,0 +1,202 @@
+"""Ideal cation sublattices: the neighbour vectors from which strain is measured.
+
+A :class:`Sublattice` holds, for one phase, the vectors from a cation to its nearest cations of the same kind in the
+unstrained crystal. Nothing here looks at a structure; :mod:`qdip_struct.analysis.strain.strain` does that.
+
+| crystal | cations | neighbours | length |
+|---|---|---|---|
+| rock salt (PbS, NaI), zinc blende (CdS) | face-centred cubic | 12 | a/√2 |
+| perovskite (CsPbBr3) | simple cubic | 6 | a |
+| wurtzite (CdSe) | hexagonal, two alternating layers | 12 | a and √(a²/3 + c²/4) |
+
+Lengths in Å, row vectors, crystal axes along x, y, z (wurtzite: a along x, c along z).
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qdip_struct.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from qdip_struct.materials.crystals import Crystal
+
+Vectors = tuple[tuple[float, float, float], ...]
+
+MATCH_FRACTION = 0.25
+"""A neighbour farther than this fraction of the cubic lattice constant from an ideal vector is no match."""
+
+
+@dataclass(frozen=True)
+class Sublattice:
+    """Neighbour vectors of one unstrained phase.
+
+    Attributes
+    ----------
+    name
+        The phase, as users write the crystal: "PbS".
+    lattice_angstrom
+        The cubic or pseudo-cubic lattice constant that the vectors stand for, Å.
+    variants
+        One set of neighbour vectors (k × 3, Å) for each kind of site; two for wurtzite, else one.
+    match_radius_angstrom
+        Largest distance in Å between an actual and an ideal neighbour vector that counts as a match.
+    anion_coordination
+        Number of anions around the cation: 6 in rock salt and perovskite, 4 in zinc blende and wurtzite.
+    source
+        Where the lattice constant comes from.
+    """
+
+    name: str
+    lattice_angstrom: float
+    variants: tuple[Vectors, ...]
+    match_radius_angstrom: float
+    anion_coordination: int
+    source: str = "given"
+
+    @property
+    def arrays(self) -> list[NDArray[np.float64]]:
+        """The neighbour vectors of each variant, (k, 3) in Å."""
+        return [np.array(vectors) for vectors in self.variants]
+
+    @property
+    def cutoff_angstrom(self) -> float:
+        """Beyond this distance in Å no neighbour can match."""
+        longest = max(float(np.linalg.norm(vectors, axis=1).max()) for vectors in self.arrays)
+        return longest + self.match_radius_angstrom
+
+    @property
+    def volume_per_cation_angstrom3(self) -> float:
+        """Volume of the unstrained crystal per cation, Å³: a³ for a perovskite (6 neighbours), else a³/4."""
+        return self.lattice_angstrom**3 / (1.0 if len(self.variants[0]) == 6 else 4.0)
+
+    def rotated(self, rotation: ArrayLike) -> "Sublattice":
+        """The same crystal turned by ``rotation`` (3 × 3, v ↦ R v)."""
+        matrix = np.asarray(rotation, dtype=float)
+        return replace(self, variants=tuple(_vectors(vectors @ matrix.T) for vectors in self.arrays))
+
+
+def _vectors(rows: ArrayLike) -> Vectors:
+    return tuple((float(x), float(y), float(z)) for x, y, z in np.asarray(rows, dtype=float))
+
+
+def _positive(value: float, what: str) -> float:
+    if not (math.isfinite(value) and value > 0):
+        raise UsageError(f"{what} must be a positive length in Å, not {value}")
+    return float(value)
+
+
+def _face_centred(name: str, a: float, *, anion_coordination: int, source: str) -> Sublattice:
+    a = _positive(a, f"the lattice constant of {name}")
+    signs = [(i, j) for i in (-1, 1) for j in (-1, 1)]
+    rows = [(0, i, j) for i, j in signs] + [(i, 0, j) for i, j in signs] + [(i, j, 0) for i, j in signs]
+    return Sublattice(name, a, (_vectors(np.array(rows) * (a / 2)),), MATCH_FRACTION * a, anion_coordination, source)
+
+
+def rocksalt(name: str, lattice: float, *, source: str = "given") -> Sublattice:
+    """Cations of a rock-salt crystal with cubic lattice constant ``lattice`` in Å: 12 vectors a/2⟨110⟩.
+
+    Raises
+    ------
+    UsageError
+        If the lattice constant is not positive and finite.
+    """
+    return _face_centred(name, lattice, anion_coordination=6, source=source)
+
+
+def zincblende(name: str, lattice: float, *, source: str = "given") -> Sublattice:
+    """Cations of a zinc-blende crystal with cubic lattice constant ``lattice`` in Å: 12 vectors a/2⟨110⟩."""
+    return _face_centred(name, lattice, anion_coordination=4, source=source)
+
+
+def perovskite(name: str, lattice: float | ArrayLike, *, source: str = "given") -> Sublattice:
+    """B cations of a perovskite: ± the three rows of the pseudo-cubic cell.
+
+    Parameters
+    ----------
+    lattice
+        One cubic constant, three pseudo-cubic lengths along x, y, z, or a pseudo-cubic cell (3 × 3 rows), all in Å.
+        Octahedral tilts do not move the B sites, so a tilted phase needs only its pseudo-cubic cell.
+
+    Raises
+    ------
+    UsageError
+        If the lattice has another shape, or a length is not positive and finite.
+    """
+    given = np.asarray(lattice, dtype=float)
+    if given.shape not in ((), (3,), (3, 3)):
+        raise UsageError(
+            f"the pseudo-cubic lattice of {name} is 1 length, 3 lengths or 3 rows, not shape {given.shape}"
+        )
+    cell = given if given.shape == (3, 3) else np.diag(np.broadcast_to(given, (3,)))
+    for length in np.linalg.norm(cell, axis=1):
+        _positive(float(length), f"a pseudo-cubic length of {name}")
+    volume = abs(float(np.linalg.det(cell)))
+    a = _positive(volume ** (1 / 3), f"the pseudo-cubic lattice constant of {name}")
+    if given.ndim == 0:
+        a = float(given)
+    return Sublattice(name, a, (_vectors(np.vstack((cell, -cell))),), MATCH_FRACTION * a, 6, source)
+
+
+def wurtzite(name: str, a: float, c: float, *, source: str = "given") -> Sublattice:
+    """Cations of a wurtzite crystal: six neighbours in the layer, three above, three below; two kinds of layer.
+
+    The lattice constant that is reported is the cubic one of the same volume per formula unit, (√3 a² c)^(1/3).
+    """
+    a, c = _positive(a, f"a of {name}"), _positive(c, f"c of {name}")
+    turn = np.arange(6) * math.pi / 3
+    layer = np.column_stack((a * np.cos(turn), a * np.sin(turn), np.zeros(6)))
+    third = math.pi / 6 + np.arange(3) * 2 * math.pi / 3
+    upper = np.column_stack((np.cos(third), np.sin(third))) * (a / math.sqrt(3))
+    sets = []
+    for sign in (1.0, -1.0):
+        rows = [layer] + [np.column_stack((sign * upper, np.full(3, height))) for height in (c / 2, -c / 2)]
+        sets.append(_vectors(np.vstack(rows)))
+    cubic = (math.sqrt(3) * a * a * c) ** (1 / 3)
+    return Sublattice(name, cubic, tuple(sets), MATCH_FRACTION * cubic, 4, source)
+
+
+def sublattice_of(crystal: "Crystal", *, lattice: float | None = None, c_axis: int | None = None) -> Sublattice:
+    """Return the cation sublattice of a crystal record.
+
+    Parameters
+    ----------
+    crystal
+        A record of :mod:`qdip_struct.materials.crystals`.
+    lattice
+        Cubic or pseudo-cubic lattice constant in Å to use instead of the record's; ratios of lengths are kept.
+    c_axis
+        For a tetragonal perovskite: which Cartesian axis (0, 1, 2) its c lies along. ``None`` takes the
+        pseudo-cubic average (V/Z)^(1/3) on all three.
+
+    Raises
+    ------
+    UsageError
+        If the structure type has no cation sublattice here.
+    """
+    a = crystal.a_angstrom if lattice is None else _positive(lattice, f"the lattice constant of {crystal.name}")
+    source = f"{crystal.name}:{crystal.phase} ({crystal.dataset})" if lattice is None else "given"
+    if crystal.structure_type == "rocksalt":
+        return rocksalt(crystal.name, a, source=source)
+    if crystal.structure_type == "zincblende":
+        return zincblende(crystal.name, a, source=source)
+    if crystal.structure_type == "wurtzite":
+        scale = a / crystal.a_angstrom
+        return wurtzite(crystal.name, crystal.lengths[0] * scale, crystal.lengths[2] * scale, source=source)
+    if crystal.structure_type == "perovskite":
+        if c_axis is None or crystal.lengths[0] == crystal.lengths[2]:
+            return perovskite(crystal.name, a, source=source)
+        if c_axis not in (0, 1, 2):
+            raise UsageError(f"c_axis is 0, 1 or 2 (x, y or z), not {c_axis}")
+        base = math.sqrt(crystal.lengths[0] * crystal.lengths[1] / 2)
+        lengths = np.full(3, base)
+        lengths[c_axis] = crystal.lengths[2] / 2
+        lengths *= a / float(np.prod(lengths)) ** (1 / 3)
+        return perovskite(crystal.name, lengths, source=source)
+    raise UsageError(
+        f"strain needs a rock-salt, perovskite, zinc-blende or wurtzite phase; {crystal.name}:{crystal.phase} is "
+        f"'{crystal.structure_type}'"
+    )

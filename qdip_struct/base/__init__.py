@@ -1,0 +1,1 @@
+"""Floor 0: errors, units, files, shipped data, typed documents and options. It knows nothing of the field."""

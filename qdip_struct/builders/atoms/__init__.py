@@ -1,0 +1,1 @@
+"""What every builder stands on: crystals as atoms, molecules, alloys, regions, contacts, files of structures."""

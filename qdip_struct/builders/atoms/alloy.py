@@ -1,0 +1,235 @@
+"""Alloys: which ion sits on which site of a mixed sublattice, at random or special quasi-random, always by a seed.
+
+The quasi-random arrangement is searched by exchanging ions until the pair probabilities of the first shells are those
+of a random alloy (special quasi-random structures: A. Zunger et al., Phys. Rev. Lett. 65, 353 (1990), doi
+10.1103/PhysRevLett.65.353). The search is our own because it must give the same bytes for the same seed: sqsgenerator
+0.5.6 (MIT) gave two structures for one seed in one process, and icet 4.0 (MPL-2.0) offered no wheel for Python 3.11.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.atoms.cells import SiteCell
+from qdip_struct.builders.atoms.correlation import pair_error, pair_shells, search_arrangement
+from qdip_struct.builders.atoms.molecules import check_seed
+from qdip_struct.builders.atoms.regions import FORMAL_CHARGES
+from qdip_struct.materials.composition import Formula, parse_formula
+from qdip_struct.materials.crystals import Crystal, scaled
+from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
+
+Array = NDArray[Any]
+Arrangement = Literal["random", "sqs"]
+ARRANGEMENTS: tuple[str, ...] = get_args(Arrangement)
+
+
+@dataclass(frozen=True)
+class Alloy:
+    """A mixed crystal that is still to be arranged.
+
+    Attributes
+    ----------
+    parent
+        The end member of largest weight, scaled to the mixed lattice constant. A perovskite alloy is cubic unless its
+        formula names a phase: the mixed constant is the pseudo-cubic one.
+    formula
+        Which ions share which sublattice.
+    arrangement
+        ``random`` or ``sqs``.
+    seed
+        Seed of the arrangement.
+    source
+        Where the lattice constant comes from.
+    """
+
+    parent: Crystal
+    formula: Formula
+    arrangement: Arrangement
+    seed: int
+    source: str
+
+    @property
+    def fractions(self) -> dict[str, dict[str, float]]:
+        """Site fractions of each mixed sublattice: {"X": {"Br": 0.667, "I": 0.333}}."""
+        return {
+            part.label: dict(zip(part.species, part.fractions, strict=True))
+            for part in self.formula.sublattices
+            if part.fractions is not None and len(part.species) > 1
+        }
+
+
+@dataclass(frozen=True)
+class Decoration:
+    """How one sublattice came out.
+
+    Attributes
+    ----------
+    sublattice
+        Label of the sublattice.
+    requested, realised
+        Fractions asked for and those of whole ions.
+    n_sites
+        Sites of the sublattice.
+    correlation_error
+        √(mean over the shells and pairs of species of (P_ab − x_a·x_b)²), P_ab the share of neighbour pairs a-b in a
+        shell: 0 for a perfectly random alloy.
+    """
+
+    sublattice: str
+    requested: Mapping[str, float]
+    realised: Mapping[str, float]
+    n_sites: int
+    correlation_error: float
+
+
+def make_alloy(
+    formula: str,
+    *,
+    dataset: str | None = None,
+    arrangement: Arrangement = "sqs",
+    seed: int = 0,
+    lattice: float | None = None,
+) -> Alloy:
+    """Describe a mixed crystal such as ``CsPbBr2I``, ``MAPbI2.5Br0.5`` or ``PbS0.5Se0.5``.
+
+    Parameters
+    ----------
+    formula
+        Formula with the amounts of every mixed site.
+    dataset
+        Data set of the end members, whose lattice constants are mixed by Vegard's rule.
+    arrangement, seed
+        How the ions are arranged later.
+    lattice
+        (Pseudo-)cubic lattice constant in Å instead of Vegard's.
+
+    Raises
+    ------
+    UsageError
+        If the formula leaves a site open or an end member is unknown.
+    """
+    if arrangement not in ARRANGEMENTS:
+        raise UsageError(f"unknown arrangement '{arrangement}'; known: {', '.join(ARRANGEMENTS)}")
+    parsed = parse_formula(formula)
+    mixed = mixed_lattice_constant(parsed, dataset=dataset)
+    parent = _parent(max(mixed.terms, key=lambda term: term[1])[0], phase=parsed.phase)
+    a = mixed.a_angstrom if lattice is None else lattice
+    source = mixed.source if lattice is None else f"given by the user: {lattice:g} Å"
+    return Alloy(replace(scaled(parent, lattice=a), name=parsed.text), parsed, arrangement, seed, source)
+
+
+def decorate(
+    sites: SiteCell,
+    *,
+    sublattice: str,
+    fractions: Mapping[str, float],
+    arrangement: Arrangement = "sqs",
+    seed: int = 0,
+    only: Array | None = None,
+) -> tuple[SiteCell, Decoration]:
+    """Put ions on a sublattice.
+
+    Parameters
+    ----------
+    sites
+        Sites in their periodic cell.
+    sublattice
+        Label of the sites to fill.
+    fractions
+        Share of each ion; the counts are whole numbers by largest remainder.
+    arrangement, seed
+        ``random``, or ``sqs``: least correlation error of the first three shells that the search finds.
+    only
+        Mask (n,) of the sites that may be filled.
+
+    Raises
+    ------
+    UsageError
+        If the cell has too few sites for one of the ions, or the sublattice is empty.
+    """
+    chosen = sites.sublattice == sublattice
+    index = np.flatnonzero(chosen if only is None else chosen & only)
+    if len(index) == 0:
+        raise UsageError(f"{sites.name} has no sites of the sublattice {sublattice} to fill")
+    _check_shares(fractions, sites.species[index])
+    names = sorted(name for name, share in fractions.items() if share > 0)
+    counts = whole_counts([fractions[name] for name in names], len(index))
+    empty = [name for name, count in zip(names, counts, strict=True) if count == 0]
+    if empty:
+        raise UsageError(
+            f"{len(index)} sites of {sublattice} are too few for {fractions[empty[0]]:.4g} {empty[0]} in {sites.name}; "
+            "take a larger lateral cell or more layers"
+        )
+    generator = np.random.default_rng(check_seed(seed))
+    kinds = generator.permutation(np.repeat(np.arange(len(names)), counts))
+    shells = pair_shells(sites, index)
+    if arrangement == "sqs":
+        kinds = search_arrangement(kinds, shells, n_kinds=len(names), generator=generator)
+    elif arrangement != "random":
+        raise UsageError(f"unknown arrangement '{arrangement}'; known: {', '.join(ARRANGEMENTS)}")
+    width = max(sites.species.dtype.itemsize // 4, *(len(name) for name in names))
+    species = sites.species.astype(f"U{width}")
+    species[index] = np.array(names)[kinds]
+    return replace(sites, species=species), Decoration(
+        sublattice=sublattice,
+        requested={name: float(fractions[name]) for name in names},
+        realised={name: int(count) / len(index) for name, count in zip(names, counts, strict=True)},
+        n_sites=len(index),
+        correlation_error=round(float(np.sqrt(pair_error(kinds, shells, len(names)))), 10),
+    )
+
+
+def _check_shares(fractions: Mapping[str, float], present: Array) -> None:
+    """Refuse shares that are not numbers, or ions of another charge than those they replace."""
+    if not fractions or not all(math.isfinite(share) and share >= 0 for share in fractions.values()):
+        raise UsageError(f"the shares {dict(fractions)} must be finite and not negative")
+    if sum(fractions.values()) <= 0:
+        raise UsageError(f"the shares {dict(fractions)} add up to zero")
+    charges = {FORMAL_CHARGES.get(str(name)) for name in present}
+    wrong = [name for name in fractions if FORMAL_CHARGES.get(name) not in charges]
+    if wrong:
+        kept = ", ".join(sorted({str(name) for name in present}))
+        raise UsageError(f"{wrong[0]} cannot take the place of {kept}: its charge is not known to be the same")
+
+
+def whole_counts(fractions: list[float], n: int) -> Array:
+    """Whole numbers that add up to ``n`` and lie nearest to ``fractions``·n (largest remainder, ties to the first)."""
+    ideal = np.array(fractions) / sum(fractions) * n
+    counts = np.floor(ideal + 1e-9).astype(int)
+    order = np.argsort(-np.round(ideal - counts, 9), kind="stable")
+    counts[order[: n - counts.sum()]] += 1
+    return counts
+
+
+def blocks_for(
+    fractions: Mapping[str, Mapping[str, float]], *, sites_per_block: Mapping[str, int], most: int = 6
+) -> int:
+    """Least number of blocks stacked along the normal that holds the composition in whole ions, else the nearest."""
+
+    def miss(blocks: int) -> float:
+        worst = 0.0
+        for label, shares in fractions.items():
+            n = sites_per_block[label] * blocks
+            counts = whole_counts(list(shares.values()), n)
+            worst = max(worst, *(abs(c / n - x) for c, x in zip(counts, shares.values(), strict=True)))
+            worst += sum(1.0 for c, x in zip(counts, shares.values(), strict=True) if c == 0 and x > 0)
+        return round(worst, 6)
+
+    return min(range(1, most + 1), key=lambda blocks: (miss(blocks), blocks))
+
+
+def _parent(crystal: Crystal, *, phase: str) -> Crystal:
+    if crystal.structure_type != "perovskite" or phase or crystal.phase in ("cubic", "pseudocubic"):
+        return crystal
+    for name in ("cubic", "pseudocubic"):
+        try:
+            return get_crystal(f"{crystal.name}:{name}", dataset=crystal.dataset)
+        except UsageError:
+            continue
+    return crystal

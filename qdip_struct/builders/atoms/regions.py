@@ -1,0 +1,218 @@
+"""Whose atom is it: region, phase, formal charge and molecule of every atom, and the report that sums them up.
+
+Arrays on every built ``ase.Atoms``, all of length n and kept by extxyz:
+
+``region``
+    dot, shell, interface, matrix, ligand in embedded and free dots; film, substrate in slabs.
+``phase``
+    name of the crystal the atom belongs to.
+``formal_charge``
+    integer charge in e; the charge of a molecular ion sits on one of its nitrogen atoms, the others carry 0.
+``molecule``
+    number of the molecular ion, -1 for atoms that are ions themselves.
+``dot``
+    number of the dot (0, 1, ...), its shell and ligands included, -1 in the matrix. Only where there is a dot.
+
+Charges and valence electrons are the ones a CP2K user expects: whole ions, GTH-PBE default valences.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.atoms.neighbours import minimum_distance, nearest
+
+FORMAL_CHARGES: dict[str, int] = {
+    **dict.fromkeys(("Li", "Na", "K", "Rb", "Cs", "Ag", "Cu", "MA", "FA"), 1),
+    **dict.fromkeys(("Mg", "Ca", "Sr", "Ba", "Zn", "Cd", "Hg", "Ge", "Sn", "Pb"), 2),
+    **dict.fromkeys(("Al", "Ga", "In", "Sb", "Bi"), 3),
+    **dict.fromkeys(("F", "Cl", "Br", "I"), -1),
+    **dict.fromkeys(("O", "S", "Se", "Te"), -2),
+    **dict.fromkeys(("N", "P", "As"), -3),
+}
+"""Charge in e of the ions of this field; MA and FA are whole molecules."""
+
+VALENCE_ELECTRONS: dict[str, int] = {
+    **dict.fromkeys(("H",), 1),
+    **dict.fromkeys(("Li",), 3),
+    **dict.fromkeys(("C", "Ge", "Sn", "Pb"), 4),
+    **dict.fromkeys(("N", "P", "As", "Sb", "Bi"), 5),
+    **dict.fromkeys(("O", "S", "Se", "Te"), 6),
+    **dict.fromkeys(("F", "Cl", "Br", "I"), 7),
+    **dict.fromkeys(("Na", "K", "Rb", "Cs"), 9),
+    **dict.fromkeys(("Mg", "Ca", "Sr", "Ba"), 10),
+    **dict.fromkeys(("Ag", "Cu"), 11),
+    **dict.fromkeys(("Zn", "Cd", "Hg"), 12),
+    **dict.fromkeys(("Al",), 3),
+    **dict.fromkeys(("Ga", "In"), 13),
+}
+"""Electrons that the default GTH-PBE pseudopotential of each element leaves in the calculation."""
+
+INTERFACE_DEPTH = 3.5
+"""Atoms with an atom of the other side within this distance (Å) are labelled ``interface``."""
+
+Array = NDArray[Any]
+
+
+def formal_charges(symbols: Iterable[str], *, molecule: Sequence[int] | Array | None = None) -> Array:
+    """Formal charge in e of each atom, shape (n,).
+
+    Atoms of molecular ions (``molecule`` ≥ 0) carry 0 but for the first nitrogen of each ion, which carries +1.
+
+    Raises
+    ------
+    UsageError
+        If the charge of an element outside molecules is not in :data:`FORMAL_CHARGES`.
+    """
+    names = np.asarray(list(symbols), dtype=str)
+    ids = np.full(len(names), -1) if molecule is None else np.asarray(molecule)
+    charges = np.zeros(len(names), dtype=int)
+    for name in np.unique(names[ids < 0]):
+        if name not in FORMAL_CHARGES:
+            known = ", ".join(FORMAL_CHARGES)
+            raise UsageError(f"no formal charge is known for {name} outside a molecular ion; known: {known}")
+        charges[(names == name) & (ids < 0)] = FORMAL_CHARGES[name]
+    nitrogen = np.flatnonzero((names == "N") & (ids >= 0))
+    _, first = np.unique(ids[nitrogen], return_index=True)
+    charges[nitrogen[first]] = 1
+    return charges
+
+
+def label(atoms: Atoms, *, region: str, phase: str) -> Atoms:
+    """Set ``region`` and ``phase`` of all atoms in place, add missing ``molecule`` and ``formal_charge``; return it."""
+    n = len(atoms)
+    atoms.set_array("region", np.full(n, region, dtype="U9"))
+    atoms.set_array("phase", np.full(n, phase))
+    if not atoms.has("molecule"):
+        atoms.set_array("molecule", np.full(n, -1))
+    if not atoms.has("formal_charge"):
+        charges = formal_charges(atoms.get_chemical_symbols(), molecule=atoms.get_array("molecule"))
+        atoms.set_array("formal_charge", charges)
+    return atoms
+
+
+def formal_charge_of(atoms: Atoms) -> dict[str, int]:
+    """Sum of formal charges in e of each part and in total.
+
+    Parts are ``dot`` (with shell and ligands) and ``matrix`` where atoms carry the array ``dot``, else the regions.
+    """
+    charges = atoms.get_array("formal_charge")
+    if atoms.has("dot"):
+        inside = atoms.get_array("dot") >= 0
+        parts = {"dot": int(charges[inside].sum()), "matrix": int(charges[~inside].sum())}
+    else:
+        region = atoms.get_array("region")
+        parts = {str(name): int(charges[region == name].sum()) for name in np.unique(region)}
+    return {**parts, "total": int(charges.sum())}
+
+
+def composition_of(atoms: Atoms) -> dict[str, int]:
+    """Number of atoms of each element, elements in alphabetical order."""
+    from ase.data import chemical_symbols
+
+    numbers, counts = np.unique(atoms.numbers, return_counts=True)
+    return dict(sorted((chemical_symbols[z], int(n)) for z, n in zip(numbers, counts, strict=True)))
+
+
+def electrons_of(atoms: Atoms, *, valence: Mapping[str, int] | None = None) -> int:
+    """Number of valence electrons of the neutral atoms: Σ n_element · valence(element).
+
+    Raises
+    ------
+    UsageError
+        If ``valence`` (default :data:`VALENCE_ELECTRONS`) lacks an element.
+    """
+    table = VALENCE_ELECTRONS if valence is None else valence
+    counts = composition_of(atoms)
+    missing = [name for name in counts if name not in table]
+    if missing:
+        raise UsageError(f"no valence electron count is known for {', '.join(missing)}")
+    return sum(n * table[name] for name, n in counts.items())
+
+
+def regions_of(atoms: Atoms) -> dict[str, int]:
+    """Number of atoms in each region, names in alphabetical order."""
+    return dict(sorted(Counter(atoms.get_array("region").tolist()).items()))
+
+
+def mark_interface(atoms: Atoms, *, depth: float = INTERFACE_DEPTH) -> Atoms:
+    """Label ``interface`` all atoms of dot or matrix with an atom of the other side within ``depth`` Å; in place.
+
+    A molecule belongs to the interface when one of its atoms does; ligands stay ``ligand``.
+
+    Raises
+    ------
+    UsageError
+        If the depth is not a finite length of 0 or more.
+    """
+    if not (math.isfinite(depth) and depth >= 0):
+        raise UsageError(f"the interface depth is {depth:g} Å; expected a finite length of 0 or more")
+    owner, region, molecule = (atoms.get_array(name) for name in ("dot", "region", "molecule"))
+    ligand = region == "ligand"
+    here, there = np.flatnonzero(owner >= 0), np.flatnonzero(owner < 0)
+    cell, pbc, points = atoms.cell.array, atoms.pbc, atoms.positions
+    near, _ = nearest(points[there], targets=points[here], cell=cell, pbc=pbc, cutoff=depth)
+    outer = there[np.isfinite(near)]
+    near, _ = nearest(points[here], targets=points[outer], cell=cell, pbc=pbc, cutoff=depth)
+    region[outer] = "interface"
+    region[here[np.isfinite(near)]] = "interface"
+    touched = np.unique(molecule[(region == "interface") & (molecule >= 0)])
+    if len(touched):
+        region[np.isin(molecule, touched)] = "interface"
+    region[ligand] = "ligand"
+    atoms.set_array("region", region)
+    return atoms
+
+
+def report(
+    atoms: Atoms,
+    *,
+    volume_fraction: float | None = None,
+    changes: Sequence[Mapping[str, Any]] = (),
+    seed: int | None = None,
+    valence: Mapping[str, int] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """Sum up a structure for its sidecar file.
+
+    Parameters
+    ----------
+    atoms
+        Structure with the arrays of this module.
+    volume_fraction
+        Volume of the dots' formula units over the volume of the cell, 0–1.
+    changes
+        What a neutrality rule removed, added or swapped; one mapping per changed site.
+    seed
+        Seed of every random choice made.
+    valence
+        Valence electrons per element; default :data:`VALENCE_ELECTRONS`.
+    **more
+        Further entries, appended as given.
+
+    Returns
+    -------
+    dict
+        ``n_atoms``, ``composition``, ``formal_charge`` {part: e}, ``electrons``, ``regions`` {name: count},
+        ``volume_fraction``, ``min_distance_angstrom`` (pairs inside one molecule left out), ``changes``,
+        ``cell_angstrom`` (3, 3) row vectors, ``seed``.
+    """
+    return {
+        "n_atoms": len(atoms),
+        "composition": composition_of(atoms),
+        "formal_charge": formal_charge_of(atoms),
+        "electrons": electrons_of(atoms, valence=valence),
+        "regions": regions_of(atoms),
+        "volume_fraction": volume_fraction,
+        "min_distance_angstrom": minimum_distance(atoms),
+        "changes": [dict(change) for change in changes],
+        "cell_angstrom": atoms.cell.array.tolist(),
+        "seed": seed,
+        **more,
+    }

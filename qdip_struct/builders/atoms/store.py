@@ -1,0 +1,224 @@
+"""Structures on disk: extxyz (keeps every per-atom array), CIF, POSCAR, plain xyz, CP2K coordinates; and the sidecar.
+
+Every written structure has a sidecar ``<stem>.json`` with its report, its hash and where it came from. Same structure,
+same bytes: no time stamps, fixed number formats.
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from qdip_struct.base.document_shapes import refuse_unlike
+from qdip_struct.base.documents import json_document
+from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.base.files import json_text, refuse_existing, sha256, write_text
+from qdip_struct.builders.atoms.facts import FACTS
+
+Format = Literal["extxyz", "cif", "vasp", "xyz", "cp2k"]
+FORMATS: tuple[str, ...] = get_args(Format)
+SUFFIX: dict[str, str] = {"extxyz": ".extxyz", "cif": ".cif", "vasp": ".vasp", "xyz": ".xyz", "cp2k": ".inc"}
+"""File name ending of each format."""
+
+_ARRAYS = ("region", "phase", "formal_charge", "molecule", "dot")
+
+
+def format_of(path: Path) -> Format:
+    """Format of a file by its name: POSCAR and CONTCAR are ``vasp``; :class:`UsageError` lists the known endings."""
+    if path.name.upper().startswith(("POSCAR", "CONTCAR")):
+        return "vasp"
+    for name, suffix in SUFFIX.items():
+        if path.suffix.lower() in (suffix, ".poscar" if name == "vasp" else suffix):
+            return name  # type: ignore[return-value]
+    raise UsageError(f"{path}: unknown structure format; known endings: {', '.join(SUFFIX.values())}")
+
+
+def write_structure(
+    path: Path,
+    atoms: Atoms,
+    *,
+    provenance: Mapping[str, Any],
+    report: Mapping[str, Any],
+    force: bool = False,
+    format: Format | None = None,
+) -> Path:
+    """Write a structure and its sidecar ``<stem>.json``.
+
+    The sidecar holds the entries of ``report`` at its top level, then ``structure`` (file name), ``structure_sha256``
+    and ``provenance``.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    atoms
+        Structure; lengths in Å.
+    provenance
+        From :func:`qdip_struct.base.files.provenance`.
+    report
+        From :func:`qdip_struct.builders.atoms.regions.report`.
+    force
+        Replace existing files.
+    format
+        Default: by the file's ending.
+
+    Raises
+    ------
+    UsageError
+        If the format is unknown or one of the two files exists and ``force`` is not set.
+    DataError
+        If a coordinate is not a finite number or the file cannot be written.
+    """
+    chosen = format or format_of(path)
+    text = structure_text(atoms, format=chosen)
+    sidecar = sidecar_of(path)
+    refuse_existing(path, force=force)
+    refuse_existing(sidecar, force=force)
+    write_text(path, text, force=force)
+    document = {**report, "structure": path.name, "structure_sha256": sha256(text), "provenance": dict(provenance)}
+    write_text(sidecar, json_text(document), force=force)
+    return path
+
+
+def sidecar_of(path: Path) -> Path:
+    """Path of the sidecar of a structure file."""
+    return path.with_suffix(".json") if path.suffix else path.with_name(path.name + ".json")
+
+
+def structure_text(atoms: Atoms, *, format: Format) -> str:
+    """The file content of a structure in one of :data:`FORMATS`; CIF, POSCAR and xyz lose the per-atom arrays.
+
+    Raises
+    ------
+    UsageError
+        If the format is unknown.
+    DataError
+        If a coordinate is not a finite number.
+    """
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+        raise DataError("a coordinate or a cell vector is not a finite number; nothing was written")
+    if format == "extxyz":
+        return _extxyz(atoms)
+    if format == "xyz":
+        rows = [f"{s:<2} {_numbers(p)}" for s, p in zip(atoms.get_chemical_symbols(), atoms.positions, strict=True)]
+        return "\n".join([str(len(atoms)), f'Lattice="{_lattice(atoms)}"', *rows]) + "\n"
+    if format == "cp2k":
+        cell = [f"  {name} {_numbers(row)}" for name, row in zip("ABC", atoms.cell.array, strict=True)]
+        symbols = atoms.get_chemical_symbols()
+        rows = [f"  {s:<2} {_numbers(p)}" for s, p in zip(symbols, atoms.positions, strict=True)]
+        return "\n".join(["&CELL", *cell, "&END CELL", "&COORD", *rows, "&END COORD"]) + "\n"
+    if format not in FORMATS:
+        raise UsageError(f"unknown structure format '{format}'; known: {', '.join(FORMATS)}")
+    from ase.io import write
+
+    bare = Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    if format == "vasp":
+        stream = io.StringIO()
+        write(stream, bare, format="vasp", direct=True, sort=True)
+        return stream.getvalue()
+    binary = io.BytesIO()
+    write(binary, bare, format="cif")
+    return binary.getvalue().decode()
+
+
+def _numbers(row: Any) -> str:
+    return " ".join(f"{round(float(x), 10) + 0.0:17.10f}" for x in row)
+
+
+def _lattice(atoms: Atoms) -> str:
+    return " ".join(f"{round(float(x), 10) + 0.0:.10f}" for x in atoms.cell.array.ravel())
+
+
+def _extxyz(atoms: Atoms) -> str:
+    """Extended xyz with ten decimals; text arrays with a blank or an empty entry are refused by other readers."""
+    names = [name for name in (*_ARRAYS, *sorted(set(atoms.arrays) - {*_ARRAYS})) if atoms.has(name)]
+    names = [name for name in names if name not in ("numbers", "positions")]
+    header = ["species:S:1", "pos:R:3"]
+    columns = [_column(np.array(atoms.get_chemical_symbols(), dtype=str), least=2), _column(atoms.positions)]
+    for name in names:
+        array = atoms.arrays[name]
+        letter = {"i": "I", "u": "I", "b": "L", "f": "R"}.get(array.dtype.kind, "S")
+        header.append(f"{name}:{letter}:{int(np.prod(array.shape[1:], dtype=int))}")
+        columns.append(_column(array))
+    pbc = " ".join("T" if x else "F" for x in atoms.pbc)
+    info = "".join(
+        f" {key}={_info(value)}" for key, value in atoms.info.items() if isinstance(value, (str, int, float))
+    )
+    head = [str(len(atoms)), f'Lattice="{_lattice(atoms)}" Properties={":".join(header)}{info} pbc="{pbc}"']
+    return "\n".join([*head, *(" ".join(row).rstrip() for row in zip(*columns, strict=True))]) + "\n"
+
+
+def _column(array: NDArray[Any], *, least: int = 0) -> list[str]:
+    """One text per atom of an array (n,) or (n, k), padded to one width: ten decimals, whole numbers, T or F, words."""
+    flat = array.reshape(len(array), int(np.prod(array.shape[1:], dtype=int)))
+    kind = array.dtype.kind
+    if kind == "f":
+        form = " ".join(["%17.10f"] * flat.shape[1])
+        return [form % tuple(row) for row in (np.round(flat, 10) + 0.0).tolist()]
+    if kind == "b":
+        return [" ".join("T" if x else "F" for x in row) for row in flat.tolist()]
+    rows: list[Any] = flat[:, 0].tolist() if flat.shape[1] == 1 else list(map(tuple, flat.tolist()))
+    texts = {
+        row: " ".join(str(x).replace(" ", "_") or "-" for x in (row if isinstance(row, tuple) else (row,)))
+        for row in set(rows)
+    }
+    wide = max(least, *map(len, texts.values())) if texts else least
+    pad = str.rjust if kind in "iu" else str.ljust
+    padded = {row: pad(text, wide) for row, text in texts.items()}
+    return [padded[row] for row in rows]
+
+
+def _info(value: str | int | float) -> str:
+    if isinstance(value, bool):
+        return "T" if value else "F"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return repr(value)
+
+
+def read_structure(path: Path) -> Atoms:
+    """Read one structure (the last of a trajectory) of any format ASE knows.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, empty, or not a structure; the message names the file and the reader's complaint.
+    """
+    from ase.io import read
+    from ase.io.formats import UnknownFileTypeError
+
+    if not path.is_file():
+        raise DataError(f"cannot read {path}: {'it is a folder' if path.is_dir() else 'no such file'}")
+    if path.stat().st_size == 0:
+        raise DataError(f"cannot read {path}: it is empty; expected a structure (extxyz, cif, POSCAR, xyz)")
+    guess = {".extxyz": "extxyz", ".cif": "cif", ".vasp": "vasp", ".poscar": "vasp"}.get(path.suffix.lower())
+    if guess is None and path.name.upper().startswith(("POSCAR", "CONTCAR")):
+        guess = "vasp"
+    try:
+        found = read(path, format=guess)
+    except (ValueError, KeyError, IndexError, OSError, AssertionError, RuntimeError, StopIteration, TypeError,
+            AttributeError, UnicodeDecodeError, UnknownFileTypeError) as error:  # fmt: skip
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"cannot read {path} as a structure: {reason[:200]}") from error
+    atoms = found[-1] if isinstance(found, list) else found
+    if not isinstance(atoms, Atoms) or len(atoms) == 0:
+        raise DataError(f"{path} holds no atoms")
+    if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell.array).all():
+        raise DataError(f"{path}: a coordinate or a cell vector is not a finite number")
+    atoms.calc = None
+    return atoms
+
+
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """The sidecar of a structure file, ``{}`` when there is none; :class:`DataError` when it is not one."""
+    sidecar = sidecar_of(path)
+    if not sidecar.exists():
+        return {}
+    content = json_document(sidecar)
+    refuse_unlike(content, FACTS, path=sidecar, remedy="build the structure again, or remove this file")
+    return dict(content)

@@ -1,0 +1,292 @@
+"""A dot on its own: cut from its crystal, with a shell, stoichiometric, metal-rich or with ligands.
+
+Positions are in the frame of the dot's crystal with the centre of the dot at the origin, in Å.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.atoms.cells import SiteCell, sites_of_crystal, to_atoms
+from qdip_struct.builders.atoms.material import Material, occupy
+from qdip_struct.builders.atoms.regions import report
+from qdip_struct.builders.dot.embedding_options import Center, DotForm
+from qdip_struct.builders.dot.host import atoms_per_site
+from qdip_struct.builders.dot.parent import TERMINATIONS, Termination, centre_point, inside, on_parent_lattice
+from qdip_struct.builders.dot.shapes import Ellipsoid, Shape
+from qdip_struct.builders.dot.shell import fill_shell
+from qdip_struct.materials.crystals import Crystal
+
+Array = NDArray[Any]
+MOST_IONS = 20_000_000
+"""Largest dot that is cut."""
+
+
+@dataclass(frozen=True, eq=False)
+class DotSites:
+    """Sites of a dot around the origin.
+
+    Attributes
+    ----------
+    sites
+        Points, relative to the centre.
+    region
+        ``dot`` or ``shell``, (n,).
+    shape
+        Outer shape.
+    crystal
+        Crystal of the core at the lattice constant used.
+    center
+        Name of the centre.
+    termination
+        Rule at the border.
+    outer
+        The shape with its shell.
+    """
+
+    sites: SiteCell
+    region: Array
+    shape: Shape
+    crystal: Crystal
+    center: Center
+    termination: Termination
+    outer: Shape
+
+    @property
+    def on_parent(self) -> bool:
+        """Whether its sites lie on the parent lattice of rock salt and perovskite."""
+        return on_parent_lattice(self.crystal)
+
+    @property
+    def volume(self) -> float:
+        """Volume of the formula units, Å³: their number times the volume per formula unit of the crystal."""
+        return 2.0 * self.n_units / len(self.crystal.sites) * self.crystal.volume
+
+    @property
+    def n_units(self) -> float:
+        """Formula units: half the number of ions of core and shell, ligands left out."""
+        return int(np.count_nonzero(self.region != "ligand")) / 2
+
+
+def cut(core: Material, *, form: DotForm = DotForm(), seed: int = 0) -> DotSites:
+    """Cut a dot from its crystal.
+
+    Parameters
+    ----------
+    core
+        Material at the lattice constant wanted.
+    form
+        Shape, centre, border and shell.
+    seed
+        Seed of mixed sites.
+
+    Raises
+    ------
+    UsageError
+        If no site lies inside the shape or the rule does not apply to the crystal.
+    """
+    crystal, shape, shell = core.crystal, form.body, form.shell
+    if form.center == "auto":
+        tried = _each(core, kinds=_auto_centers(crystal, shape=shape), form=form, seed=seed)
+        return min(tried, key=lambda dot: _misfit(dot, shape=shape))
+    termination: Termination = form.termination or "site"
+    if termination not in TERMINATIONS:
+        raise UsageError(f"unknown termination '{termination}'; known: {', '.join(TERMINATIONS)}")
+    if termination != "site" and not (on_parent_lattice(crystal) and crystal.structure_type == "rocksalt"):
+        raise UsageError(f"termination '{termination}' is defined for rock salt dots; {crystal.name} takes 'site'")
+    thickness = 0.0 if shell is None else shell.thickness
+    ions = _grown(shape, by=thickness).volume / crystal.volume * len(crystal.sites)
+    if ions > MOST_IONS:
+        raise UsageError(
+            f"a {shape.name} of this size holds {ions:.3g} ions, more than {MOST_IONS}; give a smaller one"
+        )
+    origin = centre_point(crystal, center=form.center)
+    sites = block(crystal, radius=_reach(shape) + thickness + max(crystal.lengths), origin=origin)
+
+    def taken(grown: float) -> Array:
+        if termination == "site":
+            return shape.contains(sites.positions, grown=grown)
+        return _by_grid(
+            shape, crystal=crystal, origin=origin, points=sites.positions, termination=termination, grown=grown
+        )
+
+    within_core = taken(0.0)
+    within = taken(thickness) if thickness else within_core
+    if not within_core.any():
+        raise UsageError(f"no site of {crystal.name} lies inside this {shape.name}; give a larger one")
+    chosen = np.flatnonzero(within)
+    chosen = chosen[np.lexsort(np.round(sites.positions[chosen], 4).T)]
+    picked = occupy(sites.take(chosen), fractions=core.fractions, seed=seed)
+    region = np.where(within_core[chosen], "dot", "shell").astype("U9")
+    if shell is not None:
+        picked = fill_shell(picked, region=region, shape=shape, shell=shell, seed=seed)
+    return DotSites(picked, region, shape, crystal, form.center, termination, _grown(shape, by=thickness))
+
+
+def _auto_centers(crystal: Crystal, *, shape: Shape) -> tuple[Center, ...]:
+    """Centres that ``auto`` chooses from: those of full symmetry, for cuboids every parity of the three edges."""
+    if not on_parent_lattice(crystal):
+        return ("metal",)
+    if shape.name == "cuboid":
+        return ("metal", "a-site", "anion", "anion-y", "anion-z", "metal-yz", "metal-xz", "metal-xy")
+    return ("metal", "a-site")
+
+
+def _each(core: Material, *, kinds: Sequence[Center], form: DotForm, seed: int) -> list[DotSites]:
+    """The cuts about each kind of centre that hold a site; refused when none does."""
+    found: list[DotSites] = []
+    for number, kind in enumerate(kinds):
+        try:
+            found.append(cut(core, form=replace(form, center=kind), seed=seed))
+        except UsageError:
+            if number == len(kinds) - 1 and not found:
+                raise
+    return found
+
+
+def _misfit(dot: DotSites, *, shape: Shape) -> tuple[bool, float]:
+    """How far a cut is from the shape asked for: a box of whole lattice constants by its edges, else by the volume."""
+    core = dot.region == "dot"
+    edges, wanted = np.ptp(dot.sites.positions[core], axis=0), 2.0 * np.asarray(shape.extent)
+    exact = shape.name in ("cube", "cuboid") and bool(np.all(np.abs(edges - wanted) < 0.02 * dot.crystal.lengths[0]))
+    volume = np.count_nonzero(core) / len(dot.crystal.sites) * dot.crystal.volume
+    return not exact, round(abs(volume - shape.volume), 6)
+
+
+def _reach(shape: Shape) -> float:
+    """Distance in Å from the centre to the farthest point of the shape."""
+    if isinstance(shape, Ellipsoid):
+        return float(max(shape.semiaxes))
+    return float(np.linalg.norm(shape.corners, axis=1).max())
+
+
+def block(crystal: Crystal, *, radius: float, origin: Array) -> SiteCell:
+    """All sites of the crystal within ``radius`` of ``origin``, relative to it."""
+    unit = sites_of_crystal(crystal)
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(unit.cell), axis=0)
+    repeats = np.ceil(radius / heights).astype(int) + 1
+    steps = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in repeats), indexing="ij"), axis=-1).reshape(-1, 3)
+    positions = (unit.positions[None] + (steps @ unit.cell)[:, None]).reshape(-1, 3) - origin
+    index = np.tile(np.arange(len(unit)), len(steps))
+    near = np.einsum("ij,ij->i", positions, positions) <= radius * radius
+    return unit.take(index[near], positions=positions[near])
+
+
+def _by_grid(
+    shape: Shape, *, crystal: Crystal, origin: Array, points: Array, termination: Termination, grown: float
+) -> Array:
+    """Border rule of the parent lattice for ``points`` relative to the centre, bool (n,)."""
+    a = crystal.lengths[0]
+    size = 2 * int(np.ceil((float(np.max(shape.extent)) + grown) / a)) + 6
+    middle = np.rint(np.full(3, size / 2.0)) * 2
+    centre = middle + origin * 2.0 / a
+    outer = _grown(shape, by=grown)
+    mask = inside(outer, cells=(size, size, size), lattice=a, centre=centre, termination=termination)
+    index = np.rint((points + origin) * 2.0 / a).astype(int) + middle.astype(int)
+    valid = np.all((index >= 0) & (index < 2 * size), axis=1)
+    result = np.zeros(len(points), dtype=bool)
+    result[valid] = mask[tuple(index[valid].T)]
+    return result
+
+
+def _grown(shape: Shape, *, by: float) -> Shape:
+    if by == 0.0:
+        return shape
+    if isinstance(shape, Ellipsoid):
+        x, y, z = shape.semiaxes
+        return replace(shape, semiaxes=(x + by, y + by, z + by))
+    return replace(shape, distances=tuple(d + by for d in shape.distances))
+
+
+def dot_atoms(dot: DotSites) -> Atoms:
+    """The dot's atoms around the origin, without a cell, with arrays ``region``, ``phase``, ``dot`` and the others."""
+    atoms = to_atoms(replace(dot.sites, name=dot.crystal.name))
+    atoms.set_array("region", np.repeat(dot.region, atoms_per_site(dot.sites)))
+    atoms.set_array("dot", np.zeros(len(atoms), dtype=int))
+    atoms.set_cell(None)
+    atoms.pbc = False
+    return atoms
+
+
+def in_vacuum(atoms: Atoms, *, vacuum: float) -> Atoms:
+    """A copy in a rectangular periodic box with ``vacuum`` Å (above zero) between the dot and its images.
+
+    Raises
+    ------
+    UsageError
+        If the vacuum is not a finite length above zero.
+    """
+    if not (math.isfinite(vacuum) and vacuum > 0):
+        raise UsageError(f"the vacuum is {vacuum:g} Å; expected a finite length above zero")
+    boxed = atoms.copy()
+    low, high = boxed.positions.min(axis=0), boxed.positions.max(axis=0)
+    lengths = high - low + vacuum
+    boxed.set_cell(np.diag(lengths))
+    boxed.positions += lengths / 2 - (low + high) / 2
+    boxed.pbc = True
+    return boxed
+
+
+def dot_report(atoms: Atoms, *, dot: DotSites, changes: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
+    """The report of a free dot: :func:`qdip_struct.builders.atoms.regions.report` and the realised size.
+
+    Parameters
+    ----------
+    atoms
+        The dot in its box.
+    dot
+        The sites it was made from.
+    changes
+        What finishing its surface changed.
+    seed
+        Seed that was used.
+    """
+    return report(
+        atoms,
+        volume_fraction=dot.volume / abs(np.linalg.det(atoms.cell.array)),
+        changes=changes,
+        seed=seed,
+        role="dot",
+        shape=dot.shape.name,
+        center=dot.center,
+        termination={"name": dot.termination, "meaning": TERMINATIONS[dot.termination]},
+        lattice_angstrom={"dot": dot.crystal.a_angstrom},
+        lattice_source={"dot": dot.crystal.source},
+        n_formula_units_dot=dot.n_units,
+        equivalent_diameter_angstrom=(6.0 / math.pi * dot.volume) ** (1.0 / 3.0),
+        extent_angstrom=np.ptp(atoms.positions, axis=0).tolist(),
+    )
+
+
+def scale_for(core: Material, *, form: DotForm, n_atoms: int) -> float:
+    """Factor by which the shape must be scaled so that the cut holds as nearly ``n_atoms`` ions as it can.
+
+    Raises
+    ------
+    UsageError
+        If ``n_atoms`` is below 2 or above a tenth of :data:`MOST_IONS`.
+    """
+    if not 2 <= n_atoms <= MOST_IONS // 10:
+        raise UsageError(f"a dot of {n_atoms} atoms cannot be cut; give 2 or more, at most {MOST_IONS // 10}")
+
+    shape = form.body
+
+    def count(factor: float) -> int:
+        try:
+            return len(cut(core, form=replace(form, shape=shape.scaled(factor))).sites)
+        except UsageError:
+            return 0
+
+    low, high = 0.0, (n_atoms * core.crystal.volume / len(core.crystal.sites) / shape.volume) ** (1.0 / 3.0)
+    while count(high) < n_atoms:
+        low, high = high, high * 1.3
+    for _ in range(24):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if count(middle) < n_atoms else (low, middle)
+    return low if low > 0 and n_atoms - count(low) < count(high) - n_atoms else high

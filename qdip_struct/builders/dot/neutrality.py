@@ -1,0 +1,286 @@
+"""Making a dot in its matrix neutral by changing as few border sites as possible, one reported change per site.
+
+The rule ``swap``: a negative structure turns that many anions of the dot's border into the matrix's anion (the halide
+passivation of a ligand exchange), those with the fewest metal neighbours first (Pauling's electrostatic valence rule,
+J. Am. Chem. Soc. 51, 1010 (1929), doi:10.1021/ja01379a006); a positive one turns anions of the matrix's border into
+the dot's anion, those with the most metal neighbours of the dot first. The rule ``vacancy`` removes anions of the
+matrix's border (negative) or its cations of least charge, in a perovskite the A cations, whole molecules (positive);
+it also corrects what is left when there are too few anions to swap. Of equal sites as many of the cube's symmetries
+survive as the count allows, and facets share them evenly; what is still equal is decided by the seed.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers, chemical_symbols
+from numpy.typing import NDArray
+
+from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.atoms.contacts import too_close
+from qdip_struct.builders.atoms.neighbours import nearest, neighbour_pairs
+from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, formal_charge_of
+from qdip_struct.builders.dot.evenness import choose
+
+Array = NDArray[Any]
+Neutral = Literal["strict", "report", "off"]
+NEUTRAL: dict[str, str] = {
+    "strict": "border sites are changed until the whole is neutral, or the structure is refused",
+    "report": "nothing is changed; the report lists what strict would change",
+    "off": "nothing is changed",
+}
+"""What is done about the charge, by name."""
+Rule = Literal["swap", "vacancy"]
+BORDER = 5.3
+"""Atoms with an atom of the other side within this distance (Å) are border sites."""
+BOND = 1.3
+"""Metal neighbours of an anion are those within this factor of the border's shortest metal–anion distance."""
+
+
+def pick(centred: Array, *, ranks: Array, facets: Array, count: int, rng: np.random.Generator) -> Array:
+    """Take whole classes of ``ranks`` in ascending order, and an even, symmetric part of the last class.
+
+    Parameters
+    ----------
+    centred
+        Sites (n, 3) Å relative to the centre of the dot, in its frame.
+    ranks
+        (n,) class of each site.
+    facets
+        Outward unit normals (m, 3) in the same frame.
+    count
+        How many.
+    rng
+        Decides between equals.
+    """
+    order = np.lexsort(np.round(centred, 3).T)
+    chosen: list[Array] = []
+    left = count
+    for rank in np.unique(ranks):
+        members = order[ranks[order] == rank]
+        picked = choose(centred[members], facets=facets, count=min(left, len(members)), rng=rng)
+        chosen.append(members[picked])
+        left -= len(picked)
+        if left == 0:
+            break
+    return np.concatenate(chosen) if chosen else np.zeros(0, dtype=int)
+
+
+def _majority(atoms: Atoms, *, among: Array, what: str) -> str:
+    counts = np.bincount(atoms.numbers[among])
+    if not counts.any():
+        raise UsageError(f"the structure is charged and has no {what} to correct it with; use --neutral report or off")
+    return min(chemical_symbols[z] for z in np.flatnonzero(counts == counts.max()))
+
+
+def neutralise(
+    atoms: Atoms, *, centres: Array, facets: Array, rule: Rule = "swap", seed: int = 0
+) -> tuple[Atoms, list[dict[str, Any]]]:
+    """Change border sites until the formal charge is zero.
+
+    Parameters
+    ----------
+    atoms
+        Structure with the arrays of :mod:`qdip_struct.builders.atoms.regions`, ``dot`` included; it is not changed.
+    centres
+        Centre of each dot, (k, 3) Å.
+    facets
+        Outward unit normals (m, 3) over which the changes are spread.
+    rule
+        ``swap`` or ``vacancy``, see the module.
+    seed
+        Decides between equal sites.
+
+    Returns
+    -------
+    atoms, changes
+        The neutral structure and one mapping per changed site: ``action`` (swap, remove), ``from``, ``to``,
+        ``charge`` (change in e), ``position_angstrom``, ``dot``, ``reason``.
+
+    Raises
+    ------
+    UsageError
+        If the border has too few sites of the kind the rule needs.
+    """
+    excess = formal_charge_of(atoms)["total"]
+    if excess == 0:
+        return atoms, []
+    atoms = atoms.copy()
+    rng = np.random.default_rng(seed)
+    changes: list[dict[str, Any]] = []
+    doomed: list[int] = []
+    share, more = divmod(abs(excess), len(centres))
+    for number in range(len(centres)):
+        needed = share + (1 if number < more else 0)
+        if needed:
+            missing = -int(np.sign(excess)) * needed
+            border = _border_of(atoms, number=number, centre=centres[number], missing=missing)
+            swaps, swapped, rest = _swap(border, rule=rule, facets=facets, rng=rng)
+            changes += swaps
+            if rest:
+                settled = np.array([*swapped, *doomed], dtype=int)
+                removals, removed = _remove(border, rest=rest, settled=settled, facets=facets, rng=rng)
+                changes += removals
+                doomed += removed
+    if doomed:
+        keep = np.ones(len(atoms), dtype=bool)
+        keep[doomed] = False
+        atoms = atoms[keep]
+    return atoms, changes
+
+
+@dataclass(frozen=True, eq=False)
+class _Border:
+    """A dot, the matrix around it, and the charge (e) that is missing there.
+
+    ``here`` and ``there`` number the atoms of the dot and those of the matrix near it; ``centred`` are all positions
+    (n, 3) Å relative to the centre of the dot.
+    """
+
+    atoms: Atoms
+    number: int
+    missing: int
+    centred: Array
+    here: Array
+    there: Array
+
+    @property
+    def sign(self) -> int:
+        """+1 where positive charge is missing, −1 where negative is."""
+        return 1 if self.missing > 0 else -1
+
+    def near(self, candidates: Array, *, others: Array) -> Array:
+        """Those of ``candidates`` with one of ``others`` across the border."""
+        positions, cell, pbc = self.atoms.positions, self.atoms.cell.array, self.atoms.pbc
+        near, _ = nearest(positions[candidates], targets=positions[others], cell=cell, pbc=pbc, cutoff=BORDER)
+        return candidates[np.isfinite(near)]
+
+    def metal_neighbours(self, candidates: Array, *, among: Array) -> Array:
+        """Bonded metals of each candidate, counted among the atoms ``among``, (n,)."""
+        charge, molecule = self.atoms.get_array("formal_charge"), self.atoms.get_array("molecule")
+        metals = among[(charge[among] >= 2) & (molecule[among] < 0)]
+        positions, cell, pbc = self.atoms.positions, self.atoms.cell.array, self.atoms.pbc
+        return _neighbour_count(positions, candidates=candidates, targets=metals, cell=cell, pbc=pbc)
+
+
+def _border_of(atoms: Atoms, *, number: int, centre: Array, missing: int) -> _Border:
+    owner = atoms.get_array("dot")
+    centred = _relative(atoms.positions, centre=centre, cell=atoms.cell.array, pbc=atoms.pbc)
+    distance = np.linalg.norm(centred, axis=1)
+    here = np.flatnonzero(owner == number)
+    there = np.flatnonzero((owner < 0) & (distance <= distance[here].max(initial=0.0) + 2 * BORDER))
+    return _Border(atoms, number, missing, centred, here, there)
+
+
+def _swap(
+    border: _Border, *, rule: Rule, facets: Array, rng: np.random.Generator
+) -> tuple[list[dict[str, Any]], Array, int]:
+    """Turn anions of one side into those of the other, in place; the changes, their atoms, and the charge (e) left."""
+    atoms, here, there, sign = border.atoms, border.here, border.there, border.sign
+    charge, molecule = atoms.get_array("formal_charge"), atoms.get_array("molecule")
+    anions = here[(charge[here] < 0) & (molecule[here] < 0)]
+    halides = there[(charge[there] < 0) & (molecule[there] < 0)]
+    host = _majority(atoms, among=halides, what="anion in the matrix")
+    guest = _majority(atoms, among=anions, what="anion in the dot")
+    step, needed = FORMAL_CHARGES[host] - FORMAL_CHARGES[guest], abs(border.missing)
+    swaps, rest = divmod(needed, step) if rule == "swap" and step > 0 else (0, needed)
+    if not swaps:
+        return [], here[:0], rest
+    if sign > 0:
+        name, reason = host, f"anion of the dot with the fewest metal neighbours becomes {host}"
+        candidates = border.near(anions[charge[anions] == FORMAL_CHARGES[guest]], others=there)
+        ranks = border.metal_neighbours(candidates, among=np.concatenate([here, there]))
+        if len(candidates):
+            fits = ~_crowds(atoms, candidates=candidates, name=host, among=there)
+            candidates, ranks = candidates[fits], ranks[fits]
+    else:
+        name, reason = guest, f"anion of the matrix with the most metal neighbours in the dot becomes {guest}"
+        candidates = border.near(halides[charge[halides] == FORMAL_CHARGES[host]], others=here)
+        ranks = -border.metal_neighbours(candidates, among=here)
+    if len(candidates) < swaps:
+        rest += (swaps - len(candidates)) * step
+        swaps = len(candidates)
+    if not swaps:
+        return [], here[:0], rest
+    picked = candidates[pick(border.centred[candidates], ranks=ranks, facets=facets, count=swaps, rng=rng)]
+    changes = [_change("swap", border, index=index, to=name, charge=sign * step, reason=reason) for index in picked]
+    atoms.numbers[picked] = atomic_numbers[name]
+    charge[picked] += sign * step
+    atoms.set_array("formal_charge", charge)
+    return changes, picked, rest
+
+
+def _remove(
+    border: _Border, *, rest: int, settled: Array, facets: Array, rng: np.random.Generator
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """Take ions of the matrix away, none of ``settled``, until they make up the charge ``rest`` (e); changes, atoms."""
+    atoms, sign = border.atoms, border.sign
+    charge, molecule, positions = atoms.get_array("formal_charge"), atoms.get_array("molecule"), atoms.positions
+    untouched = np.setdiff1d(border.there, settled)
+    opposite = untouched[np.sign(charge[untouched]) == -sign]
+    unit = int(np.abs(charge[opposite]).min(initial=99))
+    pool = opposite[np.abs(charge[opposite]) == unit]
+    distance, _ = nearest(
+        positions[pool], targets=positions[border.here], cell=atoms.cell.array, pbc=atoms.pbc, cutoff=2 * BORDER
+    )
+    pool, distance = pool[np.isfinite(distance)], distance[np.isfinite(distance)]
+    if len(pool) * unit < rest or rest % unit:
+        raise UsageError(
+            f"the structure has a formal charge of {-border.missing:+d} e and the matrix {len(pool)} ions of "
+            f"{-sign * unit:+d} e within {2 * BORDER:g} Å of the dot to remove, which cannot balance it; another size, "
+            "centre or termination, or --neutral report, will do"
+        )
+    ranks = np.round(distance, 2)
+    gone = pool[pick(border.centred[pool], ranks=ranks, facets=facets, count=rest // unit, rng=rng)]
+    changes: list[dict[str, Any]] = []
+    removed: list[int] = []
+    for index in gone:
+        removed += [int(index)] if molecule[index] < 0 else np.flatnonzero(molecule == molecule[index]).tolist()
+        changes.append(
+            _change("remove", border, index=index, to=None, charge=sign * unit,
+                    reason="border ion nearest to the dot leaves")
+        )  # fmt: skip
+    return changes, removed
+
+
+def _relative(positions: Array, *, centre: Array, cell: Array, pbc: Array) -> Array:
+    """Positions relative to ``centre``, each by its image nearest in fractional coordinates."""
+    fractional = (positions - centre) @ np.linalg.inv(cell) if np.any(pbc) else np.zeros_like(positions)
+    return positions - centre - np.where(pbc, np.round(fractional - 1e-9), 0.0) @ cell
+
+
+def _neighbour_count(positions: Array, *, candidates: Array, targets: Array, cell: Array, pbc: Array) -> Array:
+    reach = 4.5
+    who, _, distance = neighbour_pairs(
+        positions[candidates], targets=positions[targets], cell=cell, pbc=pbc, cutoff=reach
+    )
+    if not len(distance):
+        return np.zeros(len(candidates), dtype=int)
+    bonded = distance <= BOND * distance.min()
+    return np.bincount(who[bonded], minlength=len(candidates))
+
+
+def _crowds(atoms: Atoms, *, candidates: Array, name: str, among: Array) -> Array:
+    """Whether an ion ``name`` in the place of a candidate would come too close to one of ``among``, bool (n,)."""
+    return too_close(
+        atoms.positions[candidates],
+        numbers=np.full(len(candidates), atomic_numbers[name]),
+        targets=atoms.positions[among],
+        target_numbers=atoms.numbers[among],
+        cell=atoms.cell.array,
+        pbc=atoms.pbc,
+    )
+
+
+def _change(action: str, border: _Border, *, index: int, to: str | None, charge: int, reason: str) -> dict[str, Any]:
+    atoms = border.atoms
+    return {
+        "action": action,
+        "from": "molecular ion" if atoms.get_array("molecule")[index] >= 0 else atoms.symbols[index],
+        "to": to,
+        "charge": int(charge),
+        "position_angstrom": np.round(atoms.positions[index], 4).tolist(),
+        "dot": border.number,
+        "reason": reason,
+    }

@@ -1,0 +1,254 @@
+"""Interfaces: a film on a substrate, and every cell whose energy is needed to say what the interface costs.
+
+Convention: substrate below, film above, normal +z. Film, substrate and interface share one cell and the same places in
+it, so that their energies and densities may be subtracted. The bulk cells have the same lateral vectors. Lengths in Å.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from qdip_struct.builders.atoms.cells import SiteCell, to_atoms
+from qdip_struct.builders.atoms.occupation import Occupation
+from qdip_struct.builders.atoms.regions import report as structure_report
+from qdip_struct.builders.atoms.reports import Reports
+from qdip_struct.builders.interface.interface_options import LateralCell, Placement, Stack, check_vacuum
+from qdip_struct.builders.interface.joint import Joint, join
+from qdip_struct.builders.interface.placement import closing_vector, joined_atoms, touching_height
+from qdip_struct.builders.interface.registry import film_position
+from qdip_struct.builders.slab.block import wrapped
+from qdip_struct.builders.slab.companions import companions, in_cell
+from qdip_struct.builders.slab.faces import face_facts
+from qdip_struct.builders.slab.slab import Material
+from qdip_struct.builders.slab.stoichiometry import excess, formula_units, ions_of
+from qdip_struct.matching.miller import plane_text
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class InterfaceCells:
+    """Cells whose energies may be combined.
+
+    Attributes
+    ----------
+    film, substrate, interface
+        Atoms in one common cell.
+    film_bulk, substrate_bulk
+        Bulk crystals strained as in the interface, with the same lateral vectors.
+    film_bulk_free
+        The film's bulk cell unstrained.
+    area_angstrom2
+        Area of the common lateral cell.
+    strain
+        Principal engineering strains: ``{"film": (e1, e2), "substrate": (e1, e2)}``.
+    report
+        What was built, common to all cells.
+    reports
+        Report of each role, as written to its sidecar.
+    others
+        Further cells by role: ``substrate_bulk_free`` when the substrate is strained, ``substrate_other`` (the slab of
+        the other termination), ``reservoir`` (the crystal that takes up the excess of a non-stoichiometric slab).
+    """
+
+    film: Atoms
+    substrate: Atoms
+    interface: Atoms
+    film_bulk: Atoms
+    substrate_bulk: Atoms
+    film_bulk_free: Atoms
+    area_angstrom2: float
+    strain: Mapping[str, tuple[float, float]]
+    report: Mapping[str, Any]
+    reports: Mapping[str, Mapping[str, Any]]
+    others: Mapping[str, Atoms] = field(default_factory=dict)
+
+    def cells(self) -> dict[str, Atoms]:
+        """Every cell by its role, in a fixed order."""
+        named = ("film", "substrate", "interface", "film_bulk", "substrate_bulk", "film_bulk_free")
+        return {**{role: getattr(self, role) for role in named}, **self.others}
+
+
+def build_interface(
+    film: Material,
+    substrate: Material,
+    *,
+    stack: Stack = Stack(),
+    cell: LateralCell = LateralCell(),
+    placement: Placement = Placement(),
+    occupation: Occupation = Occupation(),
+) -> InterfaceCells:
+    """Build a film on a substrate and the cells that belong to it.
+
+    Parameters
+    ----------
+    film, substrate, stack, cell, occupation
+        See :func:`qdip_struct.builders.interface.joint.join`.
+    placement
+        See :func:`place`.
+
+    Raises
+    ------
+    UsageError
+        As these two do.
+
+    Examples
+    --------
+    >>> from qdip_struct.materials.datasets import get_crystal
+    >>> film, substrate = (get_crystal(name, dataset="pbe_cp2k") for name in ("PbS", "CsPbBr3"))
+    >>> cells = build_interface(film, substrate, stack=Stack(substrate_layers=5), placement=Placement(gap=3.2))
+    >>> len(cells.film), len(cells.substrate), round(cells.area_angstrom2, 2)
+    (12, 13, 35.88)
+    """
+    return place(join(film, substrate, stack=stack, cell=cell, occupation=occupation), placement=placement)
+
+
+def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells:
+    """Put the film above the substrate at a registry and a gap.
+
+    Parameters
+    ----------
+    joint
+        Both slabs in one lateral cell.
+    placement
+        Registry, gap, vacuum or sandwich.
+
+    Raises
+    ------
+    UsageError
+        If the registry does not exist or the atoms do not fit into the height.
+    """
+    kind, facts = placement.kind, joint.facts
+    seated = _seated(joint, placement=placement)
+    cell, lift, vacuum = _cell_around(seated, joint, placement=placement)
+    interface = joined_atoms(seated.below, seated.above)
+    pieces = {"film": seated.above, "substrate": seated.below, "interface": interface}
+    cells = {name: in_cell(atoms, cell, lift=lift) for name, atoms in pieces.items()}
+    cells["film_bulk"] = to_atoms(joint.blocks["film"].sites, region="film")
+    cells["substrate_bulk"] = to_atoms(joint.blocks["substrate"].sites, region="substrate")
+    cells["film_bulk_free"] = to_atoms(joint.free_blocks["film"].sites, region="film")
+    block, count = joint.blocks["substrate"], int(joint.substrate_layer.max()) + 1
+    dataset = facts["dataset"]["substrate"]
+    others = companions(joint.substrate, block, top=joint.tops["substrate"], count=count, cell=cell, dataset=dataset)
+    if max(map(abs, facts["strain_substrate"])) > 1e-9:
+        others["substrate_bulk_free"] = to_atoms(joint.free_blocks["substrate"].sites, region="substrate")
+    reservoir = others.get("reservoir")
+    group = _group(facts, placement=placement)
+    common = {
+        "group": group,
+        **facts,
+        "registry": _registry_name(placement),
+        "registry_fraction": (seated.fraction.round(6) + 0.0).tolist(),
+        "gap_angstrom": round(float(seated.gap), 10),
+        "gap_rule": "given" if placement.gap is not None else "ions touch as hard spheres of six-coordinate radii",
+        "n_interfaces": 1 if kind == "slab" else 2,
+        "vacuum_angstrom": vacuum,
+        "dipole_direction": "z",
+        "reservoir": None if reservoir is None else str(reservoir.get_array("phase")[0]),
+    }
+    makers = {}
+    for role, atoms in {**cells, **others}.items():
+        # Two interfaces in one cell: a role of its own, so that nobody takes its energy for that of one interface.
+        named = "sandwich" if role == "interface" and kind == "sandwich" else role
+        makers[role] = partial(_report, role, atoms, common, joint, named=named)
+        atoms.info = {"role": named, "group": group}
+    strain = {"film": tuple(facts["strain_film"]), "substrate": tuple(facts["strain_substrate"])}
+    return InterfaceCells(
+        **cells, area_angstrom2=facts["area_angstrom2"], strain=strain, report=common, reports=Reports(makers),
+        others=others,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Seated:
+    """Film above substrate: the film's sites where it stands sideways, both slabs' atoms, registry and gap (Å)."""
+
+    film: SiteCell
+    below: Atoms
+    above: Atoms
+    fraction: Array
+    gap: float
+
+
+def _seated(joint: Joint, *, placement: Placement) -> _Seated:
+    """Shift the film to its registry and raise it to its gap."""
+    lateral, film = joint.lateral, joint.film
+    shift, fraction = film_position(
+        placement.registry, below=joint.substrate, below_layer=joint.substrate_layer, above=film,
+        above_layer=joint.film_layer, lateral=lateral,
+    )  # fmt: skip
+    top_plane = joint.substrate.positions[joint.substrate_layer == joint.substrate_layer.max(), 2].mean()
+    bottom_plane = film.positions[joint.film_layer == 0, 2].mean()
+    moved = wrapped(film.positions + np.array([*shift, top_plane - bottom_plane]), lateral=lateral)
+    film = film.take(np.arange(len(film)), positions=moved)
+    below, above = to_atoms(joint.substrate, region="substrate"), to_atoms(film, region="film")
+    gap = touching_height(below, above, lateral=lateral) if placement.gap is None else placement.gap
+    above.positions[:, 2] += gap
+    return _Seated(film, below, above, fraction, gap)
+
+
+def _cell_around(seated: _Seated, joint: Joint, *, placement: Placement) -> tuple[Array, float, float]:
+    """Cell (3, 3) of the whole, by how much everything is raised in it, and the vacuum it leaves, Å."""
+    lateral = joint.lateral
+    cell = np.zeros((3, 3))
+    cell[:2, :2] = lateral
+    if placement.kind == "sandwich":
+        cell[2] = closing_vector(
+            joint, seated.film, seated.below, seated.above, registry=placement.registry, gap=placement.gap,
+            lateral=lateral,
+        )  # fmt: skip
+        return cell, -float(joint.substrate.positions[joint.substrate_layer == 0, 2].mean()), 0.0
+    heights = np.concatenate([seated.below.positions[:, 2], seated.above.positions[:, 2]])
+    thickness, vacuum = float(np.ptp(heights)), placement.vacuum
+    if placement.height is not None:
+        vacuum = placement.height - thickness
+        check_vacuum(vacuum)
+    cell[2, 2] = thickness + vacuum
+    return cell, 0.5 * vacuum - heights.min(), vacuum
+
+
+def _registry_name(placement: Placement) -> str:
+    registry = placement.registry
+    return registry if isinstance(registry, str) else f"{registry[0]:g},{registry[1]:g}"
+
+
+def _group(facts: Mapping[str, Any], *, placement: Placement) -> str:
+    """Name of the runs that belong together: planes, layers, termination, registry, and what is not the default."""
+    film = f"{facts['film']}{plane_text(facts['film_plane'])}x{facts['film_layers']}"
+    substrate = f"{facts['substrate']}{plane_text(facts['substrate_plane'])}x{facts['substrate_layers']}"
+    gap = "" if placement.gap is None else f"_gap{placement.gap:g}"
+    sandwich = "_sandwich" if placement.kind == "sandwich" else ""
+    return f"{film}_{substrate}_{facts['termination']}_{_registry_name(placement)}{gap}{sandwich}"
+
+
+def _report(role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint, *, named: str) -> dict[str, Any]:
+    own = "film" if role.startswith("film") else "substrate"
+    more: dict[str, Any] = {"role": role, **common}
+    if role == "reservoir":
+        more["n_formula_units"] = len(atoms) / 2
+    elif role != "interface":
+        bulk = joint.blocks[own].sites
+        more["n_formula_units"] = formula_units(ions_of(atoms), bulk=bulk)
+        more["excess"] = excess(ions_of(atoms), bulk=bulk)
+    if role in ("film", "substrate", "interface", "substrate_other"):
+        charges, heights = atoms.get_array("formal_charge"), atoms.positions[:, 2]
+        moment = float(charges @ (heights - heights.mean()) / common["area_angstrom2"])
+        more |= {
+            "thickness_angstrom": float(np.ptp(heights)),
+            "dipole_e_per_angstrom": round(moment, 6) + 0.0,
+            "dipolar": abs(moment) > 1e-3,
+        }
+    if role in ("film", "substrate"):
+        layer = joint.film_layer if role == "film" else joint.substrate_layer
+        block, sites = joint.blocks[role], joint.film if role == "film" else joint.substrate
+        top = joint.tops[role] + int(layer.max()) if role == "film" else joint.tops[role]
+        facts = face_facts(sites, layer, block, top=top % len(block.surface.layers))
+        kept = ("termination_top", "termination_bottom", "face_top", "face_bottom", "symmetric", "polar", "layer_names")
+        more |= {key: facts[key] for key in kept}
+    seed = common["seed"] if common["orientation"] == "random" or any(common["alloy"].values()) else None
+    return {**structure_report(atoms, **{**more, "seed": seed}), "role": named}

@@ -1,0 +1,274 @@
+"""Joining two crystals: one lateral cell, the strain each takes, both slabs cut; registry and gap are still open.
+
+Lengths in Å, areas in Å², energies per area in meV/Å².
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.atoms.alloy import Alloy, Decoration, decorate
+from qdip_struct.builders.atoms.cells import SiteCell
+from qdip_struct.builders.atoms.occupation import Occupation
+from qdip_struct.builders.interface.common_cell import common_cells
+from qdip_struct.builders.interface.interface_options import LateralCell, Stack, imposed_cell
+from qdip_struct.builders.interface.stiffness import Stiffness, elastic_energy, normal_stretch, stiffness_of
+from qdip_struct.builders.slab.block import Block, between, cut, principal_strain, strained
+from qdip_struct.builders.slab.slab import Material, decoration_entry, filled_block, stand_ins, surface_of
+from qdip_struct.builders.slab.surface import SurfaceCell
+from qdip_struct.builders.slab.termination import termination_named
+from qdip_struct.matching.miller import Plane
+from qdip_struct.materials.crystals import Crystal
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """Two crystals in one lateral cell, before a registry and a gap are chosen.
+
+    Attributes
+    ----------
+    film, substrate
+        Sites of the two slabs, each in order of its monolayers.
+    film_layer, substrate_layer
+        Monolayer of each site.
+    blocks
+        Bulk blocks of both, strained as in the interface.
+    free_blocks
+        The same unstrained.
+    tops
+        Number of the contact layer of each in its surface cell.
+    facts
+        What is known already, for the report.
+    """
+
+    film: SiteCell
+    substrate: SiteCell
+    film_layer: Array
+    substrate_layer: Array
+    blocks: Mapping[str, Block]
+    free_blocks: Mapping[str, Block]
+    tops: Mapping[str, int]
+    facts: Mapping[str, Any]
+
+    @property
+    def lateral(self) -> Array:
+        """Lateral vectors, rows (2, 2), Å."""
+        return self.blocks["substrate"].lateral
+
+
+def join(
+    film: Material,
+    substrate: Material,
+    *,
+    stack: Stack = Stack(),
+    cell: LateralCell = LateralCell(),
+    occupation: Occupation = Occupation(),
+) -> Joint:
+    """Bring two crystals into one lateral cell and cut both slabs.
+
+    Parameters
+    ----------
+    film, substrate
+        Crystal records, alloys, or periodic structures of the user.
+    stack
+        Planes, thicknesses and terminations.
+    cell
+        Common lateral cell and who is strained.
+    occupation
+        How the sites are filled.
+
+    Raises
+    ------
+    UsageError
+        If a termination is unknown, no common cell is found, or an imposed cell strains a crystal too much.
+    """
+    halves = _halves(film, substrate, stack=stack, cell=cell, a_site=occupation.a_site)
+    onto = _common_lateral(halves, cell=cell)
+    strain = {part: principal_strain(half.free, onto=onto) for part, half in halves.items()}
+    worst = max(abs(value) for pair in strain.values() for value in pair)
+    limit = max(cell.max_strain, 0.10)
+    if worst > limit + 1e-9:
+        raise UsageError(f"the imposed lateral cell strains a crystal by {worst:.3f}; at most {limit:g}")
+    stretch = {
+        part: normal_stretch(half.stiffness, half.free, onto=onto, mode=cell.normal) for part, half in halves.items()
+    }
+    blocks: dict[str, Block] = {}
+    free_blocks: dict[str, Block] = {}
+    decorations: dict[str, tuple[Decoration, ...]] = {}
+    for part, half in halves.items():
+        free_blocks[part], decorations[part] = filled_block(
+            half.material, surface=half.surface, matrix=half.matrix, occupation=occupation
+        )
+        blocks[part] = strained(free_blocks[part], lateral=onto, stretch=stretch[part])
+    tops = {part: half.top for part, half in halves.items()}
+    film_sites, film_layer = cut(blocks["film"], bottom=tops["film"], count=stack.film_layers)
+    bottom = tops["substrate"] - stack.substrate_layers + 1
+    substrate_sites, substrate_layer = cut(blocks["substrate"], bottom=bottom, count=stack.substrate_layers)
+    contact_entry = None
+    if stack.contact is not None:
+        substrate_sites, contact_entry = _contact_layer(
+            substrate_sites, substrate_layer, stack.contact, seed=occupation.seed
+        )
+    facts = {
+        **_cut_facts(halves),
+        **_lateral_facts(halves, onto=onto, cell=cell),
+        "normal_strain": {part: round(value - 1.0, 10) + 0.0 for part, value in stretch.items()},
+        "strain_film": list(strain["film"]),
+        "strain_substrate": list(strain["substrate"]),
+        **_elastic_facts(halves, blocks=blocks, onto=onto),
+        "a_site": occupation.a_site,
+        "stand_in_for": stand_ins(film, substrate, a_site=occupation.a_site),
+        "orientation": occupation.orientation,
+        "seed": occupation.seed,
+        "alloy": {part: [decoration_entry(d) for d in entries] for part, entries in decorations.items()},
+        "contact_layer": contact_entry,
+        "dataset": {part: _dataset(half.material) for part, half in halves.items()},
+    }
+    return Joint(film_sites, substrate_sites, film_layer, substrate_layer, blocks, free_blocks, tops, facts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Half:
+    """One crystal of a joint: its surface cell, the layer in contact, its monolayers, its lateral supercell."""
+
+    material: Material
+    surface: SurfaceCell
+    top: int
+    layers: int
+    matrix: Array
+    stiffness: Stiffness | None
+
+    @property
+    def free(self) -> Array:
+        """Lateral vectors without strain, rows (2, 2), Å."""
+        return self.matrix @ self.surface.net
+
+
+def _halves(film: Material, substrate: Material, *, stack: Stack, cell: LateralCell, a_site: str) -> dict[str, _Half]:
+    """Both crystals with their supercells of the common cell; the film is turned over where the match is a mirror."""
+
+    def surface(material: Material, plane: Plane) -> SurfaceCell:
+        return surface_of(material, plane=plane, a_site=a_site, layer_tolerance=stack.layer_tolerance)
+
+    above, below = surface(film, stack.film_plane), surface(substrate, stack.substrate_plane)
+    film_top, top = termination_named(above, stack.film_termination), termination_named(below, stack.termination)
+    common = common_cells(above, below, wish=cell)
+    film_matrix = common.film
+    if common.found.mirrored:
+        directions = film_matrix @ above.uvw[:2]
+        h, k, m = stack.film_plane
+        above = surface(film, (-h, -k, -m))
+        film_top = termination_named(above, stack.film_termination)
+        film_matrix = np.rint(directions @ np.linalg.pinv(above.uvw[:2])).astype(int)
+    repeat = np.diag(cell.repeat)
+    return {
+        "film": _Half(film, above, film_top, stack.film_layers, repeat @ film_matrix, stiffness_of(film, above)),
+        "substrate": _Half(
+            substrate, below, top, stack.substrate_layers, repeat @ common.substrate, stiffness_of(substrate, below)
+        ),
+    }
+
+
+def _common_lateral(halves: Mapping[str, _Half], *, cell: LateralCell) -> Array:
+    """Lateral vectors of both slabs, rows (2, 2), Å: imposed, or between those of the two crystals."""
+    if cell.lateral is not None:
+        return imposed_cell(cell.lateral)
+    share = _share(halves) if cell.strain_on == "shared" else 1.0 if cell.strain_on == "film" else 0.0
+    return between(halves["film"].free, end=halves["substrate"].free, share=share)
+
+
+def _cut_facts(halves: Mapping[str, _Half]) -> dict[str, Any]:
+    """What was cut from what: entries of the report."""
+    facts: dict[str, Any] = {}
+    for part, half in halves.items():
+        facts |= {
+            part: half.surface.sites.name,
+            f"{part}_plane": list(half.surface.plane),
+            f"{part}_layers": half.layers,
+            "film_termination" if part == "film" else "termination": half.surface.layers[half.top].name,
+            f"{part}_source": _source(half.material),
+        }
+    return facts
+
+
+def _lateral_facts(halves: Mapping[str, _Half], *, onto: Array, cell: LateralCell) -> dict[str, Any]:
+    """The common lateral cell: entries of the report."""
+    return {
+        "area_angstrom2": float(abs(np.linalg.det(onto))),
+        "match": cell.match,
+        "repeat": list(cell.repeat),
+        **{f"{part}_matrix": half.matrix.tolist() for part, half in halves.items()},
+        **{f"{part}_uvw": (half.matrix @ half.surface.uvw[:2]).round(6).tolist() for part, half in halves.items()},
+        "strain_on": cell.strain_on if cell.lateral is None else "given cell",
+        "normal": cell.normal,
+    }
+
+
+def _elastic_facts(halves: Mapping[str, _Half], *, blocks: Mapping[str, Block], onto: Array) -> dict[str, Any]:
+    """What the strain costs by the moduli, and where these are from: entries of the report."""
+    return {
+        **{
+            f"elastic_energy_{part}_mev_per_angstrom2": _per_area(
+                elastic_energy(half.stiffness, half.free, onto=onto), blocks[part], half.layers
+            )
+            for part, half in halves.items()
+        },
+        "elastic_source": {
+            part: None if half.stiffness is None else half.stiffness.source for part, half in halves.items()
+        },
+    }
+
+
+def _contact_layer(
+    sites: SiteCell, layer: Array, shares: Mapping[str, float], *, seed: int
+) -> tuple[SiteCell, dict[str, Any]]:
+    anions = np.isin(sites.sublattice, ("X", "anion"))
+    only = anions & (layer == layer.max())
+    if not only.any():
+        raise UsageError("the contact layer has no anions whose composition could be set apart")
+    name = str(sites.sublattice[only][0])
+    filled, decoration = decorate(sites, sublattice=name, fractions=shares, arrangement="random", seed=seed, only=only)
+    return filled, {"realised": dict(decoration.realised), "n_sites": decoration.n_sites}
+
+
+def _share(halves: Mapping[str, _Half]) -> float:
+    """Part of the misfit that the film takes when the elastic energy t·M·ε² of both slabs together is least."""
+    springs = {}
+    for part, half in halves.items():
+        energy = elastic_energy(half.stiffness, half.free, onto=half.free * 1.001)
+        if energy is None:
+            raise UsageError(
+                f"no elastic moduli are known for {half.surface.sites.name}; put the strain on film or substrate"
+            )
+        thickness = half.layers * half.surface.period / len(half.surface.layers)
+        springs[part] = thickness * energy["relaxed_ev_per_angstrom3"]
+    return springs["substrate"] / (springs["film"] + springs["substrate"])
+
+
+def _per_area(energy: Mapping[str, float] | None, block: Block, layers: int) -> dict[str, float] | None:
+    if energy is None:
+        return None
+    thickness = layers * float(block.sites.cell[2, 2]) / block.count
+    return {
+        "normal_kept": round(1000.0 * energy["clamped_ev_per_angstrom3"] * thickness, 6),
+        "normal_relaxed": round(1000.0 * energy["relaxed_ev_per_angstrom3"] * thickness, 6),
+    }
+
+
+def _source(material: Material) -> str:
+    if isinstance(material, Alloy):
+        return f"{material.parent.label} {material.parent.a_angstrom:.4f} Å, {material.arrangement}: {material.source}"
+    if isinstance(material, Crystal):
+        return f"{material.label} {material.a_angstrom:.4f} Å, {material.dataset}: {material.source}"
+    return "structure given by the user"
+
+
+def _dataset(material: Material) -> str | None:
+    crystal = material.parent if isinstance(material, Alloy) else material
+    return crystal.dataset if isinstance(crystal, Crystal) else None

@@ -1,0 +1,1 @@
+"""Slabs: a crystal cut parallel to a plane, its terminations and the stoichiometry of its faces."""

@@ -1,0 +1,208 @@
+"""What is decided for the user from the structure: k-points, SCF method, spin, dipole correction, optimiser.
+
+Every decision carries its choice and its reason in words, so that it can be shown and overridden.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdip_struct.base.errors import UsageError
+
+VACUUM_GAP_ANGSTROM = 8.0
+"""A cell direction in which no atom lies for this long is vacuum: no crystal or molecule here leaves such a gap."""
+
+MESH_TOLERANCE = 0.05
+BFGS_LARGEST = 1000
+
+System = Literal["bulk", "slab", "wire", "isolated"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One choice made for the user.
+
+    Attributes
+    ----------
+    topic, choice, reason
+        What about, what was chosen, and why.
+    """
+
+    topic: str
+    choice: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a structure fills its cell.
+
+    Attributes
+    ----------
+    system
+        By how many directions hold vacuum.
+    vacuum_angstrom
+        Widest empty length along each lattice direction, Å.
+    heights_angstrom
+        Height of the cell over each pair of vectors, V / |a_j × a_k|, Å.
+    """
+
+    system: System
+    vacuum_angstrom: tuple[float, float, float]
+    heights_angstrom: tuple[float, float, float]
+
+    @property
+    def vacuum_axes(self) -> tuple[int, ...]:
+        """Indices of the lattice directions that hold vacuum."""
+        return tuple(axis for axis in range(3) if self.vacuum_angstrom[axis] >= VACUUM_GAP_ANGSTROM)
+
+
+def look_at(cell: NDArray[np.float64], positions: NDArray[np.float64]) -> Geometry:
+    """Measure the vacuum along each lattice direction.
+
+    Parameters
+    ----------
+    cell
+        (3, 3) lattice vectors as rows, Å.
+    positions
+        (n, 3) Cartesian positions, Å.
+
+    Returns
+    -------
+    Geometry
+        The widest empty interval along direction i is the largest periodic gap between fractional coordinates times
+        the height V / |a_j × a_k| of the cell.
+    """
+    volume = float(np.linalg.det(cell))
+    heights = [abs(volume) / float(np.linalg.norm(np.cross(cell[(i + 1) % 3], cell[(i + 2) % 3]))) for i in range(3)]
+    fractional = np.sort(np.linalg.solve(cell.T, positions.T).T % 1.0, axis=0)
+    gaps = np.diff(np.vstack([fractional, fractional[:1] + 1.0]), axis=0).max(axis=0)
+    vacuum = tuple(float(gap * height) for gap, height in zip(gaps, heights, strict=True))
+    n_vacuum = sum(gap >= VACUUM_GAP_ANGSTROM for gap in vacuum)
+    system: System = ("bulk", "slab", "wire", "isolated")[n_vacuum]
+    return Geometry(system, vacuum, tuple(heights))  # type: ignore[arg-type]
+
+
+def mesh_points(length: float, *, wanted: float) -> int:
+    """Points of a mesh along one lattice vector: ceil(wanted/length − 0.05), at least 1; lengths in Å."""
+    return max(1, math.ceil(wanted / length - MESH_TOLERANCE)) if wanted > 0 else 1
+
+
+def decide_kpoints(
+    cell: NDArray[np.float64],
+    geometry: Geometry,
+    *,
+    n_atoms: int,
+    preset: Mapping[str, Any],
+    bulk_reference: bool,
+    override: Sequence[int] | None = None,
+) -> tuple[tuple[int, int, int], Decision]:
+    """Choose the Monkhorst-Pack mesh.
+
+    ``bulk_reference`` says that the third axis of a bulk cell is the normal of a slab it serves as reference: the
+    in-plane mesh then follows the same rule as the slab's, so equal lateral cells get equal meshes, and the normal
+    gets the denser ``bulk_normal_length_angstrom`` (an under-sampled bulk makes γ diverge with thickness).
+
+    Parameters
+    ----------
+    cell
+        Row vectors (3, 3) Å.
+    geometry
+        What the structure is: bulk, slab, dot.
+    n_atoms
+        Number of atoms; large cells are sampled at Γ alone.
+    preset
+        Values of the preset.
+    bulk_reference
+        See above.
+    override
+        Three divisions wanted by the user.
+
+    Raises
+    ------
+    UsageError
+        If a division asked for is below one.
+    """
+    if override is not None:
+        mesh = (int(override[0]), int(override[1]), int(override[2]))
+        if min(mesh) < 1:
+            raise UsageError(f"a k-point mesh has positive numbers, not {'x'.join(map(str, mesh))}")
+        return mesh, Decision("k-points", _times(mesh), "asked for")
+    wanted = float(preset["kpoint_length_angstrom"])
+    if wanted == 0:
+        return (1, 1, 1), Decision("k-points", "Gamma only", "the preset samples Gamma only, as the paper did")
+    if n_atoms > int(preset["gamma_above_atoms"]):
+        reason = f"{n_atoms} atoms are more than {preset['gamma_above_atoms']}: the cell is its own k-mesh"
+        return (1, 1, 1), Decision("k-points", "Gamma only", reason)
+    lengths = np.linalg.norm(cell, axis=1)
+    points = [mesh_points(float(length), wanted=wanted) for length in lengths]
+    for axis in geometry.vacuum_axes:
+        points[axis] = 1
+    reason = f"at least {wanted:g} Å of Born-von Karman length along every periodic direction"
+    if geometry.vacuum_axes:
+        reason += ", one point along the vacuum"
+    if bulk_reference and geometry.system == "bulk":
+        normal = float(preset["bulk_normal_length_angstrom"])
+        points[2] = max(points[2], mesh_points(float(lengths[2]), wanted=normal))
+        reason += f", {normal:g} Å along the normal of the slabs it is the reference of"
+    mesh = (points[0], points[1], points[2])
+    return mesh, Decision("k-points", "Gamma only" if mesh == (1, 1, 1) else _times(mesh), reason)
+
+
+def decide_spin(n_electrons: int, *, multiplicity: int | None = None) -> tuple[Literal["RKS", "UKS"], int, Decision]:
+    """Even electron count: restricted, multiplicity 1. Odd: unrestricted (LSD), multiplicity 2. Overrides are checked.
+
+    Raises
+    ------
+    UsageError
+        If ``multiplicity`` does not fit the number of electrons (2S + 1 and N must differ in parity).
+    """
+    if multiplicity is not None:
+        if multiplicity < 1 or (n_electrons + multiplicity) % 2 == 0 or multiplicity > n_electrons + 1:
+            raise UsageError(
+                f"multiplicity {multiplicity} is impossible with {n_electrons} electrons; "
+                f"choose an {'odd' if n_electrons % 2 == 0 else 'even'} number"
+            )
+        spin: Literal["RKS", "UKS"] = "RKS" if multiplicity == 1 else "UKS"
+        return spin, multiplicity, Decision("spin", f"{spin}, multiplicity {multiplicity}", "asked for")
+    if n_electrons % 2:
+        reason = f"{n_electrons} electrons, an odd number: spin-polarised (LSD)"
+        return "UKS", 2, Decision("spin", "UKS, multiplicity 2", reason)
+    return "RKS", 1, Decision("spin", "RKS", f"{n_electrons} electrons, an even number, closed shell")
+
+
+def decide_dipole(
+    cell: NDArray[np.float64], geometry: Geometry, *, wanted: bool
+) -> tuple[Literal["X", "Y", "Z"] | None, Decision]:
+    """Surface dipole correction: only for slabs, along the vacuum, when the preset wants it."""
+    topic = "dipole correction"
+    if geometry.system != "slab":
+        return None, Decision(topic, "off", f"the structure is {_named(geometry.system)}, not a slab with vacuum")
+    if not wanted:
+        return None, Decision(topic, "off", "the preset leaves it out (about 1 meV in the energy of a slab)")
+    axis = geometry.vacuum_axes[0]
+    direction = cell[axis] / np.linalg.norm(cell[axis])
+    if abs(abs(direction[axis]) - 1.0) > 1e-6:
+        reason = "the vacuum direction is not a Cartesian axis, which CP2K's correction needs"
+        return None, Decision(topic, "off", reason)
+    letter: Literal["X", "Y", "Z"] = ("X", "Y", "Z")[axis]
+    return letter, Decision(topic, letter, f"slab with {geometry.vacuum_angstrom[axis]:.1f} Å of vacuum along {letter}")
+
+
+def decide_optimizer(n_atoms: int) -> Decision:
+    """BFGS up to 1000 atoms, LBFGS above."""
+    if n_atoms > BFGS_LARGEST:
+        return Decision("optimiser", "LBFGS", f"{n_atoms} atoms: the full BFGS Hessian would be too large")
+    return Decision("optimiser", "BFGS", f"{n_atoms} atoms: the full Hessian is affordable and converges faster")
+
+
+def _times(mesh: Sequence[int]) -> str:
+    return "x".join(map(str, mesh))
+
+
+def _named(system: System) -> str:
+    return {"bulk": "periodic in three directions", "wire": "a wire", "isolated": "isolated", "slab": "a slab"}[system]

@@ -1,0 +1,274 @@
+"""A CP2K input from a template, a preset and a structure.
+
+The order of who decides: what ``--set`` says stands above what the template says, which stands above the preset and
+the decisions made from the structure. Nothing is written here; :mod:`qdip_struct.runs.rundir` writes.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from qdip_struct.base.errors import UsageError
+from qdip_struct.cp2k.inputs.constraints import decide_cell_constraint, lowest_layers
+from qdip_struct.cp2k.inputs.decisions import Decision, decide_dipole, decide_kpoints, decide_spin, look_at
+from qdip_struct.cp2k.inputs.inputfile import (
+    Section,
+    find_section,
+    format_input,
+    get_values,
+    parse_input,
+    parse_setting,
+    set_value,
+)
+from qdip_struct.cp2k.inputs.kinds import DEFAULT_SET, KindSet, get_kind_set
+from qdip_struct.cp2k.inputs.presets import Preset
+from qdip_struct.cp2k.inputs.printing import fill_prints
+from qdip_struct.cp2k.inputs.sections import (
+    ScfMethod,
+    count_electrons,
+    fill,
+    fill_dispersion,
+    fill_motion,
+    fill_scf,
+    fill_subsys,
+    kinds_of,
+    match_outer_scf,
+)
+from qdip_struct.cp2k.inputs.versions import fill_scf_failure
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+PROJECT = "run"
+BULK_REFERENCE_ROLES = ("film_bulk", "substrate_bulk", "film_bulk_free", "substrate_bulk_free")
+
+
+@dataclass(frozen=True)
+class Deck:
+    """A finished input.
+
+    Attributes
+    ----------
+    text, tree
+        What CP2K reads, as text and parsed.
+    decisions
+        What was decided for the user.
+    settings
+        What decides whether its energy may be combined with another.
+    n_electrons
+        Valence electrons, the charge taken off.
+    pdos_regions
+        Regions in the order of the lists that levels are projected on.
+    """
+
+    text: str
+    tree: Section
+    decisions: tuple[Decision, ...]
+    settings: dict[str, Any]
+    n_electrons: int
+    pdos_regions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a user may ask for beyond preset and template; ``None`` leaves the decision to the structure.
+
+    Attributes
+    ----------
+    basis
+        Name of a set in ``kinds.yaml``.
+    scf
+        Method of the SCF.
+    version
+        CP2K the input is for.
+    on_scf_failure
+        Whether the run goes on after an SCF that did not converge.
+    prints
+        What is printed besides, see :data:`qdip_struct.cp2k.inputs.printing.PRINTABLE`.
+    stride
+        Every n-th grid point in cubes.
+    fixed_layers, fixed_atoms
+        Lowest layers, and 0-based indices, that are held fixed.
+    kpoints
+        Monkhorst–Pack mesh.
+    multiplicity
+        2S + 1.
+    charge
+        Of the cell, e.
+    dispersion
+        Van der Waals correction.
+    dipole_correction
+        Whether a slab gets one.
+    walltime_s
+        When CP2K stops by itself, s.
+    settings
+        ``PATH=VALUE`` of any keyword.
+    """
+
+    basis: str = DEFAULT_SET
+    scf: ScfMethod = "auto"
+    version: str | None = None
+    on_scf_failure: Literal["default", "continue"] = "default"
+    prints: tuple[str, ...] = ()
+    stride: int = 2
+    fixed_layers: int = 0
+    kpoints: tuple[int, int, int] | None = None
+    multiplicity: int | None = None
+    charge: int = 0
+    dispersion: Literal["none", "d3bj"] = "none"
+    dipole_correction: bool | None = None
+    walltime_s: int | None = None
+    fixed_atoms: tuple[int, ...] = ()
+    settings: tuple[str, ...] = ()
+
+
+def make_deck(
+    atoms: "Atoms", *, task: str, preset: Preset, template: str, role: str = "single", wishes: Wishes | None = None
+) -> Deck:
+    """Fill a template for one structure.
+
+    Parameters
+    ----------
+    atoms
+        The structure, Å; an optional boolean array ``ghost`` marks atoms that only carry their basis functions.
+    task
+        ``energy``, ``geo_opt`` or ``cell_opt``.
+    preset
+        How well: see ``cp2k_templates/presets.yaml``.
+    template
+        CP2K input text; what it says stays.
+    role
+        The part the run plays in its group; bulk references get a dense mesh along the slab normal.
+    wishes
+        Overrides.
+
+    Raises
+    ------
+    UsageError
+        For an element without defaults, an impossible multiplicity, a left-handed cell or a wrong setting.
+    DataError
+        If the template is not CP2K input.
+    """
+    wishes = wishes or Wishes()
+    tree = parse_input(template, source="template")
+    cell = np.asarray(atoms.cell[:], dtype=float)
+    if np.linalg.det(cell) <= 0:
+        raise UsageError("the cell is left-handed or has no volume; CP2K needs three right-handed lattice vectors")
+    kind_set = get_kind_set(wishes.basis)
+    kinds = kinds_of(atoms, kind_set=kind_set)
+    n_electrons = count_electrons(kinds) - wishes.charge
+    geometry = look_at(cell, atoms.positions)
+    mesh, decided_mesh = decide_kpoints(
+        cell,
+        geometry,
+        n_atoms=len(atoms),
+        preset=preset.values,
+        bulk_reference=role in BULK_REFERENCE_ROLES,
+        override=wishes.kpoints,
+    )
+    spin, multiplicity, decided_spin = decide_spin(n_electrons, multiplicity=wishes.multiplicity)
+    wanted = preset.values["dipole_correction"] if wishes.dipole_correction is None else wishes.dipole_correction
+    dipole, decided_dipole = decide_dipole(cell, geometry, wanted=wanted)
+    decisions = [decided_mesh, decided_spin, decided_dipole]
+
+    fill(tree, "GLOBAL/PROJECT", PROJECT)
+    if wishes.walltime_s is not None:
+        fill(tree, "GLOBAL/WALLTIME", str(wishes.walltime_s))
+    _fill_electrons(tree, kind_set=kind_set, charge=wishes.charge, multiplicity=multiplicity if spin == "UKS" else None)
+    if dipole is not None:
+        fill(tree, "FORCE_EVAL/DFT/SURFACE_DIPOLE_CORRECTION", "T")
+        fill(tree, "FORCE_EVAL/DFT/SURF_DIP_DIR", dipole)
+    for path, value in preset.values["set"].items():
+        fill(tree, path, str(value))
+    decisions.append(fill_scf(tree, mesh, preset=preset, method=wishes.scf))
+    decisions += fill_scf_failure(tree, wishes.on_scf_failure, version=wishes.version)
+    if wishes.dispersion == "d3bj":
+        fill_dispersion(tree)
+        decisions.append(Decision("dispersion", "D3(BJ)", "asked for (Grimme et al. 2011, doi:10.1002/jcc.21759)"))
+    if task in ("geo_opt", "cell_opt"):
+        fixed = wishes.fixed_atoms
+        if wishes.fixed_layers:
+            fixed += lowest_layers(atoms.positions, n_layers=wishes.fixed_layers)
+        decisions.append(fill_motion(tree, task, n_atoms=len(atoms), preset=preset, fixed=fixed))
+    if task == "cell_opt":
+        frozen, decided_cell = decide_cell_constraint(geometry, role=role)
+        decisions.append(decided_cell)
+        if frozen != "NONE":
+            fill(tree, "MOTION/CELL_OPT/CONSTRAINT", frozen)
+    sampled = mesh != (1, 1, 1) or find_section(tree, "FORCE_EVAL/DFT/KPOINTS") is not None
+    decided_prints, pdos_regions = fill_prints(tree, wishes.prints, atoms=atoms, kpoints=sampled, stride=wishes.stride)
+    decisions += decided_prints
+    fill_subsys(tree, atoms, kinds)
+    decisions += _fill_settings(tree, wishes.settings)
+    return Deck(format_input(tree), tree, tuple(decisions), settings_of(tree), n_electrons, pdos_regions)
+
+
+def _fill_electrons(tree: Section, *, kind_set: KindSet, charge: int, multiplicity: int | None) -> None:
+    """Where basis sets and potentials are read, the charge (e), and a spin-polarised calculation when given one."""
+    if not get_values(tree, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME"):
+        for name in kind_set.basis_files:
+            set_value(tree, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME", name, add=True)
+    fill(tree, "FORCE_EVAL/DFT/POTENTIAL_FILE_NAME", kind_set.potential_file)
+    if charge:
+        fill(tree, "FORCE_EVAL/DFT/CHARGE", str(charge))
+    if multiplicity is not None:
+        fill(tree, "FORCE_EVAL/DFT/UKS", "T")
+        fill(tree, "FORCE_EVAL/DFT/MULTIPLICITY", str(multiplicity))
+
+
+def _fill_settings(tree: Section, settings: tuple[str, ...]) -> list[Decision]:
+    """What ``--set`` says, over everything else; the outer SCF follows a changed inner one."""
+    decisions = []
+    for setting in settings:
+        path, value, add = parse_setting(setting)
+        set_value(tree, path, value, add=add)
+        decisions.append(Decision("setting", f"{path}{'+' if add else ''}={value}", "asked for with --set"))
+    match_outer_scf(tree, asked=[parse_setting(setting)[0].upper() for setting in settings])
+    return decisions
+
+
+def settings_of(tree: Section) -> dict[str, Any]:
+    """The settings that must agree before energies may be combined, read from an input."""
+    dft = "FORCE_EVAL/DFT"
+
+    def first(path: str) -> str | None:
+        values = get_values(tree, path)
+        return values[0] if values else None
+
+    def on(path: str) -> bool:
+        values = get_values(tree, path)
+        return bool(values) and not values[0].strip(".").upper().startswith("F")
+
+    functional = find_section(tree, f"{dft}/XC/XC_FUNCTIONAL")
+    subsys = find_section(tree, "FORCE_EVAL/SUBSYS")
+    kinds = subsys.sections("KIND") if subsys else []
+    scheme = (first(f"{dft}/KPOINTS/SCHEME") or "").split()
+    return {
+        "functional": functional.parameter.upper() if functional else None,
+        "basis": {kind.parameter: _direct(kind, "BASIS_SET") for kind in kinds},
+        "potential": {kind.parameter: _direct(kind, "POTENTIAL") for kind in kinds},
+        "cutoff_rydberg": _number(first(f"{dft}/MGRID/CUTOFF")),
+        "rel_cutoff_rydberg": _number(first(f"{dft}/MGRID/REL_CUTOFF")),
+        "kpoints": [int(word) for word in scheme[1:4]] if len(scheme) >= 4 else None,
+        "spin": "UKS" if on(f"{dft}/UKS") or on(f"{dft}/LSD") else "RKS",
+        "charge": int(first(f"{dft}/CHARGE") or 0),
+        "surface_dipole": first(f"{dft}/SURF_DIP_DIR") if on(f"{dft}/SURFACE_DIPOLE_CORRECTION") else None,
+        "dispersion": first(f"{dft}/XC/VDW_POTENTIAL/PAIR_POTENTIAL/TYPE"),
+    }
+
+
+def _direct(section: Section, name: str) -> str | None:
+    found = section.keywords(name)
+    return found[0].value if found else None
+
+
+def _number(text: str | None) -> float | None:
+    """Value of a cutoff keyword in Ry, CP2K's default unit; another unit is refused rather than guessed."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(?:\[Ry\]\s*)?([-+.\dEeDd]+)", text.strip())
+    if match is None:
+        raise UsageError(f"'{text}' is not a cutoff in Ry")
+    return float(re.sub("[Dd]", "e", match.group(1)))

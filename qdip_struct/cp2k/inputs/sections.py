@@ -1,0 +1,234 @@
+"""The input sections that depend on the structure: SCF, k-points, motion, dispersion, cell, coordinates, kinds.
+
+Each filler leaves alone what the template already says.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from qdip_struct.base.errors import UsageError
+from qdip_struct.cp2k.inputs.decisions import Decision, decide_optimizer
+from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, Verbatim, find_section, get_values, set_value
+from qdip_struct.cp2k.inputs.kinds import KindDefault, KindSet
+from qdip_struct.cp2k.inputs.presets import Preset
+from qdip_struct.cp2k.inputs.printing import list_lines
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+GHOST_SUFFIX = "_gh"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An atomic kind of the input.
+
+    Attributes
+    ----------
+    name
+        Element, or ``Pb_gh`` for ghosts.
+    default
+        What the element gets.
+    n_atoms
+        How many there are.
+    ghost
+        Whether they only carry their basis functions.
+    """
+
+    name: str
+    default: KindDefault
+    n_atoms: int
+    ghost: bool
+
+
+def fill(tree: Section, path: str, value: str) -> None:
+    """Set a keyword unless the template has it."""
+    if not get_values(tree, path):
+        set_value(tree, path, value)
+
+
+def kind_names(atoms: "Atoms") -> list[str]:
+    """Kind name of every atom: its element, or ``Pb_gh`` where the boolean array ``ghost`` is set."""
+    symbols: list[str] = atoms.get_chemical_symbols()
+    if "ghost" not in atoms.arrays:
+        return symbols
+    return [f"{s}{GHOST_SUFFIX}" if ghost else s for s, ghost in zip(symbols, atoms.arrays["ghost"], strict=True)]
+
+
+def kinds_of(atoms: "Atoms", *, kind_set: KindSet) -> tuple[Kind, ...]:
+    """The kinds of a structure in alphabetical order; :class:`UsageError` for an element the set does not know."""
+    counts: dict[str, int] = {}
+    for name in kind_names(atoms):
+        counts[name] = counts.get(name, 0) + 1
+    return tuple(
+        Kind(name, kind_set.of(name.removesuffix(GHOST_SUFFIX)), counts[name], name.endswith(GHOST_SUFFIX))
+        for name in sorted(counts)
+    )
+
+
+def count_electrons(kinds: Sequence[Kind]) -> int:
+    """Valence electrons of the neutral structure; ghosts have none."""
+    return sum(kind.default.n_valence * kind.n_atoms for kind in kinds if not kind.ghost)
+
+
+ScfMethod = Literal["auto", "ot", "diagonalization", "ls"]
+
+
+def fill_scf(tree: Section, mesh: tuple[int, int, int], *, preset: Preset, method: ScfMethod = "auto") -> Decision:
+    """k-points with diagonalisation and Broyden mixing, or OT at Γ (OT cannot work with k-points), or linear scaling.
+
+    Parameters
+    ----------
+    tree
+        Input to fill.
+    mesh
+        Divisions of the Monkhorst-Pack mesh.
+    preset
+        Where thresholds and mixing come from.
+    method
+        ``auto`` decides by the mesh.
+
+    Raises
+    ------
+    UsageError
+        If OT or linear scaling is asked for together with k-points.
+    """
+    dft = "FORCE_EVAL/DFT"
+    eps_scf = str(preset.values["eps_scf"])
+    gamma = mesh == (1, 1, 1)
+    if method in ("ot", "ls") and not gamma:
+        raise UsageError(
+            f"--scf {method} works at Gamma only, but the mesh is {'x'.join(map(str, mesh))}; --kpoints 1,1,1"
+        )
+    if method == "ls":
+        return _fill_linear_scaling(tree)
+    _fill_restart(tree, save=bool(preset.values["save_wavefunction"]))
+    if find_section(tree, f"{dft}/KPOINTS") or find_section(tree, f"{dft}/SCF/OT"):
+        fill(tree, f"{dft}/SCF/EPS_SCF", eps_scf)
+        return Decision("SCF", "as the template says", "the template has its own &KPOINTS or &OT")
+    fill(tree, f"{dft}/SCF/SCF_GUESS", "ATOMIC")
+    fill(tree, f"{dft}/SCF/EPS_SCF", eps_scf)
+    reason = "asked for" if method != "auto" else ""
+    if method == "ot" or (method == "auto" and gamma):
+        fill(tree, f"{dft}/SCF/MAX_SCF", "25")
+        fill(tree, f"{dft}/SCF/OT/MINIMIZER", "DIIS")
+        fill(tree, f"{dft}/SCF/OT/PRECONDITIONER", "FULL_SINGLE_INVERSE")
+        fill(tree, f"{dft}/SCF/OUTER_SCF/EPS_SCF", eps_scf)
+        fill(tree, f"{dft}/SCF/OUTER_SCF/MAX_SCF", "10")
+        reason = reason or "Gamma only and a gap is expected: orbital transformation is fastest"
+        return Decision("SCF", "OT, FULL_SINGLE_INVERSE", reason)
+    if not gamma:
+        fill(tree, f"{dft}/KPOINTS/SCHEME", f"MONKHORST-PACK {mesh[0]} {mesh[1]} {mesh[2]}")
+        fill(tree, f"{dft}/KPOINTS/FULL_GRID", "OFF")
+    fill(tree, f"{dft}/SCF/MAX_SCF", "100")
+    fill(tree, f"{dft}/SCF/DIAGONALIZATION/ALGORITHM", "STANDARD")
+    fill(tree, f"{dft}/SCF/MIXING/METHOD", "BROYDEN_MIXING")
+    fill(tree, f"{dft}/SCF/MIXING/ALPHA", "0.4")
+    fill(tree, f"{dft}/SCF/MIXING/NBROYDEN", "8")
+    return Decision("SCF", "diagonalisation, Broyden mixing", reason or "CP2K has no OT with k-points")
+
+
+def match_outer_scf(tree: Section, *, asked: Sequence[str]) -> None:
+    """Let the outer SCF loop follow a changed EPS_SCF: a stricter outer loop could never converge."""
+    inner, outer = "FORCE_EVAL/DFT/SCF/EPS_SCF", "FORCE_EVAL/DFT/SCF/OUTER_SCF/EPS_SCF"
+    if inner in asked and outer not in asked and get_values(tree, outer):
+        set_value(tree, outer, get_values(tree, inner)[0])
+
+
+def _fill_linear_scaling(tree: Section) -> Decision:
+    """LS_SCF: no orbitals, its EPS_SCF is per electron; slower than OT below some thousand atoms."""
+    place = "FORCE_EVAL/DFT/LS_SCF"
+    fill(tree, "FORCE_EVAL/DFT/QS/LS_SCF", "T")
+    for name, value in (
+        ("MAX_SCF", "60"),
+        ("EPS_SCF", "1.0E-7"),
+        ("EPS_FILTER", "1.0E-7"),
+        ("PURIFICATION_METHOD", "TRS4"),
+        ("S_PRECONDITIONER", "ATOMIC"),
+    ):
+        fill(tree, f"{place}/{name}", value)
+    return Decision("SCF", "linear scaling (LS_SCF)", "asked for; slower than OT below about 5000 atoms, no orbitals")
+
+
+def _fill_restart(tree: Section, *, save: bool) -> None:
+    printing = find_section(tree, "FORCE_EVAL/DFT/SCF/PRINT", create=True)
+    assert printing is not None
+    if printing.sections("RESTART"):
+        return
+    backups = [Keyword("BACKUP_COPIES", "0")] if save else []
+    printing.entries.append(Section("RESTART", "ON" if save else "OFF", list(backups)))
+
+
+def fill_dispersion(tree: Section) -> None:
+    """D3 with Becke-Johnson damping for PBE (Grimme et al. 2011, doi:10.1002/jcc.21759)."""
+    place = "FORCE_EVAL/DFT/XC/VDW_POTENTIAL"
+    fill(tree, f"{place}/POTENTIAL_TYPE", "PAIR_POTENTIAL")
+    fill(tree, f"{place}/PAIR_POTENTIAL/TYPE", "DFTD3(BJ)")
+    fill(tree, f"{place}/PAIR_POTENTIAL/PARAMETER_FILE_NAME", "dftd3.dat")
+    fill(tree, f"{place}/PAIR_POTENTIAL/REFERENCE_FUNCTIONAL", "PBE")
+    fill(tree, f"{place}/PAIR_POTENTIAL/R_CUTOFF", "[angstrom] 16.0")
+
+
+def fill_motion(tree: Section, task: str, *, n_atoms: int, preset: Preset, fixed: Sequence[int]) -> Decision:
+    """Optimiser, step limit, force criterion; atoms held fixed (0-based indices).
+
+    Parameters
+    ----------
+    tree
+        Input to fill.
+    task
+        ``geo_opt``, ``cell_opt``, ``md``, ...
+    n_atoms
+        Number of atoms, which decides the optimiser.
+    preset
+        Where limits and criteria come from.
+    fixed
+        Atoms that do not move.
+    """
+    decision = decide_optimizer(n_atoms)
+    place = f"MOTION/{task.upper()}"
+    fill(tree, f"{place}/OPTIMIZER", decision.choice)
+    fill(tree, f"{place}/MAX_ITER", str(preset.values["max_iterations"]))
+    fill(tree, f"{place}/MAX_FORCE", f"{float(preset.values['force_tolerance']):.1E}")
+    constraint = "MOTION/CONSTRAINT/FIXED_ATOMS"
+    if fixed and not find_section(tree, constraint):
+        set_value(tree, f"{constraint}/COMPONENTS_TO_FIX", "XYZ")
+        for line in list_lines(fixed):
+            set_value(tree, f"{constraint}/LIST", line, add=True)
+    return decision
+
+
+def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[Kind]) -> None:
+    """Cell, coordinates and kinds; a ``&KIND`` that the template holds stays and is completed."""
+    place = "FORCE_EVAL/SUBSYS"
+    for letter, vector in zip("ABC", atoms.cell[:], strict=True):
+        fill(tree, f"{place}/CELL/{letter}", " ".join(f"{x + 0.0:.10f}" for x in vector))
+    fill(tree, f"{place}/CELL/PERIODIC", "XYZ")
+    subsys = find_section(tree, place, create=True)
+    assert subsys is not None
+    coordinates = Section("COORD")
+    names = kind_names(atoms)
+    coordinates.entries = [
+        Verbatim(f"{name} {x + 0.0:.10f} {y + 0.0:.10f} {z + 0.0:.10f}")
+        for name, (x, y, z) in zip(names, atoms.positions.tolist(), strict=True)
+    ]
+    subsys.entries[:] = [e for e in subsys.entries if not (isinstance(e, Section) and e.name.upper() == "COORD")]
+    subsys.entries.append(coordinates)
+    for kind in kinds:
+        _fill_kind(subsys, kind)
+
+
+def _fill_kind(subsys: Section, kind: Kind) -> None:
+    found = subsys.sections("KIND", parameter=kind.name) or subsys.sections("KIND", parameter="DEFAULT")
+    if found and found[0].parameter.upper() == "DEFAULT":
+        return
+    section = found[0] if found else Section("KIND", kind.name)
+    if not found:
+        subsys.entries.append(section)
+    wanted: Mapping[str, str] = {"BASIS_SET": kind.default.basis, "POTENTIAL": kind.default.potential}
+    if kind.ghost:
+        wanted = {"ELEMENT": kind.default.element, "BASIS_SET": kind.default.basis, "GHOST": "T"}
+    for name, value in wanted.items():
+        if not section.keywords(name):
+            section.entries.append(Keyword(name, value))

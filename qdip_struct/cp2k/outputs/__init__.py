@@ -1,0 +1,1 @@
+"""CP2K outputs: one pass over the text, and the files beside it."""

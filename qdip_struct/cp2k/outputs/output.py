@@ -1,0 +1,279 @@
+"""Finished runs: one pass over an output or a run folder, then one verdict and the numbers that deserve it."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qdip_struct.base import units
+from qdip_struct.base.errors import DataError
+from qdip_struct.cp2k.inputs.grid_noise import net_force, noise_doubt
+from qdip_struct.cp2k.outputs import blocks
+from qdip_struct.cp2k.outputs.reader import read_segments
+from qdip_struct.cp2k.outputs.run import Failure, Run, Status, Steps
+from qdip_struct.cp2k.outputs.segments import Evaluation, Segment
+from qdip_struct.cp2k.outputs.settings import settings_of
+
+_OPTIMISATIONS = frozenset({"GEO_OPT", "GEOMETRY_OPTIMIZATION", "CELL_OPT"})
+_OUTPUT = "run.out"
+_SAME_HARTREE = 0.01
+_SAYS_ONLY_THAT = ("=====", "CP2K| Abnormal")
+
+
+def is_run_folder(path: Path) -> bool:
+    """Whether a folder is one run: it holds ``run.out`` or ``run.json``, or ``run.inp`` and no other output."""
+    if any((path / name).is_file() for name in (_OUTPUT, "run.json")):
+        return True
+    return (path / "run.inp").is_file() and not any(path.glob("*.out"))
+
+
+def output_files(path: Path) -> list[Path]:
+    """The output of a run in order: ``run.out``, ``run.out.2``, … of a folder, or the one file.
+
+    Raises
+    ------
+    DataError
+        If there is no such file or the folder holds no ``run.out`` and not exactly one other ``*.out``.
+    """
+    if not path.exists():
+        raise DataError(f"cannot read {path}: no such file or folder")
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise DataError(f"cannot read {path}: it is neither a file nor a folder")
+    try:
+        names = sorted(item.name for item in path.iterdir() if item.is_file())
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    numbered = sorted((int(name[8:]), name) for name in names if re.fullmatch(r"run\.out\.\d{1,9}", name))
+    files = [name for name in names if name == _OUTPUT] + [name for _, name in numbered]
+    if not files and not is_run_folder(path):
+        files = [name for name in names if name.endswith(".out")]
+        if len(files) > 1:
+            raise DataError(f"{path} holds {len(files)} outputs and no {_OUTPUT}: name the files one by one")
+    if not files:
+        raise DataError(f"{path} holds no CP2K output: expected {_OUTPUT} (the run has not started?)")
+    return [path / name for name in files]
+
+
+def read_run(path: Path) -> Run:
+    """Read a run folder or an output file of CP2K 2.5 … 2026.
+
+    ``energy_ev`` is the last energy whose SCF converged; the status is never guessed from an exit code. Segments
+    (``run.out``, ``run.out.2``, …, or one file with several program headers) are joined into one history; the last
+    one decides the status. A last segment that is empty or unreadable counts as truncated.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to read or it is not CP2K's.
+    """
+    path = Path(path)
+    files = output_files(path)
+    segments: list[Segment] = []
+    for file in files:
+        try:
+            segments += read_segments(file)
+        except DataError as error:
+            if len(files) == 1:
+                raise
+            segments.append(Segment(file, killed=str(error)))
+    if not any(segment.facts or segment.last for segment in segments) and len(files) > 1:
+        raise DataError(f"{path} holds {len(files)} outputs and CP2K wrote something readable to none of them")
+    return _join(path, segments)
+
+
+def read_runs(paths: Iterable[Path]) -> list[Run | Failure]:
+    """Read many runs; what cannot be read becomes a :class:`Failure` with its reason."""
+    results: list[Run | Failure] = []
+    for path in paths:
+        try:
+            results.append(read_run(Path(path)))
+        except DataError as error:
+            results.append(Failure(Path(path), str(error)))
+    return results
+
+
+def _join(path: Path, segments: Sequence[Segment]) -> Run:
+    last = segments[-1]
+    same = [segment for segment in segments if _belongs(segment, last)]
+    header = next((s for s in reversed(same) if s.facts), last)
+    status, reason = _verdict(last, run_type=header.facts.get("run_type"))
+    chosen = next(((s, e) for s in reversed(same) if (e := s.trusted()) is not None), None)
+    steps = _steps(same)
+    printed = steps.energy_ev[np.isfinite(steps.energy_ev)]
+    walls = [s.wall_time_s if s.wall_time_s is not None else _elapsed(s) for s in same]
+    memories = [s.memory_mib for s in same if s.memory_mib is not None]
+    optimises = header.facts.get("run_type") in _OPTIMISATIONS
+    settings = settings_of(header)
+    results = _results(*chosen, n_atoms=_n_atoms(same)) if chosen else {"cell": _cell(header.cell)}
+    doubts = _doubts(chosen[1], results, cutoff_rydberg=settings.cutoff_rydberg) if chosen else []
+    return Run(
+        path=path,
+        status=status,
+        reason=reason,
+        cp2k_version=header.facts.get("version"),
+        run_type=header.facts.get("run_type"),
+        project=header.facts.get("project"),
+        last_printed_energy_ev=float(printed[-1]) if len(printed) else None,
+        n_atoms=_n_atoms(same),
+        scf_converged=_scf_converged(same),
+        n_scf_unconverged=int((steps.verdict == 0).sum()),
+        geo_converged=(bool(last.optimised) and _scf_converged([last]) is not False) if optimises else None,
+        n_geo_steps=next((s.last_step for s in reversed(same) if s.last_step is not None), None),
+        warnings=tuple(_warnings(same) + _strangers(segments, same) + doubts),
+        wall_time_s=round(sum(w for w in walls if w is not None), 3) if None not in walls else None,
+        peak_memory_mib=max(memories) if memories else None,
+        n_segments=len(same),
+        steps=steps,
+        settings=settings,
+        **results,
+    )
+
+
+def _belongs(segment: Segment, last: Segment) -> bool:
+    """Whether an earlier segment is an earlier part of the same run: nothing that both of them say differs."""
+    if segment.n_atoms and last.n_atoms and segment.n_atoms != last.n_atoms:
+        return False
+    names = ("project", "run_type", "spin", "charge", "multiplicity", "cutoff")
+    return all(segment.facts[n] == last.facts[n] for n in names if n in segment.facts and n in last.facts)
+
+
+def _strangers(segments: Sequence[Segment], same: Sequence[Segment]) -> list[str]:
+    others = len(segments) - len(same)
+    return [f"the output also holds {others} segment(s) of other runs, which are not counted"] if others else []
+
+
+def _doubts(evaluation: Evaluation, results: dict[str, Any], *, cutoff_rydberg: float | None) -> list[str]:
+    """What does not fit: an energy that is not the SCF's (something was added, or damaged), forces with a resultant."""
+    doubts = []
+    energy, total = evaluation.energy_hartree, evaluation.total_hartree
+    if energy is not None and total is not None and abs(energy - total) >= _SAME_HARTREE:
+        doubts.append(f"ENERGY| differs from the SCF's last 'Total energy:' by {energy - total:.6f} hartree")
+    forces = results.get("forces")
+    if forces is not None:
+        noise = noise_doubt(results["net_force_ev_per_angstrom"], n_atoms=len(forces), cutoff_rydberg=cutoff_rydberg)
+        doubts += [noise] if noise else []
+    return doubts
+
+
+def _verdict(last: Segment, *, run_type: str | None) -> tuple[Status, str]:
+    if last.aborts or (last.errors and not last.ended):
+        with last.path.open("rb") as stream:
+            messages = [blocks.read_message(stream, offset=offset) for offset in (*last.aborts, *last.errors)]
+        telling = [message for message in messages if message and not message.startswith(_SAYS_ONLY_THAT)]
+        return "aborted", next(iter(telling or filter(None, messages)), "CP2K stopped without a message")
+    if not last.ended:
+        if last.crash:
+            return "aborted", last.crash
+        return "truncated", last.killed or "the output stops before PROGRAM ENDED: killed, still running, or disk full"
+    if last.walltime or last.exit_request:
+        return "walltime", last.walltime or last.exit_request or ""
+    if _scf_converged([last]) is False:
+        return "scf_unconverged", "the SCF of the last step did not converge"
+    if run_type in _OPTIMISATIONS and not last.optimised:
+        if last.optimised is False:
+            return "max_steps", "the optimisation used up its steps before it converged"
+        return "max_steps", "the optimisation ended without GEOMETRY OPTIMIZATION COMPLETED"
+    return "done", ""
+
+
+def _scf_converged(segments: Sequence[Segment]) -> bool | None:
+    """The verdict on the last SCF of these segments; ``None`` when the text says nothing of one."""
+    for segment in reversed(segments):
+        if segment.scf is not None:
+            return segment.scf
+        if segment.last is not None:
+            return segment.last.converged if segment.scf_seen else None
+    return None
+
+
+def _steps(segments: Sequence[Segment]) -> Steps:
+    return Steps(
+        energy_ev=np.concatenate([np.array(s.energies) for s in segments]) * units.EV_PER_HARTREE,
+        counter=np.concatenate([np.array(s.indices, dtype=np.int64) for s in segments]),
+        verdict=np.concatenate([np.array(s.verdicts, dtype=np.int8) for s in segments]),
+    )
+
+
+def _elapsed(segment: Segment) -> float | None:
+    if segment.start is None or segment.end is None:
+        return None
+    return round((segment.end - segment.start).total_seconds(), 3)
+
+
+def _n_atoms(segments: Sequence[Segment]) -> int | None:
+    for segment in reversed(segments):
+        if segment.n_atoms:
+            return segment.n_atoms
+        if segment.coordinates_offset is not None:
+            with segment.path.open("rb") as stream:
+                return blocks.count_atoms(stream, offset=segment.coordinates_offset)
+    return None
+
+
+def _results(segment: Segment, evaluation: Evaluation, *, n_atoms: int | None) -> dict[str, Any]:
+    """The fields of a run that belong to its one trusted evaluation.
+
+    A completed optimisation evaluates its last geometry once more and prints neither forces nor gradients then: they
+    are those of the step before, at the same geometry.
+    """
+    energy = evaluation.energy_hartree
+    where, gradient = evaluation.offsets, evaluation.max_gradient
+    before = evaluation.before
+    if segment.optimised and evaluation is segment.last and before is not None and before.converged:
+        where = {
+            **{name: before.offsets[name] for name in ("forces", "stress", "step") if name in before.offsets},
+            **where,
+        }
+        gradient = before.max_gradient if gradient is None else gradient
+    arrays: dict[str, Any] = {}
+    with segment.path.open("rb") as stream:
+        if "forces" in where:
+            arrays["forces"] = blocks.read_forces(stream, offset=where["forces"], n_atoms=n_atoms)
+        if "stress" in where:
+            arrays["stress_gpa"] = blocks.read_stress(stream, offset=where["stress"])
+        if "step" in where:
+            arrays["criteria"] = blocks.read_criteria(stream, offset=where["step"])
+        if "dipole" in where:
+            arrays["dipole_debye"] = blocks.read_dipole(stream, offset=where["dipole"])
+        if "mulliken" in where:
+            charges, moments = blocks.read_charges(stream, offset=where["mulliken"], n_atoms=n_atoms)
+            arrays |= {"mulliken_charges": charges, "spin_moments": moments}
+        if "hirshfeld" in where:
+            arrays["hirshfeld_charges"], _ = blocks.read_charges(stream, offset=where["hirshfeld"], n_atoms=n_atoms)
+    forces = arrays.get("forces")
+    if forces is not None:
+        arrays |= {
+            "max_force_ev_per_angstrom": float(np.linalg.norm(forces, axis=1).max()),
+            "max_force_measure": "norm",
+            "net_force_ev_per_angstrom": net_force(forces),
+        }
+    elif gradient is not None:
+        arrays |= {
+            "max_force_ev_per_angstrom": gradient * units.EV_PER_ANGSTROM_PER_ATOMIC_FORCE,
+            "max_force_measure": "component",
+        }
+    return {
+        **arrays,
+        "energy_ev": None if energy is None else energy * units.EV_PER_HARTREE,
+        "gap_ev": min(evaluation.gaps) if evaluation.gaps else None,
+        "cell": _cell(evaluation.cell),
+    }
+
+
+def _warnings(segments: Sequence[Segment]) -> list[str]:
+    texts: list[str] = []
+    for segment in segments:
+        if segment.warnings:
+            with segment.path.open("rb") as stream:
+                for offset, count in segment.warnings.values():
+                    text = blocks.read_message(stream, offset=offset)
+                    texts.append(text if count == 1 else f"{text} ({count} times)")
+    return texts
+
+
+def _cell(vectors: dict[str, tuple[float, ...]]) -> np.ndarray | None:
+    return np.array([vectors[axis] for axis in "abc"]) if len(vectors) == 3 else None

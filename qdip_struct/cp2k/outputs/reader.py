@@ -1,0 +1,104 @@
+"""The one pass over an output file: it reads pieces, finds the lines that say something, hands them to segments.
+
+Memory does not grow with the file. Numbers are taken from whole lines alone: a last line without its newline may be
+cut in the middle of a number, so only the end mark and error messages are accepted from it.
+"""
+
+from pathlib import Path
+
+from qdip_struct.base.errors import DataError
+from qdip_struct.cp2k.outputs.lines import HANDLERS
+from qdip_struct.cp2k.outputs.patterns import CP2K_ONLY, MEANING, SCANNER
+from qdip_struct.cp2k.outputs.segments import Handler, Segment
+
+_PIECE_BYTES = 1 << 20
+_LONGEST_LINE = 1 << 16
+_LONGEST_MEMORY = 4096
+_LONGEST_MEANT = 2048
+_WITHOUT_NUMBERS = frozenset({"ended", "abort", "error", "walltime", "exit_request", "crash", "killed"})
+
+
+class _Pass:
+    """The segments seen so far, and whether any line was one that only CP2K prints."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.segments = [Segment(path)]
+        self.known = False
+        self._entries: dict[bytes, tuple[str, Handler]] = {}
+
+    def _entry(self, text: bytes, start: int, opening: bytes) -> tuple[str, Handler]:
+        """Meaning and handler of an opening; the same wording is looked up once."""
+        found = MEANING.match(text, start)
+        meaning = (found.lastgroup if found else None) or ""
+        entry = (meaning, HANDLERS.get(meaning, _nothing))
+        if len(self._entries) < _LONGEST_MEMORY:
+            self._entries[opening] = entry
+        self.known = self.known or meaning in CP2K_ONLY
+        return entry
+
+    def scan(self, text: bytes, stop: int, offset: int) -> None:
+        """Take the lines of ``text`` that begin before ``stop``; ``text`` starts at ``offset`` in the file."""
+        entries, segment, line_end = self._entries, self.segments[-1], text.find
+        for found in SCANNER.finditer(text, 0, stop):
+            opening = found.group()
+            meaning, handler = entries.get(opening) or self._entry(text, found.start(), opening)
+            begin, end = found.start() + 1, line_end(b"\n", found.end())
+            if end < 0:
+                if meaning not in _WITHOUT_NUMBERS:
+                    continue
+                end = len(text)
+            if end - begin > _LONGEST_MEANT:
+                continue
+            if meaning == "started" and (segment.started or segment.last is not None):
+                segment = Segment(self.path)
+                self.segments.append(segment)
+            handler(segment, text[begin:end], offset + begin)
+
+
+def _nothing(segment: Segment, line: bytes, offset: int) -> None:
+    """Lines that only tell that a file is CP2K's."""
+
+
+def read_segments(path: Path) -> list[Segment]:
+    """Read ``path`` once and return its segments in the order of the text.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, is empty, or holds no line that only CP2K prints.
+    """
+    passing = _Pass(path)
+    size = 0
+    try:
+        with path.open("rb", buffering=0) as stream:
+            text, offset = b"\n", -1
+            while piece := stream.read(_PIECE_BYTES):
+                size += len(piece)
+                text += piece
+                stop = text.rfind(b"\n")
+                if stop <= 0 and len(text) < _LONGEST_LINE:
+                    continue
+                if stop <= 0:
+                    stop = len(text)
+                passing.scan(text, stop, offset)
+                text, offset = text[stop:], offset + stop
+            passing.scan(text, len(text), offset)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if size == 0:
+        raise DataError(f"{path} is empty: CP2K wrote nothing, or has not started")
+    if not passing.known:
+        raise DataError(f"{path} is not a CP2K output: {_guess(path)}")
+    return passing.segments
+
+
+def _guess(path: Path) -> str:
+    """What else the file may be, from its first bytes."""
+    with path.open("rb") as stream:
+        head = stream.read(6)
+    if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
+        return "it is compressed, unpack it first"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "it is UTF-16 text, save it as UTF-8"
+    return "none of its lines is one that CP2K prints"

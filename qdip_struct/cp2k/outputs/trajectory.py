@@ -1,0 +1,227 @@
+"""Trajectories (``PROJECT-pos-1.xyz``): frame by frame, with the builder's labels put back, at flat memory.
+
+CP2K's xyz carries symbols, positions and one line of step, time and energy; cell, region, phase and charge live in the
+structure the run was made from. Here they meet again, and go to extxyz without ever holding two frames.
+"""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from qdip_struct.base import units
+from qdip_struct.base.errors import DataError, MismatchError
+from qdip_struct.base.files import refuse_existing
+from qdip_struct.cp2k.outputs.run import Run
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+_COMMENT = re.compile(
+    r"\bi *= *(?P<step>\d+)(?:.*?\btime *= *(?P<time>[-+.\dEe]+))?(?:.*?\bE *= *(?P<energy>[-+.\dEe]+))?", re.IGNORECASE
+)
+_MOST_ATOMS = 10_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One frame of a trajectory.
+
+    Attributes
+    ----------
+    step
+        CP2K's step counter.
+    time_fs
+        fs.
+    printed_energy_ev
+        What CP2K wrote there, eV, whether or not its SCF had converged.
+    symbols
+        Of the n atoms.
+    positions
+        (n, 3) Å.
+    """
+
+    step: int | None
+    time_fs: float | None
+    printed_energy_ev: float | None
+    symbols: tuple[str, ...]
+    positions: np.ndarray
+
+
+def read_frames(path: Path) -> Iterator[Frame]:
+    """Yield the whole frames of an xyz trajectory one at a time; a last frame that is cut off is left out.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or a frame before the last is damaged; the message names the line.
+    """
+    try:
+        stream = path.open(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    with stream:
+        line_number = 1
+        empty = True
+        while head := stream.readline():
+            if not head.strip():
+                line_number += 1
+                continue
+            count = int(head) if head.strip().isdecimal() else 0
+            if not 0 < count <= _MOST_ATOMS:
+                raise DataError(
+                    f"{path}, line {line_number}: expected the number of atoms, found '{head.strip()[:40]}'"
+                )
+            comment = stream.readline()
+            rows = [stream.readline() for _ in range(count)]
+            if not rows[-1].endswith("\n"):
+                break
+            yield _frame(path, line_number, comment, rows)
+            empty = False
+            line_number += count + 2
+        if empty:
+            raise DataError(f"{path} holds no whole frame")
+
+
+def _frame(path: Path, line_number: int, comment: str, rows: Sequence[str]) -> Frame:
+    words = [row.split() for row in rows]
+    try:
+        positions = np.array([[float(x) for x in row[1:4]] for row in words])
+        whole = positions.shape == (len(rows), 3) and bool(np.isfinite(positions).all())
+    except ValueError:
+        whole = False
+    if not whole:
+        raise DataError(
+            f"{path}, frame at line {line_number}: expected 'symbol x y z' in Å in each of {len(rows)} lines"
+        )
+    found = _COMMENT.search(comment)
+    return Frame(
+        step=int(found["step"]) if found else None,
+        time_fs=_value(found["time"]) if found else None,
+        printed_energy_ev=_value(found["energy"], units.EV_PER_HARTREE) if found else None,
+        symbols=tuple(row[0] for row in words),
+        positions=positions,
+    )
+
+
+def _value(text: str | None, factor: float = 1.0) -> float | None:
+    try:
+        value = float(text) if text is not None else float("nan")
+    except ValueError:
+        return None
+    return value * factor if np.isfinite(value) else None
+
+
+def read_cells(path: Path) -> dict[int, np.ndarray]:
+    """Cells (3, 3) Å by step from ``PROJECT-1.cell``; rows that are damaged or cut are left out.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or is not a cell file.
+    """
+    cells: dict[int, np.ndarray] = {}
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            header = stream.readline()
+            if "Ax [Angstrom]" not in header:
+                raise DataError(
+                    f"{path} is not a CP2K cell file: expected the titles 'Step Time [fs] Ax [Angstrom] ...'"
+                )
+            for line in stream:
+                words = line.split()
+                if line.endswith("\n") and len(words) >= 11 and words[0].isdecimal():
+                    values = [_value(word) for word in words[2:11]]
+                    if None not in values:
+                        cells[int(words[0])] = np.array(values, dtype=float).reshape(3, 3)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    return cells
+
+
+def labelled(
+    frames: Iterable[Frame],
+    *,
+    reference: "Atoms",
+    run: Run | None = None,
+    cells: dict[int, np.ndarray] | None = None,
+) -> Iterator["Atoms"]:
+    """Give each frame the cell and every per-atom array (region, phase, charge, …) of ``reference``.
+
+    ``info`` holds ``step``, ``time_fs`` and, when ``run`` says that the SCF of this step converged, ``energy_ev``; a
+    half-converged energy is not passed on. ``cells`` replaces the reference's cell step by step.
+
+    Raises
+    ------
+    MismatchError
+        If a frame's symbols are not those of ``reference`` in the same order.
+    """
+    symbols = tuple(reference.get_chemical_symbols())
+    good = {step.index for step in run.steps if step.scf_converged} if run is not None else set()
+    bad = {step.index for step in run.steps if step.scf_converged is False} if run is not None else set()
+    for frame in frames:
+        if tuple(_element(symbol) for symbol in frame.symbols) != symbols:
+            raise MismatchError(
+                f"step {frame.step} has {len(frame.symbols)} atoms whose symbols or order are not those of the "
+                f"reference structure with {len(symbols)}: give the structure this run was made from"
+            )
+        atoms = reference.copy()
+        atoms.positions = frame.positions
+        if cells and frame.step in cells:
+            atoms.cell = cells[frame.step]
+        atoms.info = {
+            key: value for key, value in (("step", frame.step), ("time_fs", frame.time_fs)) if value is not None
+        }
+        if frame.step in good and frame.step not in bad and frame.printed_energy_ev is not None:
+            atoms.info["energy_ev"] = frame.printed_energy_ev
+        yield atoms
+
+
+def _element(symbol: str) -> str:
+    found = re.match(r"[A-Za-z]{1,2}", symbol)
+    return found.group().capitalize() if found else symbol
+
+
+def write_extxyz(path: Path, frames: Iterable["Atoms"], *, provenance: dict[str, Any], force: bool = False) -> int:
+    """Write frames to one extxyz file as they come and return their number; no partial file is left behind.
+
+    The first frame's comment line carries ``provenance`` as JSON.
+
+    Raises
+    ------
+    UsageError
+        If ``path`` exists and ``force`` is not set.
+    DataError
+        If the disk refuses the write.
+    """
+    refuse_existing(path, force=force)
+    count = 0
+    temporary = ""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            for atoms in frames:
+                if count == 0:
+                    atoms.info["provenance"] = json.dumps(provenance, ensure_ascii=True)
+                _write_frame(stream, atoms)
+                count += 1
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+    return count
+
+
+def _write_frame(stream: IO[str], atoms: "Atoms") -> None:
+    from ase.io.extxyz import write_xyz
+
+    write_xyz(stream, [atoms])

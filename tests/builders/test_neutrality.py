@@ -1,0 +1,117 @@
+"""Neutrality: as few changes as possible, spread evenly, each reported."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.atoms.material import material
+from qdip_struct.builders.atoms.occupation import Occupation
+from qdip_struct.builders.atoms.regions import formal_charge_of
+from qdip_struct.builders.dot.embed import embed_dot
+from qdip_struct.builders.dot.embedding_options import Balance, DotForm
+from qdip_struct.builders.dot.neutrality import neutralise
+
+AXES = np.concatenate([np.eye(3), -np.eye(3)])
+
+
+@settings(deadline=None, derandomize=True, max_examples=15)
+@given(size=st.floats(12.0, 26.0), center=st.sampled_from(["metal", "anion", "a-site", "bond", "void"]),
+       termination=st.sampled_from(["BX2", "AX", "site"]), seed=st.integers(0, 3))  # fmt: skip
+def test_one_swap_per_unit_of_charge(size: float, center: str, termination: str, seed: int) -> None:
+    built = embed_dot(
+        material("PbS"),
+        material("CsPbI3"),
+        form=DotForm(diameter=size, center=center, termination=termination),
+        cells=(6, 6, 6),
+        occupation=Occupation(seed=seed),
+    )
+    swaps = [change for change in built.report["changes"] if change["action"] == "swap"]
+    removed = [change for change in built.report["changes"] if change["action"] == "remove"]
+    assert len(swaps) + len(removed) == abs(built.report["charge_before_changes"])
+    kinds = {("S", "I")} if built.report["charge_before_changes"] < 0 else {("I", "S")}
+    assert {(change["from"], change["to"]) for change in swaps} <= kinds
+
+
+def test_the_least_bonded_anions_go_first() -> None:
+    """Of the cube with half-integer faces all eight corners, with three metal neighbours each, come first."""
+    built = embed_dot(material("PbS"), material("CsPbI3").at(lattice=6.0), form=DotForm("cube", diameter=18.0))
+    centre = np.array(built.report["dot_centers_angstrom"][0])
+    first = np.array([change["position_angstrom"] for change in built.report["changes"][:8]]) - centre
+    assert np.allclose(np.abs(first), 9.0, atol=1e-3)
+    assert np.allclose(first.sum(axis=0), 0.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("a_site", ["molecule", "Cs"])
+def test_vacancies_take_whole_ions(a_site: str) -> None:
+    matrix, balance = material("MAPbBr3").at(lattice=6.0), Balance(rule="vacancy")
+    common = {"cells": (6, 6, 6), "balance": balance, "occupation": Occupation(a_site=a_site)}
+    negative = embed_dot(material("PbS"), matrix, form=DotForm("cube", diameter=18.0), **common)
+    assert {(c["action"], c["from"]) for c in negative.report["changes"]} == {("remove", "Br")}
+    assert negative.report["formal_charge"]["total"] == 0
+    sphere = DotForm("sphere", diameter=18.0, center="a-site", termination="site")
+    positive = embed_dot(material("PbS"), matrix, form=sphere, **common)
+    assert positive.report["charge_before_changes"] > 0
+    assert {c["from"] for c in positive.report["changes"]} == {"molecular ion" if a_site == "molecule" else "Cs"}
+    molecule = positive.atoms.get_array("molecule")
+    sizes = np.unique(np.unique(molecule[molecule >= 0], return_counts=True)[1])
+    assert sizes.tolist() == ([8] if a_site == "molecule" else [])
+    assert positive.report["formal_charge"]["total"] == 0
+
+
+@pytest.mark.parametrize("neutral", ["report", "off"])
+def test_report_and_off_change_nothing(neutral: str) -> None:
+    built = embed_dot(
+        material("PbS"),
+        material("CsPbI3"),
+        form=DotForm(diameter=24.0),
+        cells=(6, 6, 6),
+        balance=Balance(neutral=neutral),
+    )
+    assert built.report["changes"] == []
+    assert built.report["formal_charge"]["total"] == built.report["charge_before_changes"] != 0
+    if neutral == "report":
+        assert sum(c["charge"] for c in built.report["proposed_changes"]) == -built.report["charge_before_changes"]
+
+
+def test_a_structure_that_cannot_be_made_neutral_is_refused() -> None:
+    atoms = embed_dot(
+        material("PbS"), material("CsPbI3"), form=DotForm(diameter=9.0), cells=(4, 4, 4), balance=Balance(neutral="off")
+    ).atoms
+    charges = atoms.get_array("formal_charge")
+    charges[0] -= 5000
+    atoms.set_array("formal_charge", charges)
+    with pytest.raises(UsageError, match="--neutral report"):
+        neutralise(atoms, centres=atoms.cell.array.sum(axis=0)[None] / 2, facets=AXES)
+
+
+def test_the_input_is_left_alone() -> None:
+    atoms = embed_dot(
+        material("PbS"),
+        material("CsPbI3"),
+        form=DotForm(diameter=18.0),
+        cells=(5, 5, 5),
+        balance=Balance(neutral="off"),
+    ).atoms
+    before = formal_charge_of(atoms), atoms.numbers.copy()
+    done, _ = neutralise(atoms, centres=atoms.cell.array.sum(axis=0)[None] / 2, facets=AXES)
+    assert formal_charge_of(atoms) == before[0]
+    assert np.array_equal(atoms.numbers, before[1])
+    assert formal_charge_of(done)["total"] == 0
+
+
+def test_two_dots_do_not_remove_the_same_ion() -> None:
+    """The iodide between two sulphides is nearest to both; each sulphide needs two iodides less."""
+    iodides = [(13.0, 10.0, 10.0)] + [(x, y, 10.0) for x in (10.0, 16.0) for y in (6.0, 14.0)]
+    caesium = [(30.0, 30.0, 4.0 * k) for k in range(5)]
+    atoms = Atoms("S2I5Cs5", positions=[(10.0, 10.0, 10.0), (16.0, 10.0, 10.0), *iodides, *caesium], cell=[40.0] * 3,
+                  pbc=True)  # fmt: skip
+    atoms.set_array("dot", np.array([0, 1] + [-1] * 10))
+    atoms.set_array("molecule", np.full(12, -1))
+    atoms.set_array("formal_charge", np.array([-2] * 2 + [-1] * 5 + [1] * 5))
+    neutral, changes = neutralise(atoms, centres=atoms.positions[:2].copy(), facets=AXES, rule="vacancy")
+    assert formal_charge_of(neutral)["total"] == 0
+    assert len({tuple(change["position_angstrom"]) for change in changes}) == len(changes) == 4
+    assert neutral.get_chemical_formula("metal") == Atoms("Cs5IS2").get_chemical_formula("metal")
