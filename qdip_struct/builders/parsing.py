@@ -1,11 +1,13 @@
 """Words of a request: what a person types for a crystal, a list of numbers, shares of ions; each with its own message.
 
 The command line and ``campaign.yaml`` use the same words, so they are read here and nowhere else.
+
+Reading ``name=number`` lists such as ``dot=7.60,matrix=4.107`` from the command line.
 """
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,3 +138,23 @@ def body_of(text: str, *, dataset: str | None = None, folder: Path = Path()) -> 
     if path.suffix and (path.is_file() or path.suffix in (".extxyz", ".xyz", ".cif", ".vasp")):
         return read_structure(path)
     return material(text, dataset=dataset)
+
+
+def number_pairs(text: str | None, *, keys: Sequence[str], option: str) -> dict[str, float]:
+    """The pairs as a mapping; empty for ``None``.
+
+    Raises
+    ------
+    UsageError
+        If a part is not ``name=number``, the name is unknown or given twice.
+    """
+    found: dict[str, float] = {}
+    for part in (text or "").split(",") if text else []:
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or name not in keys or name in found:
+            raise UsageError(f"cannot read '{part}' in {option}; expected {','.join(f'{key}=NUMBER' for key in keys)}")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise UsageError(f"'{value}' in {option} is not a number") from None
+    return found

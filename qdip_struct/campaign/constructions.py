@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.builders.atoms.store import read_sidecar, read_structure
-from qdip_struct.builders.dot.bulk_request import BulkRequest, requested_bulk
-from qdip_struct.builders.dot.dot_request import DotRequest, requested_dot
-from qdip_struct.builders.dot.embed_request import EmbedRequest, requested_embedding
+from qdip_struct.builders.dot.dot_request import (
+    BulkRequest,
+    DotRequest,
+    EmbedRequest,
+    requested_bulk,
+    requested_dot,
+    requested_embedding,
+)
 from qdip_struct.builders.interface.interface_request import InterfaceRequest, requested_interfaces
 from qdip_struct.builders.slab.slab_request import SlabRequest, requested_slabs
 

@@ -109,7 +109,7 @@ class Drafter:
 
     def drafts_of(self, cell: Cell, *, name: str, case: Case, group: str) -> Iterator[tuple[str, RunDraft, list[str]]]:
         """Drafts of one structure: one, those with ghosts where asked for, or one for each level of a study."""
-        from qdip_struct.builders.interface.ghosts import ghost_partners
+        from qdip_struct.builders.interface.parts import ghost_partners
 
         spec = self.spec
         if not self._wanted(cell.role):

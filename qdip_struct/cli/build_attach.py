@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.parsing import numbers, refuse_given, whole_numbers
-from qdip_struct.cli.cell_options import add_vacuum
-from qdip_struct.cli.console import emit
-from qdip_struct.cli.dot_options import (
+from qdip_struct.cli.building import (
     add_dot_options,
     add_file_options,
     add_matrix_options,
+    add_vacuum,
     parameters_of,
+    request_of,
     structure_lines,
 )
-from qdip_struct.cli.requests import request_of
+from qdip_struct.cli.console import emit
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -109,8 +109,8 @@ def _attached(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
 
 
 def _buried(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
+    from qdip_struct.builders.atoms.cells import Occupation
     from qdip_struct.builders.atoms.material import material
-    from qdip_struct.builders.atoms.occupation import Occupation
     from qdip_struct.builders.dot.attach import bury_dots
     from qdip_struct.builders.dot.dot_request import FormRequest, requested_form
 
@@ -139,8 +139,8 @@ def _buried(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
 
 
 def _slab(args: argparse.Namespace) -> "Atoms":
+    from qdip_struct.builders.atoms.cells import Occupation
     from qdip_struct.builders.atoms.material import material
-    from qdip_struct.builders.atoms.occupation import Occupation
     from qdip_struct.builders.atoms.regions import label
     from qdip_struct.builders.atoms.store import read_structure
     from qdip_struct.builders.dot.attach import surface_slab

@@ -15,9 +15,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.cli.cell_options import add_vacuum
+from qdip_struct.cli.building import add_dot_options, add_file_options, add_vacuum, parameters_of
 from qdip_struct.cli.console import emit
-from qdip_struct.cli.dot_options import add_dot_options, add_file_options, parameters_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from qdip_struct.base.files import provenance
     from qdip_struct.builders.atoms.store import write_structure
     from qdip_struct.builders.dot.dot_request import DotRequest, requested_dot
-    from qdip_struct.cli.requests import request_of
+    from qdip_struct.cli.building import request_of
 
     atoms, content = requested_dot(request_of(args, DotRequest))
     path = args.out or Path("dot.extxyz")

@@ -13,15 +13,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.cli.cell_options import add_orientation
-from qdip_struct.cli.console import emit
-from qdip_struct.cli.dot_options import (
+from qdip_struct.cli.building import (
     add_dot_options,
     add_file_options,
     add_matrix_options,
+    add_orientation,
     parameters_of,
     structure_lines,
 )
+from qdip_struct.cli.console import emit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
     """Build, write, print."""
     from qdip_struct.base.files import provenance
     from qdip_struct.builders.atoms.store import write_structure
-    from qdip_struct.builders.dot.embed_request import EmbedRequest, requested_embedding
-    from qdip_struct.cli.requests import request_of
+    from qdip_struct.builders.dot.dot_request import EmbedRequest, requested_embedding
+    from qdip_struct.cli.building import request_of
 
     built = requested_embedding(request_of(args, EmbedRequest))
     path = args.out or Path("embedded.extxyz")

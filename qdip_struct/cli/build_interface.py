@@ -65,8 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build, write, and say what was built."""
     from qdip_struct.builders.interface.interface_request import InterfaceRequest, requested_interfaces
-    from qdip_struct.cli.building import check_format, origin_of, write_cells
-    from qdip_struct.cli.requests import request_of
+    from qdip_struct.cli.building import check_format, origin_of, request_of, write_cells
 
     if args.out is None:
         raise UsageError("say where to write: -o DIR")

@@ -47,8 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """List terminations, or build and write slabs."""
     from qdip_struct.builders.slab.slab_request import SlabRequest, requested_slabs, requested_surface
-    from qdip_struct.cli.building import check_format, origin_of, write_cells
-    from qdip_struct.cli.requests import request_of
+    from qdip_struct.cli.building import check_format, origin_of, request_of, write_cells
 
     check_format(args.format)
     request = request_of(args, SlabRequest)
@@ -80,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _listing(surface: Any) -> dict[str, Any]:
-    from qdip_struct.builders.slab.termination import termination_names, terminations
+    from qdip_struct.builders.slab.stoichiometry import termination_names, terminations
 
     layers = surface.layers
     return {

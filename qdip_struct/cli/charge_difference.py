@@ -19,8 +19,7 @@ from typing import Any
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.files import provenance, write_text
-from qdip_struct.cli.console import answer, note, table
-from qdip_struct.cli.places import refuse_places
+from qdip_struct.cli.console import answer, note, refuse_places, table
 
 AXES = {"a": 0, "b": 1, "c": 2}
 _MOST_ROWS = 24
@@ -40,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Subtract the cubes, print the balance and the profile; exit 3 when the electrons do not balance."""
     from qdip_struct.analysis.electrons.charge import INTEGRAL_TOLERANCE
-    from qdip_struct.analysis.electrons.run_charges import difference_document
+    from qdip_struct.analysis.electrons.dipole import difference_document
     from qdip_struct.cp2k.outputs.cube import read_cube
 
     centre = None if args.center is None else _centre(args.center)

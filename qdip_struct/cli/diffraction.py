@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.files import provenance
-from qdip_struct.cli.console import answer, note, table
-from qdip_struct.cli.places import refuse_places
+from qdip_struct.cli.console import answer, note, refuse_places, table
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -56,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     """Print powder lines, spots and what a fringe can be; exit 3 when a phase of --spacing is no known crystal."""
     from qdip_struct.analysis.diffraction import diffraction
     from qdip_struct.builders.atoms.store import read_structure
-    from qdip_struct.matching.miller import parse_plane
+    from qdip_struct.matching.planes import parse_plane
 
     refuse_places((args.out,), figures=(args.plot, args.hrtem), force=args.force)
     zone = None if args.zone is None else parse_plane(args.zone)
@@ -185,7 +184,7 @@ def _between(text: str, spots: tuple[Any, ...]) -> dict[str, Any]:
 
 def _text(document: dict[str, Any]) -> str:
     from qdip_struct.cli.planes import powder_table
-    from qdip_struct.matching.miller import plane_text
+    from qdip_struct.matching.planes import plane_text
 
     lines = []
     for part in document["parts"]:

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the moment of every run; exit 3 when some have none, 1 when all have none."""
-    from qdip_struct.analysis.electrons.run_charges import dipole_document
+    from qdip_struct.analysis.electrons.dipole import dipole_document
     from qdip_struct.cp2k.outputs.output import read_run
 
     names = [word.strip() for word in args.axes.split(",")]

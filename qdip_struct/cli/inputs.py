@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.cli.console import emit, note, table
-from qdip_struct.cp2k.inputs.printing import PRINTABLE
+from qdip_struct.cp2k.inputs.sections import PRINTABLE
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -78,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
     """Make the decks, check every one, then write all run folders."""
     from qdip_struct.base.files import provenance, refuse_existing, write_text
     from qdip_struct.campaign.engines.jobscript import LIST, job_script, load_site, run_list, script_name
+    from qdip_struct.cli.building import request_of
     from qdip_struct.cli.check import schema_for
-    from qdip_struct.cli.requests import request_of
     from qdip_struct.cp2k.inputs.presets import get_preset, template_text
     from qdip_struct.runs.inputs_request import DeckMaker, InputsRequest, wishes_of
     from qdip_struct.runs.run_draft import create_run_folder
@@ -134,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
 def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:
     """The run of a structure file and, where they are asked for, those of its slabs with ghost partners."""
     from qdip_struct.builders.atoms.store import read_sidecar, read_structure, sidecar_of
-    from qdip_struct.builders.interface.ghosts import ghost_partners
+    from qdip_struct.builders.interface.parts import ghost_partners
     from qdip_struct.runs.run_draft import refuse_name
     from qdip_struct.runs.rundir import ROLES
 

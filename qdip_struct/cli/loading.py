@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.number_pairs import number_pairs
+from qdip_struct.builders.parsing import number_pairs
 from qdip_struct.cli.console import answer
 from qdip_struct.materials.datasets import DEFAULT_DATASET
 from qdip_struct.materials.loading import dot_spacings, loading_from_fraction, loading_from_mass

@@ -20,12 +20,12 @@ from typing import Any
 from qdip_struct.base.errors import UsageError
 from qdip_struct.cli.console import answer, note, table
 from qdip_struct.matching.coincidence import Match, find_matches, pareto
-from qdip_struct.matching.miller import Plane, parse_plane, plane_text, pseudocubic_direction, pseudocubic_plane
 from qdip_struct.matching.nets import Net, surface_net
 from qdip_struct.matching.orientations import orientations
+from qdip_struct.matching.planes import Plane, parse_plane, plane_text, pseudocubic_direction, pseudocubic_plane
 from qdip_struct.materials.crystals import Crystal, scaled, with_edges
 from qdip_struct.materials.datasets import DEFAULT_DATASET, get_crystal
-from qdip_struct.materials.properties import lattice_at
+from qdip_struct.materials.elasticity import lattice_at
 from qdip_struct.materials.structure_files import looks_like_file, read_crystal
 
 

@@ -17,7 +17,7 @@ from qdip_struct.base.errors import UsageError
 from qdip_struct.cli.console import answer, table
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.datasets import PHASE_ALIASES, get_crystal, list_crystals, list_datasets
-from qdip_struct.materials.properties import Property, list_properties
+from qdip_struct.materials.elasticity import Property, list_properties
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

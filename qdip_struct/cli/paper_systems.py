@@ -18,7 +18,7 @@ from qdip_struct import __version__
 from qdip_struct.base.errors import DataError
 from qdip_struct.base.files import json_text, read_text, sha256, write_text
 from qdip_struct.cli.console import note
-from qdip_struct.runs.result_file import read_sealed, sealed_text
+from qdip_struct.runs.collection import read_sealed, sealed_text
 from qdip_struct.runs.rundir import open_run_folder
 
 if TYPE_CHECKING:

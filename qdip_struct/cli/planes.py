@@ -18,15 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.cli.console import answer, table
-from qdip_struct.matching.miller import parse_plane, plane_text, pseudocubic_plane
 from qdip_struct.matching.planes import (
     Reflection,
     check_zone,
     d_spacing,
     explain_spacing,
     is_allowed,
+    parse_plane,
     plane_angle,
+    plane_text,
     powder_lines,
+    pseudocubic_plane,
     reflections,
 )
 from qdip_struct.materials.crystals import Crystal

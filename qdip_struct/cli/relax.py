@@ -77,8 +77,7 @@ def run(args: argparse.Namespace) -> int:
     """Relax one structure and write it with its sidecar."""
     from qdip_struct.builders.atoms.store import sidecar_of, write_structure
     from qdip_struct.mlip.models import check_weights, find_model, load_model
-    from qdip_struct.mlip.relax import RelaxSettings, relax
-    from qdip_struct.mlip.relax_start import check_cell_mode, frozen_atoms
+    from qdip_struct.mlip.relax import RelaxSettings, check_cell_mode, frozen_atoms, relax
 
     settings = RelaxSettings(
         args.model, args.fmax, args.rattle, args.seed, args.max_steps, cell=args.cell, smax_gpa=args.smax
@@ -141,7 +140,7 @@ def _start(args: argparse.Namespace) -> tuple["Atoms", dict[str, Any], tuple[flo
     ``--dot-lattice`` scales the dot, ``--part dot`` leaves the matrix and the sidecar, which speaks of the whole, out.
     """
     from qdip_struct.builders.atoms.store import read_sidecar, read_structure
-    from qdip_struct.mlip.relax_start import only_dots, with_dot_lattice
+    from qdip_struct.mlip.relax import only_dots, with_dot_lattice
 
     atoms = read_structure(args.structure)
     sidecar = read_sidecar(args.structure)

@@ -22,8 +22,8 @@ import numpy as np
 from qdip_struct.base.errors import UsageError
 from qdip_struct.cli.console import answer, note, table
 from qdip_struct.matching.composition_grid import Side
-from qdip_struct.matching.miller import parse_plane
 from qdip_struct.matching.misfit import DENOMINATORS
+from qdip_struct.matching.planes import parse_plane
 from qdip_struct.matching.screening import Screen, screen, temperature_sweep
 from qdip_struct.materials.datasets import DEFAULT_DATASET
 

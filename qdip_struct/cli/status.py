@@ -44,7 +44,7 @@ def _queued(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if not (path / "slurm").is_dir():
             continue
-        from qdip_struct.campaign.engines.slurm_queue import queued_tasks
+        from qdip_struct.campaign.engines.sbatch import queued_tasks
 
         try:
             found += [task.folder for task in queued_tasks(path)]

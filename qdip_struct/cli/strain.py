@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 from qdip_struct.analysis.strain.measures import MEASURES
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import provenance, sha256, write_text
-from qdip_struct.cli.console import emit, note, table
-from qdip_struct.cli.places import refuse_places
+from qdip_struct.cli.console import emit, note, refuse_places, table
 from qdip_struct.materials.crystals import check_lattice
 
 if TYPE_CHECKING:

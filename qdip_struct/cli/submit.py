@@ -72,7 +72,7 @@ def _from_file(args: argparse.Namespace, *, site: "Site | None", cores: int) -> 
     from qdip_struct.campaign.drafting import Terms
     from qdip_struct.campaign.folder import write_campaign
     from qdip_struct.campaign.plan import make_plan
-    from qdip_struct.campaign.spec_file import load_spec
+    from qdip_struct.campaign.spec import load_spec
     from qdip_struct.cli.check import schema_for
 
     spec = load_spec(_campaign_file(args.campaign))
@@ -129,7 +129,7 @@ def _hand_over(
 ) -> int:
     from qdip_struct.campaign.engines.engines import submit
     from qdip_struct.campaign.status import status_of
-    from qdip_struct.cli.live import LiveView
+    from qdip_struct.cli.console import LiveView
     from qdip_struct.cli.status import status_text
 
     folders = index.run_folders()

@@ -14,8 +14,15 @@ from numpy.typing import NDArray
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.matching.nets import Net, point_group
-from qdip_struct.matching.superlattice_pairs import INCLUSIVE, Pairs, common_basis, find_pairs, inverse_change
-from qdip_struct.matching.superlattices import Superlattices, superlattices
+from qdip_struct.matching.superlattices import (
+    INCLUSIVE,
+    Pairs,
+    Superlattices,
+    common_basis,
+    find_pairs,
+    inverse_change,
+    superlattices,
+)
 
 MAX_INDEX = 20_000
 

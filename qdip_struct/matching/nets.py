@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.matching.miller import Plane, plane_text
+from qdip_struct.matching.planes import Plane, plane_text
 from qdip_struct.materials.crystals import Crystal
 
 SYMMETRY_TOLERANCE = 1e-6

@@ -1,13 +1,191 @@
-"""Elastic moduli: cubic constants, isotropic averages, Young's and biaxial moduli, and what was assumed to get them."""
+"""Elastic moduli: cubic constants, isotropic averages, Young's and biaxial moduli, and what was assumed to get them.
+
+Material properties with their sources (``structures/properties.yaml``): expansion, moduli, dielectric constants.
+
+Molar masses of formulas and densities of crystals.
+"""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.base.resources import shipped
 from qdip_struct.materials.composition import Formula, parse_formula
-from qdip_struct.materials.properties import find_property
+from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.datasets import load_yaml
+
+_COMMON = ("material", "quantity", "phase", "temperature_kelvin", "source", "doi", "verified", "note", "uncertainty")
+
+
+@dataclass(frozen=True)
+class Property:
+    """One property of one material.
+
+    Attributes
+    ----------
+    material, quantity
+        For example ``PbS`` and ``thermal_expansion``, ``elastic``, ``dielectric``, ``band_edges``.
+    values
+        Numbers by name; the name carries the unit (``alpha_per_kelvin``, ``c11_gpa``).
+    phase, temperature_kelvin
+        Phase and temperature (K) it holds for, where the source says so.
+    source, doi, verified
+        Provenance; ``verified`` is true only when the number was read in the source that is named.
+    uncertainty
+        One standard uncertainty of the first value, ``None`` when the source gives none.
+    note, origin
+        Remark, and the file from which the record was read.
+    """
+
+    material: str
+    quantity: str
+    values: Mapping[str, float]
+    source: str
+    verified: bool
+    phase: str | None = None
+    temperature_kelvin: float | None = None
+    doi: str | None = None
+    uncertainty: float | None = None
+    note: str = field(default="")
+    origin: str = ""
+
+
+def list_properties(*, quantity: str | None = None, files: Sequence[Path] = ()) -> tuple[Property, ...]:
+    """Every property record, or those of one quantity; the user's files come first."""
+    return tuple(p for p in _load(tuple(files)) if quantity in (None, p.quantity))
+
+
+def find_property(material: str, quantity: str, *, files: Sequence[Path] = ()) -> Property | None:
+    """The first record of that quantity for a material, or ``None``."""
+    return next((p for p in list_properties(quantity=quantity, files=files) if p.material == material), None)
+
+
+def lattice_at(crystal: Crystal, *, temperature: float | None, files: Sequence[Path] = ()) -> tuple[float, float]:
+    """Lattice constant at a temperature, a(T) = a(T₀)·[1 + α·(T − T₀)], and its standard uncertainty (Å).
+
+    Parameters
+    ----------
+    temperature
+        Kelvin; ``None`` returns the constant as it was measured or computed.
+    files
+        User's files; the first record of an expansion coefficient α found in them goes before the shipped one.
+
+    Raises
+    ------
+    UsageError
+        If ``temperature`` is outside 0 to 2000 K, the crystal has no temperature (a calculation), or no expansion
+        coefficient is known for it.
+    DataError
+        If one of ``files`` cannot be read or holds a bad record.
+    """
+    a, known = crystal.a_angstrom, crystal.uncertainty_angstrom or 0.0
+    if temperature is None:
+        return a, known
+    if not (math.isfinite(temperature) and 0.0 <= temperature <= 2000.0):
+        raise UsageError(f"temperature is {temperature:g} K; expected 0 to 2000 K")
+    if crystal.temperature_kelvin is None:
+        raise UsageError(
+            f"the lattice constant of {crystal.name} in data set {crystal.dataset} has no temperature, so it cannot "
+            f"be brought to {temperature:g} K; leave the temperature out"
+        )
+    step = temperature - crystal.temperature_kelvin
+    if abs(step) < 0.5:
+        return a, known
+    expansion = find_property(crystal.name, "thermal_expansion", files=files)
+    if expansion is None:
+        raise UsageError(
+            f"no thermal expansion coefficient is known for {crystal.name} (lattice constant at "
+            f"{crystal.temperature_kelvin:g} K); give one in a file with 'properties'"
+        )
+    alpha = expansion.values["alpha_per_kelvin"]
+    return a * (1.0 + alpha * step), math.hypot(known, a * step * (expansion.uncertainty or 0.0))
+
+
+@lru_cache(maxsize=8)
+def _load(files: tuple[Path, ...]) -> tuple[Property, ...]:
+    found: list[Property] = []
+    for path in (*files, shipped("structures", "properties.yaml")):
+        for index, entry in enumerate(load_yaml(path).get("properties") or [], start=1):
+            found.append(_property(entry, f"{path}: property {index}", path.name))
+    return tuple(found)
+
+
+def _property(entry: Any, where: str, origin: str) -> Property:
+    if not isinstance(entry, Mapping):
+        raise DataError(f"{where} is not a mapping")
+    for key in ("material", "quantity", "source"):
+        if key not in entry:
+            raise DataError(f"{where}: the key '{key}' is missing")
+    values = {str(key): value for key, value in entry.items() if key not in _COMMON}
+    for key, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise DataError(f"{where}: {key} is '{value}', expected a number")
+    if not values:
+        raise DataError(f"{where}: no value given")
+    return Property(
+        material=str(entry["material"]),
+        quantity=str(entry["quantity"]),
+        values=values,
+        source=str(entry["source"]),
+        verified=bool(entry.get("verified", False)),
+        phase=entry.get("phase"),
+        temperature_kelvin=entry.get("temperature_kelvin"),
+        doi=entry.get("doi"),
+        uncertainty=entry.get("uncertainty"),
+        note=" ".join(str(entry.get("note", "")).split()),
+        origin=origin,
+    )
+
+
+ATOMIC_MASSES: dict[str, float] = {
+    "H": 1.008, "C": 12.011, "N": 14.007, "F": 18.998403, "Na": 22.989769, "S": 32.06, "Cl": 35.45, "K": 39.0983,
+    "Zn": 65.38, "Se": 78.971, "Br": 79.904, "Rb": 85.4678, "Cd": 112.414, "Sn": 118.71, "Te": 127.60, "I": 126.90447,
+    "Cs": 132.905452, "Hg": 200.592, "Pb": 207.2,
+}  # fmt: skip
+"""Standard atomic weights (IUPAC 2021, abridged), g/mol."""
+
+MOLECULAR_IONS: dict[str, str] = {"MA": "CH6N", "FA": "CH5N2"}
+"""Composition of the molecular ions methylammonium and formamidinium."""
+
+GRAM_PER_CM3 = 1.66053906660
+"""g/cm³ per (g/mol)/Å³: 10²⁴/N_A."""
+
+_PIECE = re.compile(r"(MA|FA|[A-Z][a-z]?)(\d*\.?\d*)")
+
+
+def molar_mass(formula: str | Formula) -> float:
+    """Molar mass (g/mol) of one formula unit, for example of ``MAPbI3``, ``PbI1.667Br0.333`` or a parsed formula.
+
+    Raises
+    ------
+    UsageError
+        If the text is not a plain formula of known elements, or a site of the formula is free.
+    """
+    if isinstance(formula, Formula):
+        formula.weights()
+        formula = formula.text
+    text = formula.replace(" ", "")
+    pieces = _PIECE.findall(text)
+    if not pieces or "".join(name + amount for name, amount in pieces) != text:
+        raise UsageError(f"cannot read '{formula}' as a formula; expected for example PbI2 or MAPbI3")
+    total = 0.0
+    for name, amount in pieces:
+        if name not in ATOMIC_MASSES and name not in MOLECULAR_IONS:
+            raise UsageError(f"no atomic mass for '{name}' in '{formula}'; known: {', '.join(ATOMIC_MASSES)}, MA, FA")
+        mass = molar_mass(MOLECULAR_IONS[name]) if name in MOLECULAR_IONS else ATOMIC_MASSES[name]
+        total += mass * (float(amount) if amount else 1.0)
+    return total
+
+
+def density(crystal: Crystal) -> float:
+    """Mass density (g/cm³) of a crystal, Z·M/(V·N_A)."""
+    return crystal.n_formula_units * molar_mass(crystal.name) * GRAM_PER_CM3 / crystal.volume
+
 
 EV_PER_GPA_ANGSTROM3 = 1e-21 / 1.602176634e-19
 """1 GPa·Å³ in eV (exact by the definition of the electronvolt)."""

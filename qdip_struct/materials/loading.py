@@ -8,7 +8,7 @@ from typing import Literal
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.composition import parse_formula
-from qdip_struct.materials.masses import GRAM_PER_CM3, molar_mass
+from qdip_struct.materials.elasticity import GRAM_PER_CM3, molar_mass
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 
 MassOf = Literal["precursor", "matrix"]

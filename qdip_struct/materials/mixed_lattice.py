@@ -10,7 +10,7 @@ from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.composition import Formula, parse_formula
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.datasets import get_crystal
-from qdip_struct.materials.properties import lattice_at
+from qdip_struct.materials.elasticity import lattice_at
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def _system(page: Page, system: Mapping[str, Any], *, folder: Path) -> None:
 
 
 def _projections(page: Page, atoms: Any, name: str) -> None:
-    from qdip_struct.report.projections import SLICE_ABOVE, SLICE_ANGSTROM, key_markup, middle_slice, projection_svg
+    from qdip_struct.report.structure_plots import SLICE_ABOVE, SLICE_ANGSTROM, key_markup, middle_slice, projection_svg
 
     large = len(atoms) > SLICE_ABOVE
     panels = []

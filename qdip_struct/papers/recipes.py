@@ -1,17 +1,81 @@
-"""Statements about lattices: misfit, match compositions, spacings, angles, zones, forbidden reflections."""
+"""Statements about lattices: misfit, match compositions, spacings, angles, zones, forbidden reflections.
+
+How one statement of a paper is recomputed: the public functions that do it, and what comes out.
+
+Statements about stiffness, strain, interface energy and the size of the box that was computed.
+
+Statements about amounts: mass and volume ratios, densities, spacings of dots, counts of ions.
+
+Statements about light: transfer efficiencies, absorption edges, exciton peaks, X-rays.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from qdip_struct.matching.miller import pseudocubic_plane
+import numpy as np
+
+from qdip_struct.analysis.energies.energies import combine_group
+from qdip_struct.analysis.energies.energy_run import EnergyRun
+from qdip_struct.base.units import MEV_PER_EV
+from qdip_struct.builders.atoms.cells import Occupation
+from qdip_struct.builders.atoms.material import material
+from qdip_struct.builders.atoms.regions import formal_charges
+from qdip_struct.builders.dot.embed import embed_dot
+from qdip_struct.builders.dot.embedding_options import DotForm
 from qdip_struct.matching.misfit import Denominator, LatticeCurve, misfit, misfit_window, zero_misfit
 from qdip_struct.matching.nets import surface_net
-from qdip_struct.matching.planes import d_spacing, is_allowed, plane_angle, zone_product
+from qdip_struct.matching.planes import d_spacing, is_allowed, plane_angle, pseudocubic_plane, zone_product
 from qdip_struct.materials.crystals import scaled
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.elasticity import density, isotropic_moduli, known_moduli, lattice_at, molar_mass
+from qdip_struct.materials.loading import Loading, dot_spacings, loading_from_fraction, loading_from_mass
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
-from qdip_struct.materials.properties import lattice_at
-from qdip_struct.papers.recipe import Attempt, Recipe
+from qdip_struct.materials.strain_sharing import share_dot
+from qdip_struct.papers.photons import photon_energy, photon_wavelength
+from qdip_struct.papers.transfer import transfer_efficiency
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Values computed under one named condition; the first attempt of a statement is the paper's own.
+
+    Attributes
+    ----------
+    condition
+        What was assumed.
+    values
+        In the statement's unit and order.
+    possible
+        False where the physics forbids what the numbers would allow (a forbidden reflection).
+    """
+
+    condition: str
+    values: tuple[float, ...]
+    possible: bool = True
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The functions that answer a statement, and the call that uses them.
+
+    Attributes
+    ----------
+    functions
+        Public functions of the package that the numbers pass through.
+    compute
+        Gives the attempts, the paper's own condition first.
+    """
+
+    functions: tuple[Callable[..., Any], ...]
+    compute: Callable[[], Sequence[Attempt]]
+
+    @property
+    def how(self) -> tuple[str, ...]:
+        """Names of the functions inside the package, for example ``matching.misfit.misfit``."""
+        return tuple(f"{f.__module__.removeprefix('qdip_struct.')}.{f.__qualname__}" for f in self.functions)
+
 
 GAUGE_FREE, GAUGE_EMBEDDED, GAUGE_MATRIX = 23.949, 24.069, 44.197
 """Rows of Pb in Ning et al. 2015, Extended Data Fig. 7 (Å): four, four and seven lattice constants long."""
@@ -212,5 +276,255 @@ LATTICES: Mapping[str, Recipe] = {
         (get_crystal, plane_angle), lambda: [Attempt("cubic", (_angle("MAPbBr3", (0, 1, -1), (1, 0, -1)),))]
     ),
     "deng2024-mis-measured": Recipe((misfit,), lambda: [Attempt("4.20/4.19 - 1", (percent(4.20, 4.19),))]),
+}
+"""Recipes by the id of the statement."""
+
+
+SLAB_AREA = 26.88**2
+"""Lateral cell of the slabs of Ning et al. 2015, Å²."""
+
+
+def _continuum() -> list[Attempt]:
+    dot, found = isotropic_moduli(53.0, shear=25.0), []
+    for shear, words in ((3.7, "G = 3.7 GPa"), (None, "G from Poisson's ratio 0.3")):
+        matrix = isotropic_moduli(12.2, shear=shear)
+        infinite = share_dot(0.05, dot=dot, matrix=matrix)
+        fixed = share_dot(0.05, dot=dot, matrix=matrix, surroundings="fixed", volume_fraction=0.1091)
+        found.append(Attempt(f"infinite matrix, {words}", (100.0 * infinite.dot_strain,)))
+        found.append(Attempt(f"fixed box of 50.6 Å, {words}", (100.0 * fixed.dot_strain,)))
+    return found
+
+
+def _bulk_modulus() -> list[Attempt]:
+    moduli = known_moduli("PbS")
+    return [] if moduli is None else [Attempt("C11 = 126, C12 = 16.2 GPa", (moduli.bulk,))]
+
+
+def _interface_energy() -> list[Attempt]:
+    """The paper's surface and adsorption energies, carried by slabs of its area through the sums of ``energies``."""
+    return [
+        Attempt(f"γ(PbS) = {gamma:g}, γ(MAPbI3) = 9, E_ad = 12 meV/Å²", (_combined(gamma, 9.0, 12.0),))
+        for gamma in (9.0, 12.0)
+    ]
+
+
+def _combined(film: float, substrate: float, adsorption: float) -> float:
+    unit = SLAB_AREA / MEV_PER_EV
+    parts = {
+        "film": ({"Pb": 1, "S": 1}, 2.0 * film * unit),
+        "film_bulk": ({"Pb": 1, "S": 1}, 0.0),
+        "substrate": ({"Cs": 1, "Pb": 1, "I": 3}, 2.0 * substrate * unit),
+        "substrate_bulk": ({"Cs": 1, "Pb": 1, "I": 3}, 0.0),
+        "interface": ({"Cs": 1, "Pb": 2, "S": 1, "I": 3}, (2.0 * film + 2.0 * substrate - adsorption) * unit),
+    }
+    side = float(np.sqrt(SLAB_AREA))
+    runs = [
+        EnergyRun(role, role, "ning2015", "done", energy, composition, np.diag([side, side, 150.0]), {})
+        for role, (composition, energy) in parts.items()
+    ]
+    result, _ = combine_group("ning2015", runs)
+    return float("nan") if result is None or not result.interface else result.interface[0].value
+
+
+def _atoms_in_the_box() -> list[Attempt]:
+    found = []
+    for a_site, words in (("molecule", "methylammonium as a molecule"), ("Cs", "one ion on the A site")):
+        dot, matrix = material("PbS"), material("MAPbI3:cubic")
+        built = embed_dot(
+            dot, matrix, form=DotForm(diameter=30.0), cells=(8, 8, 8), lattice=6.325, occupation=Occupation(a_site)
+        )
+        found.append(Attempt(words, (float(built.report["n_atoms"]),)))
+    return found
+
+
+STRAINS: Mapping[str, Recipe] = {
+    "ning2015-Einter": Recipe((combine_group,), _interface_energy),
+    "ning2015-natoms": Recipe((embed_dot,), _atoms_in_the_box),
+    "ning2015-elastic": Recipe((isotropic_moduli, share_dot), _continuum),
+    "ning2015-B": Recipe((known_moduli,), _bulk_modulus),
+}
+"""Recipes by the id of the statement."""
+
+
+TABLE_1A_FACTOR = 2.48838
+"""Last row, second column of Ning et al. 2015, Extended Data Table 1a: MAPbI3 per PbS by volume at 1:1 by mass."""
+
+_MASS_RATIOS = (200, 100, 50, 20, 10, 5, 4, 3, 2, 1)
+_VOLUME_RATIOS = (497.676, 248.838, 124.419, 49.7676, 24.8838, 12.4419, 9.95352, 7.46514, 4.97676, 2.48838)
+_MEASURED_RATIOS = (0.00169, 0.00338, 0.00676, 0.01689, 0.03378, 0.06755, 0.08444, 0.11259, 0.16888, 0.33777)
+_DOT_DENSITY = 7.60
+
+
+def _growth() -> float:
+    return molar_mass("MAPbI3") / molar_mass("PbI2")
+
+
+def _table_row(mass_ratio: float) -> Loading:
+    """A row of the table, with the one density that its last row fixes (4.107 g/cm³)."""
+    densities = {"dot": _DOT_DENSITY, "matrix": _DOT_DENSITY * _growth() / TABLE_1A_FACTOR}
+    return loading_from_mass("PbS", matrix="MAPbI3", mass_ratio=mass_ratio, densities=densities)
+
+
+def _table(of: Callable[[Loading], float]) -> tuple[float, ...]:
+    return tuple(of(_table_row(mass)) for mass in _MASS_RATIOS)
+
+
+def _table_factor() -> list[Attempt]:
+    given = loading_from_mass("PbS", matrix="MAPbI3", mass_ratio=1.0, densities={"dot": _DOT_DENSITY, "matrix": 4.107})
+    crystal = loading_from_mass("PbS", matrix="MAPbI3", mass_ratio=1.0, dataset="xrd_298K")
+    rows = tuple(
+        loading_from_fraction(1.0 / (1.0 + volume)).volume_ratio / mass
+        for volume, mass in zip(_VOLUME_RATIOS, _MASS_RATIOS, strict=True)
+    )
+    return [
+        Attempt("the table's own columns", rows),
+        Attempt("densities 7.60 and 4.107 g/cm3", (given.volume_ratio,)),
+        Attempt("crystal densities", (crystal.volume_ratio,)),
+    ]
+
+
+def _measured_share() -> list[Attempt]:
+    values = tuple(m * _table_row(mass).volume_ratio for m, mass in zip(_MEASURED_RATIOS, _MASS_RATIOS, strict=True))
+    return [Attempt("measured/nominal", values)]
+
+
+def _caption() -> list[Attempt]:
+    # As a mass ratio to the matrix itself the factor is ρ_dot/ρ_matrix.
+    return [
+        Attempt("first column is MAPbI3:PbS, as the caption says", (_DOT_DENSITY / TABLE_1A_FACTOR,)),
+        Attempt("first column is PbI2:PbS, as the header says", (_DOT_DENSITY * _growth() / TABLE_1A_FACTOR,)),
+        Attempt("density of the crystal, for comparison", (density(get_crystal("MAPbI3:tetragonal")),)),
+    ]
+
+
+def _spacing() -> list[Attempt]:
+    found = []
+    for diameter in (40.0, 50.0, 60.0):
+        spacing = dot_spacings(_table_row(200).volume_fraction, diameter=diameter)
+        for name in ("simple_cubic_center", "wigner_seitz_center"):
+            words = f"{diameter / 10:g}-nm dots, {name.replace('_', ' ')}"
+            found.append(Attempt(words, (spacing[name] / 10.0,)))
+    return found
+
+
+def _garcia_mass() -> list[Attempt]:
+    return [
+        Attempt("PbI1.667Br0.333", (molar_mass("MAPbI2.5Br0.5") / molar_mass("PbI1.6667Br0.3333"),)),
+        Attempt("PbI2", (_growth(),)),
+    ]
+
+
+def _garcia_volume() -> list[Attempt]:
+    loading = loading_from_mass(
+        "PbS", matrix="MAPbI2.5Br0.5", mass_ratio=1.33, mass_of="matrix", densities={"dot": 7.6, "matrix": 4.1}
+    )
+    return [Attempt("densities 7.6 and 4.1 g/cm3", (100.0 * loading.volume_fraction,))]
+
+
+def _packing() -> list[Attempt]:
+    loading = loading_from_fraction(0.64)
+    return [Attempt("free volume at 64 % packing", (100.0 * loading.volume_ratio * loading.volume_fraction,))]
+
+
+def _doping() -> list[Attempt]:
+    thin, dense = (dot_spacings(f, diameter=100.0)["simple_cubic_center"] for f in (0.00025, 0.01))
+    return [Attempt("dots per volume, from their spacings at 0.025 and 1 %", ((thin / dense) ** 3,))]
+
+
+def _first_shell() -> list[Attempt]:
+    metal, sulfur = (int(formal_charges(ions).sum()) for ions in (["Cd"] * 60 + ["Zn"] * 20, ["S"] * 100))
+    return [Attempt("charge of 60 Cd and 20 Zn against 100 S", (-100.0 * metal / sulfur,))]
+
+
+LOADINGS: Mapping[str, Recipe] = {
+    "ning2015-T1a-k": Recipe((loading_from_fraction, loading_from_mass), _table_factor),
+    "ning2015-T1a-inv": Recipe(
+        (loading_from_mass,),
+        lambda: [Attempt("1/volume ratio, density from the last row", _table(lambda row: 1.0 / row.volume_ratio))],
+    ),
+    "ning2015-T1a-pct": Recipe(
+        (loading_from_mass,),
+        lambda: [Attempt("volume fraction, density from the last row", _table(lambda r: 100.0 * r.volume_fraction))],
+    ),
+    "ning2015-T1a-rbs": Recipe((loading_from_mass,), _measured_share),
+    "ning2015-T1a-caption": Recipe((molar_mass, density), _caption),
+    "ning2015-vol-quotes": Recipe(
+        (loading_from_mass,),
+        lambda: [Attempt("row of mass ratio 10", (100.0 * _table_row(10).volume_fraction,) * 3)],
+    ),
+    "ning2015-spacing": Recipe((loading_from_mass, dot_spacings), _spacing),
+    "garcia_de_arquer2017-mass": Recipe((molar_mass,), _garcia_mass),
+    "garcia_de_arquer2017-vol": Recipe((loading_from_mass,), _garcia_volume),
+    "liu2019-rcp": Recipe((loading_from_fraction,), _packing),
+    "baronnier2022-doping": Recipe((dot_spacings,), _doping),
+    "baronnier2022-shell1": Recipe((formal_charges,), _first_shell),
+}
+"""Recipes by the id of the statement."""
+
+
+TABLE_1B: Mapping[str, tuple[float, ...]] = {
+    "0.0040": (10553400, 476450, 2378155940, 872728455, 0.008, 0.0220, 0.351),
+    "0.0080": (6152760, 448548, 3203109586, 1321620214, 0.005, 0.0103, 0.396),
+    "0.0197": (11752660, 838076, 2378155940, 872728455, 0.011, 0.0254, 0.347),
+    "0.0386": (4893860, 475011, 3203109586, 1321620214, 0.015, 0.0323, 0.385),
+    "0.0744": (11586780, 1175544, 3203109586, 1321620214, 0.023, 0.0492, 0.368),
+    "0.0913": (13070740, 1359321, 3203109586, 1321620214, 0.024, 0.0508, 0.391),
+    "0.1181": (4870700, 586011, 3203109586, 1321620214, 0.080, 0.1327, 0.342),
+    "0.1673": (3940820, 307583, 3203109586, 1321620214, 0.067, 0.1126, 0.355),
+    "0.2867": (2239240, 256204, 3203109586, 1321620214, 0.164, 0.2652, 0.407),
+}
+"""Ning et al. 2015, Extended Data Table 1b, by volume fraction: PL short, PL long (counts), I short, I long (counts),
+A of the dots long, A of the dots short, A of the matrix short (fractions)."""
+
+
+def transfer_of_row(row: str) -> float:
+    """Transfer efficiency (fraction) of a row of the table by equation 3."""
+    emission_short, emission_long, photons_short, photons_long, dot_long, dot_short, matrix = TABLE_1B[row]
+    return transfer_efficiency(
+        emission_short=emission_short,
+        emission_long=emission_long,
+        photons_short=photons_short,
+        photons_long=photons_long,
+        dot_absorption_long=dot_long,
+        dot_absorption_short=dot_short,
+        matrix_absorption_short=matrix,
+    )
+
+
+def _transfer(row: str) -> Recipe:
+    condition = "equation 3, absorptions as printed"
+    return Recipe((transfer_efficiency,), lambda: [Attempt(condition, (100.0 * transfer_of_row(row),))])
+
+
+def _energies(*wavelengths: float) -> list[Attempt]:
+    return [Attempt("E = h·c/λ", tuple(photon_energy(wavelength) for wavelength in wavelengths))]
+
+
+def _blueshift() -> list[Attempt]:
+    found = []
+    for low, high, words in ((1.06, 1.08, "as printed"), (1.055, 1.085, "the farthest that round to these")):
+        shift = photon_wavelength(low) - photon_wavelength(high)
+        found.append(Attempt(f"{low:g} to {high:g} eV, {words}", (shift,)))
+    return found
+
+
+def _offsets() -> list[Attempt]:
+    dot = photon_energy(1240.0)
+    return [
+        Attempt("gap 1.6 eV of the matrix less the exciton at 1,240 nm", (1.6 - dot,)),
+        Attempt("cut-off at 800 nm less the exciton at 1,240 nm", (photon_energy(800.0) - dot,)),
+    ]
+
+
+LIGHT: Mapping[str, Recipe] = {
+    **{f"ning2015-T1b-{row}": _transfer(row) for row in TABLE_1B},
+    "ning2015-blueshift": Recipe((photon_wavelength,), _blueshift),
+    "ning2015-edge": Recipe((photon_energy,), lambda: _energies(770.0)),
+    "deng2024-edges": Recipe((photon_energy,), lambda: _energies(550.0, 1200.0)),
+    "liu2019-xray": Recipe(
+        (photon_wavelength,), lambda: [Attempt("λ = h·c/E of 100.329 keV", (10.0 * photon_wavelength(100329.0),))]
+    ),
+    "garcia_de_arquer2017-offsets": Recipe((photon_energy,), _offsets),
+    "garcia_de_arquer2017-gap": Recipe((photon_energy,), lambda: _energies(1240.0, 1400.0)),
 }
 """Recipes by the id of the statement."""

@@ -13,12 +13,8 @@ from typing import Any, Literal, get_args
 
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.resources import shipped
-from qdip_struct.materials.library import load_yaml
-from qdip_struct.papers.light import LIGHT
-from qdip_struct.papers.loadings import LOADINGS
-from qdip_struct.papers.recipe import Attempt, Recipe
-from qdip_struct.papers.recipes import LATTICES
-from qdip_struct.papers.strains import STRAINS
+from qdip_struct.materials.datasets import load_yaml
+from qdip_struct.papers.recipes import LATTICES, LIGHT, LOADINGS, STRAINS, Attempt, Recipe
 
 Verdict = Literal["holds", "differs", "not answerable"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

@@ -15,7 +15,7 @@ from qdip_struct.base.errors import DataError
 from qdip_struct.base.resources import shipped
 from qdip_struct.builders.atoms.neighbours import minimum_distance
 from qdip_struct.builders.atoms.regions import electrons_of, formal_charge_of
-from qdip_struct.materials.library import load_yaml
+from qdip_struct.materials.datasets import load_yaml
 
 if TYPE_CHECKING:
     from ase import Atoms

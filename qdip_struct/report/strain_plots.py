@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qdip_struct.analysis.strain import measures
-from qdip_struct.analysis.strain.images import completed_cell
-from qdip_struct.analysis.strain.inclusion import continuum_curve
 from qdip_struct.analysis.strain.profiles import dot_centre, radial_vectors
+from qdip_struct.analysis.strain.reference import continuum_curve
+from qdip_struct.analysis.strain.site_grid import completed_cell
 from qdip_struct.analysis.strain.strain_summary import StrainSummary
 from qdip_struct.report.figures import styled_figure
 

@@ -16,7 +16,7 @@ from qdip_struct.base.document_shapes import COUNT, NUMBER, POSITIVE, WORD, Each
 from qdip_struct.base.documents import json_document
 from qdip_struct.base.errors import DataError
 from qdip_struct.base.files import read_text, sha256
-from qdip_struct.builders.atoms.facts import FACTS
+from qdip_struct.builders.atoms.store import FACTS
 from qdip_struct.cp2k.outputs.run import Failure
 
 Role = Literal[

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 from qdip_struct.base.files import provenance
 from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.cp2k.outputs.run import Run
-from qdip_struct.cp2k.outputs.sidefiles import side_files
-from qdip_struct.cp2k.outputs.trajectory import labelled, read_cells, read_frames, write_extxyz
+from qdip_struct.cp2k.outputs.trajectory import labelled, read_cells, read_frames, side_files, write_extxyz
 
 if TYPE_CHECKING:
     from ase import Atoms

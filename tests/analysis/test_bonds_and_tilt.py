@@ -6,11 +6,10 @@ from ase import Atoms
 from known_strain import A_DOT, A_MATRIX, cubic_perovskite, rock_salt
 from scipy.spatial.transform import Rotation
 
-from qdip_struct.analysis.strain.bonds import displacements, find_bonds
+from qdip_struct.analysis.strain.bonds import displacements, find_bonds, octahedral_tilts
 from qdip_struct.analysis.strain.phases import find_phases
 from qdip_struct.analysis.strain.strain import strain_map
 from qdip_struct.analysis.strain.sublattice import perovskite
-from qdip_struct.analysis.strain.tilt import octahedral_tilts
 from qdip_struct.base.errors import MismatchError
 
 

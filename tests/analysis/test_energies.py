@@ -5,9 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qdip_struct.analysis.energies.combination import combine_group
 from qdip_struct.analysis.energies.comparability import difference
-from qdip_struct.analysis.energies.energies import adsorption_energy, strain_energy, surface_energy
+from qdip_struct.analysis.energies.energies import adsorption_energy, combine_group, strain_energy, surface_energy
 from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.stoichiometry import cells_of, formula
 from qdip_struct.base.errors import MismatchError

@@ -6,9 +6,15 @@ from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.analysis.energies.gap_curve import best_gap
-from qdip_struct.analysis.energies.registry_map import ShiftPoint, map_document, registry_map
-from qdip_struct.analysis.energies.shift_symmetry import film_shift, metal_shift, shift_operations
+from qdip_struct.analysis.energies.registry_map import (
+    ShiftPoint,
+    best_gap,
+    film_shift,
+    map_document,
+    metal_shift,
+    registry_map,
+    shift_operations,
+)
 from qdip_struct.base.errors import MismatchError
 
 SQUARE = np.diag([6.0, 6.0])

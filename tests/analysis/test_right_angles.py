@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.analysis.diffraction.diffraction import spot_angle, zone_spots
-from qdip_struct.analysis.diffraction.right_angles import right_angled
+from qdip_struct.analysis.diffraction.hrtem import right_angled
 from qdip_struct.base.errors import UsageError
 
 A = 5.936
@@ -116,6 +116,6 @@ def test_what_cannot_be_is_refused(atoms, words, message):
 
 
 def test_a_cell_that_would_be_too_large_says_so(monkeypatch):
-    monkeypatch.setattr("qdip_struct.analysis.diffraction.right_angles.MOST_ATOMS", 3)
+    monkeypatch.setattr("qdip_struct.analysis.diffraction.hrtem.MOST_ATOMS", 3)
     with pytest.raises(UsageError, match="2 times as large: 4 atoms"):
         right_angled(bulk("PbS", "rocksalt", a=A), beam=0)

@@ -7,8 +7,7 @@ from known_strain import A_DOT, A_MATRIX, FCC, lattice
 
 from qdip_struct.analysis.strain import site_grid
 from qdip_struct.analysis.strain import strain as module
-from qdip_struct.analysis.strain.images import periodic_images
-from qdip_struct.analysis.strain.site_grid import SiteGrid
+from qdip_struct.analysis.strain.site_grid import SiteGrid, periodic_images
 from qdip_struct.analysis.strain.strain import strain_map
 from qdip_struct.analysis.strain.sublattice import perovskite, rocksalt
 

@@ -6,8 +6,7 @@ from ase import Atoms
 from known_strain import A_DOT, A_MATRIX, FCC, lattice
 from scipy.spatial import cKDTree
 
-from qdip_struct.analysis.strain.images import periodic_images
-from qdip_struct.analysis.strain.site_lattice import SiteLattice, lattice_steps
+from qdip_struct.analysis.strain.site_grid import SiteLattice, lattice_steps, periodic_images
 from qdip_struct.analysis.strain.sublattice import perovskite, rocksalt, wurtzite, zincblende
 
 CRYSTALS = [(FCC, A_DOT, rocksalt("x", A_DOT)), ([[0, 0, 0]], A_MATRIX, perovskite("x", A_MATRIX))]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from known_strain import A_DOT, A_MATRIX, cubic_perovskite, known_dot, rock_salt
 
-from qdip_struct.analysis.strain.inclusion import continuum_curve, predict
 from qdip_struct.analysis.strain.phases import find_phases
 from qdip_struct.analysis.strain.profiles import border_depth, dot_centre, layer_profile, radial_profile, radial_vectors
+from qdip_struct.analysis.strain.reference import continuum_curve, predict
 from qdip_struct.analysis.strain.strain import strain_map
 from qdip_struct.analysis.strain.sublattice import perovskite, rocksalt
 from qdip_struct.base.errors import DataError, UsageError

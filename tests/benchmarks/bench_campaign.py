@@ -20,7 +20,7 @@ from qdip_struct.base.resources import shipped
 from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.folder import INDEX
 from qdip_struct.campaign.plan import Plan, make_plan
-from qdip_struct.campaign.spec_file import load_spec
+from qdip_struct.campaign.spec import load_spec
 from qdip_struct.campaign.status import status_of
 from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.runs.collection import collect

@@ -10,7 +10,7 @@ from qdip_struct.builders.atoms.alloy import make_alloy
 from qdip_struct.builders.interface.interface import build_interface, place
 from qdip_struct.builders.interface.interface_options import LateralCell, Placement, Stack
 from qdip_struct.builders.interface.joint import join
-from qdip_struct.builders.interface.registry_scan import irreducible_shifts
+from qdip_struct.builders.interface.registry import irreducible_shifts
 from qdip_struct.materials.datasets import get_crystal
 
 TARGET_SECONDS = 10.0

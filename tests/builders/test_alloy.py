@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.alloy import blocks_for, decorate, make_alloy, whole_counts
+from qdip_struct.builders.atoms.alloy import blocks_for, correlation_error, decorate, make_alloy, whole_counts
 from qdip_struct.builders.atoms.cells import SiteCell
-from qdip_struct.builders.atoms.correlation import correlation_error
 from qdip_struct.builders.slab.block import bulk_block
 from qdip_struct.builders.slab.surface import surface_cell
 from qdip_struct.materials.datasets import get_crystal

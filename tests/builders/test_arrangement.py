@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.dot.arrangement import Arrangement, centres_of, spacings
+from qdip_struct.builders.dot.embedding_options import Arrangement, centres_of, spacings
 
 BOX = np.diag([100.0, 120.0, 140.0])
 

@@ -8,9 +8,9 @@ import pytest
 
 from qdip_struct.base.errors import DataError
 from qdip_struct.builders.atoms.cells import conventional_cell, sites_of_atoms
-from qdip_struct.builders.atoms.contacts import CONTACT_RADII_ANGSTROM, contact_limit
 from qdip_struct.builders.atoms.material import material
 from qdip_struct.builders.atoms.neighbours import nearest
+from qdip_struct.builders.atoms.regions import CONTACT_RADII_ANGSTROM, contact_limit
 from qdip_struct.builders.dot import embed
 from qdip_struct.builders.dot.attach import attach_dot, surface_slab
 from qdip_struct.builders.dot.dot import cut, dot_atoms

@@ -5,8 +5,14 @@ import pytest
 from ase import Atoms
 
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.builders.atoms.cells import conventional_cell, oriented, sites_of_atoms, sites_of_crystal, to_atoms
-from qdip_struct.builders.atoms.occupation import Occupation
+from qdip_struct.builders.atoms.cells import (
+    Occupation,
+    conventional_cell,
+    oriented,
+    sites_of_atoms,
+    sites_of_crystal,
+    to_atoms,
+)
 from qdip_struct.materials.datasets import get_crystal, list_crystals
 
 

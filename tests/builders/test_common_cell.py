@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.interface.common_cell import common_cells
 from qdip_struct.builders.interface.interface_options import LateralCell
+from qdip_struct.builders.interface.joint import common_cells
 from qdip_struct.builders.slab.surface import surface_cell
 from qdip_struct.materials.datasets import get_crystal
 

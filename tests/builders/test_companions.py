@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from qdip_struct.builders.slab.companions import in_cell
+from qdip_struct.builders.slab.stoichiometry import in_cell
 
 
 @pytest.mark.parametrize("low", [-12.0, 0.0, 31.5])

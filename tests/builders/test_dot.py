@@ -12,10 +12,9 @@ from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.material import fractions_of, material
 from qdip_struct.builders.atoms.regions import formal_charge_of
 from qdip_struct.builders.dot.dot import block, cut, dot_atoms, dot_report, in_vacuum, scale_for
-from qdip_struct.builders.dot.embedding_options import DotForm
+from qdip_struct.builders.dot.embedding_options import DotForm, make_shell
 from qdip_struct.builders.dot.parent import centre_point, on_parent_lattice
 from qdip_struct.builders.dot.shapes import make_shape
-from qdip_struct.builders.dot.shell import make_shell
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.datasets import get_crystal
 

@@ -10,17 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.cells import conventional_cell
+from qdip_struct.builders.atoms.cells import Occupation, conventional_cell
 from qdip_struct.builders.atoms.material import Material, material
-from qdip_struct.builders.atoms.occupation import Occupation
 from qdip_struct.builders.atoms.orientation import about, from_euler
 from qdip_struct.builders.atoms.regions import mark_interface
-from qdip_struct.builders.dot.arrangement import Arrangement
 from qdip_struct.builders.dot.embed import Embedded, embed_dot
-from qdip_struct.builders.dot.embedding_options import Balance, DotForm, Seat
+from qdip_struct.builders.dot.embedding_options import Arrangement, Balance, DotForm, Seat, make_shell
 from qdip_struct.builders.dot.host import host_of
 from qdip_struct.builders.dot.shapes import make_shape
-from qdip_struct.builders.dot.shell import make_shell
 from qdip_struct.materials.datasets import get_crystal
 
 LATTICE = 6.325

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.builders.dot.evenness import _subgroups, choose, cube_operations, spread
+from qdip_struct.builders.dot.neutrality import _subgroups, choose, cube_operations, spread
 
 AXES = np.concatenate([np.eye(3), -np.eye(3)])
 CORNERS = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float) * 5

@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.contacts import CONTACT_RADII_ANGSTROM, FLOOR, contact_limit, too_close
+from qdip_struct.builders.atoms.cells import Occupation
 from qdip_struct.builders.atoms.material import material
 from qdip_struct.builders.atoms.neighbours import neighbour_pairs
-from qdip_struct.builders.atoms.occupation import Occupation
 from qdip_struct.builders.atoms.orientation import about
+from qdip_struct.builders.atoms.regions import CONTACT_RADII_ANGSTROM, FLOOR, contact_limit, too_close
 from qdip_struct.builders.dot.dot import cut, dot_atoms
+from qdip_struct.builders.dot.embed import cavity_by_hull, continues_parent, crowded
 from qdip_struct.builders.dot.embedding_options import DotForm
 from qdip_struct.builders.dot.host import centre_in, host_of
-from qdip_struct.builders.dot.insert import cavity_by_hull, continues_parent, crowded
 
 IONS = [name for name in CONTACT_RADII_ANGSTROM if name not in ("H", "C", "N")]
 PBC = np.ones(3, dtype=bool)

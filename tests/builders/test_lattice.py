@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.builders.atoms.lattice import lattice_points, reduced_pair
+from qdip_struct.builders.atoms.cells import lattice_points, reduced_pair
 
 STEADY = settings(deadline=None, derandomize=True, max_examples=60)
 ENTRY = st.integers(-4, 4)

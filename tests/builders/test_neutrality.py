@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.atoms.cells import Occupation
 from qdip_struct.builders.atoms.material import material
-from qdip_struct.builders.atoms.occupation import Occupation
 from qdip_struct.builders.atoms.regions import formal_charge_of
 from qdip_struct.builders.dot.embed import embed_dot
 from qdip_struct.builders.dot.embedding_options import Balance, DotForm

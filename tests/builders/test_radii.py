@@ -2,8 +2,7 @@
 
 import pytest
 
-from qdip_struct.builders.atoms.radii import IONIC_RADII_ANGSTROM
-from qdip_struct.builders.atoms.regions import FORMAL_CHARGES
+from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, IONIC_RADII_ANGSTROM
 
 
 @pytest.mark.parametrize("ion", sorted(set(IONIC_RADII_ANGSTROM) - {"Sn"}))

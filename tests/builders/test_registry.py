@@ -7,12 +7,17 @@ from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.alloy import make_alloy
-from qdip_struct.builders.atoms.occupation import Occupation
+from qdip_struct.builders.atoms.cells import Occupation
 from qdip_struct.builders.interface.interface import build_interface, place
 from qdip_struct.builders.interface.interface_options import LateralCell, Placement, Stack
 from qdip_struct.builders.interface.joint import join
-from qdip_struct.builders.interface.registry import NAMES, TOUCHING_RADII_ANGSTROM, radii_of, touching_gap
-from qdip_struct.builders.interface.registry_scan import irreducible_shifts
+from qdip_struct.builders.interface.registry import (
+    NAMES,
+    TOUCHING_RADII_ANGSTROM,
+    irreducible_shifts,
+    radii_of,
+    touching_gap,
+)
 from qdip_struct.materials.datasets import get_crystal
 
 

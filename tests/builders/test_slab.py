@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.alloy import make_alloy
-from qdip_struct.builders.atoms.cells import conventional_cell
-from qdip_struct.builders.atoms.occupation import Occupation
+from qdip_struct.builders.atoms.cells import Occupation, conventional_cell
 from qdip_struct.builders.atoms.store import structure_text
 from qdip_struct.builders.slab.slab import build_slab
 from qdip_struct.builders.slab.stoichiometry import ions_of

@@ -9,10 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.builders.atoms.cells import conventional_cell, sites_of_atoms, sites_of_crystal
-from qdip_struct.builders.atoms.occupation import Occupation
+from qdip_struct.builders.atoms.cells import Occupation, conventional_cell, sites_of_atoms, sites_of_crystal
+from qdip_struct.builders.slab.stoichiometry import termination_names
 from qdip_struct.builders.slab.surface import surface_cell
-from qdip_struct.builders.slab.termination import termination_names
 from qdip_struct.materials.datasets import get_crystal
 
 NAMES = ["PbS", "CsPbBr3", "MAPbI3:tetragonal", "NaI", "CsBr"]

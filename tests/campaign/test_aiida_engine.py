@@ -16,8 +16,7 @@ import pytest
 from water import SAME_EV, water
 
 from qdip_struct.base.errors import ToolError, UsageError
-from qdip_struct.campaign.engines.aiida_engine import parameters_of, submit_aiida
-from qdip_struct.campaign.engines.aiida_machine import HOW_TO_GET_AIIDA
+from qdip_struct.campaign.engines.aiida_engine import HOW_TO_GET_AIIDA, parameters_of, submit_aiida
 from qdip_struct.campaign.engines.segment import judge, run_segment
 from qdip_struct.cp2k.program import Program
 

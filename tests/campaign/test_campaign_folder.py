@@ -18,7 +18,7 @@ from qdip_struct.campaign.cost import estimate_run
 from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.folder import Written, exclusive_campaign, open_campaign, write_campaign
 from qdip_struct.campaign.plan import Plan, make_plan
-from qdip_struct.campaign.spec_file import load_spec
+from qdip_struct.campaign.spec import load_spec
 from qdip_struct.runs.rundir import distinct, find_run_folders, open_run_folder
 
 CRYSTALS = """\
@@ -165,7 +165,7 @@ def test_killed_while_writing_it_is_completed(tmp_path: Path) -> None:
     (tmp_path / "source" / "campaign.yaml").write_text(SLABS)
     code = (
         "from pathlib import Path\n"
-        "from qdip_struct.campaign.spec_file import load_spec\n"
+        "from qdip_struct.campaign.spec import load_spec\n"
         "from qdip_struct.campaign.drafting import Terms\n"
         "from qdip_struct.campaign.plan import make_plan\n"
         "from qdip_struct.campaign.folder import write_campaign\n"

@@ -22,10 +22,10 @@ from qdip_struct.campaign.engines.engines import run_locally, submit
 from qdip_struct.campaign.engines.prerelax import relax_folder
 from qdip_struct.campaign.folder import open_campaign, write_campaign
 from qdip_struct.campaign.plan import make_plan
-from qdip_struct.campaign.spec_file import load_spec
+from qdip_struct.campaign.spec import load_spec
 from qdip_struct.campaign.status import status_of
+from qdip_struct.cp2k.inputs.input_settings import read_subsys
 from qdip_struct.cp2k.inputs.inputfile import parse_input
-from qdip_struct.cp2k.inputs.subsys import read_subsys
 from qdip_struct.cp2k.program import Program
 from qdip_struct.runs.rundir import RunFolder, needs_relaxation, open_run_folder
 

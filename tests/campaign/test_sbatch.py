@@ -11,8 +11,7 @@ from water import water
 
 from qdip_struct.base.errors import ToolError, UsageError
 from qdip_struct.campaign.engines.jobscript import load_site
-from qdip_struct.campaign.engines.sbatch import plan_array, submit_array
-from qdip_struct.campaign.engines.slurm_queue import queued_tasks
+from qdip_struct.campaign.engines.sbatch import plan_array, queued_tasks, submit_array
 from qdip_struct.runs.rundir import RunFolder, open_run_folder
 
 SITE = replace(load_site("slurm"), setup=(), simultaneous=4)

@@ -17,9 +17,8 @@ from water import SAME_EV, energies_printed, water
 from qdip_struct.base.errors import ToolError, UsageError
 from qdip_struct.campaign.engines.jobscript import Site
 from qdip_struct.campaign.engines.lock import is_busy
-from qdip_struct.campaign.engines.sbatch import plan_array, submit_array
+from qdip_struct.campaign.engines.sbatch import plan_array, queued_tasks, submit_array
 from qdip_struct.campaign.engines.segment import judge, run_segment
-from qdip_struct.campaign.engines.slurm_queue import queued_tasks
 from qdip_struct.cp2k.program import Program
 from qdip_struct.runs.rundir import RunFolder, find_run_folders, open_run_folder
 

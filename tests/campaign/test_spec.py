@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from qdip_struct.base.errors import DataError, QdipError, UsageError
 from qdip_struct.base.options import options_of
 from qdip_struct.campaign.constructions import KINDS
-from qdip_struct.campaign.spec import Spec, expand, label_of
-from qdip_struct.campaign.spec_file import MOST_CASES, load_spec
+from qdip_struct.campaign.spec import MOST_CASES, Spec, expand, label_of, load_spec
 from qdip_struct.mlip.relax_request import RelaxRequest
 from qdip_struct.runs.inputs_request import InputsRequest
 

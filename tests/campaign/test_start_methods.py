@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.plan import make_plan
-from qdip_struct.campaign.spec_file import load_spec
+from qdip_struct.campaign.spec import load_spec
 from qdip_struct.campaign.status import status_of
 from qdip_struct.runs.collection import collect
 
@@ -30,7 +30,7 @@ multiprocessing.set_start_method("forkserver")
 from qdip_struct.runs.collection import collect
 from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.plan import make_plan
-from qdip_struct.campaign.spec_file import load_spec
+from qdip_struct.campaign.spec import load_spec
 from qdip_struct.campaign.status import status_of
 place = Path(sys.argv[1])
 plan = make_plan(load_spec(place / "campaign.yaml"), terms=Terms(), processes=2)

@@ -18,7 +18,7 @@ from qdip_struct.campaign.engines.lock import exclusive
 from qdip_struct.campaign.engines.segment import run_segment
 from qdip_struct.campaign.folder import write_campaign
 from qdip_struct.campaign.plan import make_plan
-from qdip_struct.campaign.spec_file import load_spec
+from qdip_struct.campaign.spec import load_spec
 from qdip_struct.campaign.status import locked_inodes, status_of
 from qdip_struct.cp2k.program import Program
 from qdip_struct.runs.collection import collect, quick_result

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from qdip_struct.base.errors import DataError
-from qdip_struct.cp2k.outputs.orbital_energies import read_orbital_energies
 from qdip_struct.cp2k.outputs.output import read_run
+from qdip_struct.cp2k.outputs.pdos import read_orbital_energies
 
 RUN = Path(__file__).parents[1] / "data" / "cp2k_runs" / "orbitals"
 HARTREE = 27.211386

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from qdip_struct.analysis.electrons.band_edges import band_edges
+from qdip_struct.analysis.electrons.levels import band_edges
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.resources import shipped
 from qdip_struct.cp2k.inputs.inputfile import find_section, parse_input
-from qdip_struct.cp2k.inputs.printing import fill_prints, path_pieces
-from qdip_struct.cp2k.outputs.bands import read_bands
+from qdip_struct.cp2k.inputs.sections import fill_prints, path_pieces
+from qdip_struct.cp2k.outputs.pdos import read_bands
 
 BULKS = Path(str(shipped("workflows"))) / "band_alignment" / "reference"
 HEAD = "# Set 1: 2 special points, 2 k-points, 2 bands\n#  Special point 1  0.00000000  0.00000000  0.00000000  G\n"

@@ -5,8 +5,14 @@ from pathlib import Path
 import pytest
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.cp2k.inputs.data import data_file, potential_valence, read_basis_sets, read_potentials
-from qdip_struct.cp2k.inputs.kinds import get_kind_set, list_kind_sets
+from qdip_struct.cp2k.inputs.kinds import (
+    data_file,
+    get_kind_set,
+    list_kind_sets,
+    potential_valence,
+    read_basis_sets,
+    read_potentials,
+)
 from qdip_struct.cp2k.program import Program
 
 POTENTIALS = """# comment
@@ -81,6 +87,6 @@ def test_every_installed_file_can_be_read(cp2k: Program) -> None:
 
 
 def test_valence_without_files_comes_from_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qdip_struct.cp2k.inputs.data.find_data_directory", lambda: None)
+    monkeypatch.setattr("qdip_struct.cp2k.inputs.kinds.find_data_directory", lambda: None)
     assert potential_valence("Pb", "GTH-PBE-q14", file="GTH_POTENTIALS") == 14
     assert potential_valence("Pb", "GTH-PBE", file="GTH_POTENTIALS") is None

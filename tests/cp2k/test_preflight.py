@@ -137,7 +137,7 @@ def test_generated_inputs_are_good_for_us_and_for_cp2k(
 def test_without_cp2k_the_physics_is_still_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("QDIP_CP2K", raising=False)
-    monkeypatch.setattr("qdip_struct.cp2k.inputs.data.find_data_directory", lambda: None)
+    monkeypatch.setattr("qdip_struct.cp2k.inputs.kinds.find_data_directory", lambda: None)
     assert find_program() is None
     bad = text_for().replace("&POISSON", "CHARGE 1\n&POISSON")
     assert [f.message for f in findings(bad) if "odd number" in f.message]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from qdip_struct.cp2k.outputs.progress import Progress, read_progress
+from qdip_struct.cp2k.outputs.reader import Progress, read_progress
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
 

@@ -13,8 +13,7 @@ from ase.io import read
 
 from qdip_struct.base.errors import DataError, MismatchError, UsageError
 from qdip_struct.cp2k.outputs.output import read_run
-from qdip_struct.cp2k.outputs.sidefiles import side_files
-from qdip_struct.cp2k.outputs.trajectory import labelled, read_cells, read_frames, write_extxyz
+from qdip_struct.cp2k.outputs.trajectory import labelled, read_cells, read_frames, side_files, write_extxyz
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
 

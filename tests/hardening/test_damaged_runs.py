@@ -17,8 +17,7 @@ from damage import damaged, damaged_json
 
 from qdip_struct.base.resources import shipped
 from qdip_struct.cli.main import main
-from qdip_struct.runs.collection import collect, collect_one, result_path
-from qdip_struct.runs.result_file import read_result
+from qdip_struct.runs.collection import collect, collect_one, read_result, result_path
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
 GROUP = Path(str(shipped("workflows", "interface_energy"))) / "reference" / "runs"

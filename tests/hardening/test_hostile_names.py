@@ -15,8 +15,7 @@ from qdip_struct.base.resources import shipped
 from qdip_struct.builders.atoms.cells import conventional_cell
 from qdip_struct.builders.atoms.store import structure_text
 from qdip_struct.campaign.engines.jobscript import job_script, load_site
-from qdip_struct.campaign.spec import LONGEST_LABEL
-from qdip_struct.campaign.spec_file import load_spec
+from qdip_struct.campaign.spec import LONGEST_LABEL, load_spec
 from qdip_struct.cli.console import printable
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.report.page import study_page

@@ -9,7 +9,7 @@ import pytest
 import qdip_struct
 from qdip_struct.base.errors import QdipError
 from qdip_struct.campaign.engines.jobscript import run_list
-from qdip_struct.campaign.spec_file import load_spec
+from qdip_struct.campaign.spec import load_spec
 
 PACKAGE = Path(qdip_struct.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))

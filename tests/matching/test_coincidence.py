@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from qdip_struct.base.errors import UsageError
 from qdip_struct.matching.coincidence import find_matches, pareto, smallest_matches
 from qdip_struct.matching.nets import net_from_vectors, surface_net
-from qdip_struct.matching.superlattice_pairs import find_pairs
-from qdip_struct.matching.superlattices import superlattices
+from qdip_struct.matching.superlattices import find_pairs, superlattices
 from qdip_struct.materials.crystals import with_edges
 from qdip_struct.materials.datasets import get_crystal
 

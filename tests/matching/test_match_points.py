@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from qdip_struct.matching.composition_grid import composition_axes, make_side
-from qdip_struct.matching.match_points import match_points
-from qdip_struct.matching.screening import screen
+from qdip_struct.matching.screening import match_points, screen
 from qdip_struct.materials.composition import parse_formula
 
 

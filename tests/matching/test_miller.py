@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.matching.miller import (
+from qdip_struct.matching.planes import (
     PARENT_VECTORS,
     parse_plane,
     plane_text,

@@ -3,8 +3,7 @@
 import pytest
 
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.materials.datasets import get_crystal, get_dataset, list_crystals, list_datasets
-from qdip_struct.materials.library import load_library
+from qdip_struct.materials.datasets import get_crystal, get_dataset, list_crystals, list_datasets, load_library
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 
 

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.elasticity import density, molar_mass
 from qdip_struct.materials.loading import (
     dot_spacings,
     loading_from_fraction,
     loading_from_mass,
     precursor_of,
 )
-from qdip_struct.materials.masses import density, molar_mass
 
 # Ning et al. (2015), Extended Data Table 1a: PbI2:PbS by mass, MAPbI3:PbS by volume, its inverse, vol %.
 TABLE = [

@@ -4,8 +4,7 @@ import pytest
 
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.materials.datasets import get_crystal
-from qdip_struct.materials.elasticity import known_moduli
-from qdip_struct.materials.properties import find_property, lattice_at, list_properties
+from qdip_struct.materials.elasticity import find_property, known_moduli, lattice_at, list_properties
 
 
 @pytest.mark.parametrize("entry", list_properties(), ids=lambda p: f"{p.material}-{p.quantity}")

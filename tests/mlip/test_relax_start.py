@@ -6,7 +6,7 @@ from ase.build import bulk, fcc100
 from ase.constraints import FixAtoms, FixedPlane
 
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.mlip.relax_start import (
+from qdip_struct.mlip.relax import (
     check_cell_mode,
     frozen_atoms,
     only_dots,

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.papers.light import TABLE_1B
 from qdip_struct.papers.photons import photon_energy, photon_wavelength
+from qdip_struct.papers.recipes import TABLE_1B
 from qdip_struct.papers.transfer import (
     diffusion_length,
     transfer_efficiency,

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from qdip_struct.base.resources import shipped
-from qdip_struct.report.html import Page
+from qdip_struct.report.html import DARK, LIGHT, ON, Page
 from qdip_struct.report.memory import FOLDER, Memory
 from qdip_struct.report.page import study_page
 from qdip_struct.report.sections.energies import ranked
 from qdip_struct.report.study import read_study
-from qdip_struct.report.style import DARK, LIGHT, ON
 
 TRIO = Path(__file__).parents[1] / "data" / "cp2k_runs" / "trio"
 

@@ -2,16 +2,28 @@
 
 Every grid point belongs to the nearest atom, across periodic borders too: a Voronoi partition, without the overlap
 populations that make projections on atoms depend on the basis set.
+
+Orbital cubes of one run folder: shares by region, and the levels they make up where energies were printed.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.cp2k.outputs.cube import Cube
+from qdip_struct.analysis.electrons.levels import DEGENERATE_EV, Channel, Edge, highest_occupied, lowest_empty
+from qdip_struct.base.errors import DataError, MismatchError, UsageError
+from qdip_struct.cp2k.outputs.cube import Cube, check_cell, read_cube
+from qdip_struct.cp2k.outputs.pdos import PrintedOrbitals, read_orbital_energies
+from qdip_struct.cp2k.outputs.trajectory import side_files
+from qdip_struct.runs.rundir import STRUCTURE
+
+if TYPE_CHECKING:
+    from qdip_struct.cp2k.outputs.cube import Cube
+    from qdip_struct.cp2k.outputs.run import Run
 
 NORM_TOLERANCE = 0.02
 """Largest |∫|ψ|² dV − 1| of an orbital whose shares mean something; more says that the grid is too coarse."""
@@ -125,3 +137,183 @@ def nearest_atoms(cube: Cube) -> np.ndarray:
         grid -= np.floor(grid)
         found[numbers] = owner[near][tree.query(grid @ cell)[1]]
     return found
+
+
+_SPINS = {1: "ALPHA", 2: "BETA"}
+
+
+@dataclass(frozen=True, eq=False)
+class OrbitalLevels:
+    """What orbital cubes say about HOMO and LUMO.
+
+    Attributes
+    ----------
+    channels
+        Levels with the weights of their cubes; empty unless every energy was printed.
+    homo, lumo
+        The edges; an energy that was not printed is NaN.
+    gap_ev, fermi_ev
+        As printed, eV; ``None`` when they were not.
+    notes
+        What could not be known.
+    """
+
+    channels: tuple[Channel, ...]
+    homo: Edge | None
+    lumo: Edge | None
+    gap_ev: float | None
+    fermi_ev: float | None
+    notes: tuple[str, ...]
+
+
+def orbital_document(folder: Path, run: "Run") -> list[dict[str, Any]]:
+    """Shares by region of every orbital cube of a run, from the lowest up; empty when it wrote none.
+
+    Regions are those of the folder's structure, else its phases; without either every element is a region.
+
+    Raises
+    ------
+    DataError
+        If a cube is damaged, or the output does not say how many orbitals are occupied.
+    MismatchError
+        If a cube is not the run's.
+    """
+    cubes = {name: path for name, path in side_files(run).cubes.items() if name.startswith("WFN_")}
+    if not cubes:
+        return []
+    printed = read_orbital_energies(run)
+    n_occupied = [channel.n_occupied for channel in printed.channels]
+    found = []
+    first: Cube | None = None
+    labels: list[str] = []
+    for quantity, path in sorted(cubes.items()):
+        named = orbital_name(quantity, n_occupied=n_occupied)
+        if named is None:
+            continue
+        cube = read_cube(path)
+        if run.cell is not None:
+            check_cell(cube, cell=run.cell)
+        if first is None or cube.values.shape != first.values.shape or (cube.origin != first.origin).any():
+            first, labels = cube, _labels(folder, cube)
+            nearest = nearest_atoms(cube)
+        orbital = orbital_of(cube, labels=labels, nearest=nearest)
+        found.append(
+            {
+                "name": named[2],
+                "index": named[0],
+                "spin": _SPINS[named[1]] if len(n_occupied) == 2 else None,
+                "energy_ev": printed.channels[named[1] - 1].energy_of(named[0]),
+                "shares": orbital.shares,
+                "home": orbital.home,
+                "norm": orbital.norm,
+            }
+        )
+    return sorted(found, key=lambda item: (item["spin"] or "", item["index"]))
+
+
+def orbital_levels(run: "Run", orbitals: Sequence[dict[str, Any]]) -> OrbitalLevels:
+    """HOMO and LUMO from orbital cubes, with energies and gap where the output prints them.
+
+    Parameters
+    ----------
+    run
+        The run as read.
+    orbitals
+        From :func:`orbital_document`, at least one.
+    """
+    printed = read_orbital_energies(run)
+    fermi, gap = printed.fermi_ev, run.gap_ev
+    known = [item for item in orbitals if item["energy_ev"] is not None]
+    notes: list[str] = []
+    channels: tuple[Channel, ...] = ()
+    if known:
+        channels = _channels(known, fermi_ev=np.nan if fermi is None else fermi)
+        homo, lumo = (
+            _true_edge(highest_occupied(channels), printed, "HOMO"),
+            _true_edge(lowest_empty(channels), printed, "LUMO"),
+        )
+        notes += [
+            f"the run wrote no cube of its {name}" for name, edge in (("HOMO", homo), ("LUMO", lumo)) if edge is None
+        ]
+        notes += _missing_partners(printed, homo)
+        if gap is None and homo is not None and lumo is not None:
+            gap = lumo.energy_ev - homo.energy_ev
+    else:
+        notes.append("CP2K printed no orbital energies: those of HOMO and LUMO are not known")
+        homo, lumo = (_only(orbitals, name, notes=notes) for name in ("HOMO", "LUMO"))
+    if gap is None:
+        notes.append("CP2K printed no gap; ask for it with 'qdip inputs --print gap'")
+    return OrbitalLevels(channels, homo, lumo, gap, fermi, tuple(notes))
+
+
+def _labels(folder: Path, cube: "Cube") -> list[str]:
+    """Region of each atom of the cube."""
+    elements: list[str] = cube.atoms.get_chemical_symbols()
+    file = folder / STRUCTURE
+    if not file.is_file():
+        return elements
+    from qdip_struct.builders.atoms.store import read_structure
+
+    atoms = read_structure(file)
+    if len(cube.atoms) != len(atoms) or (cube.atoms.numbers != atoms.numbers).any():
+        raise MismatchError(f"{cube.path} holds other atoms than {file}")
+    key = next((name for name in ("region", "phase") if name in atoms.arrays), None)
+    return elements if key is None else atoms.arrays[key].astype(str).tolist()
+
+
+def _channels(orbitals: Sequence[dict[str, Any]], *, fermi_ev: float) -> tuple[Channel, ...]:
+    """Levels of each spin; all cubes of a run have the same regions."""
+    found = []
+    for spin in sorted({item["spin"] for item in orbitals}, key=str):
+        chosen = sorted((item for item in orbitals if item["spin"] == spin), key=lambda item: item["index"])
+        full = 2.0 if spin is None else 1.0
+        groups = tuple(chosen[0]["shares"])
+        found.append(
+            Channel(
+                spin=spin,
+                fermi_ev=fermi_ev,
+                energies_ev=np.array([item["energy_ev"] for item in chosen]),
+                occupations=np.array([full if item["name"].startswith("HOMO") else 0.0 for item in chosen]),
+                groups=groups,
+                weights=np.array([[item["shares"][group] for group in groups] for item in chosen]),
+                parts=(),
+            )
+        )
+    return tuple(found)
+
+
+def _true_edge(edge: Edge | None, printed: PrintedOrbitals, name: Literal["HOMO", "LUMO"]) -> Edge | None:
+    """The edge, unless the output lists a level beyond it that has no cube."""
+    if edge is None:
+        return None
+    if name == "HOMO":
+        beyond = max(float(c.occupied_ev[-1]) for c in printed.channels if c.occupied_ev is not None and c.n_occupied)
+        return edge if edge.energy_ev >= beyond - DEGENERATE_EV else None
+    beyond = min(float(c.empty_ev[0]) for c in printed.channels if len(c.empty_ev))
+    return edge if edge.energy_ev <= beyond + DEGENERATE_EV else None
+
+
+def _only(orbitals: Sequence[dict[str, Any]], name: str, *, notes: list[str]) -> Edge | None:
+    """The HOMO or LUMO by its number alone: without energies two spin channels have no common order."""
+    found = [item for item in orbitals if item["name"] == name]
+    if len(found) != 1:
+        reason = "no cube of it" if not found else "one for each spin and no energies to order them"
+        notes.append(f"the {name} of the run is not known: {reason}")
+        return None
+    return Edge(np.nan, found[0]["spin"], 1, dict(found[0]["shares"]))
+
+
+def _missing_partners(printed: PrintedOrbitals, homo: Edge | None) -> list[str]:
+    """A remark when the HOMO belongs to a degenerate set of which not every level has a cube."""
+    if homo is None:
+        return []
+    channel = printed.channels[1 if homo.spin == "BETA" else 0]
+    if channel.occupied_ev is None:
+        return []
+    wanted = int((np.abs(channel.occupied_ev - channel.occupied_ev[-1]) <= DEGENERATE_EV).sum())
+    if wanted <= homo.n_levels:
+        return []
+    return [
+        f"the HOMO is one of {wanted} levels within {DEGENERATE_EV:g} eV, of which {homo.n_levels} has a cube: its "
+        f"shares depend on the choice; print all with --set FORCE_EVAL/DFT/PRINT/MO_CUBES/NHOMO={wanted}"
+    ]

@@ -4,17 +4,21 @@ A slab of N bulk units with an excess of m formula units of a component R (AX of
 γ(Δμ) = γ(R-rich) − m·Δμ/(2A), where Δμ = μ_R − E_R ≤ 0 is the chemical potential of R against bulk R. The lower limit
 is where the other component R' (BX2) would form: Δμ_min = ΔE_f/a, ΔE_f = E_bulk − a·E_R − b·E_R' the energy of
 forming one unit of the bulk from a R and b R'. Both limits are energies without zero-point or thermal parts.
+
+Chemical potentials of the studies of a folder: γ and γ_int between the limits where another crystal would form.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qdip_struct.analysis.energies.comparability import require_comparable
+from qdip_struct.analysis.energies.energies import GroupEnergies
 from qdip_struct.analysis.energies.energy_run import EnergyRun
-from qdip_struct.analysis.energies.stoichiometry import Composition, cells_of, formula, units_per_cell
+from qdip_struct.analysis.energies.groups import RunSet
+from qdip_struct.analysis.energies.stoichiometry import Composition, cells_of, ending, formula, units_per_cell
 from qdip_struct.base.errors import MismatchError
 from qdip_struct.base.units import MEV_PER_EV
 
@@ -172,3 +176,62 @@ def table_of(span: PotentialRange, lines: Sequence[PotentialLine]) -> dict[str, 
             for line in lines
         ],
     }
+
+
+def potential_tables(
+    item: RunSet, energies: GroupEnergies, *, formation_energies: Mapping[str, float], refused: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """``chemical_potential`` of one study: γ of both terminations and γ_int against Δμ, or ``None``."""
+    have = {run.role: run for run in item.runs if run.status == "done" and run.energy_ev is not None}
+    reservoirs = [run for run in item.runs if run.role == "reservoir" and run.status == "done"]
+    slab, bulk = have.get("substrate"), have.get("substrate_bulk")
+    if slab is None or bulk is None or not reservoirs or not energies.substrate:
+        return {"chemical_potential": None}
+    if cells_of(slab.composition, [bulk.composition]) is not None:
+        return {"chemical_potential": None}
+    component = next(
+        (run for run in reservoirs if f"{formula(run.composition)}-rich" == energies.substrate[0].reference), None
+    )
+    if component is None:
+        return {"chemical_potential": None}
+    others = [run for run in reservoirs if formula(run.composition) != formula(component.composition)]
+    given = formation_energies.get(formula(bulk.composition))
+    try:
+        span = _span(bulk, component, others, given)
+        if span is None:
+            return {"chemical_potential": None}
+        lines = _lines(have, bulk, component, energies)
+    except MismatchError as error:
+        refused.append({"paths": [slab.path, bulk.path, component.path], "reason": str(error)})
+        return {"chemical_potential": None}
+    return {"chemical_potential": table_of(span, lines)}
+
+
+def _span(
+    bulk: EnergyRun, component: EnergyRun, others: Sequence[EnergyRun], given: float | None
+) -> PotentialRange | None:
+    for other in others:
+        counts = cells_of(bulk.composition, [component.composition, other.composition])
+        if counts is not None and min(counts) > 0:
+            return range_from_runs(bulk, component, other)
+    return (
+        None
+        if given is None
+        else range_from_formation_energy(bulk.composition, component.composition, formation_energy_ev=given)
+    )
+
+
+def _lines(
+    have: Mapping[str, EnergyRun], bulk: EnergyRun, component: EnergyRun, energies: GroupEnergies
+) -> list[PotentialLine]:
+    slab = have["substrate"]
+    slope = slope_of(slab, bulk, component)
+    rich = energies.substrate[0].value
+    lines = [PotentialLine(f"γ substrate, {ending(slab.composition, bulk.composition)}", rich, slope)]
+    other = have.get("substrate_other")
+    if other is not None and energies.substrate_mean is not None:
+        name = f"γ substrate, {ending(other.composition, bulk.composition)}"
+        lines.append(PotentialLine(name, 2 * energies.substrate_mean - rich, slope_of(other, bulk, component)))
+    if energies.interface:
+        lines.append(PotentialLine("γ_int", energies.interface[0].value, slope))
+    return lines

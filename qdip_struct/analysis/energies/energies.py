@@ -10,15 +10,19 @@ Signs and definitions (A is the lateral area, N counts formula units):
 - strain: N·(E_strained bulk − E_free bulk) / A.
 
 Energies in eV, lengths in Å, results in meV/Å². Runs that do not belong together are refused, never averaged over.
+
+Everything that the runs of one study give, and what had to be refused.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from qdip_struct.analysis.energies.comparability import require_comparable
-from qdip_struct.analysis.energies.energy_run import SINGLE_POINTS, EnergyRun
-from qdip_struct.analysis.energies.stoichiometry import Composition, added, cells_of, formula
+from qdip_struct.analysis.energies.energy_run import SINGLE_POINTS, SLABS, EnergyRun
+from qdip_struct.analysis.energies.stoichiometry import Composition, added, cells_of, formula, units_per_cell
 from qdip_struct.base.errors import MismatchError
 from qdip_struct.base.units import MEV_PER_EV
 
@@ -156,3 +160,270 @@ def _energy(run: EnergyRun) -> float:
 
 def _counts(composition: Composition) -> str:
     return " ".join(f"{element}{count}" for element, count in sorted(composition.items()))
+
+
+SYSTEM_FACTS = (
+    "film",
+    "film_plane",
+    "film_layers",
+    "film_termination",
+    "substrate",
+    "substrate_plane",
+    "substrate_layers",
+    "termination",
+    "registry",
+    "registry_fraction",
+    "gap_angstrom",
+)
+"""What the builder says of an interface that tells one study from another."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Runs that may not be combined, and why.
+
+    Attributes
+    ----------
+    paths
+        Run folders.
+    reason
+        What they differ in, or what one lacks.
+    """
+
+    paths: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class GroupEnergies:
+    """What one group of runs gives. A quantity whose runs are missing or refused is ``None``.
+
+    Attributes
+    ----------
+    group
+        Name of the study.
+    area_angstrom2
+        Lateral area of the interface (of a slab where there is none), Å².
+    film, substrate
+        γ of the slabs; that of the substrate at each limit of the chemical potential.
+    substrate_mean
+        γ̄ of the two terminations of the substrate, meV/Å².
+    adsorption
+        E_ad = (E_film + E_substrate − E_interface)/A, meV/Å²; positive when the two bind.
+    adsorption_counterpoise
+        The same with both slabs in the basis of the whole interface, meV/Å².
+    adsorption_sandwich
+        Mean of the two interfaces of the cell without vacuum, meV/Å².
+    interface
+        γ_int = γ_film + γ_substrate − E_ad at each limit of the chemical potential.
+    strain_film, strain_substrate
+        Elastic energy of the coherent strain per area, meV/Å².
+    terms
+        Every run that entered, by its role: path, energy, formula units, settings.
+    facts
+        What the builder said about the interface.
+    warnings
+        What does not forbid the combination but must be known.
+    """
+
+    group: str
+    area_angstrom2: float
+    film: SurfaceEnergy | None
+    substrate: tuple[SurfaceEnergy, ...]
+    substrate_mean: float | None
+    adsorption: float | None
+    adsorption_counterpoise: float | None
+    adsorption_sandwich: float | None
+    interface: tuple[SurfaceEnergy, ...]
+    strain_film: float | None
+    strain_substrate: float | None
+    terms: dict[str, dict[str, Any]]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form; where γ depends on the chemical potential the first limit stands in the plain key."""
+        substrate = self.substrate[0] if self.substrate else None
+        interface = self.interface[0] if self.interface else None
+        return {
+            "group": self.group,
+            "area_angstrom2": self.area_angstrom2,
+            "surface_energy_film_mev_per_angstrom2": self.film.value if self.film else None,
+            "surface_energy_substrate_mev_per_angstrom2": substrate.value if substrate else None,
+            "surface_energy_substrate_reference": substrate.reference if substrate else None,
+            "surface_energy_substrate_limits": [_limit(item) for item in self.substrate],
+            "surface_energy_substrate_mean_of_terminations_mev_per_angstrom2": self.substrate_mean,
+            "adsorption_energy_mev_per_angstrom2": self.adsorption,
+            "adsorption_energy_counterpoise_mev_per_angstrom2": self.adsorption_counterpoise,
+            "adsorption_energy_sandwich_mev_per_angstrom2": self.adsorption_sandwich,
+            "interface_energy_mev_per_angstrom2": interface.value if interface else None,
+            "interface_energy_reference": interface.reference if interface else None,
+            "interface_energy_limits": [_limit(item) for item in self.interface],
+            "strain_energy_film_mev_per_angstrom2": self.strain_film,
+            "strain_energy_substrate_mev_per_angstrom2": self.strain_substrate,
+            "terms": self.terms,
+            "system": {name: self.facts.get(name) for name in SYSTEM_FACTS},
+            "relaxed": {role: term["relaxed"] for role, term in self.terms.items() if role in SLABS},
+            "warnings": list(self.warnings),
+        }
+
+
+def _limit(item: SurfaceEnergy) -> dict[str, Any]:
+    return {"reference": item.reference, "value_mev_per_angstrom2": item.value}
+
+
+def combine_group(
+    group: str,
+    runs: Iterable[EnergyRun],
+    *,
+    facts: Mapping[str, Any] | None = None,
+    borrowed: Mapping[str, str] | None = None,
+) -> tuple[GroupEnergies | None, list[Refusal]]:
+    """All energies that the runs of one group give, and what had to be refused.
+
+    Parameters
+    ----------
+    group
+        Its name.
+    runs
+        Its runs.
+    facts
+        What the builder said about the interface, for :attr:`GroupEnergies.facts`.
+    borrowed
+        From which other group a run came, by its path.
+
+    Returns
+    -------
+    energies, refused
+        ``None`` when nothing could be combined.
+    """
+    usable, reservoirs, refused = _parts_of(group, sorted(runs, key=lambda run: run.path))
+
+    def attempt(function: Any, *roles_or_runs: str | EnergyRun) -> Any:
+        chosen = [usable.get(item) if isinstance(item, str) else item for item in roles_or_runs]
+        if any(item is None for item in chosen):
+            return None
+        try:
+            return function(*chosen)
+        except MismatchError as error:
+            refusal = Refusal(tuple(item.path for item in chosen if item is not None), str(error))
+            if refusal not in refused:
+                refused.append(refusal)
+            return None
+
+    film = attempt(surface_energy, "film", "film_bulk")
+    substrate = _substrate_limits(usable, reservoirs, attempt)
+    mean = attempt(mean_surface_energy, "substrate", "substrate_other", "substrate_bulk")
+    adsorption = attempt(adsorption_energy, "film", "substrate", "interface")
+    interface: tuple[SurfaceEnergy, ...] = ()
+    if film is not None and adsorption is not None:
+        interface = tuple(SurfaceEnergy(film.value + s.value - adsorption, s.reference) for s in substrate)
+    slabs = [usable[role] for role in ("interface", "film", "substrate") if role in usable]
+    if not slabs or (film is None and not substrate and mean is None and adsorption is None):
+        return None, refused
+    result = GroupEnergies(
+        group=group,
+        area_angstrom2=slabs[0].area,
+        film=film,
+        substrate=substrate,
+        substrate_mean=mean,
+        adsorption=adsorption,
+        adsorption_counterpoise=attempt(counterpoise_energy, "film_ghost", "substrate_ghost", "interface"),
+        interface=interface,
+        adsorption_sandwich=attempt(adsorption_energy, "film", "substrate", "sandwich"),
+        strain_film=attempt(strain_energy, "film", "film_bulk", "film_bulk_free"),
+        strain_substrate=attempt(strain_energy, "substrate", "substrate_bulk", "substrate_bulk_free"),
+        terms=_terms(usable, reservoirs, borrowed or {}),
+        facts=facts or {},
+        warnings=_warnings([*usable.values(), *reservoirs]),
+    )
+    return result, refused
+
+
+def _parts_of(group: str, members: Sequence[EnergyRun]) -> tuple[dict[str, EnergyRun], list[EnergyRun], list[Refusal]]:
+    """The finished run of each role, the finished reservoirs, and what plays no part."""
+    players: dict[str, list[EnergyRun]] = {}
+    for run in members:
+        players.setdefault(run.role, []).append(run)
+    usable: dict[str, EnergyRun] = {}
+    reservoirs: list[EnergyRun] = []
+    refused: list[Refusal] = []
+    for run in members:
+        same = players[run.role]
+        if run.status != "done" or run.energy_ev is None:
+            refused.append(Refusal((run.path,), f"not finished: {run.status}"))
+        elif run.role == "reservoir":
+            reservoirs.append(run)
+        elif len(same) == 1:
+            usable[run.role] = run
+        elif run is same[0]:
+            reason = f"{len(same)} runs play the role '{run.role}' in group '{group}'; give each study its own group"
+            refused.append(Refusal(tuple(other.path for other in same), reason))
+    return usable, reservoirs, refused
+
+
+def _warnings(runs: Sequence[EnergyRun]) -> tuple[str, ...]:
+    """What does not forbid a combination but must be known."""
+    found = []
+    versions = sorted({run.cp2k_version for run in runs if run.cp2k_version})
+    if len(versions) > 1:
+        found.append(f"runs of different CP2K releases: {', '.join(versions)}")
+    thresholds = sorted({run.asked["eps_scf"] for run in runs if "eps_scf" in run.asked})
+    if len(thresholds) > 1:
+        found.append(f"SCF thresholds differ (EPS_SCF {', '.join(f'{x:g}' for x in thresholds)})")
+    slabs = [run for run in runs if run.role in SLABS]
+    if slabs and not any(run.relaxed for run in slabs):
+        moved = [run.path for run in runs if run.relaxed and run.role in ("film_bulk", "substrate_bulk")]
+        if moved:
+            found.append(f"the slabs are single points, the bulk is relaxed: {', '.join(moved)}")
+    found += [f"{run.path}: {run.grid_doubt}" for run in runs if run.grid_doubt]
+    return tuple(found)
+
+
+def _substrate_limits(
+    usable: Mapping[str, EnergyRun], reservoirs: Sequence[EnergyRun], attempt: Any
+) -> tuple[SurfaceEnergy, ...]:
+    slab, bulk = usable.get("substrate"), usable.get("substrate_bulk")
+    if slab is None or bulk is None:
+        return ()
+    if cells_of(slab.composition, [bulk.composition]) is not None:
+        found = [attempt(surface_energy, "substrate", "substrate_bulk")]
+    else:
+        found = [attempt(surface_energy, "substrate", "substrate_bulk", run) for run in reservoirs]
+    return tuple(item for item in found if item is not None)
+
+
+def _terms(
+    usable: Mapping[str, EnergyRun], reservoirs: Sequence[EnergyRun], borrowed: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """Every run that entered, with the formula units of its crystal and where it comes from."""
+    terms: dict[str, dict[str, Any]] = {}
+    for role in sorted(usable):
+        run = usable[role]
+        bulk = usable.get(role.split("_")[0] + "_bulk")
+        cells = cells_of(run.composition, [bulk.composition]) if bulk is not None else None
+        units = cells[0] * units_per_cell(bulk.composition) if bulk is not None and cells else None
+        terms[role] = _term(run, units, borrowed)
+    for run in reservoirs:
+        name = "reservoir" if len(reservoirs) == 1 else f"reservoir {formula(run.composition)}"
+        terms[name] = _term(run, units_per_cell(run.composition), borrowed)
+    return terms
+
+
+def _term(run: EnergyRun, units: float | None, borrowed: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "path": run.path,
+        "energy_ev": run.energy_ev,
+        "n_formula_units": units,
+        "group": borrowed.get(run.path, run.group),
+        "borrowed": run.path in borrowed,
+        "status": run.status,
+        "run_type": run.run_type,
+        "relaxed": run.relaxed,
+        "geometry": run.geometry,
+        "max_force_ev_per_angstrom": run.max_force,
+        "cp2k_version": run.cp2k_version,
+        "composition": dict(run.composition),
+        "settings": {**run.settings, **{key: run.asked.get(key) for key in ("eps_default", "eps_scf")}},
+        **run.provenance,
+    }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qdip_struct.analysis.energies.combination import GroupEnergies
+from qdip_struct.analysis.energies.energies import GroupEnergies
 from qdip_struct.analysis.energies.energy_run import INTERFACES
 from qdip_struct.analysis.energies.groups import RunSet
 from qdip_struct.analysis.energies.stoichiometry import formula

@@ -14,9 +14,8 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
-from qdip_struct.analysis.energies.combination import GroupEnergies
 from qdip_struct.analysis.energies.comparability import difference, signature
-from qdip_struct.analysis.energies.energies import mean_surface_energy
+from qdip_struct.analysis.energies.energies import GroupEnergies, mean_surface_energy
 from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.groups import RunSet
 from qdip_struct.analysis.energies.stoichiometry import added, cells_of

@@ -1,6 +1,13 @@
 """Metal–anion bonds: lengths, coordination, and displacements against another structure with the same atoms.
 
 Lengths in Å. Each bond keeps its own periodic image, so thin cells are right.
+
+Tilts of the octahedra of a perovskite matrix: how far each BX6 octahedron is turned from the pseudo-cubic axes.
+
+For each B cation with six halide neighbours the rotation that best brings the axes onto the six bonds (least squares,
+directions only) is split into a rotation vector; its components along the axes are the tilt angles of Glazer's scheme
+(A. M. Glazer, Acta Cryst. B 28, 3384 (1972), doi:10.1107/S0567740872007976), in degree. Along a chain of corner-sharing
+octahedra the angles alternate in sign; ``phase_factor`` tells in-phase (+) from out-of-phase (−) neighbours.
 """
 
 from dataclasses import dataclass
@@ -9,9 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.analysis.strain.images import completed_cell, periodic_images
 from qdip_struct.analysis.strain.phases import ANION_CUTOFF_ANGSTROM
+from qdip_struct.analysis.strain.site_grid import completed_cell, periodic_images
+from qdip_struct.analysis.strain.strain import StrainMap
 from qdip_struct.base.errors import MismatchError
+from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.sites import CHALCOGENS, HALIDES
 
 if TYPE_CHECKING:
@@ -126,3 +135,93 @@ def displacements(atoms: "Atoms", *, start: "Atoms") -> Floats:
     apart = apart - np.where(pbc, np.rint(apart @ np.linalg.inv(cell)), 0.0) @ cell
     result: Floats = apart - apart.mean(axis=0)
     return result
+
+
+@dataclass(frozen=True, eq=False)
+class Tilts:
+    """Tilts of the octahedra.
+
+    Attributes
+    ----------
+    sites
+        (t,) indices of the B cations with a whole octahedron.
+    angles
+        (t, 3) tilt about each pseudo-cubic axis, degree.
+    phase_factor
+        (3, 3) row: axis of the tilt; column: direction of the neighbour; correlation between −1 (out of phase) and
+        1 (in phase) of the tilts of neighbouring octahedra, NaN where there is no tilt.
+    """
+
+    sites: NDArray[np.int64]
+    angles: Floats
+    phase_factor: Floats
+
+    def magnitude(self) -> Floats:
+        """(t,) total tilt, degree."""
+        total: Floats = np.linalg.norm(self.angles, axis=1)
+        return total
+
+
+def octahedral_tilts(atoms: "Atoms", strain: StrainMap) -> Tilts:
+    """Tilts of every whole octahedron of the perovskite phases of a strain map."""
+    perovskites = [name for name in strain.references if parse_formula(name).family == "perovskite"]
+    rows = np.flatnonzero(np.isin(strain.phase, perovskites))
+    bonds = find_bonds(atoms)
+    position = np.full(len(atoms), -1)
+    position[strain.sites[rows]] = np.arange(len(rows))
+    keep = position[bonds.metal] >= 0
+    owner, vectors = position[bonds.metal[keep]], bonds.vectors[keep]
+    turns = (
+        np.stack([strain.orientations[str(name)] for name in strain.phase[rows]]) if rows.size else np.zeros((0, 3, 3))
+    )
+    # Bonds in crystal axes; the slot of each is the nearest of ±x, ±y, ±z.
+    local = np.einsum("bji,bj->bi", turns[owner], vectors)
+    local /= np.linalg.norm(local, axis=1)[:, None]
+    axis = np.abs(local).argmax(axis=1)
+    slot = 2 * axis + (local[np.arange(len(local)), axis] < 0)
+    count = np.bincount(owner * 6 + slot, minlength=len(rows) * 6).reshape(-1, 6)
+    whole = (count == 1).all(axis=1)
+    sums = np.zeros((len(rows), 6, 3))
+    sums[owner, slot] = local
+    moment = np.zeros((len(rows), 3, 3))
+    for number in range(6):
+        direction = np.zeros(3)
+        direction[number // 2] = 1.0 - 2.0 * (number % 2)
+        moment += sums[:, number, :, None] * direction
+    vector = np.full((len(rows), 3), np.nan)
+    if whole.any():
+        left, _, right = np.linalg.svd(moment[whole])
+        flip = np.ones((len(left), 3))
+        flip[:, 2] = np.linalg.det(left @ right)
+        vector[whole] = _rotation_vector((left * flip[:, None, :]) @ right)
+    factors = _correlations(strain, rows, vector)
+    return Tilts(strain.sites[rows[whole]], np.degrees(vector[whole]), factors)
+
+
+def _rotation_vector(R: Floats) -> Floats:
+    axial = np.stack((R[:, 2, 1] - R[:, 1, 2], R[:, 0, 2] - R[:, 2, 0], R[:, 1, 0] - R[:, 0, 1]), axis=1)
+    sine = 0.5 * np.linalg.norm(axial, axis=1)
+    angle = np.arctan2(sine, 0.5 * (np.trace(R, axis1=1, axis2=2) - 1.0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scale = np.where(sine > 1e-12, angle / (2.0 * sine), 0.5)
+    vector: Floats = axial * scale[:, None]
+    return vector
+
+
+def _correlations(strain: StrainMap, rows: NDArray[np.int64], vector: Floats) -> Floats:
+    """Normalised product of the tilts of neighbours along each axis."""
+    local = np.full(len(strain.sites), -1)
+    local[rows] = np.arange(len(rows))
+    factors = np.full((3, 3), np.nan)
+    mean_square = np.nanmean(vector**2, axis=0) if np.isfinite(vector).any() else np.zeros(3)
+    for direction in range(3):
+        partner = strain.partners[rows, direction]
+        mate = np.where(partner >= 0, local[partner], -1)
+        pairs = np.flatnonzero((mate >= 0) & np.isfinite(vector[:, 0]))
+        pairs = pairs[np.isfinite(vector[mate[pairs], 0])]
+        if not pairs.size:
+            continue
+        product = (vector[pairs] * vector[mate[pairs]]).mean(axis=0)
+        tilted = mean_square > 1e-10
+        factors[tilted, direction] = product[tilted] / mean_square[tilted]
+    return factors

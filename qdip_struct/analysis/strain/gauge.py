@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.analysis.strain.images import completed_cell
+from qdip_struct.analysis.strain.site_grid import completed_cell
 from qdip_struct.analysis.strain.strain import StrainMap
 from qdip_struct.base.errors import UsageError
 

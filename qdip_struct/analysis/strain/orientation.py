@@ -10,7 +10,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.analysis.strain.images import Images, nearest
+from qdip_struct.analysis.strain.site_grid import Images, nearest
 from qdip_struct.analysis.strain.sublattice import Sublattice
 
 Floats = NDArray[np.float64]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.analysis.strain.images import periodic_images
+from qdip_struct.analysis.strain.site_grid import periodic_images
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.sites import CHALCOGENS, DIVALENT, HALIDES, MONOVALENT

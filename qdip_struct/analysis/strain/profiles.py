@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.analysis.strain.images import completed_cell, periodic_images
 from qdip_struct.analysis.strain.measures import Measure
+from qdip_struct.analysis.strain.site_grid import completed_cell, periodic_images
 from qdip_struct.analysis.strain.strain import StrainMap
 from qdip_struct.base.errors import DataError, UsageError
 

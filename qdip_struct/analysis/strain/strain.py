@@ -19,11 +19,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qdip_struct.analysis.strain import measures
-from qdip_struct.analysis.strain.images import Images, nearest, periodic_images
 from qdip_struct.analysis.strain.neighbourhood import Fits
 from qdip_struct.analysis.strain.orientation import find_orientation
-from qdip_struct.analysis.strain.site_grid import Mapped, SiteGrid
-from qdip_struct.analysis.strain.site_lattice import SiteLattice
+from qdip_struct.analysis.strain.site_grid import Images, Mapped, SiteGrid, SiteLattice, nearest, periodic_images
 from qdip_struct.analysis.strain.sublattice import Sublattice
 from qdip_struct.base.errors import DataError, UsageError
 

@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 
 from qdip_struct.analysis.strain import measures
 from qdip_struct.analysis.strain.averages import Change, RegionMean, change_between, frame_average, region_means
-from qdip_struct.analysis.strain.bonds import find_bonds
+from qdip_struct.analysis.strain.bonds import find_bonds, octahedral_tilts
 from qdip_struct.analysis.strain.gauge import AXES, Line, lines
-from qdip_struct.analysis.strain.inclusion import Continuum, predict
 from qdip_struct.analysis.strain.measures import Measure
 from qdip_struct.analysis.strain.phases import Phases, find_phases
 from qdip_struct.analysis.strain.profiles import Layer, ProfilePoint, layer_profile, radial_profile
-from qdip_struct.analysis.strain.reference import Lengths, measured_reference, references_of
+from qdip_struct.analysis.strain.reference import Continuum, Lengths, measured_reference, predict, references_of
 from qdip_struct.analysis.strain.strain import StrainMap, strain_map
 from qdip_struct.analysis.strain.sublattice import Sublattice
-from qdip_struct.analysis.strain.tilt import octahedral_tilts
 from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.elasticity import Moduli
 

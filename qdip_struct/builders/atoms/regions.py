@@ -14,6 +14,18 @@ Arrays on every built ``ase.Atoms``, all of length n and kept by extxyz:
     number of the dot (0, 1, ...), its shell and ligands included, -1 in the matrix. Only where there is a dot.
 
 Charges and valence electrons are the ones a CP2K user expects: whole ions, GTH-PBE default valences.
+
+Radii of ions: how near two of them come when they touch.
+
+Six-coordinate ionic radii of R. D. Shannon, Acta Cryst. A 32, 751 (1976), doi:10.1107/S0567739476001551, as pymatgen
+has them (the paper itself was not read); Sn2+, which is not in it, after its distance to anions. Atoms of molecular
+ions have no ionic radius: those who need one choose it for their purpose.
+
+How close two atoms of different bodies may come, from ionic radii, and which atoms of a host are too close.
+
+Limits: 0.85 of the sum of radii for opposite charges, 0.80 for two anions, 3.3 Å for two cations, never below 2.2 Å.
+Radii are those of :mod:`qdip_struct.builders.atoms.regions`; a hydrogen atom of a molecule counts as 0.75 Å, its carbon
+and nitrogen as 1.6 Å. They only ever serve as generous limits.
 """
 
 import math
@@ -23,10 +35,11 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.neighbours import minimum_distance, nearest
+from qdip_struct.builders.atoms.neighbours import minimum_distance, nearest, neighbour_pairs
 
 FORMAL_CHARGES: dict[str, int] = {
     **dict.fromkeys(("Li", "Na", "K", "Rb", "Cs", "Ag", "Cu", "MA", "FA"), 1),
@@ -216,3 +229,69 @@ def report(
         "seed": seed,
         **more,
     }
+
+
+IONIC_RADII_ANGSTROM: dict[str, float] = {
+    "Li": 0.76, "Na": 1.02, "K": 1.38, "Rb": 1.52, "Cs": 1.67, "Ag": 1.15, "Cu": 0.77, "Mg": 0.72, "Ca": 1.00,
+    "Sr": 1.18, "Ba": 1.35, "Zn": 0.74, "Cd": 0.95, "Hg": 1.02, "Ge": 0.73, "Sn": 1.18, "Pb": 1.19, "Al": 0.535,
+    "Ga": 0.62, "In": 0.80, "Sb": 0.76, "Bi": 1.03, "F": 1.33, "Cl": 1.81, "Br": 1.96, "I": 2.20, "O": 1.40,
+    "S": 1.84, "Se": 1.98, "Te": 2.21,
+}  # fmt: skip
+"""Radius of each ion, Å."""
+
+
+CONTACT_RADII_ANGSTROM: dict[str, float] = {
+    **IONIC_RADII_ANGSTROM, "P": 2.12, "As": 2.22, "N": 1.60, "C": 1.60, "H": 0.75,
+}  # fmt: skip
+"""Radius of each ion, and of the atoms that have no ionic radius, Å."""
+
+FLOOR = 2.2
+"""No two atoms of different bodies come closer than this (Å)."""
+_OPPOSITE, _ANIONS, _CATIONS = 0.85, 0.80, 3.3
+
+
+def contact_limit(one: str, other: str) -> float:
+    """Smallest distance in Å at which two ions of different bodies are left alone.
+
+    Raises
+    ------
+    UsageError
+        If an element has no radius.
+    """
+    for name in (one, other):
+        if name not in CONTACT_RADII_ANGSTROM:
+            raise UsageError(f"no ionic radius is known for {name}; known: {', '.join(CONTACT_RADII_ANGSTROM)}")
+    total = CONTACT_RADII_ANGSTROM[one] + CONTACT_RADII_ANGSTROM[other]
+    charges = [0 if name in ("H", "C", "N") else FORMAL_CHARGES[name] for name in (one, other)]
+    if charges[0] > 0 and charges[1] > 0:
+        return _CATIONS
+    return max(FLOOR, (_ANIONS if charges[0] < 0 and charges[1] < 0 else _OPPOSITE) * total)
+
+
+def too_close(
+    points: Array, *, numbers: Array, targets: Array, target_numbers: Array, cell: Array, pbc: Array
+) -> Array:
+    """Which of ``points`` (n, 3) lie closer to one of ``targets`` (m, 3) than their elements allow, bool (n,).
+
+    Parameters
+    ----------
+    points, targets
+        Å.
+    numbers, target_numbers
+        Atomic numbers.
+    cell, pbc
+        Periodicity of both.
+    """
+    ours, theirs = np.unique(numbers), np.unique(target_numbers)
+    size = max(atomic_numbers.values()) + 1
+    limits = np.zeros((size, size))
+    for a in ours:
+        for b in theirs:
+            limits[a, b] = contact_limit(chemical_symbols[a], chemical_symbols[b])
+    result = np.zeros(len(points), dtype=bool)
+    if not len(points) or not len(targets):
+        return result
+    who, whom, distance = neighbour_pairs(points, targets=targets, cell=cell, pbc=pbc, cutoff=float(limits.max()))
+    near = distance < limits[numbers[who], target_numbers[whom]] - 1e-6
+    result[who[near]] = True
+    return result

@@ -2,11 +2,17 @@
 
 Every written structure has a sidecar ``<stem>.json`` with its report, its hash and where it came from. Same structure,
 same bytes: no time stamps, fixed number formats.
+
+What builders say about a structure: the keys of a sidecar or of ``structure`` in ``run.json`` that others rely on.
+
+A sidecar may hold more, and none of these keys is needed: structures of other origin have no builder.
+
+Reports of the cells of one build, each made when it is first asked for: a look at many builds needs none of them.
 """
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,11 +20,81 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from qdip_struct.base.document_shapes import refuse_unlike
+from qdip_struct.base.document_shapes import (
+    COUNT,
+    NUMBER,
+    WHOLE,
+    WORD,
+    Each,
+    Entries,
+    Fields,
+    Kind,
+    Maybe,
+    fault,
+    refuse_unlike,
+)
 from qdip_struct.base.documents import json_document
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import json_text, refuse_existing, sha256, write_text
-from qdip_struct.builders.atoms.facts import FACTS
+
+_TEXTS = Entries(WORD)
+_NUMBERS = Each(NUMBER)
+
+
+def _is_name(value: Any) -> bool:
+    return any(fault(value, shape) is None for shape in (WORD, _NUMBERS, _TEXTS))
+
+
+NAME = Kind("one line of text, numbers, or a mapping to lines of text", _is_name)
+"""How a termination or a registry is told: a name, a lateral shift, or a name with its meaning."""
+
+FACTS = Fields(
+    known={
+        "role": Maybe(WORD),
+        "group": Maybe(WORD),
+        "film": Maybe(WORD),
+        "substrate": Maybe(WORD),
+        "film_plane": Maybe(_NUMBERS),
+        "substrate_plane": Maybe(_NUMBERS),
+        "film_layers": Maybe(NUMBER),
+        "substrate_layers": Maybe(NUMBER),
+        "film_termination": Maybe(NAME),
+        "termination": Maybe(NAME),
+        "registry": Maybe(NAME),
+        "registry_fraction": Maybe(_NUMBERS),
+        "gap_angstrom": Maybe(NUMBER),
+        "reservoir": Maybe(WORD),
+        "strain_film": Maybe(Each(NUMBER, 2)),
+        "strain_substrate": Maybe(Each(NUMBER, 2)),
+        "formal_charge": Maybe(Entries(WHOLE)),
+        "changes": Maybe(Each(Fields())),
+        "volume_fraction": Maybe(NUMBER),
+        "min_distance_angstrom": Maybe(NUMBER),
+        "n_atoms": Maybe(COUNT),
+        "relaxation": Maybe(Fields(known={"model": Maybe(WORD), "fmax_ev_per_angstrom": Maybe(NUMBER)})),
+    }
+)
+"""Shape of a report; see :mod:`qdip_struct.base.document_shapes`."""
+
+
+class Reports(Mapping[str, Mapping[str, Any]]):
+    """Reports by role; ``makers`` make one each, from structures that must not change before."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Mapping[str, Any]]]) -> None:
+        self._makers = dict(makers)
+        self._made: dict[str, Mapping[str, Any]] = {}
+
+    def __getitem__(self, role: str) -> Mapping[str, Any]:
+        if role not in self._made:
+            self._made[role] = self._makers[role]()
+        return self._made[role]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
 
 Format = Literal["extxyz", "cif", "vasp", "xyz", "cp2k"]
 FORMATS: tuple[str, ...] = get_args(Format)

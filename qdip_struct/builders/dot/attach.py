@@ -14,11 +14,17 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.contacts import CONTACT_RADII_ANGSTROM, contact_limit
+from qdip_struct.builders.atoms.cells import Occupation
 from qdip_struct.builders.atoms.material import Material
-from qdip_struct.builders.atoms.occupation import Occupation
 from qdip_struct.builders.atoms.orientation import about, parent_axes
-from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, INTERFACE_DEPTH, mark_interface, report
+from qdip_struct.builders.atoms.regions import (
+    CONTACT_RADII_ANGSTROM,
+    FORMAL_CHARGES,
+    INTERFACE_DEPTH,
+    contact_limit,
+    mark_interface,
+    report,
+)
 from qdip_struct.builders.dot.dot import DotSites, dot_atoms
 from qdip_struct.builders.dot.embed import Embedded, embed_dot, joined
 from qdip_struct.builders.dot.embedding_options import Balance, DotForm, Seat

@@ -1,7 +1,13 @@
-"""A dot in a matrix supercell: *coherent*, both decorating one parent lattice, or *cut and inserted* at any angle."""
+"""A dot in a matrix supercell: *coherent*, both decorating one parent lattice, or *cut and inserted* at any angle.
 
+The dot that goes into a matrix, before it has a place: cut from its crystal for that matrix, or given as atoms.
+
+Making room for a dot: which sites of the matrix leave, so that no pair is too close and no molecule is split.
+"""
+
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,20 +15,283 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.atoms.cells import Occupation
 from qdip_struct.builders.atoms.material import Material, pure
-from qdip_struct.builders.atoms.occupation import Occupation
-from qdip_struct.builders.atoms.orientation import proper_rotation
-from qdip_struct.builders.atoms.regions import INTERFACE_DEPTH, formal_charge_of, mark_interface, report
-from qdip_struct.builders.dot.arrangement import Arrangement, centres_of, spacings
-from qdip_struct.builders.dot.embedding_options import Balance, DotForm, Seat
-from qdip_struct.builders.dot.guest import Guest, guest_of, source_of
+from qdip_struct.builders.atoms.neighbours import nearest
+from qdip_struct.builders.atoms.orientation import permutes_axes, proper_rotation
+from qdip_struct.builders.atoms.regions import (
+    INTERFACE_DEPTH,
+    formal_charge_of,
+    formal_charges,
+    mark_interface,
+    report,
+    too_close,
+)
+from qdip_struct.builders.dot.dot import DotSites, cut, dot_atoms
+from qdip_struct.builders.dot.embedding_options import Arrangement, Balance, Center, DotForm, Seat, centres_of, spacings
 from qdip_struct.builders.dot.host import Host, centre_in, check_cells, host_of
-from qdip_struct.builders.dot.insert import cavity_by_hull, cavity_on_parent, check_apart, check_room, crowded
 from qdip_struct.builders.dot.neutrality import neutralise
-from qdip_struct.builders.dot.parent import TERMINATIONS, on_parent_lattice
+from qdip_struct.builders.dot.parent import CENTERS, TERMINATIONS, Termination, inside, on_parent_lattice
 from qdip_struct.materials.crystals import Crystal
 
 Array = NDArray[Any]
+DOTS_APART = 4.0
+"""Atoms of different dots must be farther apart than this (Å)."""
+_MISFIT = 0.15
+
+
+def continues_parent(dot: DotSites, *, host: Host, rotation: Array) -> bool:
+    """Whether dot and matrix count the same parent lattice: both on it, axes along axes, centre on an equal point."""
+    if not (host.on_parent and dot.on_parent and permutes_axes(rotation)):
+        return False
+    centre = np.array(CENTERS[dot.center])
+    turned = (rotation @ centre - centre) / 2.0
+    ratio = host.lattice / dot.crystal.a_angstrom
+    return bool(np.allclose(turned, np.rint(turned), atol=1e-6) and abs(ratio - 1.0) < _MISFIT)
+
+
+def cavity_on_parent(dot: DotSites, *, host: Host, centre: Array, rotation: Array) -> Array:
+    """Sites of the host that the dot replaces one for one on the parent lattice, bool (n_sites,).
+
+    The cavity takes as many parent cells as the dot; a dot with another lattice constant leaves a gap or must be
+    given room by :func:`crowded`.
+
+    Parameters
+    ----------
+    dot
+        The cut dot.
+    host
+        The matrix, on the parent lattice.
+    centre
+        Centre of the dot in the box, (3,) Å.
+    rotation
+        Rotation (3, 3) of the dot, one that carries the parent lattice onto itself.
+    """
+    counts = tuple(np.rint(np.diag(host.cell) / host.lattice).astype(int).tolist())
+    mask = inside(
+        dot.outer.scaled(host.lattice / dot.crystal.a_angstrom), cells=counts, lattice=host.lattice,
+        centre=centre * 2.0 / host.lattice, termination=dot.termination, rotation=rotation,
+    )  # fmt: skip
+    index = np.rint(host.sites.positions * 2.0 / host.lattice).astype(int) % np.array(mask.shape)
+    return mask[tuple(index.T)]
+
+
+def relative_to(points: Array, *, centre: Array, cell: Array) -> Array:
+    """Vectors (n, 3) Å from ``centre`` to the images of ``points`` nearest in fractional coordinates."""
+    fractional = (points - centre) @ np.linalg.inv(cell)
+    return (fractional - np.round(fractional - 1e-9)) @ cell
+
+
+def cavity_by_hull(guest: Atoms, *, host: Host, centre: Array) -> Array:
+    """Sites of the host inside the convex hull of the dot's atoms (``guest``, already in the box), bool (n_sites,)."""
+    from scipy.spatial import ConvexHull, QhullError
+
+    taken = np.zeros(len(host.sites), dtype=bool)
+    away = guest.positions - centre
+    if len(guest) < 5:
+        return taken
+    try:
+        equations = ConvexHull(away).equations
+    except QhullError:
+        return taken
+    vectors = relative_to(host.sites.positions, centre=centre, cell=host.cell)
+    near = np.flatnonzero(np.einsum("ij,ij->i", vectors, vectors) <= np.square(away).sum(axis=1).max())
+    within = np.ones(len(near), dtype=bool)
+    for *normal, offset in np.unique(np.round(equations, 6), axis=0).tolist():
+        within[within] = vectors[near[within]] @ np.array(normal) + offset <= 1e-6
+    taken[near[within]] = True
+    return taken
+
+
+def crowded(guest: Atoms, *, host: Host, centre: Array, among: Array) -> Array:
+    """Sites of the host, of those in ``among``, with an atom too close to one of the dot, bool (n_sites,).
+
+    Parameters
+    ----------
+    guest
+        Atoms of the dot where they stand in the box.
+    host
+        The matrix.
+    centre
+        Centre of the dot, (3,) Å; only sites near it are looked at.
+    among
+        Sites that are still there, bool (n_sites,).
+    """
+    result = np.zeros(len(host.sites), dtype=bool)
+    atoms = np.flatnonzero(among[host.site_of_atom])
+    vectors = relative_to(host.atoms.positions[atoms], centre=centre, cell=host.cell)
+    reach = np.sqrt(np.square(guest.positions - centre).sum(axis=1).max()) + 5.0
+    atoms = atoms[np.einsum("ij,ij->i", vectors, vectors) <= reach * reach]
+    near = too_close(
+        host.atoms.positions[atoms], numbers=host.atoms.numbers[atoms], targets=guest.positions,
+        target_numbers=guest.numbers, cell=host.cell, pbc=np.ones(3, dtype=bool),
+    )  # fmt: skip
+    result[host.site_of_atom[atoms[near]]] = True
+    return result
+
+
+def check_room(guest: Atoms, *, cell: Array, turn: Array, margin: float) -> None:
+    """Refuse a dot that does not leave ``margin`` Å of matrix on each side.
+
+    Parameters
+    ----------
+    guest
+        Atoms of the dot around the origin.
+    cell
+        Box, row vectors (3, 3) Å.
+    turn
+        Rotation (3, 3) the dot will have.
+    margin
+        Å of matrix between the dot and its images.
+
+    Raises
+    ------
+    UsageError
+        If the dot is too large for the box.
+    """
+    points = guest.positions @ turn.T
+    normals = np.linalg.inv(cell)
+    normals = normals / np.linalg.norm(normals, axis=0)
+    for axis in range(3):
+        width = float(np.ptp(points @ normals[:, axis]))
+        height = abs(float(cell[axis] @ normals[:, axis]))
+        if width + margin > height:
+            raise UsageError(
+                f"the dot is {width:.2f} Å wide across box face {'abc'[axis]} but the box has {height:.2f} Å, of which "
+                f"{margin:.2f} Å must stay matrix; make the dot smaller or give more cells"
+            )
+
+
+def check_apart(guests: list[Atoms], *, cell: Array) -> None:
+    """Raise :class:`UsageError` for dots whose atoms touch; ``cell`` is the box, row vectors (3, 3) Å."""
+    for number, guest in enumerate(guests[1:], start=1):
+        others = np.concatenate([other.positions for other in guests[:number]])
+        near, _ = nearest(guest.positions, targets=others, cell=cell, pbc=np.ones(3, dtype=bool), cutoff=DOTS_APART)
+        if np.isfinite(near).any():
+            raise UsageError(
+                f"two dots come within {near.min():.2f} Å of each other; give a larger box, fewer or smaller dots"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Guest:
+    """A dot around the origin.
+
+    Attributes
+    ----------
+    atoms
+        Its atoms in the frame of its crystal, with the arrays of :mod:`qdip_struct.builders.atoms.regions`.
+    sites
+        What was cut; ``None`` for a dot given as atoms.
+    center
+        Which point of the matrix it wants in its centre.
+    volume
+        Å³: of its formula units, or for a dot given as atoms of their convex hull.
+    """
+
+    atoms: Atoms
+    sites: DotSites | None
+    center: Center
+    volume: float
+
+    @property
+    def diameter(self) -> float:
+        """Diameter of the sphere of equal volume, Å."""
+        return float((6.0 / math.pi * self.volume) ** (1.0 / 3.0))
+
+    @property
+    def n_formula_units(self) -> float:
+        """Formula units of a binary compound: half the number of its ions, ligands left out."""
+        outside = np.count_nonzero(self.atoms.get_array("region") == "ligand")
+        return (len(self.atoms) - outside) / 2
+
+    @property
+    def lattice(self) -> float | None:
+        """Lattice constant of its crystal as used, Å; ``None`` for a dot given as atoms."""
+        return None if self.sites is None else self.sites.crystal.a_angstrom
+
+    @property
+    def source(self) -> str:
+        """Where its lattice constant is from."""
+        return source_of(self.atoms if self.sites is None else self.sites.crystal)
+
+    def on_parent_of(self, host: Host, *, turn: Array) -> bool:
+        """Whether it continues the parent lattice of ``host`` when turned by ``turn`` (3, 3)."""
+        return self.sites is not None and continues_parent(self.sites, host=host, rotation=turn)
+
+
+def guest_of(
+    dot: Crystal | Material | Atoms, *, host: Host, form: DotForm, seat: Seat, turn: Array, seed: int
+) -> Guest:
+    """Cut the dot for its matrix, or take it as it is given.
+
+    Parameters
+    ----------
+    dot
+        Crystal or material to cut from, or a finished dot.
+    host
+        The matrix; its lattice constant is taken over where both share the parent lattice and are not cut apart.
+    form
+        Shape, size, centre, border and shell.
+    seat
+        Lattice and mode that were asked for.
+    turn
+        Rotation (3, 3) the dot will have in the box.
+    seed
+        Of mixed sites.
+
+    Raises
+    ------
+    UsageError
+        If the dot cannot be cut as asked for, or the atoms given have no volume.
+    """
+    if isinstance(dot, Atoms):
+        atoms = _centred(dot)
+        return Guest(atoms, None, "metal" if form.center == "auto" else form.center, _hull_volume(atoms))
+    core = pure(dot)
+    shared = host.on_parent and on_parent_lattice(core.crystal) and permutes_axes(turn)
+    if seat.dot_lattice is not None or (shared and seat.mode != "insert"):
+        core = core.at(lattice=host.lattice if seat.dot_lattice is None else seat.dot_lattice)
+    natural: Termination = "BX2" if _takes_bx2(core, host=host) else "site"
+    sites = cut(core, form=replace(form, termination=form.termination or natural), seed=seed)
+    return Guest(dot_atoms(sites), sites, sites.center, sites.volume)
+
+
+def source_of(material: Material | Crystal | Atoms) -> str:
+    """Where a lattice constant is from: the source of the crystal, or the structure that was given."""
+    if isinstance(material, Atoms):
+        return "given structure"
+    return pure(material).crystal.source
+
+
+def _hull_volume(atoms: Atoms) -> float:
+    """Volume of the convex hull, Å³."""
+    from scipy.spatial import ConvexHull, QhullError
+
+    try:
+        return float(ConvexHull(atoms.positions).volume)
+    except QhullError as error:
+        raise UsageError(
+            f"the dot given has no volume: its {len(atoms)} atoms are fewer than four or lie in one plane; give a dot "
+            "that extends in three directions"
+        ) from error
+
+
+def _takes_bx2(core: Material, *, host: Host) -> bool:
+    return (
+        on_parent_lattice(core.crystal) and core.crystal.structure_type == "rocksalt" and "A" in host.sites.sublattice
+    )
+
+
+def _centred(dot: Atoms) -> Atoms:
+    """A copy of a finished dot, the mean of its positions at the origin, with all arrays."""
+    guest = Atoms(numbers=dot.numbers, positions=dot.positions - dot.positions.mean(axis=0))
+    names = guest.get_chemical_symbols()
+    for name, default in (("molecule", -1), ("region", "dot"), ("phase", str(dot.symbols.formula.reduce()[0]))):
+        given = dot.get_array(name) if dot.has(name) else np.full(len(dot), default)
+        guest.set_array(name, given.astype("U9") if name == "region" else given)
+    guest.set_array("formal_charge", formal_charges(names, molecule=guest.get_array("molecule")))
+    return guest
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import (
     MOLECULES,
+    Occupation,
     SiteCell,
     oriented,
     sites_of_atoms,
@@ -21,7 +22,6 @@ from qdip_struct.builders.atoms.cells import (
 )
 from qdip_struct.builders.atoms.material import Material, occupy, pure
 from qdip_struct.builders.atoms.molecules import library
-from qdip_struct.builders.atoms.occupation import Occupation
 from qdip_struct.builders.atoms.orientation import parent_axes
 from qdip_struct.builders.dot.parent import CENTERS, on_parent_lattice
 from qdip_struct.materials.crystals import Crystal

@@ -12,8 +12,7 @@ from scipy.spatial import cKDTree
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import MOLECULES, SiteCell, sites_of_crystal
-from qdip_struct.builders.atoms.radii import IONIC_RADII_ANGSTROM
-from qdip_struct.builders.atoms.regions import FORMAL_CHARGES
+from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, IONIC_RADII_ANGSTROM
 from qdip_struct.builders.dot.dot import DotSites, block
 from qdip_struct.builders.dot.neutrality import pick
 from qdip_struct.builders.dot.parent import centre_point

@@ -13,20 +13,16 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from qdip_struct.builders.atoms.cells import SiteCell, to_atoms
-from qdip_struct.builders.atoms.occupation import Occupation
+from qdip_struct.builders.atoms.cells import Occupation, SiteCell, to_atoms
 from qdip_struct.builders.atoms.regions import report as structure_report
-from qdip_struct.builders.atoms.reports import Reports
+from qdip_struct.builders.atoms.store import Reports
 from qdip_struct.builders.interface.interface_options import LateralCell, Placement, Stack, check_vacuum
 from qdip_struct.builders.interface.joint import Joint, join
-from qdip_struct.builders.interface.placement import closing_vector, joined_atoms, touching_height
-from qdip_struct.builders.interface.registry import film_position
+from qdip_struct.builders.interface.registry import closing_vector, film_position, joined_atoms, touching_height
 from qdip_struct.builders.slab.block import wrapped
-from qdip_struct.builders.slab.companions import companions, in_cell
-from qdip_struct.builders.slab.faces import face_facts
 from qdip_struct.builders.slab.slab import Material
-from qdip_struct.builders.slab.stoichiometry import excess, formula_units, ions_of
-from qdip_struct.matching.miller import plane_text
+from qdip_struct.builders.slab.stoichiometry import companions, excess, face_facts, formula_units, in_cell, ions_of
+from qdip_struct.matching.planes import plane_text
 
 Array = NDArray[Any]
 

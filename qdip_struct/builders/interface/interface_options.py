@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.interface.stiffness import Normal
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM
-from qdip_struct.matching.miller import Plane
+from qdip_struct.matching.planes import Plane
 
 Array = NDArray[Any]
 StrainOn = Literal["film", "substrate", "shared"]
@@ -36,7 +36,7 @@ class Stack:
         Thickness in monolayers.
     termination, film_termination
         Layer of the substrate, and of the film, that is in contact; see
-        :func:`qdip_struct.builders.slab.termination.termination_named`. A plane with one termination has that one.
+        :func:`qdip_struct.builders.slab.stoichiometry.termination_named`. A plane with one termination has that one.
     contact
         Shares of the halides (or chalcogenides) of the substrate's contact layer, ``{"Br": 1.0}``, whatever its bulk.
     layer_tolerance
@@ -71,7 +71,7 @@ class LateralCell:
     ----------
     match
         Number in the list of common cells of :func:`qdip_struct.matching.coincidence.find_matches` within the limits,
-        sorted by area, then strain. Default: see :func:`qdip_struct.builders.interface.common_cell.common_cells`.
+        sorted by area, then strain. Default: see :func:`qdip_struct.builders.interface.joint.common_cells`.
     max_area, max_strain, max_angle
         Limits of that list: Å², largest principal strain, largest change of the cell angle in degree.
     repeat

@@ -11,17 +11,17 @@ from typing import Any
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.alloy import Arrangement
+from qdip_struct.builders.atoms.cells import Occupation
 from qdip_struct.builders.atoms.molecules import Orientation
-from qdip_struct.builders.atoms.occupation import Occupation
 from qdip_struct.builders.interface.interface import InterfaceCells, place
 from qdip_struct.builders.interface.interface_options import Kind, LateralCell, Placement, Stack, StrainOn
 from qdip_struct.builders.interface.joint import Joint, join
-from qdip_struct.builders.interface.registry_scan import irreducible_shifts
+from qdip_struct.builders.interface.registry import irreducible_shifts
 from qdip_struct.builders.interface.stiffness import Normal
 from qdip_struct.builders.parsing import crystal_of, numbers, shares_of, whole_numbers
 from qdip_struct.builders.slab.slab import surface_of
-from qdip_struct.builders.slab.termination import termination_names
-from qdip_struct.matching.miller import parse_plane
+from qdip_struct.builders.slab.stoichiometry import termination_names
+from qdip_struct.matching.planes import parse_plane
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class InterfaceRequest:
     vacuum
         Empty length along z, Å.
     a_site, orientation, seed
-        See :class:`qdip_struct.builders.atoms.occupation.Occupation`.
+        See :class:`qdip_struct.builders.atoms.cells.Occupation`.
     arrangement
         Of the ions of a mixture.
     layer_tolerance

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.cells import SiteCell, turned
-from qdip_struct.builders.atoms.lattice import lattice_points
+from qdip_struct.builders.atoms.cells import SiteCell, lattice_points, turned
 from qdip_struct.builders.slab.surface import SurfaceCell
 
 Array = NDArray[Any]

@@ -15,17 +15,22 @@ from numpy.typing import NDArray
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.alloy import Alloy, Decoration, blocks_for, decorate
-from qdip_struct.builders.atoms.cells import MOLECULES, SiteCell, oriented, sites_of, to_atoms, with_a_site
-from qdip_struct.builders.atoms.occupation import Occupation
+from qdip_struct.builders.atoms.cells import MOLECULES, Occupation, SiteCell, oriented, sites_of, to_atoms, with_a_site
 from qdip_struct.builders.atoms.regions import report as structure_report
 from qdip_struct.builders.interface.interface_options import check_layers, check_repeat, check_vacuum
 from qdip_struct.builders.slab.block import Block, bulk_block, cut
-from qdip_struct.builders.slab.companions import companions, in_cell
-from qdip_struct.builders.slab.faces import Faces, check_faces, face_facts
-from qdip_struct.builders.slab.stoichiometry import formula_units, ions_of
+from qdip_struct.builders.slab.stoichiometry import (
+    Faces,
+    check_faces,
+    companions,
+    face_facts,
+    formula_units,
+    in_cell,
+    ions_of,
+    termination_named,
+)
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, surface_cell
-from qdip_struct.builders.slab.termination import termination_named
-from qdip_struct.matching.miller import Plane, plane_text
+from qdip_struct.matching.planes import Plane, plane_text
 from qdip_struct.materials.crystals import Crystal
 
 Array = NDArray[Any]
@@ -45,7 +50,7 @@ class SlabCells:
     reports
         Report of each role, as written to its sidecar.
     others
-        Companions of a non-stoichiometric slab, see :mod:`qdip_struct.builders.slab.companions`.
+        Companions of a non-stoichiometric slab, see :mod:`qdip_struct.builders.slab.stoichiometry`.
     """
 
     slab: Atoms
@@ -71,7 +76,7 @@ def surface_of(
     plane
         Miller indices in the axes of the crystal's cell.
     a_site
-        See :class:`qdip_struct.builders.atoms.occupation.Occupation`.
+        See :class:`qdip_struct.builders.atoms.cells.Occupation`.
     layer_tolerance
         Sites closer than this along the normal belong to one monolayer, Å.
     """

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.builders.atoms.alloy import Arrangement
+from qdip_struct.builders.atoms.cells import Occupation
 from qdip_struct.builders.atoms.molecules import Orientation
-from qdip_struct.builders.atoms.occupation import Occupation
 from qdip_struct.builders.parsing import crystal_of, whole_numbers
-from qdip_struct.builders.slab.faces import Faces
 from qdip_struct.builders.slab.slab import SlabCells, build_slab, surface_of
+from qdip_struct.builders.slab.stoichiometry import Faces, termination_names
 from qdip_struct.builders.slab.surface import SurfaceCell
-from qdip_struct.builders.slab.termination import termination_names
-from qdip_struct.matching.miller import parse_plane
+from qdip_struct.matching.planes import parse_plane
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class SlabRequest:
     vacuum
         Empty length along z, Å.
     a_site, orientation, seed
-        See :class:`qdip_struct.builders.atoms.occupation.Occupation`.
+        See :class:`qdip_struct.builders.atoms.cells.Occupation`.
     arrangement
         Of the ions of a mixture.
     layer_tolerance

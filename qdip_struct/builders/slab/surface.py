@@ -16,10 +16,9 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.builders.atoms.cells import SiteCell, sites_of, turned
-from qdip_struct.builders.atoms.lattice import completion, primitive_basis, reduced_pair
+from qdip_struct.builders.atoms.cells import SiteCell, completion, primitive_basis, reduced_pair, sites_of, turned
 from qdip_struct.builders.atoms.regions import FORMAL_CHARGES
-from qdip_struct.matching.miller import Plane
+from qdip_struct.matching.planes import Plane
 from qdip_struct.materials.crystals import Crystal
 
 Array = NDArray[Any]

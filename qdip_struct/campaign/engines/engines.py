@@ -18,7 +18,7 @@ import numpy as np
 from qdip_struct.base.errors import QdipError, UsageError
 from qdip_struct.campaign.engines.segment import FolderBusyError, Verdict, judge, run_segment, settled
 from qdip_struct.campaign.engines.submission import ENGINES, Engine, Submission
-from qdip_struct.cp2k.outputs.progress import Progress, read_progress
+from qdip_struct.cp2k.outputs.reader import Progress, read_progress
 from qdip_struct.cp2k.program import Program, require_program
 from qdip_struct.runs.rundir import OUTPUT, RunFolder, needs_relaxation, segment_name
 

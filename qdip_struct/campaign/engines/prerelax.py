@@ -86,7 +86,7 @@ def _request(folder: RunFolder) -> RelaxRequest:
 
 
 def _start(atoms: "Atoms", wish: RelaxRequest) -> "Atoms":
-    from qdip_struct.mlip.relax_start import with_dot_lattice
+    from qdip_struct.mlip.relax import with_dot_lattice
 
     if wish.dot_lattice is None:
         return atoms

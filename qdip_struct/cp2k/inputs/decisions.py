@@ -1,9 +1,14 @@
 """What is decided for the user from the structure: k-points, SCF method, spin, dipole correction, optimiser.
 
 Every decision carries its choice and its reason in words, so that it can be shown and overridden.
+
+What is held fixed in an optimisation: layers of a slab, directions of the cell.
+
+What differs between CP2K versions in the inputs written here.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.base.errors import UsageError
+from qdip_struct.cp2k.inputs.inputfile import Section, set_value
 
 VACUUM_GAP_ANGSTROM = 8.0
 """A cell direction in which no atom lies for this long is vacuum: no crystal or molecule here leaves such a gap."""
@@ -206,3 +212,82 @@ def _times(mesh: Sequence[int]) -> str:
 
 def _named(system: System) -> str:
     return {"bulk": "periodic in three directions", "wire": "a wire", "isolated": "isolated", "slab": "a slab"}[system]
+
+
+LAYER_TOLERANCE_ANGSTROM = 0.5
+SHARED_LATERAL_ROLES = ("film_bulk", "substrate_bulk")
+
+
+def lowest_layers(positions: NDArray[np.float64], *, n_layers: int) -> tuple[int, ...]:
+    """Indices of the atoms in the lowest layers along z; heights closer than 0.5 Å are one layer.
+
+    Parameters
+    ----------
+    positions
+        (n, 3) Å.
+    n_layers
+        How many layers, counted from below.
+
+    Raises
+    ------
+    UsageError
+        If there are fewer layers, or all would be fixed.
+    """
+    order = np.argsort(positions[:, 2], kind="stable")
+    steps = np.diff(positions[order, 2]) > LAYER_TOLERANCE_ANGSTROM
+    layer = np.concatenate([[0], np.cumsum(steps)])
+    if not 0 < n_layers <= layer[-1]:
+        raise UsageError(f"--fixed-layers is between 1 and {layer[-1]} in a structure of {layer[-1] + 1} layers")
+    return tuple(sorted(int(i) for i in order[layer < n_layers]))
+
+
+def decide_cell_constraint(geometry: Geometry, *, role: str) -> tuple[Literal["NONE", "X", "Y", "Z", "XY"], Decision]:
+    """What CELL_OPT freezes: the vacuum of a slab, the lateral cell of a bulk reference, else nothing.
+
+    CP2K's ``CONSTRAINT`` names what is frozen.
+
+    Raises
+    ------
+    UsageError
+        If no periodic direction is left to optimise.
+    """
+    topic = "cell constraint"
+    if geometry.system == "slab":
+        axis: Literal["X", "Y", "Z"] = ("X", "Y", "Z")[geometry.vacuum_axes[0]]
+        reason = "the vacuum of a slab has no equilibrium; a changed lateral cell no longer fits the slab's partners"
+        return axis, Decision(topic, f"{axis} frozen", reason)
+    if geometry.system in ("wire", "isolated"):
+        raise UsageError("a cell optimisation of a wire or an isolated dot would only close its vacuum; use geo_opt")
+    if role in SHARED_LATERAL_ROLES:
+        return "XY", Decision(topic, "XY frozen", "the lateral cell is shared with the slabs this is the reference of")
+    return "NONE", Decision(topic, "none", "a crystal: all cell lengths are free")
+
+
+STOPS_ON_SCF_FAILURE = (2024, 1)
+"""From this version CP2K aborts when an SCF does not converge, unless IGNORE_CONVERGENCE_FAILURE is set; versions
+before go on with the unconverged density and do not know that keyword (2023.1 aborts on it)."""
+
+
+def parse_version(text: str) -> tuple[int, int]:
+    """``2023.1`` → (2023, 1); development versions count as the release they lead to.
+
+    Raises
+    ------
+    UsageError
+        If the text is no CP2K version.
+    """
+    match = re.fullmatch(r"(\d{1,4})\.(\d+)\D*", text.strip())
+    if match is None:
+        raise UsageError(f"'{text}' is not a CP2K version such as 2023.1")
+    return int(match.group(1)), int(match.group(2))
+
+
+def fill_scf_failure(tree: Section, wanted: Literal["default", "continue"], *, version: str | None) -> list[Decision]:
+    """Say what happens when an SCF does not converge: CP2K's default of that version, or going on."""
+    if wanted == "default":
+        return []
+    topic = "unconverged SCF"
+    if version is None or parse_version(version) < STOPS_ON_SCF_FAILURE:
+        return [Decision(topic, "go on", f"CP2K {version or 'before 2024.1'} goes on by itself")]
+    set_value(tree, "FORCE_EVAL/DFT/SCF/IGNORE_CONVERGENCE_FAILURE", "T")
+    return [Decision(topic, "go on", f"asked for; CP2K {version} would stop")]

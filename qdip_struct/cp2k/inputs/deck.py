@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.cp2k.inputs.constraints import decide_cell_constraint, lowest_layers
-from qdip_struct.cp2k.inputs.decisions import Decision, decide_dipole, decide_kpoints, decide_spin, look_at
+from qdip_struct.cp2k.inputs.decisions import (
+    Decision,
+    decide_cell_constraint,
+    decide_dipole,
+    decide_kpoints,
+    decide_spin,
+    fill_scf_failure,
+    look_at,
+    lowest_layers,
+)
 from qdip_struct.cp2k.inputs.inputfile import (
     Section,
     find_section,
@@ -24,19 +32,18 @@ from qdip_struct.cp2k.inputs.inputfile import (
 )
 from qdip_struct.cp2k.inputs.kinds import DEFAULT_SET, KindSet, get_kind_set
 from qdip_struct.cp2k.inputs.presets import Preset
-from qdip_struct.cp2k.inputs.printing import fill_prints
 from qdip_struct.cp2k.inputs.sections import (
     ScfMethod,
     count_electrons,
     fill,
     fill_dispersion,
     fill_motion,
+    fill_prints,
     fill_scf,
     fill_subsys,
     kinds_of,
     match_outer_scf,
 )
-from qdip_struct.cp2k.inputs.versions import fill_scf_failure
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -86,7 +93,7 @@ class Wishes:
     on_scf_failure
         Whether the run goes on after an SCF that did not converge.
     prints
-        What is printed besides, see :data:`qdip_struct.cp2k.inputs.printing.PRINTABLE`.
+        What is printed besides, see :data:`qdip_struct.cp2k.inputs.sections.PRINTABLE`.
     stride
         Every n-th grid point in cubes.
     fixed_layers, fixed_atoms

@@ -1,16 +1,25 @@
 """Which basis set and pseudopotential an element gets: the sets of ``cp2k_templates/kinds.yaml``.
 
 Usable without any CP2K installed; :mod:`qdip_struct.cp2k.inputs.preflight` compares the names with the installed files.
+
+CP2K's basis set and potential files: names, shells and valence electrons per element.
+
+The files are read as CP2K ships them; nothing of their numbers is kept here but counts.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from qdip_struct.base.documents import yaml_document
 from qdip_struct.base.errors import UsageError
+from qdip_struct.base.files import read_text
 from qdip_struct.base.resources import shipped
+from qdip_struct.cp2k.program import find_data_directory
 
 DEFAULT_SET = "dzvp"
 
@@ -88,3 +97,128 @@ def _kind_set(name: str, entry: Mapping[str, Any], valence: Mapping[str, int]) -
 
 def _without(items: Iterable[tuple[str, int]], lacking: Iterable[str]) -> list[tuple[str, int]]:
     return [(element, n) for element, n in items if element not in set(lacking)]
+
+
+_HEADER = re.compile(r"^\s*([A-Z][a-z]?)\s+([^\s\d].*?)\s*$")
+_INTEGERS = re.compile(r"^\s*\d+(?:\s+\d+)*\s*$")
+
+
+@dataclass(frozen=True)
+class BasisSet:
+    """One orbital basis set.
+
+    Attributes
+    ----------
+    element
+        Its symbol.
+    names
+        The first is the main one.
+    shells
+        Contracted shells per angular momentum; empty for an entry in another layout than CP2K's usual one
+        (auxiliary sets).
+    """
+
+    element: str
+    names: tuple[str, ...]
+    shells: tuple[int, ...]
+
+    @property
+    def n_functions(self) -> int:
+        """Number of spherical basis functions: Σ_l n_l (2l + 1)."""
+        return sum(count * (2 * momentum + 1) for momentum, count in enumerate(self.shells))
+
+
+@dataclass(frozen=True)
+class Potential:
+    """One pseudopotential.
+
+    Attributes
+    ----------
+    element
+        Its symbol.
+    names
+        The first is the main one.
+    n_valence
+        Valence electrons of the neutral atom.
+    """
+
+    element: str
+    names: tuple[str, ...]
+    n_valence: int
+
+
+def data_file(name: str) -> Path | None:
+    """Path of one of CP2K's data files, or ``None`` when no data directory is installed or lacks it."""
+    directory = find_data_directory()
+    path = directory / name if directory else None
+    return path if path is not None and path.is_file() else None
+
+
+def read_potentials(path: Path) -> Mapping[str, tuple[Potential, ...]]:
+    """Read a potential file into element → potentials, in file order.
+
+    The second line of an entry holds the electrons per angular momentum; their sum is the valence.
+    """
+    return _read_potentials(path, path.stat().st_mtime_ns)
+
+
+def read_basis_sets(path: Path) -> Mapping[str, tuple[BasisSet, ...]]:
+    """Read a basis set file into element → basis sets, in file order."""
+    return _read_basis_sets(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _read_potentials(path: Path, stamp: int) -> Mapping[str, tuple[Potential, ...]]:
+    found: dict[str, tuple[Potential, ...]] = {}
+    lines = read_text(path).splitlines()
+    for header, electrons in pairwise(lines):
+        match = _HEADER.match(header)
+        if match and _INTEGERS.match(electrons):
+            element, names = match.group(1), tuple(match.group(2).split())
+            item = Potential(element, names, sum(map(int, electrons.split())))
+            found[element] = (*found.get(element, ()), item)
+    return found
+
+
+@cache
+def _read_basis_sets(path: Path, stamp: int) -> Mapping[str, tuple[BasisSet, ...]]:
+    found: dict[str, tuple[BasisSet, ...]] = {}
+    bare = (re.split(r"[!#]", line, maxsplit=1)[0].rstrip() for line in read_text(path).splitlines())
+    lines = [line for line in bare if line]
+    for index, line in enumerate(lines[:-2]):
+        match = _HEADER.match(line)
+        if match and re.fullmatch(r"\s*\d+\s*", lines[index + 1]):
+            element, names = match.group(1), tuple(match.group(2).split())
+            item = BasisSet(element, names, _shells(lines, index + 2, n_sets=int(lines[index + 1])))
+            found[element] = (*found.get(element, ()), item)
+    return found
+
+
+def _shells(lines: list[str], start: int, *, n_sets: int) -> tuple[int, ...]:
+    counts: dict[int, int] = {}
+    for _ in range(n_sets):
+        try:
+            words = lines[start].split()
+            lowest, highest, n_exponents = map(int, words[1:4])
+            per_momentum = list(map(int, words[4 : 5 + highest - lowest]))
+        except (ValueError, IndexError):
+            return ()
+        for momentum, count in zip(range(lowest, highest + 1), per_momentum, strict=False):
+            counts[momentum] = counts.get(momentum, 0) + count
+        start += n_exponents + 1
+    return tuple(counts.get(momentum, 0) for momentum in range(max(counts, default=-1) + 1))
+
+
+def potential_valence(element: str, name: str, *, file: str) -> int | None:
+    """Valence electrons of ``element`` in the potential ``name`` of CP2K's data file ``file``; ``None`` if unknown.
+
+    Without the data file, the ``-qN`` at the end of the name is trusted.
+    """
+    path = data_file(file)
+    if path is not None:
+        for potential in read_potentials(path).get(element, ()):
+            if name in potential.names:
+                return potential.n_valence
+        return None
+    match = re.search(r"-q(\d+)$", name, re.IGNORECASE)
+    return int(match.group(1)) if match else None

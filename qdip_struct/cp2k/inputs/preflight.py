@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qdip_struct.base.errors import DataError
-from qdip_struct.cp2k.inputs.data import data_file, potential_valence, read_basis_sets, read_potentials
 from qdip_struct.cp2k.inputs.grid_noise import check_grid
+from qdip_struct.cp2k.inputs.input_settings import Subsys, check_subsys, read_subsys
 from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, find_section, get_values
+from qdip_struct.cp2k.inputs.kinds import data_file, potential_valence, read_basis_sets, read_potentials
 from qdip_struct.cp2k.inputs.schema import Schema
-from qdip_struct.cp2k.inputs.subsys import Subsys, check_subsys, read_subsys
 
 _PLACEHOLDER = re.compile(r"\$\{?\w+\}?|@\w+@|<[A-Z_]+>|\{\{.*?\}\}|__[A-Z_]+__")
 _REFERENCED_FILES = (

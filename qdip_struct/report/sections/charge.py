@@ -5,11 +5,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.analysis.electrons.run_charges import DENSITY, HARTREE, difference_document, dipole_document
+from qdip_struct.analysis.electrons.dipole import DENSITY, HARTREE, difference_document, dipole_document
 from qdip_struct.analysis.electrons.run_levels import level_channels, surface_document
 from qdip_struct.base.errors import QdipError
 from qdip_struct.cp2k.outputs.run import Run
-from qdip_struct.cp2k.outputs.sidefiles import side_files
+from qdip_struct.cp2k.outputs.trajectory import side_files
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
@@ -140,7 +140,7 @@ def _measured(state: RunState, run: Run) -> dict[str, Any]:
 
 
 def _potentials(page: Page, study: Study, slabs: list[tuple[RunState, dict[str, Any]]], memory: Memory) -> None:
-    from qdip_struct.report.level_plots import draw_potential
+    from qdip_struct.report.electron_plots import draw_potential
 
     rows = []
     notes: list[str] = []

@@ -22,7 +22,7 @@ def add(page: Page, study: Study, memory: Memory) -> None:
 
 
 def _document(page: Page, study: Study, name: str, found: dict[str, Any], memory: Memory, *, pictured: bool) -> None:
-    from qdip_struct.matching.miller import plane_text
+    from qdip_struct.matching.planes import plane_text
 
     zone = found["zone"]
     structure = study.name(str(found["path"]))

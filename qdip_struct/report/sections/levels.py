@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from qdip_struct.analysis.electrons.orbitals import orbital_document
 from qdip_struct.analysis.electrons.run_levels import level_document
-from qdip_struct.analysis.electrons.run_orbitals import orbital_document
 from qdip_struct.base.errors import QdipError
-from qdip_struct.cp2k.outputs.sidefiles import side_files
+from qdip_struct.cp2k.outputs.trajectory import side_files
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
@@ -83,7 +83,7 @@ def _document(state: RunState, memory: Memory) -> dict[str, Any] | None:
 
 
 def _densities(page: Page, name: str, document: dict[str, Any], memory: Memory) -> None:
-    from qdip_struct.report.level_plots import draw_levels
+    from qdip_struct.report.electron_plots import draw_levels
 
     svg = memory.figure(
         "levels", content=document, make=lambda: draw(lambda ax: draw_levels(ax, document), size=(4.9, 3.1))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import QdipError
-from qdip_struct.cp2k.outputs.sidefiles import side_files
+from qdip_struct.cp2k.outputs.trajectory import side_files
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory

@@ -62,7 +62,7 @@ def _structure(page: Page, study: Study, same: list[RunState]) -> None:
 
 
 def _projections(page: Page, atoms: "Atoms", *, name: str, how: str) -> None:
-    from qdip_struct.report.projections import (
+    from qdip_struct.report.structure_plots import (
         SLICE_ABOVE,
         SLICE_ANGSTROM,
         key_markup,
