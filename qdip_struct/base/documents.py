@@ -12,7 +12,7 @@ from typing import Any
 from qdip_struct.base.errors import DataError, QdipError
 from qdip_struct.base.files import read_text
 
-MOST_DEPTH = 40
+DEEPEST_NESTING = 40
 """Deepest nesting of lists and mappings that is read."""
 
 
@@ -27,7 +27,7 @@ def json_document(path: Path) -> Any:
     ------
     DataError
         If the file cannot be read, is not valid JSON (NaN and halves of surrogate pairs are not), or is nested more
-        than :data:`MOST_DEPTH` levels deep; the message names the file and, where known, the line.
+        than :data:`DEEPEST_NESTING` levels deep; the message names the file and, where known, the line.
     """
     text = read_text(path)
     try:
@@ -53,16 +53,16 @@ def _refuse_constant(name: str) -> None:
 def _refuse_depth(document: Any) -> None:
     """Go down level by level, so that no nesting can use up the stack of those who come after."""
     level = [document] if isinstance(document, (dict, list)) else []
-    for _ in range(MOST_DEPTH):
+    for _ in range(DEEPEST_NESTING):
         parts = (part for item in level for part in (item.values() if isinstance(item, dict) else item))
         level = [part for part in parts if isinstance(part, (dict, list))]
         if not level:
             return
-    raise _UnwantedError(f"nested more than {MOST_DEPTH} levels deep")
+    raise _UnwantedError(f"nested more than {DEEPEST_NESTING} levels deep")
 
 
 def yaml_document(path: Path, *, mistake: type[QdipError] = DataError) -> Any:
-    """The YAML document in a file: plain values, lists and mappings, at most :data:`MOST_DEPTH` deep.
+    """The YAML document in a file: plain values, lists and mappings, at most :data:`DEEPEST_NESTING` deep.
 
     Parameters
     ----------
@@ -101,5 +101,5 @@ def _refuse_nesting(tokens: Any, *, path: Path, mistake: type[QdipError]) -> Non
             )
         depth += name.endswith("StartToken") and name != "StreamStartToken" and name != "DocumentStartToken"
         depth -= name in ("BlockEndToken", "FlowSequenceEndToken", "FlowMappingEndToken")
-        if depth > MOST_DEPTH:
-            raise mistake(f"{path} is not valid YAML: line {line}: nested more than {MOST_DEPTH} levels deep")
+        if depth > DEEPEST_NESTING:
+            raise mistake(f"{path} is not valid YAML: line {line}: nested more than {DEEPEST_NESTING} levels deep")

@@ -16,7 +16,7 @@ from qdip_struct.base.files import read_text
 
 MOST_BYTES = 1_000_000
 MOST_NODES = 200_000
-MOST_DEPTH = 20
+DEEPEST_KEY = 20
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Node:
         if known is not None:
             for name, node in self.entries.items():
                 if name not in known:
-                    node.refuse(f"is not a known key{nearest(name, known)}; known here: {', '.join(known)}")
+                    node.refuse(f"is not a known key{did_you_mean(name, known)}; known here: {', '.join(known)}")
         return self.entries
 
     def sequence(self) -> "tuple[Node, ...]":
@@ -109,11 +109,11 @@ class Node:
         """One of the allowed words."""
         text = self.word(f"one of {', '.join(allowed)}")
         if text not in allowed:
-            self.refuse(f"is '{text}'{nearest(text, allowed)}; expected one of {', '.join(allowed)}")
+            self.refuse(f"is '{text}'{did_you_mean(text, allowed)}; expected one of {', '.join(allowed)}")
         return text
 
 
-def nearest(word: str, known: Collection[str]) -> str:
+def did_you_mean(word: str, known: Collection[str]) -> str:
     """``, did you mean '...'`` when a known word is close, else nothing."""
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f", did you mean '{found[0]}'" if found else ""
@@ -146,7 +146,7 @@ def load_tree(path: Path) -> Node:
     except (yaml.YAMLError, ValueError) as error:
         raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
-        raise UsageError(f"{path} is nested too deeply; a campaign has at most {MOST_DEPTH} levels") from error
+        raise UsageError(f"{path} is nested too deeply; a campaign has at most {DEEPEST_KEY} levels") from error
 
 
 def _refuse_references(path: Path, tokens: Iterator[Any]) -> None:
@@ -163,8 +163,8 @@ def _refuse_references(path: Path, tokens: Iterator[Any]) -> None:
         opens = (yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken, yaml.BlockSequenceStartToken)
         depth += isinstance(token, (*opens, yaml.BlockMappingStartToken))
         depth -= isinstance(token, (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken))
-        if depth > MOST_DEPTH:
-            raise UsageError(f"{where}: nested too deeply; a campaign has at most {MOST_DEPTH} levels")
+        if depth > DEEPEST_KEY:
+            raise UsageError(f"{where}: nested too deeply; a campaign has at most {DEEPEST_KEY} levels")
 
 
 class _Reader:

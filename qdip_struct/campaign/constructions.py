@@ -66,7 +66,7 @@ Cells = dict[str, dict[str, Cell]]
 
 
 @dataclass(frozen=True)
-class Kind:
+class Construction:
     """A kind of structure.
 
     Attributes
@@ -126,12 +126,12 @@ def _file(request: FileRequest, folder: Path) -> Cells:
     return {"": {role: Cell(role, read_structure(path), {"": sidecar})}}
 
 
-KINDS: dict[str, Kind] = {
-    "interface": Kind(InterfaceRequest, ("film", "substrate", "interface", "sandwich"), _interfaces),
-    "slab": Kind(SlabRequest, ("substrate",), _slabs),
-    "bulk": Kind(BulkRequest, ("single",), _bulk),
-    "dot": Kind(DotRequest, ("dot",), _dot),
-    "embed": Kind(EmbedRequest, ("embedded",), _embedded),
-    "file": Kind(FileRequest, (), _file),
+CONSTRUCTIONS: dict[str, Construction] = {
+    "interface": Construction(InterfaceRequest, ("film", "substrate", "interface", "sandwich"), _interfaces),
+    "slab": Construction(SlabRequest, ("substrate",), _slabs),
+    "bulk": Construction(BulkRequest, ("single",), _bulk),
+    "dot": Construction(DotRequest, ("dot",), _dot),
+    "embed": Construction(EmbedRequest, ("embedded",), _embedded),
+    "file": Construction(FileRequest, (), _file),
 }
 """What can stand under ``build``; ``bulk`` and ``file`` have no command of their own."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from qdip_struct.base.errors import QdipError
 from qdip_struct.base.files import json_text, provenance, sha256
-from qdip_struct.campaign.constructions import KINDS, Cell
+from qdip_struct.campaign.constructions import CONSTRUCTIONS, Cell
 from qdip_struct.campaign.convergence import make_levels
 from qdip_struct.campaign.spec import Case, Spec
 from qdip_struct.runs.inputs_request import DeckMaker, InputsRequest, checked, deck_maker
@@ -90,7 +90,7 @@ class Drafter:
         """Drafts of every case of a job by its number, path and draft of each, and what pre-flight warned of."""
         first = job.cases[0][1]
         try:
-            built = KINDS[self.spec.kind].build(first.build, self.spec.folder)
+            built = CONSTRUCTIONS[self.spec.kind].build(first.build, self.spec.folder)
         except QdipError as error:
             raise type(error)(f"{self.spec.source}: case {first.label}: {error}") from error
         found: dict[int, list[tuple[str, RunDraft]]] = {}
@@ -133,7 +133,7 @@ class Drafter:
 
     def _wanted(self, role: str) -> bool:
         references = self.spec.references
-        main = KINDS[self.spec.kind].roles
+        main = CONSTRUCTIONS[self.spec.kind].roles
         return references is None or not main or role in main or role in references
 
     def _maker(self, request: InputsRequest) -> DeckMaker:

@@ -22,7 +22,7 @@ from qdip_struct.runs.run_draft import write_link, write_run_folder
 from qdip_struct.runs.rundir import LINK, RECORD, RunFolder, open_run_folder
 
 INDEX = "campaign.json"
-LOCK = "campaign.lock"
+CAMPAIGN_LOCK = "campaign.lock"
 _ROW = Fields(
     {
         "path": WORD,
@@ -43,7 +43,7 @@ _RANDOM_ENDING = 8
 
 
 @dataclass(frozen=True)
-class Row:
+class IndexRow:
     """One line of the index: a run of a group, or a share of another group's run.
 
     Attributes
@@ -91,9 +91,9 @@ class Index:
 
     root: Path
     name: str
-    rows: tuple[Row, ...]
+    rows: tuple[IndexRow, ...]
 
-    def folder(self, row: Row) -> Path:
+    def folder(self, row: IndexRow) -> Path:
         """Where the run of a row lies; for a share, where the other group's run lies."""
         return self.root / (row.same_as or row.path)
 
@@ -144,7 +144,7 @@ def open_campaign(root: Path) -> Index:
         raise DataError(f"{place} is damaged ({error}); submit the campaign file again to write it anew") from error
     if wrong is not None:
         raise DataError(f"{place} is damaged ({wrong}); submit the campaign file again to write it anew")
-    rows = tuple(Row(**{name: row[name] for name in _ROW.needed}) for row in document["runs"])
+    rows = tuple(IndexRow(**{name: row[name] for name in _ROW.needed}) for row in document["runs"])
     name = str(document["name"])
     for row in rows:
         for path in (row.path, row.same_as or row.path):
@@ -159,7 +159,7 @@ def exclusive_campaign(root: Path) -> AbstractContextManager[IO[str]]:
     """Keep a second process from writing the same campaign; see
     :func:`qdip_struct.campaign.engines.lock.sole_process`."""
     busy = f"{root} is being written by another process; wait for it and try again"
-    return sole_process(root / LOCK, named=root, busy=busy)
+    return sole_process(root / CAMPAIGN_LOCK, named=root, busy=busy)
 
 
 def write_campaign(plan: Plan, root: Path, *, force: bool = False) -> Written:
@@ -259,9 +259,9 @@ def _clean(root: Path, runs: Sequence[PlannedRun]) -> None:
                 shutil.rmtree(place, ignore_errors=True)
 
 
-def _row(run: PlannedRun) -> Row:
+def _row(run: PlannedRun) -> IndexRow:
     record = run.draft.record
-    return Row(
+    return IndexRow(
         path=run.path,
         group=run.group,
         role=str(record["role"]),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qdip_struct.base.files import sha256
-from qdip_struct.campaign.constructions import KINDS
+from qdip_struct.campaign.constructions import CONSTRUCTIONS
 from qdip_struct.campaign.cost import Cost, estimate_run
 from qdip_struct.campaign.drafting import Drafter, Drafts, Job, Terms
 from qdip_struct.campaign.spec import Case, Spec, expand
@@ -106,7 +106,7 @@ def make_plan(spec: Spec, *, terms: Terms, processes: int | None = None) -> Plan
         drafted.update(results)
         warnings.update(dict.fromkeys(warned))
     drafts = [(path, draft, identity_of(draft.record)) for number in sorted(drafted) for path, draft in drafted[number]]
-    main = KINDS[spec.kind].roles
+    main = CONSTRUCTIONS[spec.kind].roles
     owners: dict[str, str] = {}
     for path, _, identity in sorted(drafts, key=lambda item: item[1].record["role"] not in main):
         owners.setdefault(identity, path)

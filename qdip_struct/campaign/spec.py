@@ -28,8 +28,8 @@ from typing import Any, Literal, get_args
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.options import Option, options_of
-from qdip_struct.base.yaml_tree import Node, load_tree, nearest
-from qdip_struct.campaign.constructions import KINDS
+from qdip_struct.base.yaml_tree import Node, did_you_mean, load_tree
+from qdip_struct.campaign.constructions import CONSTRUCTIONS
 from qdip_struct.campaign.convergence import PARAMETERS
 from qdip_struct.mlip.relax_request import RelaxRequest
 from qdip_struct.runs.inputs_request import InputsRequest
@@ -43,7 +43,7 @@ LONGEST_LABEL = 120
 
 
 @dataclass(frozen=True)
-class Axis:
+class VariedOption:
     """One option that varies.
 
     Attributes
@@ -90,7 +90,7 @@ class Spec:
     name, about
         One word, and one line for people.
     kind
-        What is built, a key of :data:`qdip_struct.campaign.constructions.KINDS`.
+        What is built, a key of :data:`qdip_struct.campaign.constructions.CONSTRUCTIONS`.
     build, inputs, relax
         Fixed values by field; ``relax`` is ``None`` without pre-relaxation.
     inputs_by_role
@@ -113,7 +113,7 @@ class Spec:
     inputs: Mapping[str, Any]
     inputs_by_role: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     relax: Mapping[str, Any] | None = None
-    axes: tuple[Axis, ...] = ()
+    axes: tuple[VariedOption, ...] = ()
     cases: tuple[tuple[str, Mapping[str, Mapping[str, Any]]], ...] = ()
     references: tuple[str, ...] | None = None
     converge: tuple[str, tuple[float, ...]] | None = None
@@ -135,7 +135,7 @@ class Spec:
 
 def expand(spec: Spec) -> Iterator[Case]:
     """The cases of a campaign in the order of the file: ``cases`` outermost, then ``vary``, the last key fastest."""
-    kind = KINDS[spec.kind]
+    kind = CONSTRUCTIONS[spec.kind]
     used: dict[str, int] = {}
     for case, *point in product(spec.cases or (("", {}),), *(axis.values for axis in spec.axes)):
         values: dict[str, dict[str, Any]] = {
@@ -231,12 +231,12 @@ def _refuse_long(name: str, node: Node) -> None:
 def _build(root: Node) -> tuple[str, dict[str, Option], dict[str, Any]]:
     entries = root.mapping()
     if "build" not in entries:
-        root.refuse(f"lacks the key 'build'; expected build: with one of {', '.join(KINDS)}")
-    kinds = entries["build"].mapping(tuple(KINDS))
+        root.refuse(f"lacks the key 'build'; expected build: with one of {', '.join(CONSTRUCTIONS)}")
+    kinds = entries["build"].mapping(tuple(CONSTRUCTIONS))
     if len(kinds) != 1:
-        entries["build"].refuse(f"names {len(kinds)} kinds; expected one of {', '.join(KINDS)}")
+        entries["build"].refuse(f"names {len(kinds)} kinds; expected one of {', '.join(CONSTRUCTIONS)}")
     ((kind, node),) = kinds.items()
-    options = options_of(KINDS[kind].request)
+    options = options_of(CONSTRUCTIONS[kind].request)
     return kind, options, _values(node, options)
 
 
@@ -261,7 +261,7 @@ def _inputs(node: Node | None, options: Mapping[str, Option]) -> tuple[dict[str,
     return _values(own, options), {role: _values(entry, options) for role, entry in roles.mapping(ROLES).items()}
 
 
-def _axes(node: Node | None, sections: Mapping[str, Mapping[str, Option]]) -> tuple[Axis, ...]:
+def _axes(node: Node | None, sections: Mapping[str, Mapping[str, Option]]) -> tuple[VariedOption, ...]:
     if node is None:
         return ()
     axes = []
@@ -278,7 +278,7 @@ def _axes(node: Node | None, sections: Mapping[str, Mapping[str, Option]]) -> tu
         twice = sorted({label for label, _ in values if [name for name, _ in values].count(label) > 1})
         if twice:
             entry.refuse(f"gives '{twice[0]}' twice; every value needs its own name (label: value)")
-        axes.append(Axis(section, option.field, tuple(values)))
+        axes.append(VariedOption(section, option.field, tuple(values)))
     return tuple(axes)
 
 
@@ -323,7 +323,7 @@ def _find(key: str, node: Node, sections: Mapping[str, Mapping[str, Option]]) ->
     if not found:
         known = [name for section in ("build", "inputs") for name in sections[section]]
         known += [f"relax.{name}" for name in sections.get("relax", {})]
-        node.refuse(f"is no option that can vary{nearest(key, known)}; known: {', '.join(known)}")
+        node.refuse(f"is no option that can vary{did_you_mean(key, known)}; known: {', '.join(known)}")
     return found[0], sections[found[0]][key]
 
 

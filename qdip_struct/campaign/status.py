@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qdip_struct.base.errors import DataError, QdipError
-from qdip_struct.campaign.engines.lock import LOCK, read_holder
-from qdip_struct.campaign.engines.segment import judge, outcome_of
+from qdip_struct.campaign.engines.lock import RUN_LOCK, read_holder
+from qdip_struct.campaign.engines.segment import outcome_of, verdict_of
 from qdip_struct.runs.collection import quick_result, store_result
 from qdip_struct.runs.rundir import INPUT, LINK, OUTPUT, RECORD, RELAXED, open_run_folder, survey_run_folders
 
@@ -217,7 +217,7 @@ def _look(place: _Place, held: frozenset[int] | None = None) -> Seen:
         return "missing", f"{why}; submit the campaign again", None
     found = sorted((int(match[1] or 1), name) for name in names if (match := _OUTPUT.fullmatch(name)))
     outputs = [place.path / name for _, name in found]
-    if LOCK in names and (holder := _holder(place.path, names[LOCK], held)) is not None:
+    if RUN_LOCK in names and (holder := _holder(place.path, names[RUN_LOCK], held)) is not None:
         return "running", f"segment {len(outputs)}, {holder}" if outputs else holder, None
     if INPUT not in names:
         return "failed", f"its folder has no {INPUT}", None
@@ -227,7 +227,7 @@ def _look(place: _Place, held: frozenset[int] | None = None) -> Seen:
     if document is None:
         return "again", "the last output holds nothing readable", None
     outcome, reason = outcome_of(str(document["status"])), str(document["reason"] or "")
-    if document["status"] == "aborted" and (verdict := judge(open_run_folder(place.path))) is not None:
+    if document["status"] == "aborted" and (verdict := verdict_of(open_run_folder(place.path))) is not None:
         outcome = verdict.outcome
     return outcome, reason if outcome == "done" else f"{document['status']}: {reason}", document["energy_ev"]
 
@@ -250,7 +250,7 @@ def _holder(folder: Path, inode: int, held: frozenset[int] | None) -> str | None
     former = read_holder(folder)
     if former is not None and former.inode == inode and former.host != socket.gethostname():
         return str(former)
-    if (held is None or inode in held) and _is_held(folder / LOCK):
+    if (held is None or inode in held) and _is_held(folder / RUN_LOCK):
         return str(former or "another process")
     return None
 

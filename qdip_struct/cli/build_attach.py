@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.builders.parsing import numbers, refuse_given, whole_numbers
 from qdip_struct.cli.building import (
     add_dot_options,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from qdip_struct.builders.dot.embed import Embedded
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_build_attach_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--dot", required=True, metavar="NAME", help="NAME[:phase] or a mixture such as PbS0.5Se0.5")
     parser.add_argument("--matrix", metavar="NAME", help="cubic perovskite of the slab, NAME[:phase] or a mixture")
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_file_options(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def build_attach_command(args: argparse.Namespace) -> int:
     """Build, write, print."""
     from qdip_struct.base.files import provenance
     from qdip_struct.builders.atoms.material import material
@@ -77,19 +77,19 @@ def run(args: argparse.Namespace) -> int:
     origin = provenance("build attach", parameters_of(args), seed=args.seed)
     write_structure(path, built.atoms, provenance=origin, report=built.report, force=args.force, format=args.format)
     emit({"file": str(path), **built.report}, as_json=args.json, text=_summary(path, built.report))
-    return 0
+    return EXIT_DONE
 
 
 def _attached(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
     from qdip_struct.builders.atoms.orientation import parse_indices
     from qdip_struct.builders.dot.attach import attach_dot
-    from qdip_struct.builders.dot.dot import cut
+    from qdip_struct.builders.dot.dot import cut_dot
     from qdip_struct.builders.dot.dot_request import FormRequest, requested_form
     from qdip_struct.builders.dot.passivation import passivate
 
     refuse_given(args, {"array": "1,1"}, where="with an attached dot (see --overgrown)")
     core = dot if args.dot_lattice is None else dot.at(lattice=args.dot_lattice)
-    raw = cut(core, form=requested_form(request_of(args, FormRequest), core=core), seed=args.seed)
+    raw = cut_dot(core, form=requested_form(request_of(args, FormRequest), core=core), seed=args.seed)
     finished, changes = passivate(raw, surface=args.surface, ligand=args.ligand, seed=args.seed)
     registry: Any = args.registry
     if "," in registry:

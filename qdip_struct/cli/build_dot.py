@@ -15,11 +15,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.base.errors import EXIT_DONE
 from qdip_struct.cli.building import add_dot_options, add_file_options, add_vacuum, parameters_of
 from qdip_struct.cli.console import emit
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_build_dot_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "--material", required=True, metavar="NAME", help="NAME[:phase] or a mixture such as PbS0.5Se0.5"
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_file_options(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def build_dot_command(args: argparse.Namespace) -> int:
     """Cut, finish, write, print."""
     from qdip_struct.base.files import provenance
     from qdip_struct.builders.atoms.store import write_structure
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     origin = provenance("build dot", parameters_of(args), seed=args.seed)
     write_structure(path, atoms, provenance=origin, report=content, force=args.force, format=args.format)
     emit({"file": str(path), **content}, as_json=args.json, text=_summary(path, content))
-    return 0
+    return EXIT_DONE
 
 
 def _summary(path: Path, content: dict[str, Any]) -> str:

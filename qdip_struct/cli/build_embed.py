@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.base.errors import EXIT_DONE
 from qdip_struct.cli.building import (
     add_dot_options,
     add_file_options,
@@ -24,7 +25,7 @@ from qdip_struct.cli.building import (
 from qdip_struct.cli.console import emit
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_build_embed_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--dot", required=True, metavar="NAME", help="NAME[:phase], a mixture, or a file with a dot")
     parser.add_argument("--matrix", required=True, metavar="NAME", help="NAME[:phase], a mixture, or a structure file")
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_file_options(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def build_embed_command(args: argparse.Namespace) -> int:
     """Build, write, print."""
     from qdip_struct.base.files import provenance
     from qdip_struct.builders.atoms.store import write_structure
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     origin = provenance("build embed", parameters_of(args), seed=args.seed)
     write_structure(path, built.atoms, provenance=origin, report=built.report, force=args.force, format=args.format)
     emit({"file": str(path), **built.report}, as_json=args.json, text=summary(path, built.report))
-    return 0
+    return EXIT_DONE
 
 
 def summary(path: Path, content: dict[str, Any]) -> str:

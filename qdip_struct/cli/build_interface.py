@@ -22,12 +22,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.cli.building import add_planar_options
 from qdip_struct.cli.console import emit, note, table
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_build_interface_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     add = parser.add_argument
     add("--film", required=True, metavar="CRYSTAL", help="NAME[:phase], a mixed formula or a structure file")
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_planar_options(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def build_interface_command(args: argparse.Namespace) -> int:
     """Build, write, and say what was built."""
     from qdip_struct.builders.interface.interface_request import InterfaceRequest, requested_interfaces
     from qdip_struct.cli.building import check_format, origin_of, request_of, write_cells
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         documents.append({**cells.report, "files": files, "cells": dict(cells.reports)})
     document = documents[0] if len(documents) == 1 else {"interfaces": documents}
     emit(document, as_json=args.json, text="\n\n".join(map(_text, documents)))
-    return 0
+    return EXIT_DONE
 
 
 def _directions(uvw: Sequence[Sequence[float]]) -> str:

@@ -17,14 +17,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.base.errors import EXIT_DONE, DataError, UsageError
 from qdip_struct.cli.console import emit, table
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_build_parts_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip build parts``."""
     parser.add_argument("source", type=Path, metavar="SOURCE", help="run folder, or structure file with region labels")
     parser.add_argument("--group", metavar="NAME", help="group of the new runs (default: that of SOURCE)")
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def build_parts_command(args: argparse.Namespace) -> int:
     """Write the structure and its parts."""
     from qdip_struct.base.files import provenance, sha256
     from qdip_struct.builders.interface.parts import described, is_interface, parts_of
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     header = ("role", "atoms", "composition", "charge", "nearest Å", "file")
     rows = [cell_row(name, reports[name], files[name]) for name in cells]
     emit(document, as_json=args.json, text=table(header, rows))
-    return 0
+    return EXIT_DONE
 
 
 def _of_run(folder: Path, *, unfinished: bool) -> tuple["Atoms", dict[str, Any]]:

@@ -16,11 +16,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.cli.building import add_planar_options
 from qdip_struct.cli.console import emit, note, table
 
-NAMES = {
+_FILE_OF_ROLE = {
     "substrate": "slab",
     "substrate_bulk": "slab_bulk",
     "substrate_other": "slab_other",
@@ -29,7 +29,7 @@ NAMES = {
 """File name of each role; the roles are those that ``qdip energies`` combines."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_build_slab_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     add = parser.add_argument
     add("--material", required=True, metavar="CRYSTAL", help="NAME[:phase], a mixed formula or a structure file")
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_planar_options(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def build_slab_command(args: argparse.Namespace) -> int:
     """List terminations, or build and write slabs."""
     from qdip_struct.builders.slab.slab_request import SlabRequest, requested_slabs, requested_surface
     from qdip_struct.cli.building import check_format, origin_of, request_of, write_cells
@@ -54,15 +54,15 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         document = _listing(requested_surface(request))
         emit(document, as_json=args.json, text=_listing_text(document))
-        return 0
+        return EXIT_DONE
     if args.out is None and not args.dry_run:
         raise UsageError("say where to write: -o DIR (or --dry-run)")
     slabs = requested_slabs(request)
     origin = origin_of(args, command="build slab")
     documents = []
     for name, built in slabs.items():
-        cells = {NAMES[role]: atoms for role, atoms in built.cells().items()}
-        reports = {NAMES[role]: report for role, report in built.reports.items()}
+        cells = {_FILE_OF_ROLE[role]: atoms for role, atoms in built.cells().items()}
+        reports = {_FILE_OF_ROLE[role]: report for role, report in built.reports.items()}
         files: dict[str, str] = {}
         facts = built.report
         note(
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         documents.append({**built.report, "files": files, "cells": reports})
     document = documents[0] if len(documents) == 1 else {"slabs": documents}
     emit(document, as_json=args.json, text="\n\n".join(map(_text, documents)))
-    return 0
+    return EXIT_DONE
 
 
 def _listing(surface: Any) -> dict[str, Any]:

@@ -85,10 +85,10 @@ def add_planar_options(parser: argparse.ArgumentParser) -> None:
 
 def check_format(name: str) -> None:
     """Raise :class:`UsageError` for an unknown structure format."""
-    from qdip_struct.builders.atoms.store import FORMATS
+    from qdip_struct.builders.atoms.store import STRUCTURE_FORMATS
 
-    if name not in FORMATS:
-        raise UsageError(f"--format is '{name}'; known: {', '.join(FORMATS)}")
+    if name not in STRUCTURE_FORMATS:
+        raise UsageError(f"--format is '{name}'; known: {', '.join(STRUCTURE_FORMATS)}")
 
 
 def origin_of(args: argparse.Namespace, *, command: str) -> dict[str, Any]:

@@ -17,26 +17,25 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, UsageError
 from qdip_struct.base.files import provenance, write_text
-from qdip_struct.cli.console import answer, note, refuse_places, table
+from qdip_struct.cli.console import CELL_VECTORS, answer, note, refuse_places, table
 
-AXES = {"a": 0, "b": 1, "c": 2}
 _MOST_ROWS = 24
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_charge_difference_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip charge-difference``."""
     for name, meaning in (("whole", "AB"), ("first", "A"), ("second", "B")):
         parser.add_argument(name, type=Path, metavar=f"{meaning}.cube", help=f"electron density of {meaning}")
-    parser.add_argument("--axis", choices=tuple(AXES), default="c", help="cell vector across the planes (c)")
+    parser.add_argument("--axis", choices=tuple(CELL_VECTORS), default="c", help="cell vector across the planes (c)")
     parser.add_argument("--center", metavar="X,Y,Z", help="centre of radial shells, Å")
     parser.add_argument("--shell", type=float, default=0.2, metavar="A", help="width of a shell, Å (0.2)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="table of the profile (radial with --center)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="figure: png, svg or pdf")
 
 
-def run(args: argparse.Namespace) -> int:
+def charge_difference_command(args: argparse.Namespace) -> int:
     """Subtract the cubes, print the balance and the profile; exit 3 when the electrons do not balance."""
     from qdip_struct.analysis.electrons.charge import INTEGRAL_TOLERANCE
     from qdip_struct.analysis.electrons.dipole import difference_document
@@ -47,7 +46,12 @@ def run(args: argparse.Namespace) -> int:
     whole, first, second = (read_cube(path) for path in (args.whole, args.first, args.second))
     document: dict[str, Any] = {
         **difference_document(
-            whole, first=first, second=second, axis=AXES[args.axis], centre_angstrom=centre, shell_angstrom=args.shell
+            whole,
+            first=first,
+            second=second,
+            axis=CELL_VECTORS[args.axis],
+            centre_angstrom=centre,
+            shell_angstrom=args.shell,
         ),
         "provenance": provenance(
             "charge-difference",
@@ -86,8 +90,8 @@ def run(args: argparse.Namespace) -> int:
             f"∫Δρ dV = {document['integral_e']:+.4f} e is not zero within {INTEGRAL_TOLERANCE:g} e: the runs do not "
             "hold the same electrons, or the STRIDE of the cubes is too coarse"
         )
-        return 3
-    return 0
+        return EXIT_UNFINISHED
+    return EXIT_DONE
 
 
 def _moved(document: dict[str, Any]) -> list[str]:

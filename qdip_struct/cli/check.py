@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from qdip_struct.cp2k.inputs.schema import Schema
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_check_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip check``."""
     parser.add_argument("input", nargs="+", type=Path, metavar="INPUT", help="CP2K input files or run folders")
     parser.add_argument("--cp2k-version", metavar="VERSION", help="version the inputs are for (default: the installed)")
 
 
-def run(args: argparse.Namespace) -> int:
+def check_command(args: argparse.Namespace) -> int:
     """Check every input and list what was found."""
     from qdip_struct.base.files import read_text
     from qdip_struct.cp2k.inputs.inputfile import parse_input

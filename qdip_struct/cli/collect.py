@@ -21,19 +21,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.base.errors import DataError, QdipError, UsageError
+from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, DataError, QdipError, UsageError
 from qdip_struct.base.files import json_text, refuse_existing, write_text
 from qdip_struct.cli.console import emit, note, table
 from qdip_struct.cp2k.outputs.run import SUMMARY
 from qdip_struct.runs.collection import Collected, collect
 from qdip_struct.runs.trajectories import write_trajectory
 
-EXIT_SOME_UNFINISHED = 3
 _SHOWN = 10
 """Distinct warnings in the table."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_collect_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip collect``."""
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="run folder, output file, or folder to search"
@@ -47,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def collect_command(args: argparse.Namespace) -> int:
     """Collect, print the table or JSON, write the file asked for."""
     if args.nproc is not None and args.nproc < 1:
         raise UsageError(f"--nproc {args.nproc}: expected a whole number of at least 1")
@@ -72,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             note(f"{record['status']}: {record['path']}: {record['reason']}")
         for item in found.failed:
             note(f"failed: {item.reason}")
-    return EXIT_SOME_UNFINISHED if found.unfinished or found.failed or faults else 0
+    return EXIT_UNFINISHED if found.unfinished or found.failed or faults else EXIT_DONE
 
 
 def _trajectories(found: Collected, *, force: bool) -> int:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from qdip_struct.campaign.engines.engines import Watch
 
+CELL_VECTORS = {"a": 0, "b": 1, "c": 2}
+"""Names of the cell vectors in options."""
 _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -78,7 +80,7 @@ def refuse_places(files: Sequence[Path | None], *, figures: Sequence[Path | None
     ----------
     files, figures
         Places as given, ``None`` for what was not asked for; figures need an ending of
-        :data:`qdip_struct.report.figures.FORMATS`.
+        :data:`qdip_struct.report.figures.FIGURE_FORMATS`.
     force
         Whether what exists may be replaced.
 

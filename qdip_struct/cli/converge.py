@@ -14,11 +14,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, DataError, UsageError
 from qdip_struct.cli.console import answer, emit, table
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_converge_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip converge``."""
     parser.add_argument("path", type=Path, metavar="PATH", help="structure to study, or the folder of a study")
     parser.add_argument("--vary", metavar="NAME=V1,V2", help="what to vary, at which values")
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", type=Path, metavar="FILE", help="figure of the result: svg, pdf or png")
 
 
-def run(args: argparse.Namespace) -> int:
+def converge_command(args: argparse.Namespace) -> int:
     """Prepare a study or read one; exit 3 when a level is not done."""
     if args.path.is_dir():
         if args.vary:
@@ -78,7 +78,7 @@ def _prepare(args: argparse.Namespace) -> int:
     document = {"path": str(out), "vary": name, "values": values}
     shown = ", ".join(f"{value:g}" for value in values)
     emit(document, as_json=args.json, text=f"{out}: {len(values)} run folders, {name} {shown}; next: qdip run {out}")
-    return 0
+    return EXIT_DONE
 
 
 def _read(args: argparse.Namespace) -> int:
@@ -102,7 +102,7 @@ def _read(args: argparse.Namespace) -> int:
     ]
     header = (f"{name} ({document['unit']})", "status", "eV/atom", "meV/atom against finest", "time s")
     answer(args, document, text=table(header, rows))
-    return 0 if len(done) == len(points) else 3
+    return EXIT_DONE if len(done) == len(points) else EXIT_UNFINISHED
 
 
 def _plot(args: argparse.Namespace, document: dict[str, Any], *, n_done: int) -> None:

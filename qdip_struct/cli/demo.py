@@ -17,24 +17,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from qdip_struct.base.errors import QdipError, ToolError
+from qdip_struct.base.errors import EXIT_DONE, EXIT_INTERRUPTED, QdipError, ToolError
 from qdip_struct.cli.console import emit, note
-from qdip_struct.cli.main import EXIT_INTERRUPTED
 
 GROUP = "PbS(100)//CsPbBr3(100)"
 TITLE = "PbS in halide perovskites: misfit, interface energy, embedded dot"
-SLABS = (
+_SLABS = (
     "--film PbS --film-plane 100 --film-layers 3 --substrate CsPbBr3 --substrate-plane 100 --substrate-layers 3 "
     "--termination BX2 --registry continuation --vacuum 15 --dataset pbe_cp2k"
 )
-ROLES = (
+_ROLES = (
     *("film", "substrate", "interface", "film_bulk", "substrate_bulk"),
     *("film_bulk_free", "substrate_other", "reservoir"),
 )
 DOT = "--dot PbS --diameter 30 --shape sphere --matrix CsPbI3 --cells 8,8,8 --lattice 6.325"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip demo``."""
     parser.add_argument("--nproc", type=int, metavar="N", help="cores to use (default: those of this machine)")
 
@@ -65,7 +64,7 @@ class _Steps:
             raise QdipError(f"the demo stopped at 'qdip {shlex.join(command)}' (exit code {code})")
 
 
-def run(args: argparse.Namespace) -> int:
+def demo_command(args: argparse.Namespace) -> int:
     """Do all steps in order; exit 0 when every run is done."""
     from qdip_struct.cp2k.program import HOW_TO_GET_CP2K, find_program
 
@@ -75,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     dot, cluster, page = out / "dot" / "embedded.extxyz", out / "cluster", out / "report.html"
     program = find_program()
     runs, copies = out / "runs", out / "runs_shipped"
-    begun = any((runs / role / "run.out").exists() for role in ROLES)
+    begun = any((runs / role / "run.out").exists() for role in _ROLES)
     if program is None and not begun:
         runs = copies
     elif copies.exists():
@@ -87,10 +86,10 @@ def run(args: argparse.Namespace) -> int:
         *("--plot", str(figure), "-o", str(screen)),
         results=[screen, figure],
     )
-    structures = [slabs / f"{role}.extxyz" for role in ROLES]
+    structures = [slabs / f"{role}.extxyz" for role in _ROLES]
     steps.do(
         "2. PbS(100) on CsPbBr3(100): film, substrate, interface and bulk cells in one lateral cell",
-        f"build interface {SLABS} -o",
+        f"build interface {_SLABS} -o",
         str(slabs),
         results=[*structures, *(path.with_suffix(".json") for path in structures)],
     )
@@ -125,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
     steps.do("9. One page", "report --force --title", TITLE, "-o", str(page), str(out))
     document = {"report": str(page), "cp2k_version": program.version if program else None, "runs": str(runs)}
     emit(document, as_json=args.json, text=f"\nOpen {page} in a browser.")
-    return 0
+    return EXIT_DONE
 
 
 def _copy_shipped(runs: Path) -> None:

@@ -19,19 +19,18 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, UsageError
 from qdip_struct.base.files import provenance
-from qdip_struct.cli.console import answer, note, refuse_places, table
+from qdip_struct.cli.console import CELL_VECTORS, answer, note, refuse_places, table
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-WHOLE = "whole"
-AXES = {"a": 0, "b": 1, "c": 2}
+_WHOLE = "whole"
 _LISTED = 12
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_diffraction_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip diffraction``."""
     parser.add_argument("structure", type=Path, metavar="FILE", help="structure file with a three-dimensional cell")
     parser.add_argument("--wavelength", type=float, default=1.54184, metavar="A", help="Å (1.54184, Cu Kα)")
@@ -44,14 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tolerance", type=float, default=0.05, metavar="A", help="of the fringe, Å (0.05)")
     parser.add_argument("--dataset", metavar="NAME", help="data set of the crystals that --spacing asks")
     parser.add_argument("--hrtem", type=Path, metavar="FILE", help="simulated micrograph: png, svg or pdf")
-    parser.add_argument("--beam", choices=tuple(AXES), default="c", help="cell vector along the beam (c)")
+    parser.add_argument("--beam", choices=tuple(CELL_VECTORS), default="c", help="cell vector along the beam (c)")
     parser.add_argument("--energy", type=float, default=200.0, metavar="KEV", help="of the electrons, keV (200)")
     parser.add_argument("--cs", type=float, default=1.0, metavar="MM", help="spherical aberration, mm (1)")
     parser.add_argument("--defocus", type=float, metavar="A", help="underfocus, Å (default: Scherzer)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="figure: png, svg or pdf")
 
 
-def run(args: argparse.Namespace) -> int:
+def diffraction_command(args: argparse.Namespace) -> int:
     """Print powder lines, spots and what a fringe can be; exit 3 when a phase of --spacing is no known crystal."""
     from qdip_struct.analysis.diffraction import diffraction
     from qdip_struct.builders.atoms.store import read_structure
@@ -68,8 +67,8 @@ def run(args: argparse.Namespace) -> int:
         name: () if zone is None else diffraction.zone_spots(part, zone=zone, d_min=args.d_min, weakest=args.weakest)
         for name, part in parts.items()
     }
-    between = None if args.between is None else _between(args.between, spots[WHOLE])
-    limit = min(60.0, diffraction.largest_angle(parts[WHOLE], wavelength=args.wavelength))
+    between = None if args.between is None else _between(args.between, spots[_WHOLE])
+    limit = min(60.0, diffraction.largest_angle(parts[_WHOLE], wavelength=args.wavelength))
     largest = limit if args.two_theta is None else args.two_theta
     powder = {
         name: diffraction.powder_pattern(part, wavelength=args.wavelength, two_theta_max=largest)
@@ -109,14 +108,14 @@ def run(args: argparse.Namespace) -> int:
     unknown = [item for item in fringe or [] if item["can_show"] is None]
     for item in unknown:
         note(f"{item['phase']}: {item['reason']}")
-    return 3 if unknown else 0
+    return EXIT_UNFINISHED if unknown else EXIT_DONE
 
 
 def _parts(atoms: "Atoms") -> tuple[list[str], dict[str, "Atoms"]]:
     """Names of the phases, and the structures to look at: the whole and, where there are several, each phase."""
     phases = atoms.arrays["phase"].astype(str) if "phase" in atoms.arrays else None
     names = [] if phases is None else sorted(set(phases.tolist()))
-    parts = {WHOLE: atoms}
+    parts = {_WHOLE: atoms}
     if phases is not None and len(names) > 1:
         parts |= {name: atoms[phases == name] for name in names}
     return names, parts
@@ -155,7 +154,7 @@ def _micrograph(atoms: Any, args: argparse.Namespace) -> dict[str, Any]:
     from qdip_struct.report.structure_plots import micrograph_figure
 
     image = micrograph(
-        atoms, beam=AXES[args.beam], energy_kev=args.energy, cs_mm=args.cs, defocus_angstrom=args.defocus
+        atoms, beam=CELL_VECTORS[args.beam], energy_kev=args.energy, cs_mm=args.cs, defocus_angstrom=args.defocus
     )
     save_figure(args.hrtem, micrograph_figure(image), force=args.force)
     return {

@@ -17,28 +17,26 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.base.errors import DataError, QdipError, UsageError
+from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, DataError, QdipError, UsageError
 from qdip_struct.base.files import provenance, refuse_existing
-from qdip_struct.cli.console import answer, note, table
-
-AXES = {"a": 0, "b": 1, "c": 2}
+from qdip_struct.cli.console import CELL_VECTORS, answer, note, table
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_dipole_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip dipole``."""
     parser.add_argument("path", nargs="+", type=Path, metavar="DIR", help="run folders (or output files)")
     parser.add_argument("--axes", default="c", metavar="a,b,c", help="cell vectors across a vacuum (c: a slab)")
 
 
-def run(args: argparse.Namespace) -> int:
+def dipole_command(args: argparse.Namespace) -> int:
     """Print the moment of every run; exit 3 when some have none, 1 when all have none."""
     from qdip_struct.analysis.electrons.dipole import dipole_document
     from qdip_struct.cp2k.outputs.output import read_run
 
     names = [word.strip() for word in args.axes.split(",")]
-    if not names or any(name not in AXES for name in names) or len(set(names)) < len(names):
+    if not names or any(name not in CELL_VECTORS for name in names) or len(set(names)) < len(names):
         raise UsageError(f"--axes {args.axes}: expected some of a, b and c, as c or a,b,c")
-    axes = tuple(sorted(AXES[name] for name in names))
+    axes = tuple(sorted(CELL_VECTORS[name] for name in names))
     if args.out is not None:
         refuse_existing(args.out, force=args.force)
     found, failed = [], []
@@ -57,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     for item in failed:
         note(f"failed: {item['reason']}")
     answer(args, document, text=_text(found))
-    return 3 if failed else 0
+    return EXIT_UNFINISHED if failed else EXIT_DONE
 
 
 def _text(runs: list[dict[str, Any]]) -> str:

@@ -27,11 +27,11 @@ _OPTIONAL = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
     """``qdip doctor`` has no options of its own."""
 
 
-def run(args: argparse.Namespace) -> int:
+def doctor_command(args: argparse.Namespace) -> int:
     """Look at everything; exit 1 when something required is missing, 0 otherwise."""
     rows = [_python(), *map(_package, _REQUIRED), *_programs(), *_extras(), *_folders()]
     document = {
@@ -48,21 +48,21 @@ def run(args: argparse.Namespace) -> int:
     return int(any(required and not found for _, found, required, _ in rows))
 
 
-Row = tuple[str, str | None, bool, str]
+_Row = tuple[str, str | None, bool, str]
 
 
-def _python() -> Row:
+def _python() -> _Row:
     return "Python", platform.python_version(), True, "Python 3.11 or newer"
 
 
-def _package(name: str) -> Row:
+def _package(name: str) -> _Row:
     try:
         return name, importlib.metadata.version(name), True, f"pip install {name}"
     except importlib.metadata.PackageNotFoundError:
         return name, None, True, f"pip install {name}"
 
 
-def _programs() -> list[Row]:
+def _programs() -> list[_Row]:
     from qdip_struct.base.errors import ToolError
     from qdip_struct.cp2k.program import HOW_TO_GET_CP2K, find_data_directory, find_program
 
@@ -81,8 +81,8 @@ def _programs() -> list[Row]:
     ]
 
 
-def _extras() -> list[Row]:
-    rows: list[Row] = []
+def _extras() -> list[_Row]:
+    rows: list[_Row] = []
     for name, how in _OPTIONAL.items():
         try:
             rows.append((name, importlib.metadata.version(name), False, how))
@@ -91,11 +91,11 @@ def _extras() -> list[Row]:
     return rows
 
 
-def _folders() -> list[Row]:
+def _folders() -> list[_Row]:
     from qdip_struct.base.errors import DataError
     from qdip_struct.base.resources import shipped
 
-    rows: list[Row] = []
+    rows: list[_Row] = []
     for folder in ("structures", "cp2k_templates", "workflows"):
         place: Any = folder
         try:

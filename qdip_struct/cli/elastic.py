@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import EXIT_DONE, UsageError, check_positive
 from qdip_struct.builders.parsing import number_pairs
 from qdip_struct.cli.console import answer, table
 from qdip_struct.materials.coherency import (
@@ -113,7 +113,7 @@ def _about(side: dict[str, Any], role: str) -> list[str]:
     return lines + ([f"  assumed: {side['assumption']}"] if side["assumption"] else [])
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_elastic_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``qdip elastic``."""
     parser.add_argument("--dot", metavar="FORMULA", help="PbS")
     parser.add_argument("--matrix", action="append", default=[], metavar="FORMULA", help="CsPbBrI2; repeatable")
@@ -137,7 +137,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def elastic_command(args: argparse.Namespace) -> int:
     """Share the misfit."""
     if args.film or args.substrate:
         if not (args.film and args.substrate) or args.dot or args.matrix:
@@ -156,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
         save_figure(args.plot, stability_figure(curves), force=args.force)
     document = documents[0] if len(documents) == 1 else {"pairs": documents}
     answer(args, document, text="\n\n".join(dot_text(d) for d in documents))
-    return 0
+    return EXIT_DONE
 
 
 def _film(args: argparse.Namespace) -> int:
@@ -181,7 +181,7 @@ def _film(args: argparse.Namespace) -> int:
         "energy_j_per_m2": shared.energy_j_per_m2,
     }
     answer(args, document, text=film_text(document))
-    return 0
+    return EXIT_DONE
 
 
 def _dot(matrix: str, args: argparse.Namespace) -> dict[str, Any]:
@@ -229,7 +229,7 @@ def _case(
     shared = share_dot(misfit, dot=dot, matrix=matrix, surroundings=around, volume_fraction=args.volume_fraction or 0.0)
     energies = {}
     if args.diameter is not None:
-        check_positive(args.diameter, "--diameter")
+        check_positive(args.diameter, what="--diameter", unit="Å")
         energies = {
             "energy_ev": shared.energy_ev(args.diameter),
             "energy_j_per_m2": shared.energy_j_per_m2(args.diameter),
@@ -258,12 +258,6 @@ def _curve_rows(curve: StabilityCurve) -> list[dict[str, Any]]:
         }
         for i in range(len(curve.volume_fraction))
     ]
-
-
-def check_positive(value: float, option: str) -> None:
-    """Raise :class:`UsageError` for a length that is not positive and finite."""
-    if not (math.isfinite(value) and value > 0.0):
-        raise UsageError(f"{option} is {value:g}; expected a positive length in Å")
 
 
 def _curve(document: dict[str, Any], args: argparse.Namespace) -> StabilityCurve:

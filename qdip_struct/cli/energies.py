@@ -32,9 +32,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_UNFINISHED, UsageError
 from qdip_struct.base.units import J_PER_M2_PER_MEV_PER_ANGSTROM2
 from qdip_struct.cli.console import answer, note, table
+from qdip_struct.report.sections.wording import fixed
 
 CSV_COLUMNS = (
     "rank",
@@ -298,16 +299,11 @@ def _ranking(entry: Mapping[str, Any]) -> list[str]:
     return [f"ranked by {entry['by']}; meV/Å²", table(header, rows), ""]
 
 
-def fixed(value: float | None, digits: int = 2) -> str | None:
-    """A number with so many decimals, without a sign on zero; ``None`` stays."""
-    return None if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
-
-
 def _units(value: float | None) -> str | None:
     return None if value is None else f"{value:g}"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_energies_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip energies``."""
     add = parser.add_argument
     add("path", nargs="+", type=Path, metavar="PATH", help="run folders, or folders that hold them")
@@ -329,7 +325,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--plot", type=Path, metavar="FILE", help="also draw a figure: svg, png or pdf")
 
 
-def run(args: argparse.Namespace) -> int:
+def energies_command(args: argparse.Namespace) -> int:
     """Combine the runs study by study; exit 3 when something was refused, 1 when nothing could be combined."""
     from qdip_struct.analysis.energies.ranking import RANKINGS
     from qdip_struct.analysis.energies.study import energies_of
@@ -366,15 +362,15 @@ def run(args: argparse.Namespace) -> int:
     answer(args, document, text=energies_text(document))
     if not any(document[key] for key in ("groups", "thickness_series", "formation_energies")):
         note("error: no energy came out: what was refused stands above, and no other runs belong together")
-        return 1
-    return 3 if document["refused"] else 0
+        return EXIT_FAILED
+    return EXIT_UNFINISHED if document["refused"] else EXIT_DONE
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
-    from qdip_struct.report.figures import FORMATS
+    from qdip_struct.report.figures import FIGURE_FORMATS
 
-    if args.plot is not None and args.plot.suffix.lower() not in FORMATS:
-        raise UsageError(f"--plot is '{args.plot}'; expected a name that ends in {', '.join(FORMATS)}")
+    if args.plot is not None and args.plot.suffix.lower() not in FIGURE_FORMATS:
+        raise UsageError(f"--plot is '{args.plot}'; expected a name that ends in {', '.join(FIGURE_FORMATS)}")
     named = [str(path) for path in (args.out, args.csv, args.plot) if path is not None]
     if len(set(named)) < len(named):
         raise UsageError("-o, --csv and --plot need different files")

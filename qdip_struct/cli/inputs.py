@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.base.errors import EXIT_DONE, DataError, UsageError
 from qdip_struct.cli.console import emit, note, table
 from qdip_struct.cp2k.inputs.sections import PRINTABLE
 
@@ -32,7 +32,7 @@ _SHOWN = 40
 """Characters of a wrong name that a message shows."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_inputs_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip inputs``."""
     parser.add_argument("structure", nargs="+", type=Path, metavar="STRUCTURE", help="extxyz, CIF, POSCAR, xyz, ...")
     parser.add_argument("--preset", default="production", help="ning2015, production (default) or quick")
@@ -74,7 +74,7 @@ class _Planned:
     group: str
 
 
-def run(args: argparse.Namespace) -> int:
+def inputs_command(args: argparse.Namespace) -> int:
     """Make the decks, check every one, then write all run folders."""
     from qdip_struct.base.files import provenance, refuse_existing, write_text
     from qdip_struct.campaign.engines.jobscript import LIST, job_script, load_site, run_list, script_name
@@ -128,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
     if schema is None:
         note("note: no CP2K is installed here, so keywords were not checked against its own list (qdip doctor)")
     emit(document, as_json=args.json, text=_text(document))
-    return 0
+    return EXIT_DONE
 
 
 def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:

@@ -30,20 +30,18 @@ import math
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, UsageError
 from qdip_struct.base.files import provenance, write_text
-from qdip_struct.cli.console import answer, note, refuse_places, table
-
-AXES = {"a": 0, "b": 1, "c": 2}
+from qdip_struct.cli.console import CELL_VECTORS, answer, note, refuse_places, table
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_levels_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip levels``."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="a run folder (or its output file)")
     parser.add_argument("--sigma", type=float, default=0.1, metavar="EV", help="width of the Gaussians, eV (0.1)")
     parser.add_argument("--host", metavar="REGION", help="whose gap is searched for states (dot, else film)")
     parser.add_argument("--share", type=float, default=0.5, metavar="X", help="weight that makes a level its own (0.5)")
-    parser.add_argument("--axis", choices=tuple(AXES), default="c", help="cell vector across the slab (c)")
+    parser.add_argument("--axis", choices=tuple(CELL_VECTORS), default="c", help="cell vector across the slab (c)")
     parser.add_argument(
         "--period", action="append", type=float, default=[], metavar="A", help="period to average over, Å; repeatable"
     )
@@ -54,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", type=Path, metavar="FILE", help="figure: png, svg or pdf")
 
 
-def run(args: argparse.Namespace) -> int:
+def levels_command(args: argparse.Namespace) -> int:
     """Read the run, print its levels; exit 3 when something asked for could not be decided."""
     from qdip_struct.analysis.electrons.orbitals import orbital_document
     from qdip_struct.analysis.electrons.run_levels import (
@@ -82,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     doubts: list[str] = []
     if bulks:
         alignment, doubts = alignment_document(
-            args.folder, finished, bulks=bulks, axis=AXES[args.axis], periods_angstrom=tuple(args.period)
+            args.folder, finished, bulks=bulks, axis=CELL_VECTORS[args.axis], periods_angstrom=tuple(args.period)
         )
     elif found["levels_from"] is None and alignment is None and not args.period:
         doubts.append("the run wrote neither PDOS nor orbital cubes nor bands: no levels, only the potential")
@@ -90,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     surface, problems = surface_document(
         args.folder,
         finished,
-        axis=AXES[args.axis],
+        axis=CELL_VECTORS[args.axis],
         periods_angstrom=tuple(args.period),
         fermi_ev=found["fermi_ev"],
         homo_ev=_valence_edge(found),
@@ -117,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     answer(args, document, text=levels_text(document))
     for line in notes:
         note(line)
-    return 3 if notes else 0
+    return EXIT_UNFINISHED if notes else EXIT_DONE
 
 
 def _levels_of_other(args: argparse.Namespace) -> dict[str, Any]:

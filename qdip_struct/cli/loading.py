@@ -12,14 +12,14 @@ examples:
 import argparse
 from pathlib import Path
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.builders.parsing import number_pairs
 from qdip_struct.cli.console import answer
 from qdip_struct.materials.datasets import DEFAULT_DATASET
 from qdip_struct.materials.loading import dot_spacings, loading_from_fraction, loading_from_mass
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_loading_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``qdip loading``."""
     parser.add_argument("--dot", metavar="FORMULA", help="PbS; needed with a mass ratio")
     parser.add_argument("--matrix", metavar="FORMULA", help="MAPbI3, MAPbI2.5Br0.5; needed with a mass ratio")
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def loading_command(args: argparse.Namespace) -> int:
     """Convert one loading."""
     if (args.mass_ratio is None) == (args.volume_fraction is None):
         raise UsageError("give either --mass-ratio or --volume-fraction")
@@ -78,4 +78,4 @@ def run(args: argparse.Namespace) -> int:
     for name, value in (spacing or {}).items():
         lines.append(f"spacing, {name.replace('_', ' ')}: {value:.1f} Å")
     answer(args, document, text="\n".join(lines))
-    return 0
+    return EXIT_DONE

@@ -1,7 +1,8 @@
 """``qdip``: finds the command, reads its options and configuration file, turns errors into one line and an exit code.
 
-A command is a module of this folder with ``HELP``, ``add_arguments(parser)`` and ``run(args) -> int``. Only the
-module of the chosen command is imported, so that ``qdip --help`` starts fast.
+The command ``build slab`` is the module ``build_slab`` of this folder with ``add_build_slab_arguments(parser)`` and
+``build_slab_command(args) -> int``. Only the module of the chosen command is imported, so that ``qdip --help`` starts
+fast.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from qdip_struct import __version__
-from qdip_struct.base.errors import QdipError, UsageError
+from qdip_struct.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, QdipError, UsageError
 
 COMMANDS: dict[str, str] = {
     "materials": "crystals: lattice, phase, temperature, source",
@@ -51,9 +52,6 @@ COMMANDS: dict[str, str] = {
     "demo": "the whole path on this machine, from misfit to interface energy, in minutes",
 }
 """Every command and its one line of help, in the order in which a study uses them."""
-
-EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
 
 
 class _Parser(argparse.ArgumentParser):
@@ -94,8 +92,12 @@ def _command_of(words: Sequence[str]) -> tuple[str, list[str]]:
     raise UsageError(f"unknown command '{first}'; 'qdip --help' lists the commands")
 
 
+def _identifier(command: str) -> str:
+    return command.replace(" ", "_").replace("-", "_")
+
+
 def _module_of(command: str) -> ModuleType:
-    return importlib.import_module(f"qdip_struct.cli.{command.replace(' ', '_').replace('-', '_')}")
+    return importlib.import_module(f"qdip_struct.cli.{_identifier(command)}")
 
 
 def _parser_of(command: str, module: ModuleType) -> argparse.ArgumentParser:
@@ -105,7 +107,7 @@ def _parser_of(command: str, module: ModuleType) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    module.add_arguments(parser)
+    getattr(module, f"add_{_identifier(command)}_arguments")(parser)
     common = parser.add_argument_group("common options")
     common.add_argument("--json", action="store_true", help="print one JSON document on stdout and nothing else there")
     common.add_argument("-o", "--out", type=Path, metavar="PATH", help="where to write (a file or a folder)")
@@ -171,19 +173,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     words: list[Any] = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(_overview(), end="")
-        return 0
+        return EXIT_DONE
     if words[0] == "--version":
         print(f"qdip {__version__}")
-        return 0
+        return EXIT_DONE
     if words[1:] in (["-h"], ["--help"]) and _family(words[0]):
         print(_family_overview(words[0]), end="")
-        return 0
+        return EXIT_DONE
     debug = "--debug" in words
     try:
         command, rest = _command_of(words)
         module = _module_of(command)
         args = _parse(_parser_of(command, module), rest)
-        code: int = module.run(args)
+        code: int = getattr(module, f"{_identifier(command)}_command")(args)
         sys.stdout.flush()
         return code
     except QdipError as error:

@@ -17,11 +17,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.cli.console import answer, note, table
 from qdip_struct.matching.coincidence import Match, find_matches, pareto
 from qdip_struct.matching.nets import Net, surface_net
-from qdip_struct.matching.orientations import orientations
+from qdip_struct.matching.orientations import orientation_relations
 from qdip_struct.matching.planes import Plane, parse_plane, plane_text, pseudocubic_direction, pseudocubic_plane
 from qdip_struct.materials.crystals import Crystal, scaled, with_edges
 from qdip_struct.materials.datasets import DEFAULT_DATASET, get_crystal
@@ -29,7 +29,7 @@ from qdip_struct.materials.elasticity import lattice_at
 from qdip_struct.materials.structure_files import looks_like_file, read_crystal
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_match_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``qdip match``."""
     parser.add_argument("film", metavar="FILM", help="crystal or structure file")
     parser.add_argument("film_plane", metavar="PLANE", help="plane of the film")
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def match_command(args: argparse.Namespace) -> int:
     """Find and print the matches."""
     film = _crystal(args.film, args.film_lattice, args)
     substrate = _crystal(args.substrate, args.substrate_lattice, args)
@@ -97,10 +97,10 @@ def run(args: argparse.Namespace) -> int:
                     "mirrored": o.match.mirrored,
                     "substrate_matrix": o.match.substrate_matrix,
                 }
-                for o in orientations(match, film=film_net, substrate=substrate_net)
+                for o in orientation_relations(match, film=film_net, substrate=substrate_net)
             ]
     answer(args, document, text=_text(document))
-    return 0
+    return EXIT_DONE
 
 
 def _crystal(word: str, edges: str | None, args: argparse.Namespace) -> Crystal:

@@ -13,14 +13,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.cli.console import answer, table
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.datasets import PHASE_ALIASES, get_crystal, list_crystals, list_datasets
 from qdip_struct.materials.elasticity import Property, list_properties
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_materials_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``qdip materials``."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="one crystal, as NAME or NAME:phase")
     parser.add_argument("--dataset", metavar="NAME", help="only this data set")
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def materials_command(args: argparse.Namespace) -> int:
     """Print the crystals asked for."""
     files = tuple(args.crystals)
     crystals = list_crystals(dataset=args.dataset, files=files)
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         "properties": [_property(p) for p in properties],
     }
     answer(args, document, text=_text(crystals) + _properties_text(properties))
-    return 0
+    return EXIT_DONE
 
 
 def _with(crystals: tuple[Crystal, ...], phase: str) -> list[Crystal]:

@@ -12,10 +12,10 @@ HEADER = ("paper", "statement", "stated", "computed", "how", "verdict")
 UNITS = {"angstrom": "Å", "percent": "%"}
 _WIDTHS = (20, 46, 16, 24, 32, 44)
 
-Row = tuple[str, ...]
+PaperRow = tuple[str, ...]
 
 
-def table_rows(document: Mapping[str, Any]) -> list[Row]:
+def table_rows(document: Mapping[str, Any]) -> list[PaperRow]:
     """Every row: the statements of each paper, then the numbers of its systems and relaxed dots, then its energies."""
     papers = list(dict.fromkeys(entry["paper"] for entry in document["statements"]))
     rows = []
@@ -28,7 +28,7 @@ def table_rows(document: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
-def statement_row(entry: Mapping[str, Any]) -> Row:
+def statement_row(entry: Mapping[str, Any]) -> PaperRow:
     """A row of a statement."""
     unit = _spaced(entry["unit"])
     first = entry["computed"][0] if entry["computed"] else None
@@ -58,7 +58,7 @@ def verdict_text(entry: Mapping[str, Any]) -> str:
     return f"differs{by}" + (f"; holds with {'; '.join(entry['holds_if'])}" if entry["holds_if"] else "")
 
 
-def number_row(system: Mapping[str, Any], number: Mapping[str, Any]) -> Row:
+def number_row(system: Mapping[str, Any], number: Mapping[str, Any]) -> PaperRow:
     """A row of a number of a system: the paper's and the one measured on the structure."""
     *words, last = number["what"].split("_")
     unit = _spaced(UNITS.get(last, ""))
@@ -75,7 +75,7 @@ def number_row(system: Mapping[str, Any], number: Mapping[str, Any]) -> Row:
     )
 
 
-def energy_row(entry: Mapping[str, Any]) -> Row:
+def energy_row(entry: Mapping[str, Any]) -> PaperRow:
     """A row of an energy of a finished study beside the paper's."""
     by = f"{entry['computed'] - entry['stated']:+.3g} meV/Å²"
     words = {
@@ -93,9 +93,9 @@ def energy_row(entry: Mapping[str, Any]) -> Row:
     )
 
 
-def text_of(document: Mapping[str, Any]) -> str:
+def paper_table(document: Mapping[str, Any]) -> str:
     """The table with its cells wrapped, and the sums below."""
-    lines: list[Row] = []
+    lines: list[PaperRow] = []
     for row in table_rows(document):
         cells = [textwrap.wrap(cell, width) for cell, width in zip(row, _WIDTHS, strict=True)]
         height = max(map(len, cells))

@@ -22,20 +22,20 @@ from qdip_struct.runs.collection import read_sealed, sealed_text
 from qdip_struct.runs.rundir import open_run_folder
 
 if TYPE_CHECKING:
-    from qdip_struct.papers.systems import Curve, Judged, Relaxed, StatedEnergy, System
+    from qdip_struct.papers.systems import Curve, Judged, PaperSystem, Relaxed, StatedEnergy
 
-RECORD = "system.json"
+SYSTEM_RECORD = "system.json"
 STRUCTURES = "structures"
 RUNS = "runs"
 
 
-def build_system(system: "System", *, folder: Path, force: bool) -> dict[str, Any]:
+def build_system(system: "PaperSystem", *, folder: Path, force: bool) -> dict[str, Any]:
     """Build, check, write inputs; the document of the system, also in ``system.json``.
 
     What fails is in ``faults``, with the line that the command printed.
     """
     commands = _commands(system)
-    known = None if force else _known(folder / RECORD, commands)
+    known = None if force else _known(folder / SYSTEM_RECORD, commands)
     if known is not None:
         note(f"{system.id}: already there")
         return known
@@ -61,12 +61,12 @@ def build_system(system: "System", *, folder: Path, force: bool) -> dict[str, An
             break
     else:
         _check(system, folder, document)
-    write_text(folder / RECORD, sealed_text(document), force=True)
+    write_text(folder / SYSTEM_RECORD, sealed_text(document), force=True)
     found: dict[str, Any] = json.loads(json_text(document))
     return found
 
 
-def _commands(system: "System") -> list[str]:
+def _commands(system: "PaperSystem") -> list[str]:
     """What is typed in the folder of the system."""
     out = STRUCTURES if system.out == "folder" else f"{STRUCTURES}/{system.out}"
     files = " ".join(f"{STRUCTURES}/{name}.extxyz" for name in system.structures)
@@ -110,9 +110,9 @@ def _opens(run: Path) -> bool:
     return True
 
 
-def _check(system: "System", folder: Path, document: dict[str, Any]) -> None:
+def _check(system: "PaperSystem", folder: Path, document: dict[str, Any]) -> None:
     from qdip_struct.builders.atoms.store import read_structure
-    from qdip_struct.papers.systems import faults, judge, measure
+    from qdip_struct.papers.systems import compare_numbers, faults, measure
 
     measured = {}
     for name in system.structures:
@@ -125,7 +125,7 @@ def _check(system: "System", folder: Path, document: dict[str, Any]) -> None:
     document["files"] = {
         str(file.relative_to(folder)): sha256(file.read_bytes()) for file in sorted((folder / STRUCTURES).iterdir())
     }
-    document["numbers"] = [_number_entry(item) for item in judge(system.numbers, measured=measured)]
+    document["numbers"] = [_number_entry(item) for item in compare_numbers(system.numbers, measured=measured)]
 
 
 def draw_curve(curve: "Curve", *, folder: Path, force: bool) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def measure_strain(dot: "Relaxed", *, folder: Path, force: bool) -> dict[str, An
         If the command fails.
     """
     from qdip_struct.base.resources import shipped
-    from qdip_struct.papers.systems import judge
+    from qdip_struct.papers.systems import compare_numbers
 
     figure, answer = folder / "strain.svg", folder / "strain.json"
     command = f"{dot.words} --plot {figure.name} --json"
@@ -167,7 +167,7 @@ def measure_strain(dot: "Relaxed", *, folder: Path, force: bool) -> dict[str, An
     phases = {name: facts["role"] for name, facts in strain["phases"].items()}
     rows = [line["strain_to_reference"] for line in strain["lines"] if phases.get(line["phase"]) == "dot"]
     gauge = 100.0 * sum(rows) / len(rows) if rows else None
-    (judged,) = judge([dot.gauge], measured={dot.id: {"gauge_percent": gauge}})
+    (judged,) = compare_numbers([dot.gauge], measured={dot.id: {"gauge_percent": gauge}})
     return {
         **document,
         "figure": _within(figure),
@@ -178,7 +178,7 @@ def measure_strain(dot: "Relaxed", *, folder: Path, force: bool) -> dict[str, An
 
 def _is_answered(folder: Path, document: dict[str, Any]) -> bool:
     """Whether the command of a curve or strain has been run before and its files are as it left them; says so."""
-    there = _known(folder / RECORD, document["commands"]) is not None
+    there = _known(folder / SYSTEM_RECORD, document["commands"]) is not None
     if there:
         note(f"{document['id']}: already there")
     return there
@@ -194,7 +194,7 @@ def _answer(words: list[str], document: dict[str, Any], files: Sequence[Path], *
         write_text(printed, out, force=True)
     digests = {file.name: sha256(file.read_bytes()) for file in files}
     stamped = sealed_text({**document, "qdip_version": __version__, "files": digests})
-    write_text(files[0].parent / RECORD, stamped, force=True)
+    write_text(files[0].parent / SYSTEM_RECORD, stamped, force=True)
 
 
 def finished_energies(stated: "Sequence[StatedEnergy]") -> dict[str, Any]:

@@ -24,7 +24,7 @@ from qdip_struct.cli.console import answer, emit, note
 EXIT_CHANGED = 3
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_papers_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip papers``."""
     parser.add_argument(
         "--only",
@@ -36,13 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--statements", action="store_true", help="the statements alone: nothing is built or drawn")
 
 
-def run(args: argparse.Namespace) -> int:
+def papers_command(args: argparse.Namespace) -> int:
     """Recompute, build, draw, print."""
-    from qdip_struct.cli.paper_rows import csv_of, sums_of, table_rows, text_of
+    from qdip_struct.cli.paper_rows import csv_of, paper_table, sums_of, table_rows
 
     if args.statements:
         document = _statements(args.only)
-        answer(args, document, text=text_of(document))
+        answer(args, document, text=paper_table(document))
         return EXIT_CHANGED if document["changed"] else 0
 
     from qdip_struct.base.files import json_text, refuse_existing, write_text
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     failed = [f"{system['id']}: {fault}" for system in document["systems"] for fault in system["faults"]]
     for fault in failed:
         note(f"not as it should be: {fault}")
-    text = text_of(document) + f"\n{len(document['systems'])} systems in {out / 'systems'}; open {places['html']}"
+    text = paper_table(document) + f"\n{len(document['systems'])} systems in {out / 'systems'}; open {places['html']}"
     emit(document, as_json=args.json, text=text)
     return EXIT_CHANGED if document["changed"] or failed else 0
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.base.errors import EXIT_DONE
 from qdip_struct.cli.console import answer, table
 from qdip_struct.matching.planes import (
     Reflection,
@@ -36,7 +37,7 @@ from qdip_struct.materials.datasets import DEFAULT_DATASET, get_crystal
 from qdip_struct.materials.structure_files import looks_like_file, read_crystal
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_planes_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``qdip planes``."""
     parser.add_argument("crystal", nargs="+", metavar="CRYSTAL", help="NAME, NAME:phase or structure file")
     parser.add_argument("--plane", action="append", default=[], metavar="HKL", help="a plane; repeatable")
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def planes_command(args: argparse.Namespace) -> int:
     """Print the facts asked for, crystal by crystal."""
     planes = [parse_plane(text) for text in args.plane]
     zone = None if args.zone is None else parse_plane(args.zone)
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         documents.append(document)
         texts.append(_text(document, args))
     answer(args, {"crystals": documents}, text="\n\n".join(texts))
-    return 0
+    return EXIT_DONE
 
 
 def _document(

@@ -23,21 +23,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, UsageError
 from qdip_struct.base.files import provenance, refuse_existing, sha256
 from qdip_struct.cli.console import emit, note
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from qdip_struct.mlip.models import Potential
+    from qdip_struct.mlip.models import LoadedModel
     from qdip_struct.mlip.relax import Relaxation
 
-UNFINISHED = 3
 COMPARABLE = "energies of relaxations from different starts, models or cells are not comparable: report each, rank none"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_relax_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``qdip relax``."""
     parser.add_argument("structure", type=Path, metavar="FILE", help="structure file (extxyz keeps the labels)")
     parser.add_argument("--model", default="chgnet", help="chgnet (default), sevennet, sevennet-l3i5 or mace")
@@ -73,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
 
 
-def run(args: argparse.Namespace) -> int:
+def relax_command(args: argparse.Namespace) -> int:
     """Relax one structure and write it with its sidecar."""
     from qdip_struct.builders.atoms.store import sidecar_of, write_structure
     from qdip_struct.mlip.models import check_weights, find_model, load_model
@@ -131,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     emit(document, as_json=args.json, text=_text(out, relaxation))
     if not done.converged:
         note(f"not finished: run again with more --max-steps and --force to go on from {checkpoint}")
-    return 0 if done.converged else UNFINISHED
+    return EXIT_DONE if done.converged else EXIT_UNFINISHED
 
 
 def _start(args: argparse.Namespace) -> tuple["Atoms", dict[str, Any], tuple[float, float] | None]:
@@ -154,7 +153,7 @@ def _start(args: argparse.Namespace) -> tuple["Atoms", dict[str, Any], tuple[flo
     return atoms, sidecar, lattices
 
 
-def _relaxation(done: "Relaxation", potential: "Potential") -> dict[str, Any]:
+def _relaxation(done: "Relaxation", potential: "LoadedModel") -> dict[str, Any]:
     report = done.report()
     return {
         "model": report.pop("model"),

@@ -17,10 +17,11 @@ examples:
 import argparse
 from pathlib import Path
 
+from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED
 from qdip_struct.cli.console import emit, note
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip report``."""
     parser.add_argument("path", type=Path, metavar="PATH", help="study folder: run folders, results of other commands")
     parser.add_argument("--title", help="title of the page (default: the folder's name)")
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-memory", action="store_true", help="compute everything anew and keep nothing")
 
 
-def run(args: argparse.Namespace) -> int:
+def report_command(args: argparse.Namespace) -> int:
     """Read the study and write the page; exit 3 when a run on it is not finished or a file could not be read."""
     from qdip_struct.base.files import refuse_existing, write_text
     from qdip_struct.report.memory import FOLDER, Memory
@@ -60,4 +61,4 @@ def run(args: argparse.Namespace) -> int:
         document |= {"chemiscope": str(args.chemiscope), "n_structures": shown}
         text += f"\n{args.chemiscope}: {shown} structures"
     emit(document, as_json=args.json, text=text)
-    return 3 if unfinished or study.skipped else 0
+    return EXIT_UNFINISHED if unfinished or study.skipped else EXIT_DONE

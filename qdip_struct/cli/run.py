@@ -14,14 +14,14 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qdip_struct.base.errors import ToolError, UsageError
+from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, ToolError, UsageError
 from qdip_struct.cli.console import answer, note, table
 
 if TYPE_CHECKING:
     from qdip_struct.runs.rundir import RunFolder
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip run``."""
     parser.add_argument("folder", nargs="+", type=Path, metavar="DIR", help="run folders, or folders that hold them")
     parser.add_argument("--nproc", type=int, metavar="N", help="cores to use in all (default: those of this machine)")
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--launcher", metavar="WORDS", help="words before the executable, such as 'mpirun -n 8'")
 
 
-def run(args: argparse.Namespace) -> int:
+def run_command(args: argparse.Namespace) -> int:
     """Carry out all runs, show how they go, and say how each ended."""
     from qdip_struct.campaign.engines.engines import run_locally
     from qdip_struct.cli.console import LiveView
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         ],
     }
     answer(args, document, text=table(("run", "role", "outcome", "reason", "s"), rows))
-    return 0 if all(w.state == "done" for w in watches) else 3
+    return EXIT_DONE if all(w.state == "done" for w in watches) else EXIT_UNFINISHED
 
 
 def _relax(args: argparse.Namespace, folders: "list[RunFolder]") -> int:
@@ -80,4 +80,4 @@ def _relax(args: argparse.Namespace, folders: "list[RunFolder]") -> int:
         outcomes.append({"path": str(folder.path), "role": folder.role, "outcome": outcome, "reason": reason})
     text = table(("run", "role", "outcome", "reason"), [tuple(item.values()) for item in outcomes])
     answer(args, {"runs": outcomes}, text=text)
-    return 3 if any(item["outcome"] == "failed" for item in outcomes) else 0
+    return EXIT_UNFINISHED if any(item["outcome"] == "failed" for item in outcomes) else EXIT_DONE

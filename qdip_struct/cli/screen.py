@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.cli.console import answer, note, table
 from qdip_struct.matching.composition_grid import Side
 from qdip_struct.matching.misfit import DENOMINATORS
@@ -28,7 +28,7 @@ from qdip_struct.matching.screening import Screen, screen, temperature_sweep
 from qdip_struct.materials.datasets import DEFAULT_DATASET
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_screen_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``qdip screen``."""
     parser.add_argument("--dot", action="append", required=True, metavar="FORMULA", help="PbS, 'Pb(S,Se)'; repeatable")
     parser.add_argument(
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def screen_command(args: argparse.Namespace) -> int:
     """Screen every dot in every matrix."""
     if args.plot and len(args.dot) * len(args.matrix) != 1:
         raise UsageError("--plot draws one dot in one matrix")
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     for line in dict.fromkeys(remark for document in documents for remark in document["remarks"]):
         note(line)
     answer(args, documents[0] if len(documents) == 1 else {"pairs": documents}, text="\n\n".join(texts))
-    return 0
+    return EXIT_DONE
 
 
 def _bowing(words: list[str]) -> dict[tuple[str, str], float]:

@@ -15,13 +15,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import EXIT_AGAIN, EXIT_DONE, EXIT_FAILED, UsageError
 from qdip_struct.cli.console import answer
 
-_EXIT = {"done": 0, "again": 75, "failed": 1}
+_EXIT = {"done": EXIT_DONE, "again": EXIT_AGAIN, "failed": EXIT_FAILED}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip segment``."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="run folder")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="OpenMP threads of a rank (default: 1)")
@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--walltime", type=int, metavar="SECONDS", help="CP2K stops by itself after this time, in s")
 
 
-def run(args: argparse.Namespace) -> int:
+def segment_command(args: argparse.Namespace) -> int:
     """Run CP2K once in the folder unless it is done."""
-    from qdip_struct.campaign.engines.segment import FolderBusyError, Verdict, run_segment
+    from qdip_struct.campaign.engines.segment import FolderBusyError, SegmentVerdict, run_segment
     from qdip_struct.cp2k.program import require_program
     from qdip_struct.runs.rundir import open_run_folder
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
                 walltime_s=args.walltime,
             )
         except FolderBusyError as error:
-            verdict = Verdict("again", str(error))
+            verdict = SegmentVerdict("again", str(error))
     document = {"path": str(args.folder), "outcome": verdict.outcome, "reason": verdict.reason}
     answer(args, document, text=f"{args.folder}: {verdict.outcome}{': ' if verdict.reason else ''}{verdict.reason}")
     return _EXIT[verdict.outcome]

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qdip_struct.base.errors import ToolError
+from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, ToolError
 from qdip_struct.cli.console import answer, note, table
 
 if TYPE_CHECKING:
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 _SHOWN = 40
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_status_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip status``."""
     parser.add_argument("path", nargs="+", type=Path, metavar="DIR", help="campaign folders or folders of runs")
     parser.add_argument("--all", action="store_true", help="every run on its own line, done ones too")
 
 
-def run(args: argparse.Namespace) -> int:
+def status_command(args: argparse.Namespace) -> int:
     """Look at every run and say how it stands."""
     from qdip_struct.campaign.status import status_of
 
     found = status_of(args.path, queued=_queued(args.path))
     answer(args, found.to_dict(), text=status_text(found, every_run=args.all))
-    return 0 if found.finished else 3
+    return EXIT_DONE if found.finished else EXIT_UNFINISHED
 
 
 def _queued(paths: Iterable[Path]) -> list[Path]:

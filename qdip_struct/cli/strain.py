@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qdip_struct.analysis.strain.measures import MEASURES
-from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.base.errors import EXIT_DONE, DataError, UsageError
 from qdip_struct.base.files import provenance, sha256, write_text
 from qdip_struct.cli.console import emit, note, refuse_places, table
 from qdip_struct.materials.crystals import check_lattice
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from qdip_struct.materials.elasticity import Moduli
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_strain_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``qdip strain``."""
     parser.add_argument("structure", type=Path, metavar="FILE", help="structure, or trajectory with --frames")
     parser.add_argument(
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", type=Path, metavar="FILE", help="figure: png, svg or pdf")
 
 
-def run(args: argparse.Namespace) -> int:
+def strain_command(args: argparse.Namespace) -> int:
     """Measure the strain of one structure or trajectory and write what was asked for."""
     from qdip_struct.analysis.strain.bonds import displacements
     from qdip_struct.analysis.strain.gauge import parse_directions
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
     undefined = int((~summary.strain.defined).sum())
     if undefined:
         note(f"{undefined} cations have fewer than three non-coplanar neighbours of their phase: no strain")
-    return 0
+    return EXIT_DONE
 
 
 def _text(summary: "StrainSummary") -> str:

@@ -23,20 +23,18 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, DataError, UsageError
 from qdip_struct.campaign.engines.submission import ENGINES
 from qdip_struct.cli.console import emit, note
 
 if TYPE_CHECKING:
-    from qdip_struct.campaign.engines.jobscript import Site
+    from qdip_struct.campaign.engines.jobscript import ClusterSite
     from qdip_struct.campaign.folder import Index
     from qdip_struct.campaign.plan import Plan, PlannedRun
     from qdip_struct.campaign.status import CampaignStatus
 
-UNFINISHED = 3
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip submit``."""
     parser.add_argument("campaign", type=Path, metavar="CAMPAIGN", help="campaign.yaml, its folder, or a study's name")
     parser.add_argument("--engine", choices=ENGINES, help="where the runs go; without it they are only written")
@@ -46,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--launcher", metavar="WORDS", help="local: words before the executable: 'mpirun -n 8'")
 
 
-def run(args: argparse.Namespace) -> int:
+def submit_command(args: argparse.Namespace) -> int:
     """Plan, show, write, submit."""
     from qdip_struct.campaign.engines.jobscript import load_site
     from qdip_struct.campaign.folder import is_campaign, open_campaign
@@ -68,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     return _from_file(args, site=site, cores=cores)
 
 
-def _from_file(args: argparse.Namespace, *, site: "Site | None", cores: int) -> int:
+def _from_file(args: argparse.Namespace, *, site: "ClusterSite | None", cores: int) -> int:
     from qdip_struct.campaign.drafting import Terms
     from qdip_struct.campaign.folder import write_campaign
     from qdip_struct.campaign.plan import make_plan
@@ -87,7 +85,7 @@ def _from_file(args: argparse.Namespace, *, site: "Site | None", cores: int) -> 
     document = plan_document(plan)
     if args.dry_run:
         emit(document, as_json=args.json, text=plan_text(plan))
-        return 0
+        return EXIT_DONE
     root = args.out if args.out is not None else Path("runs") / spec.name
     written = write_campaign(plan, root, force=args.force)
     document = {"path": str(root), **document}
@@ -99,7 +97,7 @@ def _from_file(args: argparse.Namespace, *, site: "Site | None", cores: int) -> 
         note(f"note: {root / path} is no longer asked for; it stays as it is")
     if args.engine is None:
         emit(document, as_json=args.json, text=f"{text}\nnext: qdip submit {shlex.quote(str(root))} --engine local")
-        return 0
+        return EXIT_DONE
     return _hand_over(args, written.index, site=site, cores=cores, document=document, text=text)
 
 
@@ -122,7 +120,7 @@ def _hand_over(
     args: argparse.Namespace,
     index: "Index",
     *,
-    site: "Site | None",
+    site: "ClusterSite | None",
     cores: int,
     document: dict[str, Any],
     text: str,
@@ -152,7 +150,7 @@ def _hand_over(
 
 
 def _code(found: "CampaignStatus") -> int:
-    return 0 if found.finished else UNFINISHED
+    return EXIT_DONE if found.finished else EXIT_UNFINISHED
 
 
 def _show_status(args: argparse.Namespace, index: "Index", text: str) -> int:
@@ -161,7 +159,7 @@ def _show_status(args: argparse.Namespace, index: "Index", text: str) -> int:
 
     found = status_of([index.root])
     emit(found.to_dict(), as_json=args.json, text=f"{text}\n{status_text(found)}\nnothing was submitted: give --engine")
-    return 0
+    return EXIT_DONE
 
 
 def plan_document(plan: "Plan") -> dict[str, Any]:

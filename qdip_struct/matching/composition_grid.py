@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.composition import Formula
 from qdip_struct.materials.crystals import check_lattice
@@ -16,7 +16,6 @@ from qdip_struct.materials.elasticity import Moduli, mixed_moduli
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant, named_datasets
 
 SideName = Literal["dot", "matrix"]
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,7 @@ def composition_axes(dot: Side, matrix: Side) -> tuple[Axis, ...]:
     return tuple(found)
 
 
-def grid(counts: Sequence[int]) -> tuple[tuple[Array, ...], Array]:
+def grid(counts: Sequence[int]) -> tuple[tuple[Floats, ...], Floats]:
     """Points along each axis, and all combinations (n, n_axes) with the last axis changing fastest."""
     lines = tuple(np.linspace(0.0, 1.0, count) if count > 1 else np.array([0.5]) for count in counts)
     if not lines:
@@ -173,7 +172,7 @@ def grid(counts: Sequence[int]) -> tuple[tuple[Array, ...], Array]:
     return lines, np.stack([m.ravel() for m in np.meshgrid(*lines, indexing="ij")], axis=1)
 
 
-def end_weights(side: Side, *, axes: Sequence[Axis], fractions: Array) -> Array:
+def end_weights(side: Side, *, axes: Sequence[Axis], fractions: Floats) -> Floats:
     """(n_ends, n) share of each end member at each point: products of the site fractions."""
     own = [index for index, axis in enumerate(axes) if axis.side == side.name]
     weights = np.ones((len(side.ends), len(fractions)))
@@ -188,8 +187,8 @@ def end_weights(side: Side, *, axes: Sequence[Axis], fractions: Array) -> Array:
 
 
 def lattice_constants(
-    side: Side, *, axes: Sequence[Axis], fractions: Array, bowing: Mapping[tuple[str, str], float]
-) -> tuple[Array, Array]:
+    side: Side, *, axes: Sequence[Axis], fractions: Floats, bowing: Mapping[tuple[str, str], float]
+) -> tuple[Floats, Floats]:
     """Lattice constants and their standard uncertainties (n,) Å of one side, less b·x·(1 − x) of each axis.
 
     Parameters
@@ -216,7 +215,7 @@ def axis_bowing(axis: Axis, bowing: Mapping[tuple[str, str], float]) -> float:
     return bowing.get((one, other), 0.0) or bowing.get((other, one), 0.0)
 
 
-def elastic_constants(side: Side, *, axes: Sequence[Axis], fractions: Array) -> tuple[Array, Array] | None:
+def elastic_constants(side: Side, *, axes: Sequence[Axis], fractions: Floats) -> tuple[Floats, Floats] | None:
     """Bulk and shear modulus (n,) GPa of one side, linear between the end members; ``None`` if one is unknown."""
     known = [end.moduli for end in side.ends if end.moduli is not None]
     if len(known) < len(side.ends):
@@ -225,7 +224,7 @@ def elastic_constants(side: Side, *, axes: Sequence[Axis], fractions: Array) -> 
     return weights.T @ np.array([m.bulk for m in known]), weights.T @ np.array([m.shear for m in known])
 
 
-def formula_at(side: Side, *, axes: Sequence[Axis], values: Sequence[float] | Array) -> Formula:
+def formula_at(side: Side, *, axes: Sequence[Axis], values: Sequence[float] | Floats) -> Formula:
     """The formula of one side with the fractions of a grid point."""
     chosen = {
         axis.site: (float(x), 1.0 - float(x)) for axis, x in zip(axes, values, strict=True) if axis.side == side.name

@@ -16,7 +16,7 @@ from qdip_struct.matching.nets import Net, point_group, reduce_gram
 
 
 @dataclass(frozen=True)
-class Orientation:
+class OrientationRelation:
     """One way to lay the film's cell on the substrate's.
 
     Attributes
@@ -33,7 +33,7 @@ class Orientation:
     twist_degree: float
 
 
-def orientations(match: Match, *, film: Net, substrate: Net) -> tuple[Orientation, ...]:
+def orientation_relations(match: Match, *, film: Net, substrate: Net) -> tuple[OrientationRelation, ...]:
     """Every symmetry-distinct orientation of a match, by growing twist; of equivalent ones the smallest twist is shown.
 
     Two orientations are the same when point-group operations of the two nets take one into the other. They are the
@@ -54,7 +54,7 @@ def orientations(match: Match, *, film: Net, substrate: Net) -> tuple[Orientatio
     return tuple(sorted(found, key=_order))
 
 
-def _order(orientation: Orientation) -> tuple[bool, float, tuple[tuple[int, int], tuple[int, int]]]:
+def _order(orientation: OrientationRelation) -> tuple[bool, float, tuple[tuple[int, int], tuple[int, int]]]:
     """Film not turned over first, then the smallest twist."""
     match = orientation.match
     return match.mirrored, round(orientation.twist_degree, 6), match.substrate_matrix
@@ -79,7 +79,7 @@ def _kept(rows: NDArray[np.int64], operations: NDArray[np.int64]) -> list[NDArra
     return found
 
 
-def _orientation(match: Match, rows: NDArray[np.int64], film: Net, substrate: Net) -> Orientation:
+def _orientation(match: Match, rows: NDArray[np.int64], film: Net, substrate: Net) -> OrientationRelation:
     film_cell = np.array(match.film_matrix) @ np.array(film.vectors)
     target = rows @ np.array(substrate.vectors)
     # film_cell·F = target; the rotation of F = R·U is that of its polar decomposition (row vectors).
@@ -90,7 +90,7 @@ def _orientation(match: Match, rows: NDArray[np.int64], film: Net, substrate: Ne
     along = np.array(substrate.vectors[0])
     angle = math.degrees(math.atan2(abs(float(along[0] * image[1] - along[1] * image[0])), float(along @ image)))
     matrix = ((int(rows[0, 0]), int(rows[0, 1])), (int(rows[1, 0]), int(rows[1, 1])))
-    return Orientation(replace(match, substrate_matrix=matrix, mirrored=mirrored), round(angle, 9))
+    return OrientationRelation(replace(match, substrate_matrix=matrix, mirrored=mirrored), round(angle, 9))
 
 
 def _key(matrix: NDArray[np.int64]) -> tuple[int, ...]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.matching.coincidence import smallest_matches
 from qdip_struct.matching.composition_grid import (
-    Array,
     Axis,
     Side,
     SideName,

@@ -101,7 +101,7 @@ MODELS: dict[str, Model] = {
 
 
 @dataclass(frozen=True)
-class Potential:
+class LoadedModel:
     """A loaded model: the ASE ``calculator`` and what names it exactly.
 
     Attributes
@@ -167,7 +167,7 @@ def check_weights(model: Model, weights: Path | None) -> None:
 
 def load_model(
     name: str, *, threads: int = 1, weights: Path | None = None, stress: bool = False, device: Device = "cpu"
-) -> Potential:
+) -> LoadedModel:
     """Load a potential.
 
     Parameters
@@ -214,7 +214,7 @@ def load_model(
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(f"{weights} holds no weights that {model.distribution} {package} can load: {reason}") from error
     named = label or (file.parent.name if weights is None and file is not None else f"{file and file.name}")
-    return Potential(
+    return LoadedModel(
         calculator,
         model,
         f"{named} ({model.distribution} {package})",

@@ -81,7 +81,7 @@ GAUGE_FREE, GAUGE_EMBEDDED, GAUGE_MATRIX = 23.949, 24.069, 44.197
 """Rows of Pb in Ning et al. 2015, Extended Data Fig. 7 (Å): four, four and seven lattice constants long."""
 
 
-def percent(a_matrix: float, a_dot: float, denominator: Denominator = "dot") -> float:
+def misfit_percent(a_matrix: float, a_dot: float, denominator: Denominator = "dot") -> float:
     """Misfit in percent."""
     return 100.0 * float(misfit(a_matrix, a_dot=a_dot, denominator=denominator))
 
@@ -94,7 +94,7 @@ def lattice_of(name: str, dataset: str) -> float:
 def _by_denominator(
     a_matrix: float, a_dot: float, what: str, *, denominators: tuple[Denominator, ...] = ("dot", "matrix", "mean")
 ) -> list[Attempt]:
-    return [Attempt(f"over a_{d}, {what}", (percent(a_matrix, a_dot, d),)) for d in denominators]
+    return [Attempt(f"over a_{d}, {what}", (misfit_percent(a_matrix, a_dot, d),)) for d in denominators]
 
 
 def _mapi() -> list[Attempt]:
@@ -150,21 +150,21 @@ def _box() -> list[Attempt]:
 def _imposed() -> list[Attempt]:
     box = lattice_of("MAPbI3", "pbe_cp2k")
     return [
-        Attempt("6.325 Å of the box, dot 5.98725 Å relaxed in vacuum", (percent(box, GAUGE_FREE / 4),)),
+        Attempt("6.325 Å of the box, dot 5.98725 Å relaxed in vacuum", (misfit_percent(box, GAUGE_FREE / 4),)),
         Attempt(
             "6.26 and 5.97 Å of the text",
-            (percent(lattice_of("MAPbI3", "ning2015"), lattice_of("PbS", "ning2015")),),
+            (misfit_percent(lattice_of("MAPbI3", "ning2015"), lattice_of("PbS", "ning2015")),),
         ),
-        Attempt("6.325 Å of the box, dot 5.97 Å of the text", (percent(box, lattice_of("PbS", "ning2015")),)),
+        Attempt("6.325 Å of the box, dot 5.97 Å of the text", (misfit_percent(box, lattice_of("PbS", "ning2015")),)),
     ]
 
 
 def _gauge_of_the_dot() -> list[Attempt]:
-    return [Attempt("24.069/23.949 - 1", (percent(GAUGE_EMBEDDED, GAUGE_FREE),))]
+    return [Attempt("24.069/23.949 - 1", (misfit_percent(GAUGE_EMBEDDED, GAUGE_FREE),))]
 
 
 def _gauge_of_the_matrix() -> list[Attempt]:
-    value = percent(GAUGE_MATRIX / 7, lattice_of("MAPbI3", "pbe_cp2k"))
+    value = misfit_percent(GAUGE_MATRIX / 7, lattice_of("MAPbI3", "pbe_cp2k"))
     return [Attempt("44.197/7 against 6.325 Å", (value,))]
 
 
@@ -182,7 +182,7 @@ def _sulfides() -> tuple[tuple[str, float], ...]:
 
 def _liu_misfits(*fractions: float) -> list[Attempt]:
     curve = _liu_curve()
-    return [Attempt(words, tuple(percent(float(curve.at(x)), a) for x in fractions)) for words, a in _sulfides()]
+    return [Attempt(words, tuple(misfit_percent(float(curve.at(x)), a) for x in fractions)) for words, a in _sulfides()]
 
 
 def _liu_match() -> list[Attempt]:
@@ -207,12 +207,12 @@ def _liu_ends() -> list[Attempt]:
 def _shell() -> list[Attempt]:
     shell = mixed_lattice_constant("Cd0.333Zn0.667S:zincblende").a_angstrom
     bromide, core = lattice_of("MAPbBr3", "xrd_298K"), lattice_of("CdSe", "xrd_298K")
-    return [Attempt("Vegard, zinc blende", (shell, percent(shell, bromide), percent(core, bromide)))]
+    return [Attempt("Vegard, zinc blende", (shell, misfit_percent(shell, bromide), misfit_percent(core, bromide)))]
 
 
 def _deng_misfit() -> list[Attempt]:
     bromide = lattice_of("MAPbBr3", "xrd_298K")
-    return [Attempt(words, (abs(percent(bromide, a)),)) for words, a in _sulfides()]
+    return [Attempt(words, (abs(misfit_percent(bromide, a)),)) for words, a in _sulfides()]
 
 
 def _deng_dot_fringe() -> list[Attempt]:
@@ -224,7 +224,7 @@ def _deng_dot_fringe() -> list[Attempt]:
 
 def _garcia_vegard() -> list[Attempt]:
     curve = LatticeCurve(first=lattice_of("MAPbBr3", "xrd_298K"), second=lattice_of("MAPbI3", "ning2015"))
-    value = percent(float(curve.at(0.5 / 3.0)), lattice_of("PbS", "ning2015"))
+    value = misfit_percent(float(curve.at(0.5 / 3.0)), lattice_of("PbS", "ning2015"))
     return [Attempt("Vegard between 6.26 and 5.93 Å", (value,))]
 
 
@@ -275,7 +275,7 @@ LATTICES: Mapping[str, Recipe] = {
     "deng2024-angle": Recipe(
         (get_crystal, plane_angle), lambda: [Attempt("cubic", (_angle("MAPbBr3", (0, 1, -1), (1, 0, -1)),))]
     ),
-    "deng2024-mis-measured": Recipe((misfit,), lambda: [Attempt("4.20/4.19 - 1", (percent(4.20, 4.19),))]),
+    "deng2024-mis-measured": Recipe((misfit,), lambda: [Attempt("4.20/4.19 - 1", (misfit_percent(4.20, 4.19),))]),
 }
 """Recipes by the id of the statement."""
 
@@ -516,7 +516,7 @@ def _offsets() -> list[Attempt]:
     ]
 
 
-LIGHT: Mapping[str, Recipe] = {
+LIGHT_RECIPES: Mapping[str, Recipe] = {
     **{f"ning2015-T1b-{row}": _transfer(row) for row in TABLE_1B},
     "ning2015-blueshift": Recipe((photon_wavelength,), _blueshift),
     "ning2015-edge": Recipe((photon_energy,), lambda: _energies(770.0)),

@@ -14,12 +14,12 @@ from typing import Any, Literal, get_args
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.resources import shipped
 from qdip_struct.materials.datasets import load_yaml
-from qdip_struct.papers.recipes import LATTICES, LIGHT, LOADINGS, STRAINS, Attempt, Recipe
+from qdip_struct.papers.recipes import LATTICES, LIGHT_RECIPES, LOADINGS, STRAINS, Attempt, Recipe
 
 Verdict = Literal["holds", "differs", "not answerable"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
-RECIPES: Mapping[str, Recipe] = {**LATTICES, **LOADINGS, **STRAINS, **LIGHT}
+RECIPES: Mapping[str, Recipe] = {**LATTICES, **LOADINGS, **STRAINS, **LIGHT_RECIPES}
 """How each statement is recomputed, by its id in ``published_statements.yaml``."""
 
 RECORD_TOLERANCE = 2e-3

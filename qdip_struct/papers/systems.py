@@ -52,7 +52,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class System:
+class PaperSystem:
     """One system of a paper.
 
     Attributes
@@ -173,7 +173,7 @@ class Judged:
         return self.verdict == self.number.verdict
 
 
-def paper_systems(only: Sequence[str] = ()) -> tuple[System, ...]:
+def paper_systems(only: Sequence[str] = ()) -> tuple[PaperSystem, ...]:
     """The shipped systems, or those of some papers.
 
     Raises
@@ -186,7 +186,7 @@ def paper_systems(only: Sequence[str] = ()) -> tuple[System, ...]:
         numbers = tuple(Number(**item) for item in entry["expect"])
         inputs = entry["inputs"]
         found.append(
-            System(
+            PaperSystem(
                 **{key: " ".join(str(entry[key]).split()) for key in ("id", "paper", "title", "about", "build", "out")},
                 structures=tuple(inputs["structures"]),
                 inputs=inputs["words"],
@@ -262,7 +262,9 @@ def _dot_volume(atoms: "Atoms") -> float | None:
     return None if bond is None else len(dot) * bond**3
 
 
-def judge(numbers: Sequence[Number], *, measured: Mapping[str, Mapping[str, float | None]]) -> tuple[Judged, ...]:
+def compare_numbers(
+    numbers: Sequence[Number], *, measured: Mapping[str, Mapping[str, float | None]]
+) -> tuple[Judged, ...]:
     """The paper's numbers beside those of the structures, by the structure's name.
 
     Raises

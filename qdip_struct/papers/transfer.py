@@ -6,7 +6,7 @@ Equations 3 and 11 of Ning et al., Nature 523, 324 (2015), doi:10.1038/nature145
 import itertools
 import math
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import UsageError, check_positive
 
 NM2_PER_CM2 = 1e14
 S_PER_NS = 1e-9
@@ -55,7 +55,7 @@ def transfer_efficiency(
         "absorption of the matrix": matrix_absorption_short,
     }
     for what, value in positive.items():
-        _check_positive(value, what)
+        check_positive(value, what=f"the {what}")
     absorptions = {
         "absorption of the dots at short wavelength": dot_absorption_short,
         "absorption of the dots at long wavelength": dot_absorption_long,
@@ -122,11 +122,6 @@ def diffusion_length(diffusivity: float, *, lifetime: float) -> float:
     UsageError
         If a number is not positive and finite.
     """
-    _check_positive(diffusivity, "diffusivity")
-    _check_positive(lifetime, "lifetime")
+    check_positive(diffusivity, what="the diffusivity")
+    check_positive(lifetime, what="the lifetime")
     return math.sqrt(diffusivity * NM2_PER_CM2 * lifetime * S_PER_NS)
-
-
-def _check_positive(value: float, what: str) -> None:
-    if not (math.isfinite(value) and value > 0.0):
-        raise UsageError(f"the {what} is {value:g}; expected a positive number")

@@ -26,7 +26,7 @@ def draw_planar(ax: "Axes", planar: Mapping[str, Any]) -> "Axes":
     return ax
 
 
-def draw_radial(ax: "Axes", radial: Mapping[str, Any]) -> "Axes":
+def draw_radial_charge(ax: "Axes", radial: Mapping[str, Any]) -> "Axes":
     """Draw Δρ(r) in e/Å³ at the middle of each shell; ``radial`` is that part of ``qdip charge-difference``."""
     outer = np.asarray(radial["outer_radius_angstrom"], dtype=float)
     _fill(ax, outer - 0.5 * outer[0], radial["density_e_per_angstrom3"])
@@ -42,7 +42,7 @@ def difference_figure(document: Mapping[str, Any]) -> "Figure":
         if document["radial"] is None:
             draw_planar(ax, document["planar"])
         else:
-            draw_radial(ax, document["radial"])
+            draw_radial_charge(ax, document["radial"])
     return figure
 
 

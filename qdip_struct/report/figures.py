@@ -31,7 +31,7 @@ STYLE: dict[str, Any] = {
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#666666"
 """Colours that a colour-blind reader tells apart: Okabe and Ito's, and a grey."""
 
-FORMATS = (".png", ".svg", ".pdf")
+FIGURE_FORMATS = (".png", ".svg", ".pdf")
 """Endings of the files that figures are saved to."""
 
 _DOTS_PER_INCH = 160
@@ -93,9 +93,9 @@ def svg_text(figure: "Figure") -> str:
 
 
 def refuse_ending(path: Path) -> None:
-    """Raise :class:`UsageError` for a name that ends in none of :data:`FORMATS`."""
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"cannot write {path}: expected a name that ends in {', '.join(FORMATS)}")
+    """Raise :class:`UsageError` for a name that ends in none of :data:`FIGURE_FORMATS`."""
+    if path.suffix.lower() not in FIGURE_FORMATS:
+        raise UsageError(f"cannot write {path}: expected a name that ends in {', '.join(FIGURE_FORMATS)}")
 
 
 def save_figure(path: Path, figure: "Figure", *, force: bool = False) -> Path:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-LIGHT = {
+LIGHT_THEME = {
     "ground": "#ffffff",
     "text": "#1c1e21",
     "quiet": "#4a4e55",
@@ -97,9 +97,9 @@ def _variables(colours: dict[str, str]) -> str:
 
 
 CSS = (
-    f":root {{ color-scheme: light dark; {_variables(LIGHT)} }}\n"
+    f":root {{ color-scheme: light dark; {_variables(LIGHT_THEME)} }}\n"
     f"@media (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}\n"
-    f"@media print {{ :root {{ {_variables(LIGHT)} }} }}" + _RULES
+    f"@media print {{ :root {{ {_variables(LIGHT_THEME)} }} }}" + _RULES
 )
 
 

@@ -19,16 +19,16 @@ from qdip_struct.report.sections import (
 from qdip_struct.report.study import Study
 
 SECTIONS: tuple[Callable[[Page, Study, Memory], None], ...] = (
-    question.add,
-    structures.add,
-    energies.add,
-    misfit.add,
-    strain.add,
-    charge.add,
-    levels.add,
-    diffraction.add,
-    runs.add,
-    runs.provenance,
+    question.add_question,
+    structures.add_structures,
+    energies.add_energies,
+    misfit.add_misfit,
+    strain.add_strain,
+    charge.add_charge,
+    levels.add_levels,
+    diffraction.add_diffraction,
+    runs.add_runs,
+    runs.add_provenance,
 )
 """What follows the warnings, in order. A section without data adds nothing."""
 
@@ -47,7 +47,7 @@ def study_page(study: Study, *, title: str | None = None, memory: Memory | None 
     """
     kept = memory or Memory(None)
     page = Page(title or f"qdip study: {study.path.resolve().name}")
-    cautions.add(page, study, kept)
+    cautions.add_cautions(page, study, kept)
     page.contents()
     for add in SECTIONS:
         add(page, study, kept)

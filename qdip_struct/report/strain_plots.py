@@ -10,13 +10,13 @@ from qdip_struct.analysis.strain.profiles import dot_centre, radial_vectors
 from qdip_struct.analysis.strain.reference import continuum_curve
 from qdip_struct.analysis.strain.site_grid import completed_cell
 from qdip_struct.analysis.strain.strain_summary import StrainSummary
+from qdip_struct.base.arrays import Floats
 from qdip_struct.report.figures import styled_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 _PHASE_COLOURS = ("#b5451f", "#2b5f9e", "#3d7d4b", "#7a4fa0")
 _OUTLINE_PIXELS = 240
 _CLIP_PERCENTILE = 97.0
@@ -117,7 +117,7 @@ def _outline(ax: "Axes", places: Floats, inner: NDArray[np.bool_]) -> None:
     )
 
 
-def draw_radial(ax: "Axes", summary: StrainSummary) -> "Axes":
+def draw_radial_strain(ax: "Axes", summary: StrainSummary) -> "Axes":
     """Draw the strain against the distance from the centre of the dot, and the continuum prediction if there is one.
 
     Points are bins of distance from the border, so bins of one radius may differ; bars are standard errors.
@@ -178,7 +178,7 @@ def strain_figure(summary: StrainSummary) -> "Figure":
         draw_slice(axes[0, 1], summary, mean, label=f"mean {measure} strain (%)", axis=sight)
         draw_slice(axes[1, 0], summary, shear, label=f"von Mises {measure} shear (%)", axis=sight, cmap="magma_r")
         if summary.profile:
-            draw_radial(axes[1, 1], summary)
+            draw_radial_strain(axes[1, 1], summary)
         else:
             draw_layers(axes[1, 1], summary)
     return figure

@@ -7,11 +7,11 @@ from qdip_struct.base.files import provenance
 from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.cp2k.outputs.run import Run
 from qdip_struct.cp2k.outputs.trajectory import labelled, read_cells, read_frames, side_files, write_extxyz
+from qdip_struct.runs.rundir import STRUCTURE
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-STRUCTURE = "structure.extxyz"
 TRAJECTORY = "trajectory.extxyz"
 
 

@@ -9,7 +9,7 @@ from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.analysis.electrons.charge import charge_difference, planar_profile, radial_profile
+from qdip_struct.analysis.electrons.charge import charge_difference, planar_profile, radial_charge
 from qdip_struct.base import units
 from qdip_struct.base.errors import MismatchError, UsageError
 from qdip_struct.cp2k.outputs.cube import Cube, read_cube
@@ -96,14 +96,14 @@ def test_moving_everything_moves_the_profile_alone(steps, axis):
     one, other = planar_profile(delta, axis=axis), planar_profile(moved, axis=axis)
     np.testing.assert_allclose(np.roll(one.linear_density, steps[axis]), other.linear_density, atol=1e-12)
     shift = np.array(steps) @ delta.spacing
-    near, far = radial_profile(delta, centre=A), radial_profile(moved, centre=A + shift)
+    near, far = radial_charge(delta, centre=A), radial_charge(moved, centre=A + shift)
     np.testing.assert_allclose(near.accumulated_e, far.accumulated_e, atol=1e-6)
 
 
 def test_shells_hold_the_charge_of_a_gaussian():
     from scipy.special import erf
 
-    found = radial_profile(cube(gaussian(A)), centre=A, width=0.5)
+    found = radial_charge(cube(gaussian(A)), centre=A, width=0.5)
     assert found.radii_angstrom[-1] <= 0.5 * 8.0 * 9.0 / np.hypot(9.0, 2.0)
     x = found.radii_angstrom / (0.7 * np.sqrt(2))
     inside = erf(x) - 2 / np.sqrt(np.pi) * x * np.exp(-(x**2))
@@ -113,20 +113,20 @@ def test_shells_hold_the_charge_of_a_gaussian():
 
 
 def test_a_uniform_density_is_uniform_in_every_shell():
-    found = radial_profile(cube(np.full(SHAPE, 0.01)), centre=np.array([-3.0, 20.0, 1.0]), width=0.3)
+    found = radial_charge(cube(np.full(SHAPE, 0.01)), centre=np.array([-3.0, 20.0, 1.0]), width=0.3)
     np.testing.assert_allclose(found.density, 0.01 / BOHR3)
 
 
 @pytest.mark.parametrize("centre", [[0, 0], [0, 0, np.nan], [np.inf, 0, 0]])
 def test_centres_that_are_none_are_refused(centre):
     with pytest.raises(UsageError, match="three finite"):
-        radial_profile(cube(np.ones((4, 4, 4))), centre=np.array(centre))
+        radial_charge(cube(np.ones((4, 4, 4))), centre=np.array(centre))
 
 
 @pytest.mark.parametrize("width", [0.0, -1.0, float("nan"), float("inf"), 50.0])
 def test_shells_that_do_not_fit_are_refused(width):
     with pytest.raises(UsageError, match="shell width"):
-        radial_profile(cube(np.ones((4, 4, 4))), centre=np.zeros(3), width=width)
+        radial_charge(cube(np.ones((4, 4, 4))), centre=np.zeros(3), width=width)
 
 
 def test_planted_differences_are_refused_by_name(trio):

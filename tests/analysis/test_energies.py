@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qdip_struct.analysis.energies.comparability import difference
+from qdip_struct.analysis.energies.comparability import run_difference
 from qdip_struct.analysis.energies.energies import adsorption_energy, combine_group, strain_energy, surface_energy
 from qdip_struct.analysis.energies.energy_run import EnergyRun
-from qdip_struct.analysis.energies.stoichiometry import cells_of, formula
+from qdip_struct.analysis.energies.stoichiometry import cells_of, reduced_formula
 from qdip_struct.base.errors import MismatchError
 
 SETTINGS = {
@@ -183,9 +183,9 @@ def test_relaxed_and_unrelaxed_slabs_are_not_mixed() -> None:
 def test_coarse_reservoir_mesh_is_refused() -> None:
     members = group()
     coarse = replace(members["reservoir"], settings={**SETTINGS, "kpoints": (2, 2, 2)})
-    assert "k-point density" in (difference(members["substrate"], coarse) or "")
+    assert "k-point density" in (run_difference(members["substrate"], coarse) or "")
     dense = replace(members["reservoir"], settings={**SETTINGS, "kpoints": (8, 8, 8)})
-    assert difference(members["substrate"], dense) is None
+    assert run_difference(members["substrate"], dense) is None
 
 
 def test_strain_energy_is_zero_for_the_same_crystal() -> None:
@@ -195,8 +195,8 @@ def test_strain_energy_is_zero_for_the_same_crystal() -> None:
 
 
 def test_formulas_and_formula_units() -> None:
-    assert formula({"Br": 6, "Cs": 2, "Pb": 2}) == "CsPbBr3"
-    assert formula({"Br": 8, "Pb": 4}) == "PbBr2"
+    assert reduced_formula({"Br": 6, "Cs": 2, "Pb": 2}) == "CsPbBr3"
+    assert reduced_formula({"Br": 8, "Pb": 4}) == "PbBr2"
     slab = {"Cs": 1, "Pb": 2, "Br": 5}
     assert cells_of(slab, [{"Cs": 1, "Pb": 1, "Br": 3}]) is None
     assert cells_of(slab, [{"Cs": 1, "Pb": 1, "Br": 3}, {"Cs": 1, "Br": 1}]) == (2, -1)
@@ -244,7 +244,7 @@ def test_a_bulk_single_point_counts_as_relaxed_within_the_criterion_of_the_slab(
     largest = 3**0.5 * limit * 51.42207
     for factor, refused in ((0.999, False), (1.001, True)):
         bulk = replace(members["film_bulk"], max_force=factor * largest)
-        for reason in (difference(slab, bulk), difference(bulk, slab)):
+        for reason in (run_difference(slab, bulk), run_difference(bulk, slab)):
             assert ("relaxation" in (reason or "")) == refused
 
 
@@ -256,4 +256,4 @@ def test_spin_states_of_one_parity_must_agree(one: int, two: int, refused: bool)
         replace(members[role], settings={**SETTINGS, "multiplicity": value})
         for role, value in (("film", one), ("substrate", two))
     )
-    assert ("multiplicity" in (difference(first, second) or "")) == refused
+    assert ("multiplicity" in (run_difference(first, second) or "")) == refused

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.analysis.energies.energy_run import EnergyRun
-from qdip_struct.analysis.energies.formation import formation_energies, formula_units, sites_of
+from qdip_struct.analysis.energies.formation import formation_energies, site_shares, units_by_sites
 from qdip_struct.base.errors import MismatchError
 
 
@@ -94,10 +94,10 @@ def test_components_of_another_lattice_are_no_end_members() -> None:
 
 def test_molecules_and_rock_salt_count_by_sites() -> None:
     perovskite = {"C": 4, "N": 4, "H": 24, "Pb": 4, "I": 12}
-    assert formula_units(perovskite) == pytest.approx(4.0)
-    assert sites_of(perovskite) == sites_of({"Cs": 1, "Pb": 1, "Br": 3})
-    assert formula_units({"Pb": 4, "S": 3, "Se": 1}) == pytest.approx(4.0)
-    assert sites_of({"Fe": 2}) is None
+    assert units_by_sites(perovskite) == pytest.approx(4.0)
+    assert site_shares(perovskite) == site_shares({"Cs": 1, "Pb": 1, "Br": 3})
+    assert units_by_sites({"Pb": 4, "S": 3, "Se": 1}) == pytest.approx(4.0)
+    assert site_shares({"Fe": 2}) is None
     found = formation_energies(
         [cell({"Pb": 4, "S": 4}, -400.0), cell({"Pb": 4, "Se": 4}, -380.0), cell({"Pb": 4, "S": 2, "Se": 2}, -389.9)]
     )

@@ -5,7 +5,7 @@ import pytest
 from known_strain import A_DOT, A_MATRIX, cubic_perovskite, known_dot, rock_salt
 
 from qdip_struct.analysis.strain.phases import find_phases
-from qdip_struct.analysis.strain.profiles import border_depth, dot_centre, layer_profile, radial_profile, radial_vectors
+from qdip_struct.analysis.strain.profiles import border_depth, dot_centre, layer_profile, radial_strain, radial_vectors
 from qdip_struct.analysis.strain.reference import continuum_curve, predict
 from qdip_struct.analysis.strain.strain import strain_map
 from qdip_struct.analysis.strain.sublattice import perovskite, rocksalt
@@ -25,7 +25,7 @@ def strain_of(atoms, references=REFERENCES):
 
 def test_radial_profile_of_the_known_dot(embedded):
     strain = strain_of(embedded.atoms)
-    points = radial_profile(embedded.atoms, strain, dot="PbS", width=3.0)
+    points = radial_strain(embedded.atoms, strain, dot="PbS", width=3.0)
     dot = [point for point in points if point.phase == "PbS"]
     assert sum(point.n for point in dot) == 225
     assert all(point.depth_angstrom < 0 for point in dot)
@@ -41,11 +41,11 @@ def test_radial_profile_of_the_known_dot(embedded):
 @pytest.mark.parametrize("shift", [(0, 0, 0), (25.2, 0, 0), (-13.0, 25.24, 40.0)])
 def test_a_dot_cut_by_the_faces_of_the_cell_has_the_same_profile(shift):
     known = known_dot(6, 22.0)
-    here = radial_profile(known.atoms, strain_of(known.atoms), dot="PbS")
+    here = radial_strain(known.atoms, strain_of(known.atoms), dot="PbS")
     moved = known.atoms.copy()
     moved.positions += shift
     moved.wrap()
-    there = radial_profile(moved, strain_of(moved), dot="PbS")
+    there = radial_strain(moved, strain_of(moved), dot="PbS")
     assert [point.n for point in here] == [point.n for point in there]
     assert np.allclose([p.mean for p in here], [p.mean for p in there], atol=1e-12)
     assert np.allclose([p.radius_angstrom for p in here], [p.radius_angstrom for p in there], atol=1e-9)
@@ -125,8 +125,8 @@ def test_no_prediction_without_moduli_and_no_profile_without_a_dot(embedded):
     with pytest.raises(DataError, match="no cation of the dot"):
         dot_centre(embedded.atoms, strain, dot="PbSe")
     with pytest.raises(UsageError, match="width"):
-        radial_profile(embedded.atoms, strain, dot="PbS", width=0.0)
+        radial_strain(embedded.atoms, strain, dot="PbS", width=0.0)
     alone = rock_salt(2)
     alone.pbc = False
-    assert radial_profile(alone, strain_of(alone), dot="PbS")
+    assert radial_strain(alone, strain_of(alone), dot="PbS")
     assert layer_profile(cubic_perovskite(2), strain_of(cubic_perovskite(2)))

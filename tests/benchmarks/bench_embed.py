@@ -15,9 +15,9 @@ from ase.build import bulk
 
 from qdip_struct.builders.atoms.material import material
 from qdip_struct.builders.atoms.orientation import about
-from qdip_struct.builders.dot.dot import cut, dot_atoms
+from qdip_struct.builders.dot.dot import cut_dot, dot_atoms
 from qdip_struct.builders.dot.embed import embed_dot
-from qdip_struct.builders.dot.embedding_options import DotForm, Seat
+from qdip_struct.builders.dot.embedding_options import DotForm, DotPlacement
 from qdip_struct.builders.dot.passivation import passivate
 from qdip_struct.builders.dot.shapes import polyhedron
 
@@ -52,7 +52,7 @@ def embedding() -> None:
         )
         turned, _ = cpu(
             lambda n=cells, d=diameter: embed_dot(
-                dot, matrix, form=DotForm(diameter=d), cells=(n,) * 3, seat=Seat(rotate=turn)
+                dot, matrix, form=DotForm(diameter=d), cells=(n,) * 3, seat=DotPlacement(rotate=turn)
             ),
             repeats=repeats,
         )
@@ -80,7 +80,7 @@ def bare_dots() -> None:
     for wanted in (300, 1000, 3000, 30000):
         volume = wanted * 5.936**3 / 8
         shape = polyhedron("wulff", energies=ENERGIES, volume=volume)
-        seconds, finished = cpu(lambda s=shape: passivate(cut(dot, form=DotForm(s)), surface="stoichiometric")[0])
+        seconds, finished = cpu(lambda s=shape: passivate(cut_dot(dot, form=DotForm(s)), surface="stoichiometric")[0])
         ours = dot_atoms(finished)
         line = f"{wanted:6d}   {len(ours):6d} {int(ours.get_array('formal_charge').sum()):+5d} {seconds:9.3f}"
         if SingleCrystal is not None:

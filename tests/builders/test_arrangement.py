@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.dot.embedding_options import Arrangement, centres_of, spacings
+from qdip_struct.builders.dot.embedding_options import DotArrangement, centres_of, spacings
 
 BOX = np.diag([100.0, 120.0, 140.0])
 
 
 def test_a_simple_cubic_array_has_the_spacing_of_the_formula() -> None:
     cell = np.eye(3) * 120.0
-    centres = centres_of(Arrangement("array", counts=(3, 3, 3)), cell=cell, diameter=20.0, volume=1.0, seed=0) @ cell
+    centres = centres_of(DotArrangement("array", counts=(3, 3, 3)), cell=cell, diameter=20.0, volume=1.0, seed=0) @ cell
     found = spacings(centres, cell=cell, diameter=20.0)
     assert found["simple_cubic"] == pytest.approx(40.0)
     assert found["center_to_center"] == pytest.approx(40.0)
@@ -30,7 +30,7 @@ def test_one_dot_sees_its_own_images() -> None:
 @settings(deadline=None, derandomize=True, max_examples=20)
 @given(n=st.integers(1, 12), seed=st.integers(0, 99), spacing=st.floats(0.0, 8.0))
 def test_random_dots_keep_their_distance(n: int, seed: int, spacing: float) -> None:
-    arrangement = Arrangement("random", n=n, spacing=spacing)
+    arrangement = DotArrangement("random", n=n, spacing=spacing)
     centres = centres_of(arrangement, cell=BOX, diameter=22.0, volume=5575.0, seed=seed)
     again = centres_of(arrangement, cell=BOX, diameter=22.0, volume=5575.0, seed=seed)
     assert np.array_equal(centres, again)
@@ -40,23 +40,23 @@ def test_random_dots_keep_their_distance(n: int, seed: int, spacing: float) -> N
 
 def test_volume_fraction_sets_the_number() -> None:
     volume = math.pi / 6 * 20.0**3
-    centres = centres_of(Arrangement("random", volume_fraction=0.05), cell=BOX, diameter=20.0, volume=volume, seed=1)
+    centres = centres_of(DotArrangement("random", volume_fraction=0.05), cell=BOX, diameter=20.0, volume=volume, seed=1)
     assert len(centres) == round(0.05 * 100 * 120 * 140 / volume)
 
 
 @pytest.mark.parametrize(
     ("arrangement", "words"),
     [
-        (Arrangement("array", counts=(0, 1, 1)), "above zero"),
-        (Arrangement("random"), "either their number"),
-        (Arrangement("random", n=2, volume_fraction=0.1), "either their number"),
-        (Arrangement("random", n=0), "above zero"),
-        (Arrangement("random", volume_fraction=1.5), "between 0 and 1"),
-        (Arrangement("random", volume_fraction=float("nan")), "between 0 and 1"),
-        (Arrangement("random", n=2, spacing=-1.0), "spacing"),
-        (Arrangement("random", n=2, spacing=200.0), "only 1 of 2 dots"),
+        (DotArrangement("array", counts=(0, 1, 1)), "above zero"),
+        (DotArrangement("random"), "either their number"),
+        (DotArrangement("random", n=2, volume_fraction=0.1), "either their number"),
+        (DotArrangement("random", n=0), "above zero"),
+        (DotArrangement("random", volume_fraction=1.5), "between 0 and 1"),
+        (DotArrangement("random", volume_fraction=float("nan")), "between 0 and 1"),
+        (DotArrangement("random", n=2, spacing=-1.0), "spacing"),
+        (DotArrangement("random", n=2, spacing=200.0), "only 1 of 2 dots"),
     ],
 )
-def test_refusals(arrangement: Arrangement, words: str) -> None:
+def test_refusals(arrangement: DotArrangement, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         centres_of(arrangement, cell=BOX, diameter=20.0, volume=4000.0, seed=0)

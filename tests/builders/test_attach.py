@@ -7,7 +7,7 @@ from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.material import Material, material
 from qdip_struct.builders.atoms.regions import formal_charge_of
 from qdip_struct.builders.dot.attach import attach_dot, bury_dots, surface_slab
-from qdip_struct.builders.dot.dot import cut
+from qdip_struct.builders.dot.dot import cut_dot
 from qdip_struct.builders.dot.embedding_options import DotForm
 from qdip_struct.builders.dot.passivation import passivate
 from qdip_struct.builders.dot.shapes import make_shape
@@ -18,7 +18,7 @@ def bromide() -> Material:
 
 
 def small_cube():  # type: ignore[no-untyped-def]
-    dot = cut(material("PbS"), form=DotForm("cube", diameter=2 * 5.936, center="metal"))
+    dot = cut_dot(material("PbS"), form=DotForm("cube", diameter=2 * 5.936, center="metal"))
     return passivate(dot, surface="stoichiometric")[0]
 
 
@@ -64,7 +64,7 @@ def test_fractions_name_the_same_places() -> None:
 
 @pytest.mark.parametrize("facet", [(1, 0, 0), (1, 1, 0), (1, 1, 1)])
 def test_the_facet_named_faces_the_slab(facet: tuple[int, int, int]) -> None:
-    dot, _ = passivate(cut(material("PbS"), form=DotForm("sphere", diameter=16.0)), surface="stoichiometric")
+    dot, _ = passivate(cut_dot(material("PbS"), form=DotForm("sphere", diameter=16.0)), surface="stoichiometric")
     built = attach_dot(dot, surface_slab(bromide(), cells=(6, 6, 2)), facet=facet)
     turn = np.array(built.report["rotation"])
     normal = np.array(facet) / np.linalg.norm(facet)
@@ -75,7 +75,7 @@ def test_the_facet_named_faces_the_slab(facet: tuple[int, int, int]) -> None:
 
 
 def test_a_facet_of_anions_continues_with_an_anion_over_a_metal() -> None:
-    dot = cut(material("PbS"), form=DotForm("octahedron", diameter=14.0, center="metal"))
+    dot = cut_dot(material("PbS"), form=DotForm("octahedron", diameter=14.0, center="metal"))
     low = dot.sites.positions @ np.ones(3)
     assert set(dot.sites.species[low > low.max() - 0.1]) == {"S"}
     built = attach_dot(dot, surface_slab(bromide(), cells=(6, 6, 2)), facet=(1, 1, 1))

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.material import fractions_of, material
 from qdip_struct.builders.atoms.regions import formal_charge_of
-from qdip_struct.builders.dot.dot import block, cut, dot_atoms, dot_report, in_vacuum, scale_for
+from qdip_struct.builders.dot.dot import block, cut_dot, dot_atoms, dot_report, in_vacuum, scale_for
 from qdip_struct.builders.dot.embedding_options import DotForm, make_shell
 from qdip_struct.builders.dot.parent import centre_point, on_parent_lattice
 from qdip_struct.builders.dot.shapes import make_shape
@@ -24,7 +24,7 @@ from qdip_struct.materials.datasets import get_crystal
 def test_a_large_dot_has_the_density_of_its_crystal(name: str, shape: str) -> None:
     """To within half a layer all over the surface."""
     body = make_shape(shape, diameter=60.0)
-    dot = cut(material(name), form=DotForm(body))
+    dot = cut_dot(material(name), form=DotForm(body))
     layer = 3.0 * 60.0**2 * 3.0
     assert abs(dot.volume - body.volume) < layer
     assert body.contains(dot.sites.positions).all()
@@ -37,7 +37,7 @@ def test_a_large_dot_has_the_density_of_its_crystal(name: str, shape: str) -> No
     center=st.sampled_from(["metal", "anion", "bond", "void"]),
 )
 def test_bonds_are_those_of_the_crystal(name: str, size: float, center: str) -> None:
-    dot = cut(material(name), form=DotForm("sphere", diameter=size, center=center))
+    dot = cut_dot(material(name), form=DotForm("sphere", diameter=size, center=center))
     metal = dot.sites.sublattice == "cation"
     if metal.all() or not metal.any() or len(metal) < 30:
         return
@@ -53,13 +53,17 @@ def test_bonds_are_those_of_the_crystal(name: str, size: float, center: str) -> 
 def test_centres_put_what_they_say_in_the_middle() -> None:
     body = make_shape("sphere", diameter=20.0)
     for center, species, distance in (("metal", "Pb", 0.0), ("anion", "S", 0.0), ("a-site", "S", 0.0)):
-        dot = cut(material("PbS"), form=DotForm(body, center=center))
+        dot = cut_dot(material("PbS"), form=DotForm(body, center=center))
         away = np.linalg.norm(dot.sites.positions, axis=1)
         assert away.min() == pytest.approx(distance, abs=1e-9)
         assert dot.sites.species[away.argmin()] == species
-    bond = np.sort(np.linalg.norm(cut(material("PbS"), form=DotForm(body, center="bond")).sites.positions, axis=1))[:2]
+    bond = np.sort(np.linalg.norm(cut_dot(material("PbS"), form=DotForm(body, center="bond")).sites.positions, axis=1))[
+        :2
+    ]
     assert bond == pytest.approx([5.936 / 4] * 2)
-    void = np.sort(np.linalg.norm(cut(material("PbS"), form=DotForm(body, center="void")).sites.positions, axis=1))[:8]
+    void = np.sort(np.linalg.norm(cut_dot(material("PbS"), form=DotForm(body, center="void")).sites.positions, axis=1))[
+        :8
+    ]
     assert void == pytest.approx([5.936 * np.sqrt(3) / 4] * 8)
 
 
@@ -68,14 +72,17 @@ def test_centres_put_what_they_say_in_the_middle() -> None:
 def test_size_by_number_of_atoms(n_atoms: int, shape: str) -> None:
     body = make_shape(shape, diameter=20.0, energies={(1, 0, 0): 16.0, (1, 1, 1): 20.0})
     factor = scale_for(material("PbS"), form=DotForm(body), n_atoms=n_atoms)
-    n = len(cut(material("PbS"), form=DotForm(body.scaled(factor))).sites)
+    n = len(cut_dot(material("PbS"), form=DotForm(body.scaled(factor))).sites)
     for other in (0.97 * factor, 1.03 * factor):
-        assert abs(n - n_atoms) <= abs(len(cut(material("PbS"), form=DotForm(body.scaled(other))).sites) - n_atoms)
+        assert abs(n - n_atoms) <= abs(len(cut_dot(material("PbS"), form=DotForm(body.scaled(other))).sites) - n_atoms)
 
 
 def test_a_shell_keeps_the_core_and_its_lattice() -> None:
     core, body = material("CdSe:zincblende"), make_shape("sphere", diameter=20.0)
-    bare, coated = cut(core, form=DotForm(body)), cut(core, form=DotForm(body, shell=make_shell("CdS", thickness=6.0)))
+    bare, coated = (
+        cut_dot(core, form=DotForm(body)),
+        cut_dot(core, form=DotForm(body, shell=make_shell("CdS", thickness=6.0))),
+    )
     within = coated.region == "dot"
     assert np.array_equal(coated.sites.positions[within], bare.sites.positions)
     assert set(coated.sites.species[~within]) == {"Cd", "S"}
@@ -86,7 +93,7 @@ def test_a_shell_keeps_the_core_and_its_lattice() -> None:
 
 def test_a_graded_shell_goes_from_the_first_species_to_the_second() -> None:
     shell = make_shell("CdZnS", thickness=16.0)
-    dot = cut(material("CdSe:zincblende"), form=DotForm("sphere", diameter=16.0, shell=shell), seed=1)
+    dot = cut_dot(material("CdSe:zincblende"), form=DotForm("sphere", diameter=16.0, shell=shell), seed=1)
     reach = np.linalg.norm(dot.sites.positions, axis=1)
     metal = (dot.region == "shell") & (dot.sites.sublattice == "cation")
     shares = [
@@ -98,14 +105,14 @@ def test_a_graded_shell_goes_from_the_first_species_to_the_second() -> None:
 
 
 def test_mixed_cores_hold_whole_counts() -> None:
-    dot = cut(material("PbS0.5Se0.5"), form=DotForm("sphere", diameter=24.0))
+    dot = cut_dot(material("PbS0.5Se0.5"), form=DotForm("sphere", diameter=24.0))
     anions = dot.sites.species[dot.sites.sublattice == "anion"]
     assert abs(np.count_nonzero(anions == "S") - np.count_nonzero(anions == "Se")) <= 1
     assert fractions_of(parse_formula("PbS0.25Se0.75")) == {"anion": {"S": 0.25, "Se": 0.75}}
 
 
 def test_the_vacuum_box_and_the_report() -> None:
-    dot = cut(material("PbS"), form=DotForm("cube", diameter=12.0, center="metal"))
+    dot = cut_dot(material("PbS"), form=DotForm("cube", diameter=12.0, center="metal"))
     atoms = in_vacuum(dot_atoms(dot), vacuum=10.0)
     assert np.allclose(np.diag(atoms.cell.array) - np.ptp(atoms.positions, axis=0), 10.0)
     assert np.allclose(atoms.positions.min(axis=0) + atoms.positions.max(axis=0), np.diag(atoms.cell.array))
@@ -121,9 +128,9 @@ def test_the_vacuum_box_and_the_report() -> None:
         (lambda: make_shell("CsPbBr3", thickness=5.0), "no binary compound"),
         (lambda: make_shell("CdS", thickness=-1.0), "thick"),
         (lambda: make_shell("CdZnSSe", thickness=5.0), "graded shell"),
-        (lambda: cut(material("CdSe:zincblende"), form=DotForm("cube", diameter=9, termination="BX2")), "'site'"),
-        (lambda: cut(material("PbS"), form=DotForm("cube", diameter=9, center="middle")), "unknown center"),
-        (lambda: cut(material("PbS"), form=DotForm("cube", diameter=0.1, center="void")), "no site of"),
+        (lambda: cut_dot(material("CdSe:zincblende"), form=DotForm("cube", diameter=9, termination="BX2")), "'site'"),
+        (lambda: cut_dot(material("PbS"), form=DotForm("cube", diameter=9, center="middle")), "unknown center"),
+        (lambda: cut_dot(material("PbS"), form=DotForm("cube", diameter=0.1, center="void")), "no site of"),
         (lambda: scale_for(material("PbS"), form=DotForm("cube", diameter=9), n_atoms=1), "2 or more"),
         (lambda: material("Foo3"), "Foo"),
         (lambda: material("Pb(S,Se)"), "open"),
@@ -169,7 +176,7 @@ def test_bonds_and_voids_lie_between_the_ions(name: str) -> None:
 
 
 def test_a_boxed_dot_has_half_the_vacuum_on_every_side() -> None:
-    atoms = dot_atoms(cut(material("PbS"), form=DotForm("cube", diameter=12.0)))
+    atoms = dot_atoms(cut_dot(material("PbS"), form=DotForm("cube", diameter=12.0)))
     atoms.positions += (70.0, -3.0, 0.4)
     boxed = in_vacuum(atoms, vacuum=17.0)
     assert boxed.positions.min(axis=0) == pytest.approx([8.5] * 3)

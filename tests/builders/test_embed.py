@@ -15,7 +15,7 @@ from qdip_struct.builders.atoms.material import Material, material
 from qdip_struct.builders.atoms.orientation import about, from_euler
 from qdip_struct.builders.atoms.regions import mark_interface
 from qdip_struct.builders.dot.embed import Embedded, embed_dot
-from qdip_struct.builders.dot.embedding_options import Arrangement, Balance, DotForm, Seat, make_shell
+from qdip_struct.builders.dot.embedding_options import Balance, DotArrangement, DotForm, DotPlacement, make_shell
 from qdip_struct.builders.dot.host import host_of
 from qdip_struct.builders.dot.shapes import make_shape
 from qdip_struct.materials.datasets import get_crystal
@@ -160,7 +160,7 @@ def test_rotating_onto_itself_equals_the_coherent_build(shape: str, axis: tuple,
         iodide(),
         form=DotForm(shape, diameter=26.0),
         balance=Balance(neutral=neutral),
-        seat=Seat(rotate=about(axis, degrees=degrees)),
+        seat=DotPlacement(rotate=about(axis, degrees=degrees)),
     )
     assert coherent.report["mode"] == "coherent"
     assert turned.report["mode"] == "insert"
@@ -191,7 +191,9 @@ def test_every_site_belongs_to_one_phase() -> None:
 @pytest.mark.parametrize("rotate", [None, ((1, 1, 1), 25.0)])
 def test_far_from_the_dot_it_is_the_matrix_and_in_its_core_the_dot(rotate: tuple | None) -> None:
     turn = None if rotate is None else about(rotate[0], degrees=rotate[1])
-    built = embed_dot(lead_sulphide(), iodide(), form=DotForm(diameter=24.0), cells=(8, 8, 8), seat=Seat(rotate=turn))
+    built = embed_dot(
+        lead_sulphide(), iodide(), form=DotForm(diameter=24.0), cells=(8, 8, 8), seat=DotPlacement(rotate=turn)
+    )
     atoms, centre = built.atoms, np.array(built.report["dot_centers_angstrom"][0])
     away = np.linalg.norm(atoms.positions - centre, axis=1)
     pure = conventional_cell(iodide().crystal).repeat((8, 8, 8))
@@ -219,7 +221,10 @@ def test_the_volume_fraction_counts_formula_units() -> None:
 def test_a_shifted_origin_gives_the_same_structure(shift: tuple[int, int, int]) -> None:
     here = embed_dot(lead_sulphide(), iodide(), form=DotForm(diameter=26.0))
     there = embed_dot(
-        lead_sulphide(), iodide(), form=DotForm(diameter=26.0), seat=Seat(positions=[(0.5 + np.array(shift) / 8) % 1.0])
+        lead_sulphide(),
+        iodide(),
+        form=DotForm(diameter=26.0),
+        seat=DotPlacement(positions=[(0.5 + np.array(shift) / 8) % 1.0]),
     )
     moved = here.atoms.copy()
     moved.positions += np.array(shift) * LATTICE
@@ -250,7 +255,7 @@ def test_a_relaxed_dot_is_inserted_as_it_is() -> None:
     free = embed_dot(lead_sulphide(), iodide(), form=DotForm(diameter=24.0), balance=Balance(neutral="off")).atoms
     dot = free[free.get_array("dot") >= 0]
     dot.positions += np.random.default_rng(1).normal(0, 0.05, dot.positions.shape)
-    built = embed_dot(dot, iodide(), seat=Seat(rotate=about((0, 0, 1), degrees=10)))
+    built = embed_dot(dot, iodide(), seat=DotPlacement(rotate=about((0, 0, 1), degrees=10)))
     check(built)
     inside = built.atoms.get_array("dot") >= 0
     assert np.count_nonzero(inside) == len(dot)
@@ -277,7 +282,7 @@ def test_arrays_and_random_dots_share_one_matrix() -> None:
         iodide(),
         form=DotForm(diameter=18.0),
         cells=(10, 10, 10),
-        seat=Seat(positions=Arrangement("array", counts=(2, 2, 1))),
+        seat=DotPlacement(positions=DotArrangement("array", counts=(2, 2, 1))),
     )
     check(regular)
     assert regular.report["n_dots"] == 4
@@ -291,7 +296,7 @@ def test_arrays_and_random_dots_share_one_matrix() -> None:
         iodide(),
         form=DotForm(diameter=15.0),
         cells=(12, 12, 12),
-        seat=Seat(positions=Arrangement("random", n=5)),
+        seat=DotPlacement(positions=DotArrangement("random", n=5)),
         occupation=Occupation(seed=2),
     )
     check(scattered)
@@ -319,7 +324,7 @@ def test_any_dot_in_any_matrix_is_neutral_and_whole(
         form=DotForm(body, center=center),
         cells=(matrix[1],) * 3,
         occupation=Occupation(a_site="molecule", seed=seed),
-        seat=Seat(rotate=None if turn is None else from_euler(turn)),
+        seat=DotPlacement(rotate=None if turn is None else from_euler(turn)),
     )
     check(built)
     outside = built.atoms.get_array("dot") < 0
@@ -341,20 +346,20 @@ def test_any_dot_in_any_matrix_is_neutral_and_whole(
         (lambda: {"cells": (8, 0, 8)}, "three whole numbers"),
         (lambda: {"form": DotForm(center="middle")}, "unknown center"),
         (lambda: {"form": DotForm(termination="PbS")}, "unknown termination"),
-        (lambda: {"seat": Seat(mode="glue")}, "unknown mode"),
-        (lambda: {"seat": Seat(mode="coherent", rotate=np.eye(3))}, "needs mode insert"),
+        (lambda: {"seat": DotPlacement(mode="glue")}, "unknown mode"),
+        (lambda: {"seat": DotPlacement(mode="coherent", rotate=np.eye(3))}, "needs mode insert"),
         (lambda: {"lattice": -1.0}, "lattice"),
         (lambda: {"occupation": Occupation(a_site="Pb")}, "a_site"),
         (lambda: {"occupation": Occupation(seed=-1)}, "seed"),
         (lambda: {"occupation": Occupation(orientation="up")}, "unknown orientation"),
         (lambda: {"form": DotForm(diameter=1000000000.0)}, "give a smaller one"),
         (lambda: {"cells": (1000, 1000, 1000)}, "can be built"),
-        (lambda: {"seat": Seat(rotate=-np.eye(3))}, "proper rotation"),
-        (lambda: {"seat": Seat(rotate=np.eye(2))}, "three by three"),
+        (lambda: {"seat": DotPlacement(rotate=-np.eye(3))}, "proper rotation"),
+        (lambda: {"seat": DotPlacement(rotate=np.eye(2))}, "three by three"),
         (lambda: {"balance": Balance(neutral="maybe")}, "unknown neutral"),
         (lambda: {"interface_depth": float("nan")}, "interface depth"),
-        (lambda: {"seat": Seat(positions=Arrangement("array", counts=(3, 1, 1)))}, "two dots"),
-        (lambda: {"seat": Seat(positions=Arrangement("random", n=40))}, "found a random place"),
+        (lambda: {"seat": DotPlacement(positions=DotArrangement("array", counts=(3, 1, 1)))}, "two dots"),
+        (lambda: {"seat": DotPlacement(positions=DotArrangement("random", n=40))}, "found a random place"),
         (lambda: {"balance": Balance(rule="pray")}, "unknown rule"),
     ],
 )

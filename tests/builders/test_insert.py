@@ -11,7 +11,7 @@ from qdip_struct.builders.atoms.material import material
 from qdip_struct.builders.atoms.neighbours import neighbour_pairs
 from qdip_struct.builders.atoms.orientation import about
 from qdip_struct.builders.atoms.regions import CONTACT_RADII_ANGSTROM, FLOOR, contact_limit, too_close
-from qdip_struct.builders.dot.dot import cut, dot_atoms
+from qdip_struct.builders.dot.dot import cut_dot, dot_atoms
 from qdip_struct.builders.dot.embed import cavity_by_hull, continues_parent, crowded
 from qdip_struct.builders.dot.embedding_options import DotForm
 from qdip_struct.builders.dot.host import centre_in, host_of
@@ -63,7 +63,7 @@ def test_what_stays_keeps_its_distance_and_its_molecules(
     matrix: tuple, degrees: float, axis: tuple, size: float
 ) -> None:
     host = host_of(material(matrix[0]), cells=matrix[1])
-    guest = dot_atoms(cut(material("CdSe:zincblende"), form=DotForm("sphere", diameter=size)))
+    guest = dot_atoms(cut_dot(material("CdSe:zincblende"), form=DotForm("sphere", diameter=size)))
     centre = centre_in(host, center="metal", fraction=(0.5, 0.5, 0.5))
     guest.positions = guest.positions @ about(axis, degrees=degrees).T + centre
     gone = cavity_by_hull(guest, host=host, centre=centre)
@@ -83,7 +83,7 @@ def test_what_stays_keeps_its_distance_and_its_molecules(
 
 def test_a_site_inside_the_hull_leaves_even_when_nothing_touches_it() -> None:
     host = host_of(material("CsPbI3").at(lattice=6.325), cells=(6, 6, 6))
-    shell_only = dot_atoms(cut(material("PbS"), form=DotForm("sphere", diameter=24.0)))
+    shell_only = dot_atoms(cut_dot(material("PbS"), form=DotForm("sphere", diameter=24.0)))
     shell_only = shell_only[np.linalg.norm(shell_only.positions, axis=1) > 9.0]
     centre = centre_in(host, center="metal", fraction=(0.5, 0.5, 0.5))
     shell_only.positions += centre
@@ -105,7 +105,7 @@ def test_a_site_inside_the_hull_leaves_even_when_nothing_touches_it() -> None:
 )
 def test_which_rotations_keep_the_parent_lattice(center: str, axis: tuple, degrees: float, expected: bool) -> None:
     host = host_of(material("CsPbI3"), cells=(6, 6, 6))
-    dot = cut(material("PbS"), form=DotForm("sphere", diameter=20.0, center=center, termination="BX2"))
+    dot = cut_dot(material("PbS"), form=DotForm("sphere", diameter=20.0, center=center, termination="BX2"))
     assert continues_parent(dot, host=host, rotation=about(axis, degrees=degrees)) is expected
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.molecules import find_molecules, library, orientations
+from qdip_struct.builders.atoms.molecules import find_molecules, library, molecule_rotations
 
 
 def bonds(name, one, two, limit):
@@ -45,23 +45,23 @@ def test_formamidinium_is_planar_with_two_equal_cn_bonds():
 @given(n=st.integers(0, 40), seed=st.integers(0, 10**6), rule=st.sampled_from(["antiparallel", "parallel", "random"]))
 def test_orientations_are_proper_rotations_and_repeat(n, seed, rule):
     points = np.random.default_rng(seed).uniform(0, 20, size=(n, 3))
-    turns = orientations(points, rule=rule, seed=seed)
+    turns = molecule_rotations(points, rule=rule, seed=seed)
     assert turns.shape == (n, 3, 3)
     if n:
         assert np.abs(np.einsum("nij,nkj->nik", turns, turns) - np.eye(3)).max() < 1e-12
         assert np.linalg.det(turns) == pytest.approx(np.ones(n))
-    assert np.array_equal(turns, orientations(points, rule=rule, seed=seed))
+    assert np.array_equal(turns, molecule_rotations(points, rule=rule, seed=seed))
 
 
 def test_antiparallel_dipoles_of_an_even_number_cancel():
     points = np.random.default_rng(1).uniform(0, 20, size=(18, 3))
-    axes = orientations(points, rule="antiparallel") @ np.array([1.0, 0, 0])
+    axes = molecule_rotations(points, rule="antiparallel") @ np.array([1.0, 0, 0])
     assert axes.sum(axis=0) == pytest.approx([0, 0, 0], abs=1e-12)
     assert axes[:, 2] == pytest.approx(np.zeros(18))
 
 
 def test_random_orientations_do_not_prefer_a_direction():
-    axes = orientations(np.zeros((4000, 3)), rule="random", seed=5) @ np.array([1.0, 0, 0])
+    axes = molecule_rotations(np.zeros((4000, 3)), rule="random", seed=5) @ np.array([1.0, 0, 0])
     assert np.abs(axes.mean(axis=0)).max() < 4 / np.sqrt(3 * 4000)
     assert (axes**2).mean(axis=0) == pytest.approx([1 / 3] * 3, abs=0.03)
 
@@ -70,7 +70,7 @@ def test_unknown_names_are_refused():
     with pytest.raises(UsageError, match="MA, FA"):
         library("EA")
     with pytest.raises(UsageError, match="orientation rule"):
-        orientations(np.zeros((1, 3)), rule="up")
+        molecule_rotations(np.zeros((1, 3)), rule="up")
 
 
 def test_molecules_are_found_by_their_bonds():

@@ -8,7 +8,7 @@ from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.builders.atoms.neighbours import minimum_distance, nearest, neighbour_pairs, wrap
+from qdip_struct.builders.atoms.neighbours import minimum_distance, nearest_neighbour, neighbour_pairs, wrap
 
 PBC = np.ones(3, dtype=bool)
 
@@ -34,7 +34,7 @@ def test_pairs_equal_brute_force(seed: int, cutoff: float) -> None:
     who, whom, distance = neighbour_pairs(points, targets=targets, cell=cell, pbc=PBC, cutoff=cutoff)
     ours = sorted((int(i), int(j), round(float(d), 6)) for i, j, d in zip(who, whom, distance, strict=True))
     assert ours == brute_force(points, targets, cell, cutoff)
-    shortest, _ = nearest(points, targets=targets, cell=cell, pbc=PBC, cutoff=cutoff)
+    shortest, _ = nearest_neighbour(points, targets=targets, cell=cell, pbc=PBC, cutoff=cutoff)
     for index, value in enumerate(shortest):
         expected = min((d for i, _, d in ours if i == index), default=np.inf)
         assert value == pytest.approx(expected, abs=1e-5)
@@ -69,7 +69,7 @@ def test_the_nearest_is_the_first_of_all_pairs_and_beyond_the_cutoff_there_is_no
     rng = np.random.default_rng(seed)
     cell = rng.normal(size=(3, 3)) * 1.5 + np.eye(3) * 7.0
     points, targets = rng.random((6, 3)) @ cell, rng.random((4, 3)) @ cell
-    distance, number = nearest(points, targets=targets, cell=cell, pbc=PBC, cutoff=cutoff)
+    distance, number = nearest_neighbour(points, targets=targets, cell=cell, pbc=PBC, cutoff=cutoff)
     pairs = brute_force(points, targets, cell, cutoff)
     for i in range(len(points)):
         own = [(far, j) for here, j, far in pairs if here == i]

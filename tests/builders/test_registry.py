@@ -12,7 +12,7 @@ from qdip_struct.builders.interface.interface import build_interface, place
 from qdip_struct.builders.interface.interface_options import LateralCell, Placement, Stack
 from qdip_struct.builders.interface.joint import join
 from qdip_struct.builders.interface.registry import (
-    NAMES,
+    REGISTRY_NAMES,
     TOUCHING_RADII_ANGSTROM,
     irreducible_shifts,
     radii_of,
@@ -30,7 +30,8 @@ def test_touching_spheres_come_near_the_gap_that_cp2k_finds():
     """PbS // PbBr2-terminated CsPbBr3, PBE: 3.15 Å of 4×4×1 runs; metal over metal repels at 3.8 Å and nearer."""
     crystals = [get_crystal(name, dataset="pbe_cp2k") for name in ("PbS", "CsPbBr3")]
     gaps = {
-        name: build_interface(*crystals, placement=Placement(registry=name)).report["gap_angstrom"] for name in NAMES
+        name: build_interface(*crystals, placement=Placement(registry=name)).report["gap_angstrom"]
+        for name in REGISTRY_NAMES
     }
     assert gaps["continuation"] == pytest.approx(3.15, abs=0.01)
     assert gaps["metal"] >= 3.8 - 1e-9

@@ -13,7 +13,7 @@ from qdip_struct.base.files import provenance, sha256
 from qdip_struct.builders.atoms.cells import conventional_cell
 from qdip_struct.builders.atoms.regions import report
 from qdip_struct.builders.atoms.store import (
-    FORMATS,
+    STRUCTURE_FORMATS,
     SUFFIX,
     format_of,
     read_sidecar,
@@ -69,7 +69,7 @@ def test_the_sidecar_says_what_and_where_from(tmp_path, cell):
 
 
 def test_the_same_structure_gives_the_same_bytes(tmp_path, cell):
-    for name in FORMATS:
+    for name in STRUCTURE_FORMATS:
         texts = {structure_text(cell.copy(), format=name) for _ in range(2)}
         assert len(texts) == 1, name
     one, two = write(tmp_path / "x" / "a.extxyz", cell), write(tmp_path / "y" / "a.extxyz", cell)

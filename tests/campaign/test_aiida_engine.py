@@ -16,8 +16,8 @@ import pytest
 from water import SAME_EV, water
 
 from qdip_struct.base.errors import ToolError, UsageError
-from qdip_struct.campaign.engines.aiida_engine import HOW_TO_GET_AIIDA, parameters_of, submit_aiida
-from qdip_struct.campaign.engines.segment import judge, run_segment
+from qdip_struct.campaign.engines.aiida_engine import HOW_TO_GET_AIIDA, plugin_parameters, submit_aiida
+from qdip_struct.campaign.engines.segment import run_segment, verdict_of
 from qdip_struct.cp2k.program import Program
 
 INSTALLED = importlib.util.find_spec("aiida") is not None and importlib.util.find_spec("aiida_cp2k") is not None
@@ -29,14 +29,14 @@ def test_input_becomes_the_mapping_of_the_plugin_and_keeps_the_order_of_atoms() 
         "&GLOBAL\n  Run_Type ENERGY\n&END\n&FORCE_EVAL\n&SUBSYS\n&COORD\n Pb 0 0 0\n S 1 1 1\n Pb 2 2 2\n&END\n"
         "&KIND Pb\n BASIS_SET A\n&END\n&KIND S\n BASIS_SET B\n&END\n&END\n&END\n"
     )
-    found = parameters_of(text)
+    found = plugin_parameters(text)
     assert found["GLOBAL"] == {"RUN_TYPE": "ENERGY"}
     assert found["FORCE_EVAL"]["SUBSYS"]["COORD"] == {" ": ["Pb 0 0 0", "S 1 1 1", "Pb 2 2 2"]}
     assert found["FORCE_EVAL"]["SUBSYS"]["KIND"] == [{"_": "Pb", "BASIS_SET": "A"}, {"_": "S", "BASIS_SET": "B"}]
-    motion = parameters_of("&MOTION\n&GEO_OPT\nMAX_ITER 300\nMAX_FORCE 4.5E-4\n&END\n&END\n")["MOTION"]
+    motion = plugin_parameters("&MOTION\n&GEO_OPT\nMAX_ITER 300\nMAX_FORCE 4.5E-4\n&END\n&END\n")["MOTION"]
     assert motion == {"GEO_OPT": {"MAX_ITER": 300, "MAX_FORCE": "4.5E-4"}}
     with pytest.raises(UsageError, match="preprocessor"):
-        parameters_of("@SET A 1\n")
+        plugin_parameters("@SET A 1\n")
 
 
 @pytest.mark.skipif(INSTALLED, reason="AiiDA is installed")
@@ -73,7 +73,7 @@ def test_runs_through_aiida_end_as_if_run_here(tmp_path: Path, profile: Path, cp
     assert reference.run is not None
     assert reference.run.energy_ev is not None
     for folder in (whole, short):
-        verdict = judge(folder)
+        verdict = verdict_of(folder)
         assert verdict is not None
         assert verdict.outcome == "done", verdict.reason
         assert verdict.run is not None
@@ -124,14 +124,14 @@ def test_daemon_with_the_built_in_broker_works_on_while_nobody_waits(tmp_path: P
         first = call(sys.executable, "-c", _SUBMIT, str(tmp_path / "campaign"))
         assert first.startswith("1 1 1 work chains submitted")
         end = time.monotonic() + 900
-        while judge(folder) is None:
+        while verdict_of(folder) is None:
             assert time.monotonic() < end, call(verdi, "process", "list", "--all")
             later = call(sys.executable, "-c", _SUBMIT, str(tmp_path / "campaign"))
             assert later.startswith("0 0 "), later
             time.sleep(2)
     finally:
         call(verdi, "daemon", "stop", "--timeout", "120")
-    verdict = judge(folder)
+    verdict = verdict_of(folder)
     assert verdict is not None
     assert (verdict.outcome, folder.n_segments) == ("done", 1)
     assert (folder.path / "result.json").exists()

@@ -39,7 +39,7 @@ def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def leave_text(folder: Path, **changes: Any) -> None:
     """What a holder that was killed leaves behind."""
-    place = folder / lock.LOCK
+    place = folder / lock.RUN_LOCK
     place.touch()
     text = {
         "host": "elsewhere",
@@ -67,7 +67,7 @@ def test_text_names_the_holder_while_it_is_held_and_is_gone_afterwards(
         with pytest.raises(FolderBusyError, match=rf"process {os.getpid()} and .*, Slurm job 31"), exclusive(folder):
             pass
     assert read_holder(folder) is None
-    assert (folder / lock.LOCK).read_text() == ""
+    assert (folder / lock.RUN_LOCK).read_text() == ""
 
 
 def test_holder_of_this_host_that_was_killed_is_replaced(folder: Path) -> None:
@@ -83,7 +83,7 @@ def test_holder_of_this_host_that_was_killed_is_replaced(folder: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "\0" * 50, "{", "[]", '{"host": 1}', "4711\n"])
 def test_unreadable_text_stops_nobody(content: str, folder: Path) -> None:
-    (folder / lock.LOCK).write_text(content)
+    (folder / lock.RUN_LOCK).write_text(content)
     with exclusive(folder):
         pass
 

@@ -19,7 +19,7 @@ from ase import Atoms
 from qdip_struct.base.errors import DataError, ToolError, UsageError
 from qdip_struct.base.files import provenance
 from qdip_struct.campaign.engines.engines import run_locally
-from qdip_struct.campaign.engines.segment import FolderBusyError, exclusive, judge, run_segment
+from qdip_struct.campaign.engines.segment import FolderBusyError, exclusive, run_segment, verdict_of
 from qdip_struct.cp2k.inputs.deck import make_deck
 from qdip_struct.cp2k.inputs.presets import get_preset, template_text
 from qdip_struct.cp2k.outputs.output import read_run
@@ -102,7 +102,7 @@ def test_damaged_folders_are_named(tmp_path: Path) -> None:
 
 def test_finished_run_is_left_alone(tmp_path: Path, replay: Callable[..., Program]) -> None:
     folder, program = folder_at(tmp_path / "a"), replay("energy")
-    assert judge(folder) is None
+    assert verdict_of(folder) is None
     assert run_segment(folder, program=program).outcome == "done"
     before = (folder.path / "run.out").stat().st_mtime_ns
     assert run_segment(folder, program=program).outcome == "done"

@@ -19,7 +19,7 @@ import pytest
 from water import SAME_EV, energies_printed, water
 
 from qdip_struct.base.errors import DataError
-from qdip_struct.campaign.engines.segment import Verdict, judge, run_segment
+from qdip_struct.campaign.engines.segment import SegmentVerdict, run_segment, verdict_of
 from qdip_struct.cp2k.program import Program
 from qdip_struct.runs.collection import collect
 from qdip_struct.runs.rundir import RunFolder, open_run_folder
@@ -63,7 +63,7 @@ def wait_until(condition: Callable[[], bool], *, seconds: float = 240.0) -> None
         time.sleep(0.02)
 
 
-def finish(folder: RunFolder, program: Program, *, most: int = 4) -> Verdict:
+def finish(folder: RunFolder, program: Program, *, most: int = 4) -> SegmentVerdict:
     """What a job script does: segments until one says done or failed."""
     for _ in range(most):
         verdict = run_segment(folder, program=program)
@@ -72,7 +72,7 @@ def finish(folder: RunFolder, program: Program, *, most: int = 4) -> Verdict:
     raise AssertionError(f"not finished after {most} segments")
 
 
-def assert_finished_once(folder: RunFolder, verdict: Verdict, undisturbed: float) -> None:
+def assert_finished_once(folder: RunFolder, verdict: SegmentVerdict, undisturbed: float) -> None:
     assert verdict.outcome == "done", verdict.reason
     assert verdict.run is not None
     assert verdict.run.energy_ev == pytest.approx(undisturbed, abs=SAME_EV)
@@ -88,7 +88,7 @@ def ended_geometry(output: Path) -> bool:
     return "GEOMETRY OPTIMIZATION COMPLETED" in output.read_text(errors="replace")
 
 
-def stopped_by_walltime(folder: RunFolder, *, where: str, program: Program) -> Verdict:
+def stopped_by_walltime(folder: RunFolder, *, where: str, program: Program) -> SegmentVerdict:
     """One segment held at a moment until its time is up. On a busy machine the moment can be missed."""
     began = time.monotonic()
 
@@ -202,7 +202,7 @@ def test_two_segments_at_once_on_one_folder(tmp_path: Path, undisturbed: float) 
     assert set(codes) <= {0, 75}, answers
     if 75 in codes:
         assert "is being run by process" in answers[codes.index(75)][0]
-    verdict = judge(folder)
+    verdict = verdict_of(folder)
     assert verdict is not None
     assert folder.n_segments == 1
     assert_finished_once(folder, verdict, undisturbed)

@@ -15,10 +15,10 @@ from slurm_bed import HOW_TO_GET_SLURM, Bed, missing_programs, slurm_bed
 from water import SAME_EV, energies_printed, water
 
 from qdip_struct.base.errors import ToolError, UsageError
-from qdip_struct.campaign.engines.jobscript import Site
+from qdip_struct.campaign.engines.jobscript import ClusterSite
 from qdip_struct.campaign.engines.lock import is_busy
 from qdip_struct.campaign.engines.sbatch import plan_array, queued_tasks, submit_array
-from qdip_struct.campaign.engines.segment import judge, run_segment
+from qdip_struct.campaign.engines.segment import run_segment, verdict_of
 from qdip_struct.cp2k.program import Program
 from qdip_struct.runs.rundir import RunFolder, find_run_folders, open_run_folder
 
@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(missing_programs()), reason=f"no Slurm; {HOW_TO_GET_SLURM}"),
 ]
-SITE = Site(
+SITE = ClusterSite(
     engine="slurm",
     time="00:10:00",
     nodes=1,
@@ -77,7 +77,7 @@ def wait_until(condition: Callable[[], bool], *, seconds: float = PATIENCE_S) ->
 
 def assert_finished_once(folders: list[RunFolder], undisturbed: float) -> None:
     for folder in folders:
-        verdict = judge(folder)
+        verdict = verdict_of(folder)
         assert verdict is not None, f"{folder.path} never started"
         logs = [log.read_text() for log in sorted(folder.path.parents[0].glob("slurm/*.log"))]
         assert verdict.outcome == "done", (folder.path.name, verdict.reason, logs)
@@ -172,7 +172,7 @@ def test_scancel_and_from_laptop_to_cluster_and_back(
     wait_until(lambda: energies_printed(there.path) >= 4)
     bed.call("scancel", job)
     bed.wait_until_empty(timeout=60)
-    verdict = judge(there)
+    verdict = verdict_of(there)
     assert verdict is not None
     shutil.copytree(tmp_path / "cluster", tmp_path / "back")
     home = open_run_folder(tmp_path / "back" / "run")
@@ -254,7 +254,7 @@ def test_array_waits_for_another_job_and_is_dropped_when_that_fails(bed: Bed, tm
     other = bed.call("sbatch", "--parsable", "--output=/dev/null", "--wrap", "sleep 1; false")
     submit_array([folder], root=tmp_path, site=SITE, after=[other])
     bed.wait_until_empty(timeout=120)
-    assert judge(folder) is None
+    assert verdict_of(folder) is None
     assert plan_array([folder], root=tmp_path).n_runs == 1
     with pytest.raises(UsageError, match="no Slurm job number"):
         submit_array([folder], root=tmp_path, site=SITE, after=["1; rm"])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qdip_struct.base.errors import DataError, QdipError, UsageError
 from qdip_struct.base.options import options_of
-from qdip_struct.campaign.constructions import KINDS
+from qdip_struct.campaign.constructions import CONSTRUCTIONS
 from qdip_struct.campaign.spec import MOST_CASES, Spec, expand, label_of, load_spec
 from qdip_struct.mlip.relax_request import RelaxRequest
 from qdip_struct.runs.inputs_request import InputsRequest
@@ -183,7 +183,7 @@ def test_long_labels_stay_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("command", "request_class"),
-    [(f"build {kind}", KINDS[kind].request) for kind in ("interface", "slab", "dot", "embed")]
+    [(f"build {kind}", CONSTRUCTIONS[kind].request) for kind in ("interface", "slab", "dot", "embed")]
     + [("inputs", InputsRequest)],
 )
 def test_keys_and_defaults_are_those_of_the_flags(command: str, request_class: type) -> None:
@@ -202,5 +202,5 @@ def test_keys_and_defaults_are_those_of_the_flags(command: str, request_class: t
 
 def test_options_of_build_and_inputs_never_share_a_name() -> None:
     inputs = set(options_of(InputsRequest))
-    for kind in KINDS.values():
+    for kind in CONSTRUCTIONS.values():
         assert not inputs & set(options_of(kind.request))

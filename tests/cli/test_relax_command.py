@@ -36,7 +36,7 @@ def springs(monkeypatch):
     def load(name, **options):
         calls.append((name, options))
         model = models.find_model(name)
-        return models.Potential(Springs(), model, "springs 1", "springs.pth", "f00d", frozenset(range(1, 90)))
+        return models.LoadedModel(Springs(), model, "springs 1", "springs.pth", "f00d", frozenset(range(1, 90)))
 
     monkeypatch.setattr(models, "load_model", load)
     return calls
@@ -194,7 +194,7 @@ def test_bulk_references_relax_along_their_normal_only(slab, springs, tmp_path, 
 
 
 def test_an_element_the_model_does_not_know_is_refused(slab, monkeypatch, tmp_path, capsys):
-    known = models.Potential(SimpleNamespace(), models.MODELS["chgnet"], "", None, None, frozenset({82}))
+    known = models.LoadedModel(SimpleNamespace(), models.MODELS["chgnet"], "", None, None, frozenset({82}))
     monkeypatch.setattr(models, "load_model", lambda name, **_: known)
     assert main(["relax", str(slab), "-o", str(tmp_path / "r.extxyz")]) == 1
     assert "does not know S, Br, Cs" in capsys.readouterr().err

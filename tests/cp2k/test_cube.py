@@ -14,7 +14,7 @@ from qdip_struct.cp2k.outputs.cube import (
     Cube,
     Profile,
     check_cell,
-    difference,
+    cube_difference,
     integral,
     macroscopic_average,
     planar_average,
@@ -96,14 +96,14 @@ def test_one_period_removes_the_lattice_and_keeps_the_step() -> None:
 
 def test_a_difference_of_equals_is_zero_and_grids_must_agree() -> None:
     cube = read_cube(DENSITY)
-    assert integral(difference(cube, cube)) == 0.0
+    assert integral(cube_difference(cube, cube)) == 0.0
     halves = Cube(cube.path, cube.title, cube.atoms, cube.origin, cube.spacing, cube.values / 2)
-    np.testing.assert_allclose(difference(cube, halves, halves).values, 0.0)
+    np.testing.assert_allclose(cube_difference(cube, halves, halves).values, 0.0)
     with pytest.raises(MismatchError, match="grid"):
-        difference(cube, read_cube(HARTREE))
+        cube_difference(cube, read_cube(HARTREE))
     moved = Cube(cube.path, cube.title, cube.atoms, cube.origin + 0.1, cube.spacing, cube.values)
     with pytest.raises(MismatchError, match="differ by"):
-        difference(cube, moved)
+        cube_difference(cube, moved)
 
 
 def test_damaged_cubes_are_refused_in_one_line(tmp_path: Path) -> None:

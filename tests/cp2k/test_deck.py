@@ -7,7 +7,7 @@ from ase.build import bulk
 
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.cp2k.inputs.decisions import decide_spin, look_at, mesh_points
-from qdip_struct.cp2k.inputs.deck import Deck, Wishes, make_deck, settings_of
+from qdip_struct.cp2k.inputs.deck import Deck, Wishes, deck_settings, make_deck
 from qdip_struct.cp2k.inputs.inputfile import get_values, parse_input
 from qdip_struct.cp2k.inputs.presets import get_preset, list_presets, template_text
 
@@ -150,7 +150,7 @@ def test_fixed_atoms_become_one_based_ranges_and_size_decides_the_optimiser() ->
 def test_same_input_same_bytes_and_settings_survive_the_text(preset: str, task: str) -> None:
     one, two = deck(task=task, preset=preset), deck(task=task, preset=preset)
     assert one.text == two.text
-    assert settings_of(parse_input(one.text)) == one.settings
+    assert deck_settings(parse_input(one.text)) == one.settings
 
 
 def test_nonsense_is_refused() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from damage import damaged
 
-from qdip_struct.base.documents import MOST_DEPTH, json_document, yaml_document
+from qdip_struct.base.documents import DEEPEST_NESTING, json_document, yaml_document
 from qdip_struct.base.errors import DataError, QdipError
 from qdip_struct.base.files import json_text, read_text
 from qdip_struct.base.resources import shipped
@@ -125,9 +125,9 @@ def test_hostile_yaml_is_refused_before_it_does_harm(kind: str, tmp_path: Path) 
 
 def test_nesting_up_to_the_limit_is_read(tmp_path: Path) -> None:
     path = tmp_path / "deep.yaml"
-    path.write_text("[" * MOST_DEPTH + "]" * MOST_DEPTH)
-    assert str(yaml_document(path)).count("[") == MOST_DEPTH
-    path.write_text("[" * (MOST_DEPTH + 1) + "]" * (MOST_DEPTH + 1))
+    path.write_text("[" * DEEPEST_NESTING + "]" * DEEPEST_NESTING)
+    assert str(yaml_document(path)).count("[") == DEEPEST_NESTING
+    path.write_text("[" * (DEEPEST_NESTING + 1) + "]" * (DEEPEST_NESTING + 1))
     with pytest.raises(DataError, match="levels"):
         yaml_document(path)
 
@@ -135,7 +135,7 @@ def test_nesting_up_to_the_limit_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     ["[" * 100_000, '{"a": 1', "1" * 5000, "", "{'a': 1}", "NaN", '{"a": [Infinity]}', '"\\ud800"', '{"\\udcff": 1}',
-     "[" * (MOST_DEPTH + 1) + "]" * (MOST_DEPTH + 1), '{"a": ' * 500 + "1" + "}" * 500],
+     "[" * (DEEPEST_NESTING + 1) + "]" * (DEEPEST_NESTING + 1), '{"a": ' * 500 + "1" + "}" * 500],
 )  # fmt: skip
 def test_hostile_json_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "hostile.json"
@@ -146,6 +146,6 @@ def test_hostile_json_is_refused(text: str, tmp_path: Path) -> None:
 
 def test_json_up_to_the_limit_is_read(tmp_path: Path) -> None:
     path = tmp_path / "deep.json"
-    for text in ("[" * MOST_DEPTH + "]" * MOST_DEPTH, '["\\ud83d\\ude00", "\\u0393"]', "1"):
+    for text in ("[" * DEEPEST_NESTING + "]" * DEEPEST_NESTING, '["\\ud83d\\ude00", "\\u0393"]', "1"):
         path.write_text(text)
         assert json_document(path) == json.loads(text)

@@ -8,7 +8,7 @@ import pytest
 
 from qdip_struct.matching.coincidence import find_matches
 from qdip_struct.matching.nets import net_from_vectors, point_group, surface_net
-from qdip_struct.matching.orientations import orientations
+from qdip_struct.matching.orientations import orientation_relations
 from qdip_struct.materials.datasets import get_crystal
 
 SQUARE = net_from_vectors([[4.0, 0.0], [0.0, 4.0]])
@@ -47,7 +47,7 @@ def slow_count(match, film, substrate):
                                              (OBLIQUE, OBLIQUE), (SQUARE, RECTANGLE)])  # fmt: skip
 def test_the_number_of_orientations(film, substrate):
     for match in find_matches(film, substrate=substrate, max_area=7.5 * film.area, max_strain=0.02, max_angle=2.0):
-        found = orientations(match, film=film, substrate=substrate)
+        found = orientation_relations(match, film=film, substrate=substrate)
         assert len(found) == slow_count(match, film, substrate)
 
 
@@ -55,7 +55,7 @@ def test_the_square_five_cell_has_two():
     matches = find_matches(SQUARE, substrate=SQUARE, max_area=80.0, max_strain=0.001)
     five = [m for m in matches if m.area_angstrom2 == pytest.approx(80.0)]
     square = next(m for m in five if m.substrate_matrix[0] in ((2, 1), (2, -1), (1, 2)))
-    twists = [o.twist_degree for o in orientations(square, film=SQUARE, substrate=SQUARE)]
+    twists = [o.twist_degree for o in orientation_relations(square, film=SQUARE, substrate=SQUARE)]
     assert len(twists) == 2 and min(t % 90 for t in twists) == pytest.approx(0.0)
     other = next(t for t in twists if t % 90 > 1.0)
     assert min(other % 90, 90 - other % 90) == pytest.approx(36.87, abs=0.01)
@@ -65,7 +65,7 @@ def test_every_orientation_has_the_strain_of_the_match():
     film = surface_net(get_crystal("PbS"), plane=(1, 0, 0))
     substrate = surface_net(get_crystal("CsPbBr3"), plane=(1, 0, 0))
     for match in find_matches(film, substrate=substrate, max_area=250.0):
-        for one in orientations(match, film=film, substrate=substrate):
+        for one in orientation_relations(match, film=film, substrate=substrate):
             cell = np.array(one.match.film_matrix) @ np.array(film.vectors)
             target = np.array(one.match.substrate_matrix) @ np.array(substrate.vectors)
             stretches = np.linalg.svd(np.linalg.solve(cell, target), compute_uv=False)

@@ -7,7 +7,7 @@ import pytest
 from ase.build import bulk
 
 from qdip_struct.base.errors import DataError, ToolError, UsageError
-from qdip_struct.mlip.models import MODELS, Potential, check_weights, find_model, load_model
+from qdip_struct.mlip.models import MODELS, LoadedModel, check_weights, find_model, load_model
 
 
 def test_models_are_known_by_name():
@@ -46,7 +46,7 @@ def test_a_missing_package_is_named_with_its_remedy(name, monkeypatch, tmp_path)
 
 
 def test_unknown_elements_are_refused():
-    potential = Potential(SimpleNamespace(), MODELS["mace"], "", None, None, frozenset({82}))
+    potential = LoadedModel(SimpleNamespace(), MODELS["mace"], "", None, None, frozenset({82}))
     potential.refuse_unknown_elements(bulk("Pb", "fcc", a=5.0))
     with pytest.raises(DataError, match="does not know S"):
         potential.refuse_unknown_elements(bulk("PbS", "rocksalt", a=6.0))

@@ -12,8 +12,8 @@ from qdip_struct.cli.main import COMMANDS
 from qdip_struct.papers.statements import paper_names
 from qdip_struct.papers.systems import (
     Number,
+    compare_numbers,
     faults,
-    judge,
     measure,
     paper_curves,
     paper_systems,
@@ -84,14 +84,14 @@ def number(**changes):
 
 @pytest.mark.parametrize("value, verdict", [(10.1, "holds"), (9.9, "holds"), (10.11, "differs"), (None, "differs")])
 def test_numbers_are_judged_by_their_tolerance(value, verdict):
-    (item,) = judge([number()], measured={"a": {"edge_angstrom": value}})
+    (item,) = compare_numbers([number()], measured={"a": {"edge_angstrom": value}})
     assert item.verdict == verdict and item.as_expected == (verdict == "holds")
 
 
 @pytest.mark.parametrize("changes", [{"of": "b"}, {"what": "height"}])
 def test_a_number_of_nothing_is_refused(changes):
     with pytest.raises(DataError, match="nothing was measured"):
-        judge([number(**changes)], measured={"a": {"edge_angstrom": 1.0}})
+        compare_numbers([number(**changes)], measured={"a": {"edge_angstrom": 1.0}})
 
 
 def test_every_paper_has_its_systems():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qdip_struct.base.resources import shipped
-from qdip_struct.report.html import DARK, LIGHT, ON, Page
+from qdip_struct.report.html import DARK, LIGHT_THEME, ON, Page
 from qdip_struct.report.memory import FOLDER, Memory
 from qdip_struct.report.page import study_page
 from qdip_struct.report.sections.energies import ranked
@@ -141,7 +141,7 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("colours", [LIGHT_THEME, DARK], ids=["light", "dark"])
 def test_every_text_colour_stands_out(colours):
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     for text, grounds in ON.items():

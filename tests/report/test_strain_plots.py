@@ -9,7 +9,7 @@ from qdip_struct.builders.dot.embed import embed_dot
 from qdip_struct.builders.dot.embedding_options import DotForm
 from qdip_struct.builders.interface.interface import build_interface
 from qdip_struct.materials.datasets import get_crystal
-from qdip_struct.report.strain_plots import draw_radial, draw_slice, strain_figure
+from qdip_struct.report.strain_plots import draw_radial_strain, draw_slice, strain_figure
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_axes_in_axes_out_and_undefined_cations_stay_open(dot):
     assert axes.get_xlabel() == "x (Å)"
     assert axes.get_ylabel() == "z (Å)"
     radial = Figure().subplots()
-    assert draw_radial(radial, dot) is radial
+    assert draw_radial_strain(radial, dot) is radial
     names = [text.get_text() for text in radial.get_legend().get_texts()]
     assert any("continuum" in name for name in names)
 

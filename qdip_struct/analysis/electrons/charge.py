@@ -10,7 +10,7 @@ import numpy as np
 
 from qdip_struct.base import units
 from qdip_struct.base.errors import MismatchError, UsageError
-from qdip_struct.cp2k.outputs.cube import Cube, difference, integral, planar_average
+from qdip_struct.cp2k.outputs.cube import Cube, cube_difference, integral, planar_average
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -119,7 +119,7 @@ def charge_difference(whole: Cube, *, first: Cube, second: Cube) -> ChargeDiffer
             off = float(np.abs(part.origin - whole.origin).max())
             if off > _SAME_ORIGIN:
                 raise MismatchError(f"the origins of {part.path} and {whole.path} differ by {off:.4f} Å")
-    delta = difference(whole, first, second)
+    delta = cube_difference(whole, first, second)
     _check_atoms(whole, first, second)
     return ChargeDifference(
         cube=delta,
@@ -144,7 +144,7 @@ def planar_profile(cube: Cube, *, axis: int = 2) -> ChargeProfile:
     return ChargeProfile(axis, profile.heights_angstrom, linear, np.cumsum(linear) * step, area, step)
 
 
-def radial_profile(cube: Cube, *, centre: np.ndarray, width: float = 0.2) -> RadialProfile:
+def radial_charge(cube: Cube, *, centre: np.ndarray, width: float = 0.2) -> RadialProfile:
     """Spherical shells of Δρ about ``centre`` (3,) Å, ``width`` Å wide, out to the sphere inscribed in the cell.
 
     Each grid point counts at its nearest periodic image; inside the inscribed sphere that image is unique.

@@ -21,7 +21,7 @@ from qdip_struct.analysis.electrons.charge import (
     ChargeProfile,
     charge_difference,
     planar_profile,
-    radial_profile,
+    radial_charge,
 )
 from qdip_struct.analysis.electrons.potential import vacuum_levels, widest_gap
 from qdip_struct.base import units
@@ -227,7 +227,7 @@ def difference_document(
     step = None if moved is None else potential_step(moved, area_angstrom2=profile.area_angstrom2)
     radial = None
     if centre_angstrom is not None:
-        shells = radial_profile(found.cube, centre=np.asarray(centre_angstrom, dtype=float), width=shell_angstrom)
+        shells = radial_charge(found.cube, centre=np.asarray(centre_angstrom, dtype=float), width=shell_angstrom)
         radial = {
             "centre_angstrom": shells.centre_angstrom,
             "outer_radius_angstrom": shells.radii_angstrom,

@@ -18,7 +18,7 @@ from qdip_struct.analysis.energies.comparability import require_comparable
 from qdip_struct.analysis.energies.energies import GroupEnergies
 from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.groups import RunSet
-from qdip_struct.analysis.energies.stoichiometry import Composition, cells_of, ending, formula, units_per_cell
+from qdip_struct.analysis.energies.stoichiometry import Composition, cells_of, ending, reduced_formula, units_per_cell
 from qdip_struct.base.errors import MismatchError
 from qdip_struct.base.units import MEV_PER_EV
 
@@ -91,8 +91,8 @@ def excess_units(slab: EnergyRun, bulk: EnergyRun, component: EnergyRun) -> floa
     counts = cells_of(slab.composition, [bulk.composition, component.composition])
     if counts is None:
         raise MismatchError(
-            f"{slab.path} ({formula(slab.composition)}) is not made of {formula(bulk.composition)} and "
-            f"{formula(component.composition)}"
+            f"{slab.path} ({reduced_formula(slab.composition)}) is not made of {reduced_formula(bulk.composition)} and "
+            f"{reduced_formula(component.composition)}"
         )
     return counts[1] * units_per_cell(component.composition)
 
@@ -115,17 +115,17 @@ def range_from_runs(bulk: EnergyRun, component: EnergyRun, other: EnergyRun) -> 
     counts = cells_of(bulk.composition, [component.composition, other.composition])
     if counts is None or min(counts) <= 0:
         raise MismatchError(
-            f"{formula(bulk.composition)} is not made of {formula(component.composition)} and "
-            f"{formula(other.composition)}"
+            f"{reduced_formula(bulk.composition)} is not made of {reduced_formula(component.composition)} and "
+            f"{reduced_formula(other.composition)}"
         )
     cells = units_per_cell(bulk.composition)
     energies = [float(run.energy_ev or 0.0) for run in runs]
     formed = (energies[0] - counts[0] * energies[1] - counts[1] * energies[2]) / cells
     share = counts[0] * units_per_cell(component.composition) / cells
     return PotentialRange(
-        formula(bulk.composition),
-        formula(component.composition),
-        formula(other.composition),
+        reduced_formula(bulk.composition),
+        reduced_formula(component.composition),
+        reduced_formula(other.composition),
         formed / share,
         formed,
         f"runs {bulk.path}, {component.path}, {other.path}",
@@ -148,9 +148,14 @@ def range_from_formation_energy(
     share = min((whole.get(e, 0) // n for e, n in part.items()), default=0)
     rest = {e: n - share * part.get(e, 0) for e, n in whole.items() if n - share * part.get(e, 0) > 0}
     if share < 1 or not rest:
-        raise MismatchError(f"{formula(bulk)} is not {formula(component)} and another crystal")
+        raise MismatchError(f"{reduced_formula(bulk)} is not {reduced_formula(component)} and another crystal")
     return PotentialRange(
-        formula(bulk), formula(component), formula(rest), formation_energy_ev / share, formation_energy_ev, "given"
+        reduced_formula(bulk),
+        reduced_formula(component),
+        reduced_formula(rest),
+        formation_energy_ev / share,
+        formation_energy_ev,
+        "given",
     )
 
 
@@ -190,12 +195,13 @@ def potential_tables(
     if cells_of(slab.composition, [bulk.composition]) is not None:
         return {"chemical_potential": None}
     component = next(
-        (run for run in reservoirs if f"{formula(run.composition)}-rich" == energies.substrate[0].reference), None
+        (run for run in reservoirs if f"{reduced_formula(run.composition)}-rich" == energies.substrate[0].reference),
+        None,
     )
     if component is None:
         return {"chemical_potential": None}
-    others = [run for run in reservoirs if formula(run.composition) != formula(component.composition)]
-    given = formation_energies.get(formula(bulk.composition))
+    others = [run for run in reservoirs if reduced_formula(run.composition) != reduced_formula(component.composition)]
+    given = formation_energies.get(reduced_formula(bulk.composition))
     try:
         span = _span(bulk, component, others, given)
         if span is None:

@@ -30,7 +30,7 @@ _BULKS = ("film_bulk", "substrate_bulk")
 _OWN_CELL = ("film_bulk_free", "substrate_bulk_free", "reservoir")
 
 
-def difference(first: EnergyRun, second: EnergyRun) -> str | None:
+def run_difference(first: EnergyRun, second: EnergyRun) -> str | None:
     """Name the first thing in which two runs differ that forbids subtracting their energies; ``None`` if nothing does.
 
     Compared are what the outputs print (functional, dispersion, cutoffs, spin treatment, charge, multiplicity,
@@ -55,13 +55,13 @@ def require_comparable(runs: Sequence[EnergyRun]) -> None:
     Raises
     ------
     MismatchError
-        If a run is not finished, or two of them differ (:func:`difference`).
+        If a run is not finished, or two of them differ (:func:`run_difference`).
     """
     for run in runs:
         if run.status != "done" or run.energy_ev is None:
             raise MismatchError(f"{run.path} is not finished: {run.status}")
     for first, second in combinations(runs, 2):
-        reason = difference(first, second)
+        reason = run_difference(first, second)
         if reason is not None:
             raise MismatchError(f"{first.path} and {second.path} differ in {reason}")
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from qdip_struct.analysis.energies.comparability import require_comparable
 from qdip_struct.analysis.energies.energy_run import SINGLE_POINTS, SLABS, EnergyRun
-from qdip_struct.analysis.energies.stoichiometry import Composition, added, cells_of, formula, units_per_cell
+from qdip_struct.analysis.energies.stoichiometry import Composition, added, cells_of, reduced_formula, units_per_cell
 from qdip_struct.base.errors import MismatchError
 from qdip_struct.base.units import MEV_PER_EV
 
@@ -57,11 +57,12 @@ def surface_energy(slab: EnergyRun, bulk: EnergyRun, reservoir: EnergyRun | None
     counts = cells_of(slab.composition, parts)
     if counts is None:
         raise MismatchError(
-            f"{slab.path} ({formula(slab.composition)}) is not a whole number of {formula(bulk.composition)} units"
-            + (f" and {formula(reservoir.composition)}" if reservoir else "; it needs a reservoir run")
+            f"{slab.path} ({reduced_formula(slab.composition)}) is not a whole number of "
+            f"{reduced_formula(bulk.composition)} units"
+            + (f" and {reduced_formula(reservoir.composition)}" if reservoir else "; it needs a reservoir run")
         )
     energy = _energy(slab) - sum(n * _energy(run) for n, run in zip(counts, runs[1:], strict=True))
-    reference = f"{formula(reservoir.composition)}-rich" if reservoir else "stoichiometric"
+    reference = f"{reduced_formula(reservoir.composition)}-rich" if reservoir else "stoichiometric"
     return SurfaceEnergy(MEV_PER_EV * energy / (2 * slab.area), reference)
 
 
@@ -78,7 +79,7 @@ def mean_surface_energy(slab: EnergyRun, other: EnergyRun, bulk: EnergyRun) -> f
     counts = cells_of(together, [bulk.composition])
     if counts is None:
         raise MismatchError(
-            f"{slab.path} and {other.path} are not complementary: together they are {formula(together)}"
+            f"{slab.path} and {other.path} are not complementary: together they are {reduced_formula(together)}"
         )
     energy = _energy(slab) + _energy(other) - counts[0] * _energy(bulk)
     return MEV_PER_EV * energy / (4 * slab.area)
@@ -405,7 +406,7 @@ def _terms(
         units = cells[0] * units_per_cell(bulk.composition) if bulk is not None and cells else None
         terms[role] = _term(run, units, borrowed)
     for run in reservoirs:
-        name = "reservoir" if len(reservoirs) == 1 else f"reservoir {formula(run.composition)}"
+        name = "reservoir" if len(reservoirs) == 1 else f"reservoir {reduced_formula(run.composition)}"
         terms[name] = _term(run, units_per_cell(run.composition), borrowed)
     return terms
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.analysis.energies.comparability import difference, theory
+from qdip_struct.analysis.energies.comparability import run_difference, theory
 from qdip_struct.analysis.energies.energy_run import EnergyRun
-from qdip_struct.analysis.energies.stoichiometry import Composition, cells_of, formula, units_per_cell
+from qdip_struct.analysis.energies.stoichiometry import Composition, cells_of, reduced_formula, units_per_cell
 from qdip_struct.base.errors import MismatchError
 from qdip_struct.base.units import MEV_PER_EV
 
@@ -67,7 +67,7 @@ class Formation:
         }
 
 
-def sites_of(composition: Composition) -> dict[str, Fraction] | None:
+def site_shares(composition: Composition) -> dict[str, Fraction] | None:
     """Share of A sites, B sites, halides and chalcogenides; ``None`` for a composition of other atoms."""
     counts = dict(composition)
     sites = dict.fromkeys(_CLASSES, 0)
@@ -85,12 +85,12 @@ def sites_of(composition: Composition) -> dict[str, Fraction] | None:
     return {name: Fraction(count, total) for name, count in sites.items()} if total else None
 
 
-def formula_units(composition: Composition) -> float:
+def units_by_sites(composition: Composition) -> float:
     """Formula units by the sites: the number of sites over the smallest whole numbers that have their shares.
 
     A doubled cell counts like its end members: Cs2Pb2Br5I is two units of ABX3.
     """
-    shares = sites_of(composition)
+    shares = site_shares(composition)
     if shares is None:
         return float(units_per_cell(composition))
     whole = int(np.lcm.reduce([share.denominator for share in shares.values()]))
@@ -113,14 +113,14 @@ def formation_energies(runs: Sequence[EnergyRun]) -> list[Formation]:
     MismatchError
         If runs that must be combined do not belong together.
     """
-    ready = [run for run in runs if run.status == "done" and run.energy_ev is not None and sites_of(run.composition)]
+    ready = [run for run in runs if run.status == "done" and run.energy_ev is not None and site_shares(run.composition)]
     families: dict[tuple[Any, ...], list[EnergyRun]] = {}
     for run in ready:
-        sites = sites_of(run.composition) or {}
+        sites = site_shares(run.composition) or {}
         families.setdefault((tuple(sorted(sites.items())), theory(run)), []).append(run)
     found: list[Formation] = []
     for key in sorted(families, key=str):
-        found += _family(sorted(families[key], key=lambda run: (formula(run.composition), run.path)))
+        found += _family(sorted(families[key], key=lambda run: (reduced_formula(run.composition), run.path)))
     return sorted(found, key=lambda item: (round(item.above_hull, 6), round(item.value, 6), item.formula, item.path))
 
 
@@ -128,11 +128,11 @@ def _family(runs: Sequence[EnergyRun]) -> list[Formation]:
     """Formation energies among compositions of one lattice that share end members."""
     lowest: dict[str, EnergyRun] = {}
     for run in runs:
-        name = formula(run.composition)
+        name = reduced_formula(run.composition)
         if name not in lowest or per_unit(run) < per_unit(lowest[name]):
             lowest[name] = run
     ends = {name: run for name, run in lowest.items() if not _spanned(run, _without(run, lowest))}
-    mixed = [run for run in runs if formula(run.composition) not in ends]
+    mixed = [run for run in runs if reduced_formula(run.composition) not in ends]
     found = []
     for run in mixed:
         shares = _spanned(run, list(ends.values()))
@@ -140,13 +140,13 @@ def _family(runs: Sequence[EnergyRun]) -> list[Formation]:
             continue
         parts = [ends[name] for name in shares]
         for first, second in combinations([run, *parts], 2):
-            reason = difference(first, second)
+            reason = run_difference(first, second)
             if reason is not None:
                 raise MismatchError(f"{first.path} and {second.path} differ in {reason}")
         value = per_unit(run) - sum(x * per_unit(ends[name]) for name, x in shares.items())
         above = max(per_unit(run) - _hull(run, _without(run, lowest)), 0.0)
         found.append(
-            Formation(formula(run.composition), run.path, dict(shares), MEV_PER_EV * value, MEV_PER_EV * above)
+            Formation(reduced_formula(run.composition), run.path, dict(shares), MEV_PER_EV * value, MEV_PER_EV * above)
         )
     return found
 
@@ -157,11 +157,11 @@ def _without(run: EnergyRun, lowest: Mapping[str, EnergyRun]) -> list[EnergyRun]
 
 def per_unit(run: EnergyRun) -> float:
     """Energy per formula unit, eV."""
-    return float(run.energy_ev or 0.0) / formula_units(run.composition)
+    return float(run.energy_ev or 0.0) / units_by_sites(run.composition)
 
 
 def _vector(run: EnergyRun, elements: Sequence[str]) -> np.ndarray:
-    units = formula_units(run.composition)
+    units = units_by_sites(run.composition)
     return np.array([run.composition.get(e, 0) / units for e in elements])
 
 
@@ -169,13 +169,16 @@ def _spanned(run: EnergyRun, others: Sequence[EnergyRun]) -> Mapping[str, float]
     """Shares of others that make up the run's composition, fewest members first; ``None`` when they cannot."""
     elements = sorted({e for item in (run, *others) for e in item.composition})
     wanted = _vector(run, elements)
-    ordered = sorted(others, key=lambda item: formula(item.composition))
+    ordered = sorted(others, key=lambda item: reduced_formula(item.composition))
     for count in range(2, min(len(ordered), len(elements)) + 1):
         for chosen in combinations(ordered, count):
             matrix = np.array([_vector(item, elements) for item in chosen]).T
             shares, _, rank, _ = np.linalg.lstsq(matrix, wanted, rcond=None)
             if rank == count and (shares > 1e-9).all() and np.allclose(matrix @ shares, wanted, atol=1e-9):
-                return {formula(item.composition): float(x) for item, x in zip(chosen, shares.round(12), strict=True)}
+                return {
+                    reduced_formula(item.composition): float(x)
+                    for item, x in zip(chosen, shares.round(12), strict=True)
+                }
     return None
 
 
@@ -194,12 +197,12 @@ def _hull(run: EnergyRun, others: Sequence[EnergyRun]) -> float:
 def formation_table(runs: Sequence[EnergyRun], *, refused: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Formation energies of mixed bulk crystals against end members, best first."""
     bulks = [run for run in runs if run.role in ("film_bulk_free", "substrate_bulk_free")]
-    free = {(run.role.split("_")[0], formula(run.composition)) for run in bulks}
+    free = {(run.role.split("_")[0], reduced_formula(run.composition)) for run in bulks}
     bulks += [
         run
         for run in runs
         if run.role in ("film_bulk", "substrate_bulk")
-        and (run.role.split("_")[0], formula(run.composition)) not in free
+        and (run.role.split("_")[0], reduced_formula(run.composition)) not in free
         and not _strained(run)
     ]
     try:
@@ -218,6 +221,6 @@ def _once(bulks: Sequence[EnergyRun]) -> list[EnergyRun]:
     """Each bulk once: copies in several groups have one composition and one energy."""
     found: dict[tuple[str, float], EnergyRun] = {}
     for run in sorted(bulks, key=lambda run: run.path):
-        energy = round(float(run.energy_ev or 0.0) / formula_units(run.composition), 6)
-        found.setdefault((formula(run.composition), energy), run)
+        energy = round(float(run.energy_ev or 0.0) / units_by_sites(run.composition), 6)
+        found.setdefault((reduced_formula(run.composition), energy), run)
     return list(found.values())

@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.analysis.energies.comparability import LATERAL_TOLERANCE_ANGSTROM, difference
+from qdip_struct.analysis.energies.comparability import LATERAL_TOLERANCE_ANGSTROM, run_difference
 from qdip_struct.analysis.energies.energy_run import INTERFACES, SLABS, EnergyRun
-from qdip_struct.analysis.energies.stoichiometry import Composition, added, cells_of, formula, without
+from qdip_struct.analysis.energies.stoichiometry import Composition, added, cells_of, reduced_formula, without
 
 PART_FACTS = {
     "film": ("film", "film_plane", "film_layers", "film_termination"),
@@ -181,7 +181,7 @@ class Lenders:
             for key in _keys(same[0]):
                 self._found.setdefault(key, []).append(together)
             if same[0].role == "reservoir":
-                self._reservoirs.setdefault(formula(same[0].composition), []).append(together)
+                self._reservoirs.setdefault(reduced_formula(same[0].composition), []).append(together)
 
     def slabs(
         self, role: str, *, anchor: EnergyRun, n_layers: Any = None, atoms: Composition | None = None
@@ -220,7 +220,7 @@ class Lenders:
         chosen: list[EnergyRun] = []
         for name, found in self._reservoirs.items():
             if name not in known and set(found[0].first.composition) <= set(bulk.composition):
-                fitting = [same.first for same in found if difference(same.first, slab) is None]
+                fitting = [same.first for same in found if run_difference(same.first, slab) is None]
                 chosen += sorted(fitting, key=lambda run: run.path)[:1]
         return sorted(chosen, key=lambda run: run.path)
 
@@ -251,7 +251,7 @@ def lowest(
     fitting = []
     for same in candidates:
         ends = same.ends(own)
-        if ends and fits(same.first) and difference(replace(same.first, role=role), anchor) is None:
+        if ends and fits(same.first) and run_difference(replace(same.first, role=role), anchor) is None:
             fitting.append(ends)
     if not fitting:
         return None
@@ -429,7 +429,7 @@ def _layers(run: EnergyRun) -> str:
     names = ("film", "substrate") if run.role in INTERFACES else (part_of(run.role),)
     counts = [run.facts.get(f"{name}_layers") for name in names]
     who = "" if run.role in INTERFACES else f"{run.role} "
-    return f"{who}{'+'.join(map(str, counts))} layers" if None not in counts else formula(run.composition)
+    return f"{who}{'+'.join(map(str, counts))} layers" if None not in counts else reduced_formula(run.composition)
 
 
 def _termination(run: EnergyRun) -> str:
@@ -498,7 +498,7 @@ def _completed(item: RunSet, lenders: Lenders) -> RunSet:
                     for same in lenders.slabs(role, anchor=anchor, n_layers=n_layers)
                 ]
                 take("substrate_other", candidates, partial(_complementary, slab=slab, bulk=bulk))
-            known = {formula(run.composition) for run in runs if run.role == "reservoir"}
+            known = {reduced_formula(run.composition) for run in runs if run.role == "reservoir"}
             for run in lenders.reservoirs(slab, bulk=bulk, known=known):
                 runs.append(run)
                 if run.group != item.group:

@@ -6,7 +6,7 @@ from typing import Any
 from qdip_struct.analysis.energies.energies import GroupEnergies
 from qdip_struct.analysis.energies.energy_run import INTERFACES
 from qdip_struct.analysis.energies.groups import RunSet
-from qdip_struct.analysis.energies.stoichiometry import formula
+from qdip_struct.analysis.energies.stoichiometry import reduced_formula
 from qdip_struct.base.errors import UsageError
 
 RANKINGS: dict[str, tuple[str, bool]] = {
@@ -42,7 +42,7 @@ def ranking(document: Mapping[str, Any], studies: Sequence[tuple[RunSet, GroupEn
     rows = []
     for entry, (item, _) in zip(document["groups"], studies, strict=True):
         bulk = next((run for run in item.runs if run.role == "substrate_bulk"), None)
-        mixed = formed.get(formula(bulk.composition)) if bulk is not None else None
+        mixed = formed.get(reduced_formula(bulk.composition)) if bulk is not None else None
         relaxed = {run.relaxed for run in item.runs if run.role in (*INTERFACES, "film", "substrate")}
         rows.append(
             {

@@ -28,14 +28,14 @@ from qdip_struct.analysis.energies.comparability import signature
 from qdip_struct.analysis.energies.energies import GroupEnergies
 from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.groups import RunSet
+from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import DataError, MismatchError
 from qdip_struct.runs.rundir import STRUCTURE, RunFolder
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-Array = NDArray[np.float64]
-Operation = tuple[Array, Array]
+Operation = tuple[Floats, Floats]
 """In-plane rotation (2, 2) on fractional columns, and translation (2,) in fractions."""
 
 SAME_SHIFT = 1e-3
@@ -62,14 +62,14 @@ def shift_operations(film: "Atoms", substrate: "Atoms", *, symprec: float = 1e-2
     return [found[key] for key in sorted(found)]
 
 
-def _in_plane(atoms: "Atoms", *, symprec: float) -> dict[tuple[int, ...], list[Array]]:
+def _in_plane(atoms: "Atoms", *, symprec: float) -> dict[tuple[int, ...], list[Floats]]:
     """In-plane rotations of a slab with all their translations, in fractions of the lateral cell."""
     import spglib
 
     cell = atoms.cell[:]
     scaled = np.linalg.solve(cell.T, atoms.positions.T).T
     found = spglib.get_symmetry((cell, scaled, atoms.numbers), symprec=symprec)
-    operations: dict[tuple[int, ...], list[Array]] = {(1, 0, 0, 1): [np.zeros(2)]}
+    operations: dict[tuple[int, ...], list[Floats]] = {(1, 0, 0, 1): [np.zeros(2)]}
     if found is None:
         return operations
     for rotation, move in zip(found["rotations"], found["translations"], strict=True):
@@ -118,7 +118,7 @@ def _counted(atoms: "Atoms", part: str) -> "Atoms":
     return chosen[charges >= 2] if charges is not None and (charges >= 2).any() else chosen
 
 
-def shift_distance(first: Array, second: Array) -> float:
+def shift_distance(first: Floats, second: Floats) -> float:
     """Largest component of the shortest difference of two shifts, images included."""
     delta = first - second
     return float(np.abs(delta - np.rint(delta)).max())
@@ -259,20 +259,20 @@ class RegistryMap:
         (n,) and constant of the interpolant, meV/Å².
     """
 
-    lateral: Array
+    lateral: Floats
     shifts: tuple[ShiftPoint, ...]
-    points: Array
-    values: Array
+    points: Floats
+    values: Floats
     of: NDArray[np.int64]
-    weights: Array
+    weights: Floats
     level: float
 
-    def at(self, fractions: Array) -> Array:
+    def at(self, fractions: Floats) -> Floats:
         """E_ad (m,) in meV/Å² at shifts (m, 2) in fractions of the common cell."""
         wanted = np.atleast_2d(np.asarray(fractions, dtype=float))
         return self.level + _kernel(wanted, self.points, self.lateral) @ self.weights
 
-    def grid(self, n: int = _GRID) -> Array:
+    def grid(self, n: int = _GRID) -> Floats:
         """E_ad (n, n) on a regular grid of shifts, first index along the first lateral vector."""
         steps = np.arange(n) / n
         shifts = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -296,7 +296,7 @@ class RegistryMap:
         return (float(fraction[0]), float(fraction[1])), float(self.at(place)[0])
 
 
-def registry_map(shifts: Sequence[ShiftPoint], *, lateral: Array, operations: Sequence[Operation] = ()) -> RegistryMap:
+def registry_map(shifts: Sequence[ShiftPoint], *, lateral: Floats, operations: Sequence[Operation] = ()) -> RegistryMap:
     """Expand computed shifts by symmetry and interpolate between them.
 
     Parameters
@@ -316,7 +316,7 @@ def registry_map(shifts: Sequence[ShiftPoint], *, lateral: Array, operations: Se
     if len(shifts) < 2:
         raise MismatchError(f"a registry map needs at least two lateral shifts, not {len(shifts)}")
     group = [(np.eye(2), np.zeros(2)), *operations]
-    points: list[Array] = []
+    points: list[Floats] = []
     of: list[int] = []
     for number, shift in enumerate(shifts):
         for rotation, move in group:
@@ -334,7 +334,7 @@ def registry_map(shifts: Sequence[ShiftPoint], *, lateral: Array, operations: Se
                         f"are {one.curve.best_value:.2f} and {two.curve.best_value:.2f} meV/Å²: {one.paths[0]} and "
                         f"{two.paths[0]}"
                     )
-    places: Array = np.array(points)
+    places: Floats = np.array(points)
     numbers = np.array(of, dtype=np.int64)
     values = np.array([shifts[k].curve.best_value for k in of], dtype=np.float64)
     level = float(values.mean())
@@ -344,7 +344,7 @@ def registry_map(shifts: Sequence[ShiftPoint], *, lateral: Array, operations: Se
     return RegistryMap(lattice, tuple(shifts), places, values, numbers, weights, level)
 
 
-def _kernel(first: Array, second: Array, lateral: Array) -> Array:
+def _kernel(first: Floats, second: Floats, lateral: Floats) -> Floats:
     """Σ_G w_G cos(2π G·(s − s')) without G = 0, (m, n), normalised to 1 at s = s'."""
     half = [(float(i), float(j)) for i in range(_SHELLS + 1) for j in range(-_SHELLS if i else 1, _SHELLS + 1)]
     waves = np.array(half)

@@ -32,7 +32,7 @@ Composition = Mapping[str, int]
 """Atoms per element."""
 
 
-def formula(composition: Composition) -> str:
+def reduced_formula(composition: Composition) -> str:
     """A composition as a reduced formula in the field's order (cations, then anions): CsBr, PbBr2, MAPbI3.
 
     Whole molecular ions are named: CNH6 is MA, CN2H5 is FA.
@@ -97,4 +97,4 @@ def ending(slab: Composition, bulk: Composition) -> str:
     whole = {e: n // unit for e, n in bulk.items()}
     count = min(slab.get(e, 0) // n for e, n in whole.items())
     rest = {e: n - count * whole.get(e, 0) for e, n in slab.items() if n - count * whole.get(e, 0) > 0}
-    return f"{formula(rest)} termination" if rest else "stoichiometric"
+    return f"{reduced_formula(rest)} termination" if rest else "stoichiometric"

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.analysis.energies.comparability import difference, require_comparable, signature
+from qdip_struct.analysis.energies.comparability import require_comparable, run_difference, signature
 from qdip_struct.analysis.energies.energies import GroupEnergies
 from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.groups import RunSet
-from qdip_struct.analysis.energies.stoichiometry import cells_of, ending, formula, units_per_cell
+from qdip_struct.analysis.energies.stoichiometry import cells_of, ending, reduced_formula, units_per_cell
 from qdip_struct.base.errors import MismatchError
 from qdip_struct.base.units import MEV_PER_EV
 
@@ -172,7 +172,7 @@ def fit_surface_series(
     )
     return SurfaceSeries(
         unit=unit,
-        reference=f"{formula(reservoir.composition)}-rich" if reservoir is not None else "stoichiometric",
+        reference=f"{reduced_formula(reservoir.composition)}-rich" if reservoir is not None else "stoichiometric",
         area_angstrom2=area,
         value=scale * intercept,
         stderr=None if error is None else scale * error,
@@ -204,7 +204,7 @@ def _counted(
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """Formula units (n,), excess cells of the reservoir (n,) and the formula unit."""
     if bulk is None:
-        names = {formula(run.composition) for run in slabs}
+        names = {reduced_formula(run.composition) for run in slabs}
         if len(names) != 1:
             raise MismatchError(
                 f"slabs of {', '.join(sorted(names))} need a bulk run that says what their formula unit is"
@@ -217,12 +217,13 @@ def _counted(
         found = cells_of(run.composition, parts)
         if found is None:
             raise MismatchError(
-                f"{run.path} ({formula(run.composition)}) is not made of {' and '.join(map(formula, parts))}"
+                f"{run.path} ({reduced_formula(run.composition)}) is not made of "
+                f"{' and '.join(map(reduced_formula, parts))}"
                 + ("" if reservoir is not None else "; it needs a reservoir run")
             )
         counted.append((found[0] * units_per_cell(bulk.composition), found[1] if reservoir is not None else 0.0))
     table = np.array(counted)
-    return table[:, 0], table[:, 1], formula(bulk.composition)
+    return table[:, 0], table[:, 1], reduced_formula(bulk.composition)
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float, float | None]:
@@ -290,8 +291,8 @@ def _surface_of(run: EnergyRun, bulks: Sequence[EnergyRun]) -> tuple[Any, ...]:
     """What makes slabs one surface at several thicknesses: side, crystal, termination, lateral cell, relaxed or not."""
     side = run.role.split("_")[0]
     own = [bulk for bulk in bulks if bulk.role == f"{side}_bulk" and set(run.composition) == set(bulk.composition)]
-    name = ending(run.composition, own[0].composition) if own else formula(run.composition)
-    crystal = formula(own[0].composition) if own else formula(run.composition)
+    name = ending(run.composition, own[0].composition) if own else reduced_formula(run.composition)
+    crystal = reduced_formula(own[0].composition) if own else reduced_formula(run.composition)
     lateral = tuple(np.round(run.cell[:2], 4).ravel().tolist())
     return (
         side,
@@ -325,12 +326,12 @@ def _fitted(
     fitting = [
         bulk for bulk in bulks if bulk.role == f"{side}_bulk" and set(bulk.composition) == set(slabs[0].composition)
     ]
-    bulk = next((run for run in fitting if difference(slabs[0], run) is None), fitting[0] if fitting else None)
+    bulk = next((run for run in fitting if run_difference(slabs[0], run) is None), fitting[0] if fitting else None)
     stoichiometric = bulk is None or all(cells_of(run.composition, [bulk.composition]) for run in slabs)
     reservoir = None
     if bulk is not None and not stoichiometric:
         made = [r for r in reservoirs if all(cells_of(s.composition, [bulk.composition, r.composition]) for s in slabs)]
-        reservoir = next((run for run in made if difference(slabs[0], run) is None), made[0] if made else None)
+        reservoir = next((run for run in made if run_difference(slabs[0], run) is None), made[0] if made else None)
         if reservoir is None:
             return None
     layers = {run.path: run.facts[f"{side}_layers"] for run in slabs if f"{side}_layers" in run.facts}

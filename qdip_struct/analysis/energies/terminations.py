@@ -14,17 +14,17 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
-from qdip_struct.analysis.energies.comparability import difference, signature
+from qdip_struct.analysis.energies.comparability import run_difference, signature
 from qdip_struct.analysis.energies.energies import GroupEnergies, mean_surface_energy
 from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.groups import RunSet
 from qdip_struct.analysis.energies.stoichiometry import added, cells_of
 from qdip_struct.base.errors import MismatchError
 
-Study = tuple[RunSet, GroupEnergies]
+TerminationPair = tuple[RunSet, GroupEnergies]
 
 
-def mean_over_terminations(studies: Iterable[Study]) -> list[dict[str, Any]]:
+def mean_over_terminations(studies: Iterable[TerminationPair]) -> list[dict[str, Any]]:
     """Means over the two terminations of one substrate under one film; of several registries the strongest of each.
 
     Parameters
@@ -40,7 +40,7 @@ def mean_over_terminations(studies: Iterable[Study]) -> list[dict[str, Any]]:
         γ_substrate and γ_int, meV/Å² (γ_film and γ_int ``None`` without bulk runs of the film). Interfaces that differ
         in lateral cell or settings are no pair; slabs that do not fit the bulk are refused in their own studies.
     """
-    best: dict[tuple[Any, ...], Study] = {}
+    best: dict[tuple[Any, ...], TerminationPair] = {}
     for study in studies:
         if study[1].adsorption is None or not {"interface", "film", "substrate"} <= set(study[1].terms):
             continue
@@ -57,11 +57,11 @@ def mean_over_terminations(studies: Iterable[Study]) -> list[dict[str, Any]]:
     return found
 
 
-def _run(study: Study, role: str) -> Any:
+def _run(study: TerminationPair, role: str) -> Any:
     return next((run for run in study[0].runs if run.role == role and run.energy_ev is not None), None)
 
 
-def _make(study: Study) -> tuple[Any, ...]:
+def _make(study: TerminationPair) -> tuple[Any, ...]:
     """What tells one pair, and one termination of it, from another; registry and gap left out."""
     film, substrate, interface = (_run(study, role) for role in ("film", "substrate", "interface"))
     return (
@@ -74,11 +74,11 @@ def _make(study: Study) -> tuple[Any, ...]:
     )
 
 
-def _strength(study: Study) -> float:
+def _strength(study: TerminationPair) -> float:
     return round(study[1].adsorption or 0.0, 9)
 
 
-def _belong_together(one: Study, two: Study, bulk: EnergyRun) -> bool:
+def _belong_together(one: TerminationPair, two: TerminationPair, bulk: EnergyRun) -> bool:
     """Whether the films are alike and the substrates are the two terminations of ``bulk``."""
     films = [_run(study, "film") for study in (one, two)]
     slabs = [_run(study, "substrate") for study in (one, two)]
@@ -86,13 +86,13 @@ def _belong_together(one: Study, two: Study, bulk: EnergyRun) -> bool:
         films[0].composition == films[1].composition
         and slabs[0].composition != slabs[1].composition
         and _run(one, "interface").geometry == _run(two, "interface").geometry
-        and difference(_run(one, "interface"), _run(two, "interface")) is None
+        and run_difference(_run(one, "interface"), _run(two, "interface")) is None
         and all(cells_of(slab.composition, [bulk.composition]) is None for slab in slabs)
         and cells_of(added(slabs[0].composition, slabs[1].composition), [bulk.composition]) is not None
     )
 
 
-def _mean(one: Study, two: Study, bulk: EnergyRun) -> dict[str, Any]:
+def _mean(one: TerminationPair, two: TerminationPair, bulk: EnergyRun) -> dict[str, Any]:
     substrate = mean_surface_energy(_run(one, "substrate"), _run(two, "substrate"), bulk)
     adsorption = fmean(study[1].adsorption or 0.0 for study in (one, two))
     films = [study[1].film.value for study in (one, two) if study[1].film is not None]

@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from qdip_struct.analysis.strain.measures import Measure, mean_strain, polar, strain_tensor
 from qdip_struct.analysis.strain.neighbourhood import gradient_weights
 from qdip_struct.analysis.strain.strain import StrainMap
+from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import MismatchError, UsageError
 
-Floats = NDArray[np.float64]
 _BIAS_PER_VARIANCE: dict[str, float] = {"engineering": 1.0 / 6.0, "green": 1.0 / 2.0, "almansi": -5.0 / 6.0}
 """Bias of the mean strain per σ²·tr(Q), Q the covariance of a row of F; second order in the displacement."""
 

@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from qdip_struct.analysis.strain.phases import ANION_CUTOFF_ANGSTROM
 from qdip_struct.analysis.strain.site_grid import completed_cell, periodic_images
 from qdip_struct.analysis.strain.strain import StrainMap
+from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import MismatchError
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.sites import CHALCOGENS, HALIDES
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from qdip_struct.analysis.strain.site_grid import completed_cell
 from qdip_struct.analysis.strain.strain import StrainMap
+from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import UsageError
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-Floats = NDArray[np.float64]
 AXES: dict[str, tuple[float, float, float]] = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 

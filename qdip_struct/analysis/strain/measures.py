@@ -8,8 +8,8 @@ and stay NaN. Every number is dimensionless unless it says degree. For a uniform
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import UsageError
 
 Measure = Literal["engineering", "green", "almansi"]
@@ -17,7 +17,6 @@ MEASURES: tuple[Measure, ...] = ("engineering", "green", "almansi")
 VOIGT: tuple[str, ...] = ("xx", "yy", "zz", "yz", "xz", "xy")
 """Order of the six components; the last three are tensor components (half of the engineering shear angles)."""
 
-Floats = NDArray[np.float64]
 _PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 _ITERATIONS = 40
 

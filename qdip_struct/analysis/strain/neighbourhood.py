@@ -7,10 +7,10 @@ boxes names the only ideal vector that a point of the box can match; its distanc
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.analysis.strain.sublattice import Sublattice
+from qdip_struct.analysis.strain.sublattice import MetalSublattice
+from qdip_struct.base.arrays import Floats
 from qdip_struct.builders.atoms.neighbours import thin_product
 
-Floats = NDArray[np.float64]
 _FLAT = 1e-6
 _BOX_FRACTION = 0.3
 
@@ -59,7 +59,7 @@ class Fits:
         The same sublattice turned as the lattice of the structure is turned; only used to tell neighbours apart.
     """
 
-    def __init__(self, reference: Sublattice, *, matching: Sublattice) -> None:
+    def __init__(self, reference: MetalSublattice, *, matching: MetalSublattice) -> None:
         self.reference = reference.arrays
         self.width = len(self.reference[0])
         radius, cutoff = reference.match_radius_angstrom, reference.cutoff_angstrom

@@ -10,10 +10,10 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.analysis.strain.site_grid import Images, nearest
-from qdip_struct.analysis.strain.sublattice import Sublattice
+from qdip_struct.analysis.strain.site_grid import Images, nearest_images
+from qdip_struct.analysis.strain.sublattice import MetalSublattice
+from qdip_struct.base.arrays import Floats
 
-Floats = NDArray[np.float64]
 LARGEST_ROTATION_DEGREE = 30.0
 _SAMPLE = 200
 _SMALL = 20000
@@ -26,7 +26,7 @@ _REFINED = 6
 _ITERATIONS = 12
 
 
-def find_orientation(images: Images, ideal: Sublattice) -> tuple[Floats, Floats]:
+def find_orientation(images: Images, ideal: MetalSublattice) -> tuple[Floats, Floats]:
     """Orientation of a phase as two rotations: of the axes that strain refers to, and of the lattice itself.
 
     The first is the identity while the lattice is turned by at most 30°, else equal to the second. The second is the
@@ -49,7 +49,7 @@ def find_orientation(images: Images, ideal: Sublattice) -> tuple[Floats, Floats]
     return (one if _angle(turned) <= LARGEST_ROTATION_DEGREE else turned), turned
 
 
-def _sampled(images: Images, ideal: Sublattice) -> tuple[Floats, NDArray[np.bool_]]:
+def _sampled(images: Images, ideal: MetalSublattice) -> tuple[Floats, NDArray[np.bool_]]:
     """Neighbour vectors (s, k, 3) of a sample of points, and which exist: all points, or small regions all over."""
     cutoff = ideal.cutoff_angstrom
     points = images
@@ -66,7 +66,7 @@ def _sampled(images: Images, ideal: Sublattice) -> tuple[Floats, NDArray[np.bool
     if len(sample) > _SAMPLE:
         sample = sample[np.unique(np.linspace(0, len(sample) - 1, _SAMPLE).astype(np.int64))]
     count = max(len(vectors) for vectors in ideal.variants)
-    index, valid = nearest(points, points.tree(), sample, count=count, cutoff=cutoff)
+    index, valid = nearest_images(points, points.tree(), sample, count=count, cutoff=cutoff)
     return points.positions[index] - points.positions[sample][:, None, :], valid
 
 
@@ -78,7 +78,9 @@ def _box(points: Floats, centre: Floats, half: float) -> NDArray[np.int64]:
     return rows
 
 
-def _refined(vectors: Floats, valid: NDArray[np.bool_], ideal: Sublattice, rotation: Floats) -> tuple[Floats, float]:
+def _refined(
+    vectors: Floats, valid: NDArray[np.bool_], ideal: MetalSublattice, rotation: Floats
+) -> tuple[Floats, float]:
     """Improve a rotation by matching and fitting in turn; return it with the share of vectors that match."""
     sets = np.stack(ideal.arrays)
     share = 0.0
@@ -92,7 +94,7 @@ def _refined(vectors: Floats, valid: NDArray[np.bool_], ideal: Sublattice, rotat
 
 
 def _matched(
-    vectors: Floats, valid: NDArray[np.bool_], ideal: Sublattice, rotation: Floats
+    vectors: Floats, valid: NDArray[np.bool_], ideal: MetalSublattice, rotation: Floats
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64], float]:
     """Nearest ideal vector of each neighbour, whether it matches, the variant of each site, the share that matches."""
     slots, closes = [], []
@@ -123,7 +125,7 @@ def _angle(rotation: Floats) -> float:
     return float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1.0) / 2.0, -1.0, 1.0))))
 
 
-def _candidates(vectors: Floats, valid: NDArray[np.bool_], ideal: Sublattice) -> list[Floats]:
+def _candidates(vectors: Floats, valid: NDArray[np.bool_], ideal: MetalSublattice) -> list[Floats]:
     """Rotations that bring two ideal vectors onto two actual ones, from the site with the most neighbours."""
     site = int(np.argmax(valid.sum(axis=1)))
     actual = vectors[site][valid[site]]

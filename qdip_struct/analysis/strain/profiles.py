@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qdip_struct.analysis.strain.measures import Measure
 from qdip_struct.analysis.strain.site_grid import completed_cell, periodic_images
 from qdip_struct.analysis.strain.strain import StrainMap
+from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-Floats = NDArray[np.float64]
 _FIRST_MARGIN_ANGSTROM = 15.0
 
 
@@ -52,7 +51,7 @@ class ProfilePoint:
 
 
 @dataclass(frozen=True)
-class Layer:
+class StrainLayer:
     """One layer of cations of a slab.
 
     Attributes
@@ -159,7 +158,7 @@ def _distance_to(targets: Floats, points: Floats, atoms: "Atoms") -> Floats:
         margin *= 2.0
 
 
-def radial_profile(
+def radial_strain(
     atoms: "Atoms", strain: StrainMap, *, dot: str, width: float = 3.0, measure: Measure = "engineering"
 ) -> list[ProfilePoint]:
     """Strain against the distance from the border of the dot, in bins of ``width`` Å, each phase for itself.
@@ -207,7 +206,7 @@ def radial_profile(
 
 def layer_profile(
     atoms: "Atoms", strain: StrainMap, *, axis: int = 2, measure: Measure = "engineering", gap: float = 1.0
-) -> list[Layer]:
+) -> list[StrainLayer]:
     """Strain of each layer of cations along a cell axis, lowest first.
 
     Parameters
@@ -248,7 +247,7 @@ def layer_profile(
             rows = np.flatnonzero(here & strain.defined)
             values = mean[rows]
             layers.append(
-                Layer(
+                StrainLayer(
                     phase=phase,
                     position_angstrom=float(place[here].mean()),
                     n=len(rows),

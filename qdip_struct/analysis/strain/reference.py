@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qdip_struct.analysis.strain.phases import Phases, find_phases
 from qdip_struct.analysis.strain.strain import StrainMap, strain_map
-from qdip_struct.analysis.strain.sublattice import Sublattice, perovskite, rocksalt, sublattice_of, zincblende
+from qdip_struct.analysis.strain.sublattice import MetalSublattice, perovskite, rocksalt, sublattice_of, zincblende
+from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.elasticity import Moduli, mixed_moduli
@@ -36,7 +36,7 @@ def references_of(
     lattices: Mapping[str, Lengths] | None = None,
     structures: Mapping[str, str] | None = None,
     dataset: str | None = None,
-) -> dict[str, Sublattice]:
+) -> dict[str, MetalSublattice]:
     """Reference sublattice of every phase.
 
     Parameters
@@ -68,7 +68,7 @@ def references_of(
     return references
 
 
-def _reference(phase: str, spec: str, lengths: Lengths | None, *, dataset: str | None) -> Sublattice:
+def _reference(phase: str, spec: str, lengths: Lengths | None, *, dataset: str | None) -> MetalSublattice:
     if lengths is not None and np.ndim(lengths) > 0 and parse_formula(spec).family != "perovskite":
         raise UsageError(f"{phase} takes one lattice constant, not {np.size(lengths)}")
     formula = parse_formula(spec)
@@ -90,7 +90,9 @@ def _reference(phase: str, spec: str, lengths: Lengths | None, *, dataset: str |
     return replace(built, name=phase, source="given" if lengths is not None else mixed.source)
 
 
-def measured_reference(atoms: "Atoms", *, phase: str, start: Sublattice, source: str) -> tuple[Sublattice, float]:
+def measured_reference(
+    atoms: "Atoms", *, phase: str, start: MetalSublattice, source: str
+) -> tuple[MetalSublattice, float]:
     """Take the mean lattice constant of a phase in another structure as the reference.
 
     Parameters
@@ -132,9 +134,6 @@ def measured_reference(atoms: "Atoms", *, phase: str, start: Sublattice, source:
         source=f"mean over {local.size} cations of {source}",
     )
     return reference, float(local.std(ddof=1)) if local.size > 1 else 0.0
-
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

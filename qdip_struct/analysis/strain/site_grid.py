@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import DataError
 from qdip_struct.builders.atoms.neighbours import thin_product, with_images
 
@@ -112,7 +113,7 @@ def completed_cell(cell: ArrayLike, *, pbc: ArrayLike) -> NDArray[np.float64]:
     return rows
 
 
-def nearest(
+def nearest_images(
     images: Images, tree: cKDTree, rows: NDArray[np.int64], *, count: int, cutoff: float
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """All neighbours within ``cutoff`` Å of the points ``rows``, as indices into ``images`` and a validity mask.
@@ -132,7 +133,6 @@ def nearest(
     return index, valid
 
 
-Floats = NDArray[np.float64]
 Mapped = Callable[..., Iterable[Any]]
 _CHUNK = 65536
 _BOXES_PER_POINT = 60

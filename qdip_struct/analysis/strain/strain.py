@@ -1,8 +1,8 @@
 """Strain of every cation against the lattice of its own phase; no reference configuration is needed.
 
 For each cation only neighbours of the same phase count. Each neighbour vector d (with its own periodic image) is
-matched to the nearest ideal vector v of the phase's :class:`~qdip_struct.analysis.strain.sublattice.Sublattice`; the
-deformation gradient is the least-squares map F = (Σ d vᵀ)(Σ v vᵀ)⁻¹, split into F = R·U. A cation with fewer than
+matched to the nearest ideal vector v of the phase's :class:`~qdip_struct.analysis.strain.sublattice.MetalSublattice`;
+the deformation gradient is the least-squares map F = (Σ d vᵀ)(Σ v vᵀ)⁻¹, split into F = R·U. A cation with fewer than
 three non-coplanar matches has no strain: NaN, never 0. This is exact on every dot cation of an embedded dot, surface
 included, where methods that need a reference configuration or a complete neighbour shell give wrong numbers or none.
 """
@@ -21,14 +21,14 @@ from numpy.typing import ArrayLike, NDArray
 from qdip_struct.analysis.strain import measures
 from qdip_struct.analysis.strain.neighbourhood import Fits
 from qdip_struct.analysis.strain.orientation import find_orientation
-from qdip_struct.analysis.strain.site_grid import Images, Mapped, SiteGrid, SiteLattice, nearest, periodic_images
-from qdip_struct.analysis.strain.sublattice import Sublattice
+from qdip_struct.analysis.strain.site_grid import Images, Mapped, SiteGrid, SiteLattice, nearest_images, periodic_images
+from qdip_struct.analysis.strain.sublattice import MetalSublattice
+from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-Floats = NDArray[np.float64]
 Finder = Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], Floats, NDArray[np.int64]]]
 _CHUNK = 16384
 _LARGE = 1000
@@ -68,7 +68,7 @@ class StrainMap:
     residual: Floats
     partners: NDArray[np.int32]
     variant: NDArray[np.int8]
-    references: Mapping[str, Sublattice]
+    references: Mapping[str, MetalSublattice]
     orientations: Mapping[str, Floats]
     n_atoms: int
 
@@ -103,7 +103,7 @@ class StrainMap:
 
 
 def strain_map(
-    atoms: "Atoms", *, phases: ArrayLike, references: Mapping[str, Sublattice], workers: int = -1
+    atoms: "Atoms", *, phases: ArrayLike, references: Mapping[str, MetalSublattice], workers: int = -1
 ) -> StrainMap:
     """Deformation of every labelled cation against its own phase.
 
@@ -144,7 +144,7 @@ def strain_map(
     residual = np.empty(m)
     partners = np.full((m, width), -1, dtype=np.int32)
     variant = np.zeros(m, dtype=np.int8)
-    used: dict[str, Sublattice] = {}
+    used: dict[str, MetalSublattice] = {}
     orientations: dict[str, Floats] = {}
     positions, cell, pbc = atoms.positions[sites], atoms.cell.array, atoms.pbc
     for number, name in enumerate(map(str, names)):
@@ -176,7 +176,7 @@ def _workers(threads: int) -> Iterator[Mapped]:
             yield pool.map
 
 
-def _finder(images: Images, fits: Fits, matching: Sublattice, mapped: Mapped) -> Finder:
+def _finder(images: Images, fits: Fits, matching: MetalSublattice, mapped: Mapped) -> Finder:
     """How the matched neighbours of a chunk of cations are found: by place in a large crystal, else by search."""
     radius, cutoff = matching.match_radius_angstrom, matching.cutoff_angstrom
     if images.n >= _LARGE and len(matching.variants) == 1:
@@ -190,7 +190,7 @@ def _finder(images: Images, fits: Fits, matching: Sublattice, mapped: Mapped) ->
     tree = images.tree()
 
     def by_search(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
-        index, valid = nearest(images, tree, rows, count=fits.width, cutoff=cutoff)
+        index, valid = nearest_images(images, tree, rows, count=fits.width, cutoff=cutoff)
         vectors = images.positions[index] - images.positions[rows][:, None, :]
         columns, D, variant = fits.match(vectors, valid)
         return np.where(columns >= 0, np.take_along_axis(index, np.maximum(columns, 0), axis=1), -1), D, variant

@@ -13,17 +13,16 @@ from qdip_struct.analysis.strain.bonds import find_bonds, octahedral_tilts
 from qdip_struct.analysis.strain.gauge import AXES, Line, lines
 from qdip_struct.analysis.strain.measures import Measure
 from qdip_struct.analysis.strain.phases import Phases, find_phases
-from qdip_struct.analysis.strain.profiles import Layer, ProfilePoint, layer_profile, radial_profile
+from qdip_struct.analysis.strain.profiles import ProfilePoint, StrainLayer, layer_profile, radial_strain
 from qdip_struct.analysis.strain.reference import Continuum, Lengths, measured_reference, predict, references_of
 from qdip_struct.analysis.strain.strain import StrainMap, strain_map
-from qdip_struct.analysis.strain.sublattice import Sublattice
+from qdip_struct.analysis.strain.sublattice import MetalSublattice
+from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.elasticity import Moduli
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +55,7 @@ class StrainSummary:
     reference_lines: list[Line]
     to_reference: dict[str, Change]
     profile: list[ProfilePoint]
-    layers: list[Layer]
+    layers: list[StrainLayer]
     continuum: Continuum | None
     continuum_reason: str
     n_frames: int
@@ -238,7 +237,7 @@ def summarise(
         lines=lines(last, strain, directions=directions),
         reference_lines=[] if vacuum_dot is None or free is None else lines(vacuum_dot, free, directions=directions),
         to_reference=to_reference,
-        profile=radial_profile(last, strain, dot=dots[0], width=bin_width, measure=measure) if dots else [],
+        profile=radial_strain(last, strain, dot=dots[0], width=bin_width, measure=measure) if dots else [],
         layers=[] if dots else layer_profile(last, strain, measure=measure),
         continuum=continuum,
         continuum_reason=reason,
@@ -247,8 +246,8 @@ def summarise(
 
 
 def _against_vacuum(
-    vacuum_dot: "Atoms", *, dots: Sequence[str], references: Mapping[str, Sublattice], given: set[str]
-) -> tuple[dict[str, Sublattice], StrainMap]:
+    vacuum_dot: "Atoms", *, dots: Sequence[str], references: Mapping[str, MetalSublattice], given: set[str]
+) -> tuple[dict[str, MetalSublattice], StrainMap]:
     """References with the mean lattice of the dot in vacuum for each dot not ``given``, and the map of that dot."""
     measured = dict(references)
     for name in dots:

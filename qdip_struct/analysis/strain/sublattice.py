@@ -1,7 +1,7 @@
 """Ideal cation sublattices: the neighbour vectors from which strain is measured.
 
-A :class:`Sublattice` holds, for one phase, the vectors from a cation to its nearest cations of the same kind in the
-unstrained crystal. Nothing here looks at a structure; :mod:`qdip_struct.analysis.strain.strain` does that.
+A :class:`MetalSublattice` holds, for one phase, the vectors from a cation to its nearest cations of the same kind in
+the unstrained crystal. Nothing here looks at a structure; :mod:`qdip_struct.analysis.strain.strain` does that.
 
 | crystal | cations | neighbours | length |
 |---|---|---|---|
@@ -31,7 +31,7 @@ MATCH_FRACTION = 0.25
 
 
 @dataclass(frozen=True)
-class Sublattice:
+class MetalSublattice:
     """Neighbour vectors of one unstrained phase.
 
     Attributes
@@ -73,7 +73,7 @@ class Sublattice:
         """Volume of the unstrained crystal per cation, Å³: a³ for a perovskite (6 neighbours), else a³/4."""
         return self.lattice_angstrom**3 / (1.0 if len(self.variants[0]) == 6 else 4.0)
 
-    def rotated(self, rotation: ArrayLike) -> "Sublattice":
+    def rotated(self, rotation: ArrayLike) -> "MetalSublattice":
         """The same crystal turned by ``rotation`` (3 × 3, v ↦ R v)."""
         matrix = np.asarray(rotation, dtype=float)
         return replace(self, variants=tuple(_vectors(vectors @ matrix.T) for vectors in self.arrays))
@@ -89,14 +89,16 @@ def _positive(value: float, what: str) -> float:
     return float(value)
 
 
-def _face_centred(name: str, a: float, *, anion_coordination: int, source: str) -> Sublattice:
+def _face_centred(name: str, a: float, *, anion_coordination: int, source: str) -> MetalSublattice:
     a = _positive(a, f"the lattice constant of {name}")
     signs = [(i, j) for i in (-1, 1) for j in (-1, 1)]
     rows = [(0, i, j) for i, j in signs] + [(i, 0, j) for i, j in signs] + [(i, j, 0) for i, j in signs]
-    return Sublattice(name, a, (_vectors(np.array(rows) * (a / 2)),), MATCH_FRACTION * a, anion_coordination, source)
+    return MetalSublattice(
+        name, a, (_vectors(np.array(rows) * (a / 2)),), MATCH_FRACTION * a, anion_coordination, source
+    )
 
 
-def rocksalt(name: str, lattice: float, *, source: str = "given") -> Sublattice:
+def rocksalt(name: str, lattice: float, *, source: str = "given") -> MetalSublattice:
     """Cations of a rock-salt crystal with cubic lattice constant ``lattice`` in Å: 12 vectors a/2⟨110⟩.
 
     Raises
@@ -107,12 +109,12 @@ def rocksalt(name: str, lattice: float, *, source: str = "given") -> Sublattice:
     return _face_centred(name, lattice, anion_coordination=6, source=source)
 
 
-def zincblende(name: str, lattice: float, *, source: str = "given") -> Sublattice:
+def zincblende(name: str, lattice: float, *, source: str = "given") -> MetalSublattice:
     """Cations of a zinc-blende crystal with cubic lattice constant ``lattice`` in Å: 12 vectors a/2⟨110⟩."""
     return _face_centred(name, lattice, anion_coordination=4, source=source)
 
 
-def perovskite(name: str, lattice: float | ArrayLike, *, source: str = "given") -> Sublattice:
+def perovskite(name: str, lattice: float | ArrayLike, *, source: str = "given") -> MetalSublattice:
     """B cations of a perovskite: ± the three rows of the pseudo-cubic cell.
 
     Parameters
@@ -138,10 +140,10 @@ def perovskite(name: str, lattice: float | ArrayLike, *, source: str = "given") 
     a = _positive(volume ** (1 / 3), f"the pseudo-cubic lattice constant of {name}")
     if given.ndim == 0:
         a = float(given)
-    return Sublattice(name, a, (_vectors(np.vstack((cell, -cell))),), MATCH_FRACTION * a, 6, source)
+    return MetalSublattice(name, a, (_vectors(np.vstack((cell, -cell))),), MATCH_FRACTION * a, 6, source)
 
 
-def wurtzite(name: str, a: float, c: float, *, source: str = "given") -> Sublattice:
+def wurtzite(name: str, a: float, c: float, *, source: str = "given") -> MetalSublattice:
     """Cations of a wurtzite crystal: six neighbours in the layer, three above, three below; two kinds of layer.
 
     The lattice constant that is reported is the cubic one of the same volume per formula unit, (√3 a² c)^(1/3).
@@ -156,10 +158,10 @@ def wurtzite(name: str, a: float, c: float, *, source: str = "given") -> Sublatt
         rows = [layer] + [np.column_stack((sign * upper, np.full(3, height))) for height in (c / 2, -c / 2)]
         sets.append(_vectors(np.vstack(rows)))
     cubic = (math.sqrt(3) * a * a * c) ** (1 / 3)
-    return Sublattice(name, cubic, tuple(sets), MATCH_FRACTION * cubic, 4, source)
+    return MetalSublattice(name, cubic, tuple(sets), MATCH_FRACTION * cubic, 4, source)
 
 
-def sublattice_of(crystal: "Crystal", *, lattice: float | None = None, c_axis: int | None = None) -> Sublattice:
+def sublattice_of(crystal: "Crystal", *, lattice: float | None = None, c_axis: int | None = None) -> MetalSublattice:
     """Return the cation sublattice of a crystal record.
 
     Parameters

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import SiteCell
 from qdip_struct.builders.atoms.molecules import check_seed
@@ -28,7 +28,6 @@ from qdip_struct.materials.crystals import Crystal, scaled
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 
-Array = NDArray[Any]
 SHELLS = 3
 _MOST_STEPS = 4000
 

@@ -10,20 +10,20 @@ Integer arithmetic of lattices: primitive bases, bases adapted to a plane, reduc
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.builders.atoms.molecules import (
     Molecule,
-    Orientation,
+    MoleculeOrientation,
     check_seed,
     find_molecules,
     library,
-    orientations,
+    molecule_rotations,
 )
 from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, label
 from qdip_struct.materials.crystals import Crystal, scaled
@@ -38,7 +38,7 @@ class Occupation:
     a_site
         ``molecule`` keeps MA and FA whole; an ion of charge +1 such as ``Cs`` stands in their place.
     orientation
-        How molecules are turned, see :func:`qdip_struct.builders.atoms.molecules.orientations`.
+        How molecules are turned, see :func:`qdip_struct.builders.atoms.molecules.molecule_rotations`.
     seed
         Whole number that decides what symmetry leaves open: random orientations, mixed sites, equal border sites.
 
@@ -49,17 +49,16 @@ class Occupation:
     """
 
     a_site: str = "molecule"
-    orientation: Orientation = "antiparallel"
+    orientation: MoleculeOrientation = "antiparallel"
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Check what can be checked without a crystal."""
-        if self.orientation not in get_args(Orientation):
-            raise UsageError(f"unknown orientation '{self.orientation}'; known: {', '.join(get_args(Orientation))}")
+        if self.orientation not in get_args(MoleculeOrientation):
+            raise UsageError(
+                f"unknown orientation '{self.orientation}'; known: {', '.join(get_args(MoleculeOrientation))}"
+            )
         check_seed(self.seed)
-
-
-Array = NDArray[Any]
 
 
 def primitive_basis(translations: Array) -> Array:
@@ -308,16 +307,16 @@ def to_atoms(sites: SiteCell, *, region: str = "matrix") -> Atoms:
     return label(atoms, region=region, phase=sites.name)
 
 
-def oriented(sites: SiteCell, *, rule: Orientation, seed: int = 0) -> SiteCell:
+def oriented(sites: SiteCell, *, rule: MoleculeOrientation, seed: int = 0) -> SiteCell:
     """Turn the molecules that bring no orientation, so that every later copy of a site has the same one.
 
-    See :func:`qdip_struct.builders.atoms.molecules.orientations` for the rules.
+    See :func:`qdip_struct.builders.atoms.molecules.molecule_rotations` for the rules.
     """
     free = np.flatnonzero(np.isin(sites.species, MOLECULES) & (sites.template < 0))
     if len(free) == 0:
         return sites
     template, templates = sites.template.copy(), list(sites.templates)
-    for site, turn in zip(free, orientations(sites.positions[free], rule=rule, seed=seed), strict=True):
+    for site, turn in zip(free, molecule_rotations(sites.positions[free], rule=rule, seed=seed), strict=True):
         unit = library(str(sites.species[site]))
         offsets = np.round(unit.array @ turn.T, 9)
         turned = replace(unit, offsets=tuple((float(x), float(y), float(z)) for x, y, z in offsets))

@@ -8,16 +8,15 @@ column vectors.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import DataError, UsageError
 
-Array = NDArray[Any]
-Orientation = Literal["antiparallel", "parallel", "random"]
-ORIENTATIONS: tuple[str, ...] = get_args(Orientation)
+MoleculeOrientation = Literal["antiparallel", "parallel", "random"]
+ORIENTATIONS: tuple[str, ...] = get_args(MoleculeOrientation)
 
 _CN, _CH, _NH, _CN_AMIDINE = 1.49, 1.09, 1.03, 1.32
 
@@ -105,7 +104,7 @@ def check_seed(seed: int) -> int:
     return int(seed)
 
 
-def orientations(points: Array, *, rule: Orientation, seed: int = 0) -> Array:
+def molecule_rotations(points: Array, *, rule: MoleculeOrientation, seed: int = 0) -> Array:
     """Rotation of each molecule by a stated rule, shape (n, 3, 3).
 
     ``antiparallel``

@@ -4,13 +4,11 @@ Cells are row vectors in Å, shape (3, 3). Periodic images are explicit ghost po
 thin and skewed cells are as right as large rectangular ones.
 """
 
-from typing import Any
-
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from qdip_struct.base.arrays import Array
+
 _PRODUCT = 200_000
 
 
@@ -77,7 +75,7 @@ def with_images(positions: Array, *, cell: Array, pbc: Array, cutoff: float) -> 
     return thin_product(fractional, cell), index
 
 
-def nearest(points: Array, *, targets: Array, cell: Array, pbc: Array, cutoff: float) -> tuple[Array, Array]:
+def nearest_neighbour(points: Array, *, targets: Array, cell: Array, pbc: Array, cutoff: float) -> tuple[Array, Array]:
     """Distance (Å) to, and number of, the nearest of ``targets`` for each of ``points``; ∞ and −1 beyond ``cutoff``.
 
     The arguments are those of :func:`neighbour_pairs`.

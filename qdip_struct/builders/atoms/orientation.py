@@ -3,15 +3,12 @@
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.crystals import Crystal
-
-Array = NDArray[Any]
 
 
 def about(axis: Sequence[float], *, degrees: float) -> Array:

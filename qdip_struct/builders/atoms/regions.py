@@ -36,10 +36,10 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.neighbours import minimum_distance, nearest, neighbour_pairs
+from qdip_struct.builders.atoms.neighbours import minimum_distance, nearest_neighbour, neighbour_pairs
 
 FORMAL_CHARGES: dict[str, int] = {
     **dict.fromkeys(("Li", "Na", "K", "Rb", "Cs", "Ag", "Cu", "MA", "FA"), 1),
@@ -69,8 +69,6 @@ VALENCE_ELECTRONS: dict[str, int] = {
 
 INTERFACE_DEPTH = 3.5
 """Atoms with an atom of the other side within this distance (Å) are labelled ``interface``."""
-
-Array = NDArray[Any]
 
 
 def formal_charges(symbols: Iterable[str], *, molecule: Sequence[int] | Array | None = None) -> Array:
@@ -170,9 +168,9 @@ def mark_interface(atoms: Atoms, *, depth: float = INTERFACE_DEPTH) -> Atoms:
     ligand = region == "ligand"
     here, there = np.flatnonzero(owner >= 0), np.flatnonzero(owner < 0)
     cell, pbc, points = atoms.cell.array, atoms.pbc, atoms.positions
-    near, _ = nearest(points[there], targets=points[here], cell=cell, pbc=pbc, cutoff=depth)
+    near, _ = nearest_neighbour(points[there], targets=points[here], cell=cell, pbc=pbc, cutoff=depth)
     outer = there[np.isfinite(near)]
-    near, _ = nearest(points[here], targets=points[outer], cell=cell, pbc=pbc, cutoff=depth)
+    near, _ = nearest_neighbour(points[here], targets=points[outer], cell=cell, pbc=pbc, cutoff=depth)
     region[outer] = "interface"
     region[here[np.isfinite(near)]] = "interface"
     touched = np.unique(molecule[(region == "interface") & (molecule >= 0)])

@@ -97,7 +97,7 @@ class Reports(Mapping[str, Mapping[str, Any]]):
 
 
 Format = Literal["extxyz", "cif", "vasp", "xyz", "cp2k"]
-FORMATS: tuple[str, ...] = get_args(Format)
+STRUCTURE_FORMATS: tuple[str, ...] = get_args(Format)
 SUFFIX: dict[str, str] = {"extxyz": ".extxyz", "cif": ".cif", "vasp": ".vasp", "xyz": ".xyz", "cp2k": ".inc"}
 """File name ending of each format."""
 
@@ -167,7 +167,8 @@ def sidecar_of(path: Path) -> Path:
 
 
 def structure_text(atoms: Atoms, *, format: Format) -> str:
-    """The file content of a structure in one of :data:`FORMATS`; CIF, POSCAR and xyz lose the per-atom arrays.
+    """The file content of a structure in one of :data:`STRUCTURE_FORMATS`; CIF, POSCAR and xyz lose the per-atom
+    arrays.
 
     Raises
     ------
@@ -188,8 +189,8 @@ def structure_text(atoms: Atoms, *, format: Format) -> str:
         symbols = atoms.get_chemical_symbols()
         rows = [f"  {s:<2} {_numbers(p)}" for s, p in zip(symbols, atoms.positions, strict=True)]
         return "\n".join(["&CELL", *cell, "&END CELL", "&COORD", *rows, "&END COORD"]) + "\n"
-    if format not in FORMATS:
-        raise UsageError(f"unknown structure format '{format}'; known: {', '.join(FORMATS)}")
+    if format not in STRUCTURE_FORMATS:
+        raise UsageError(f"unknown structure format '{format}'; known: {', '.join(STRUCTURE_FORMATS)}")
     from ase.io import write
 
     bare = Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Occupation
 from qdip_struct.builders.atoms.material import Material
@@ -27,10 +27,9 @@ from qdip_struct.builders.atoms.regions import (
 )
 from qdip_struct.builders.dot.dot import DotSites, dot_atoms
 from qdip_struct.builders.dot.embed import Embedded, embed_dot, joined
-from qdip_struct.builders.dot.embedding_options import Balance, DotForm, Seat
+from qdip_struct.builders.dot.embedding_options import Balance, DotForm, DotPlacement
 from qdip_struct.builders.dot.host import check_cells, host_of
 
-Array = NDArray[Any]
 Top = Literal["BX2", "AX"]
 REGISTRIES = ("continuation", "metal", "hollow")
 """A metal of the dot's lowest layer stands over an anion of the slab (the rock salt goes on), over a metal (like over
@@ -202,7 +201,7 @@ def bury_dots(
     places = [((i + 0.5) / array[0], (j + 0.5) / array[1], height) for i in range(array[0]) for j in range(array[1])]
     built = embed_dot(
         dot, matrix, form=form, cells=(x, y, z + overgrown), lattice=lattice,
-        seat=Seat("coherent", positions=places), balance=balance, occupation=occupation,
+        seat=DotPlacement("coherent", positions=places), balance=balance, occupation=occupation,
     )  # fmt: skip
     if not (math.isfinite(vacuum) and vacuum > 0):
         raise UsageError(f"the vacuum is {vacuum:g} Å; expected a finite length above zero")

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import SiteCell, sites_of_crystal, to_atoms
 from qdip_struct.builders.atoms.material import Material, occupy
@@ -22,7 +22,6 @@ from qdip_struct.builders.dot.parent import TERMINATIONS, Termination, centre_po
 from qdip_struct.builders.dot.shapes import Ellipsoid, Shape
 from qdip_struct.materials.crystals import Crystal
 
-Array = NDArray[Any]
 MOST_IONS = 20_000_000
 """Largest dot that is cut."""
 
@@ -73,7 +72,7 @@ class DotSites:
         return int(np.count_nonzero(self.region != "ligand")) / 2
 
 
-def cut(core: Material, *, form: DotForm = DotForm(), seed: int = 0) -> DotSites:
+def cut_dot(core: Material, *, form: DotForm = DotForm(), seed: int = 0) -> DotSites:
     """Cut a dot from its crystal.
 
     Parameters
@@ -142,7 +141,7 @@ def _each(core: Material, *, kinds: Sequence[Center], form: DotForm, seed: int) 
     found: list[DotSites] = []
     for number, kind in enumerate(kinds):
         try:
-            found.append(cut(core, form=replace(form, center=kind), seed=seed))
+            found.append(cut_dot(core, form=replace(form, center=kind), seed=seed))
         except UsageError:
             if number == len(kinds) - 1 and not found:
                 raise
@@ -278,7 +277,7 @@ def scale_for(core: Material, *, form: DotForm, n_atoms: int) -> float:
 
     def count(factor: float) -> int:
         try:
-            return len(cut(core, form=replace(form, shape=shape.scaled(factor))).sites)
+            return len(cut_dot(core, form=replace(form, shape=shape.scaled(factor))).sites)
         except UsageError:
             return 0
 

@@ -8,36 +8,34 @@ A request for a bulk crystal, in words: one cell or a supercell of a pure or mix
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ase import Atoms
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Occupation
 from qdip_struct.builders.atoms.material import Material, material
-from qdip_struct.builders.atoms.molecules import Orientation
+from qdip_struct.builders.atoms.molecules import MoleculeOrientation
 from qdip_struct.builders.atoms.orientation import parse_indices, parse_rotation
 from qdip_struct.builders.atoms.regions import report
-from qdip_struct.builders.dot.dot import cut, dot_atoms, dot_report, in_vacuum, scale_for
+from qdip_struct.builders.dot.dot import cut_dot, dot_atoms, dot_report, in_vacuum, scale_for
 from qdip_struct.builders.dot.embed import Embedded, embed_dot
 from qdip_struct.builders.dot.embedding_options import (
-    Arrangement,
     Balance,
     Center,
+    DotArrangement,
     DotForm,
+    DotPlacement,
     Mode,
-    Seat,
     Shell,
     make_shell,
 )
 from qdip_struct.builders.dot.host import host_of
 from qdip_struct.builders.dot.neutrality import Neutral, Rule
 from qdip_struct.builders.dot.parent import Termination, on_parent_lattice
-from qdip_struct.builders.dot.passivation import passivate
+from qdip_struct.builders.dot.passivation import Surface, passivate
 from qdip_struct.builders.dot.shapes import Shape, make_shape
 from qdip_struct.builders.parsing import body_of, numbers, refuse_given, whole_numbers
-
-Surface = Literal["as-cut", "stoichiometric", "metal-rich"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +158,7 @@ def requested_dot(request: DotRequest) -> tuple[Atoms, dict[str, Any]]:
         core = core.at(lattice=request.lattice)
     if len({site.label for site in core.crystal.sites} & {"cation", "anion"}) != 2:
         raise UsageError(f"{core.name} is no binary compound; a free dot is cut from PbS, CdSe and the like")
-    raw = cut(core, form=requested_form(request, core=core), seed=request.seed)
+    raw = cut_dot(core, form=requested_form(request, core=core), seed=request.seed)
     dot, changes = passivate(
         raw, surface=request.surface, ligand=request.ligand, counter_ion=request.counter_ion, seed=request.seed
     )
@@ -202,7 +200,7 @@ class BulkRequest:
     lattice: float | None = None
     dataset: str | None = None
     a_site: str = "molecule"
-    orientation: Orientation = "antiparallel"
+    orientation: MoleculeOrientation = "antiparallel"
     seed: int = 0
 
 
@@ -244,7 +242,7 @@ class EmbedRequest(FormRequest):
         Lattice constant of the dot, Å, or ``own``.
     rotate, mode
         See :func:`qdip_struct.builders.atoms.orientation.parse_rotation`,
-        :class:`qdip_struct.builders.dot.embedding_options.Seat`.
+        :class:`qdip_struct.builders.dot.embedding_options.DotPlacement`.
     neutral, rule
         See :class:`qdip_struct.builders.dot.embedding_options.Balance`.
     interface_depth
@@ -262,7 +260,7 @@ class EmbedRequest(FormRequest):
     cells: str = "8,8,8"
     lattice: float | None = None
     a_site: str = "molecule"
-    orientation: Orientation = "antiparallel"
+    orientation: MoleculeOrientation = "antiparallel"
     dot_lattice: str | None = None
     rotate: str | None = None
     mode: Mode = "auto"
@@ -301,7 +299,7 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> Embe
         form=_form(request, dot=dot, matrix=matrix),
         cells=whole_numbers(request.cells, what="--cells"),
         lattice=request.lattice,
-        seat=Seat(request.mode, lattice, turn, absolute, _positions(request)),
+        seat=DotPlacement(request.mode, lattice, turn, absolute, _positions(request)),
         balance=Balance(request.neutral, request.rule),
         occupation=Occupation(request.a_site, request.orientation, request.seed),
         interface_depth=request.interface_depth,
@@ -338,7 +336,7 @@ def _form(request: EmbedRequest, *, dot: Material | Atoms, matrix: Material | At
     return requested_form(request, core=core, counted=counted)
 
 
-def _positions(request: EmbedRequest) -> Sequence[Sequence[float]] | Arrangement:
+def _positions(request: EmbedRequest) -> Sequence[Sequence[float]] | DotArrangement:
     asked = [name for name in ("array", "random", "volume_fraction") if getattr(request, name) is not None]
     if len(asked) > 1:
         raise UsageError("give one of --array, --random and --volume-fraction")
@@ -348,5 +346,5 @@ def _positions(request: EmbedRequest) -> Sequence[Sequence[float]] | Arrangement
         return ((0.5, 0.5, 0.5),)
     if request.array is not None:
         x, y, z = whole_numbers(request.array, what="--array", count=3)
-        return Arrangement("array", counts=(x, y, z))
-    return Arrangement("random", n=request.random, volume_fraction=request.volume_fraction, spacing=request.spacing)
+        return DotArrangement("array", counts=(x, y, z))
+    return DotArrangement("random", n=request.random, volume_fraction=request.volume_fraction, spacing=request.spacing)

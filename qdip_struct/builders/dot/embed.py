@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Occupation
 from qdip_struct.builders.atoms.material import Material, pure
-from qdip_struct.builders.atoms.neighbours import nearest
+from qdip_struct.builders.atoms.neighbours import nearest_neighbour
 from qdip_struct.builders.atoms.orientation import permutes_axes, proper_rotation
 from qdip_struct.builders.atoms.regions import (
     INTERFACE_DEPTH,
@@ -27,14 +27,21 @@ from qdip_struct.builders.atoms.regions import (
     report,
     too_close,
 )
-from qdip_struct.builders.dot.dot import DotSites, cut, dot_atoms
-from qdip_struct.builders.dot.embedding_options import Arrangement, Balance, Center, DotForm, Seat, centres_of, spacings
+from qdip_struct.builders.dot.dot import DotSites, cut_dot, dot_atoms
+from qdip_struct.builders.dot.embedding_options import (
+    Balance,
+    Center,
+    DotArrangement,
+    DotForm,
+    DotPlacement,
+    centres_of,
+    spacings,
+)
 from qdip_struct.builders.dot.host import Host, centre_in, check_cells, host_of
 from qdip_struct.builders.dot.neutrality import neutralise
 from qdip_struct.builders.dot.parent import CENTERS, TERMINATIONS, Termination, inside, on_parent_lattice
 from qdip_struct.materials.crystals import Crystal
 
-Array = NDArray[Any]
 DOTS_APART = 4.0
 """Atoms of different dots must be farther apart than this (Å)."""
 _MISFIT = 0.15
@@ -166,7 +173,9 @@ def check_apart(guests: list[Atoms], *, cell: Array) -> None:
     """Raise :class:`UsageError` for dots whose atoms touch; ``cell`` is the box, row vectors (3, 3) Å."""
     for number, guest in enumerate(guests[1:], start=1):
         others = np.concatenate([other.positions for other in guests[:number]])
-        near, _ = nearest(guest.positions, targets=others, cell=cell, pbc=np.ones(3, dtype=bool), cutoff=DOTS_APART)
+        near, _ = nearest_neighbour(
+            guest.positions, targets=others, cell=cell, pbc=np.ones(3, dtype=bool), cutoff=DOTS_APART
+        )
         if np.isfinite(near).any():
             raise UsageError(
                 f"two dots come within {near.min():.2f} Å of each other; give a larger box, fewer or smaller dots"
@@ -221,7 +230,7 @@ class Guest:
 
 
 def guest_of(
-    dot: Crystal | Material | Atoms, *, host: Host, form: DotForm, seat: Seat, turn: Array, seed: int
+    dot: Crystal | Material | Atoms, *, host: Host, form: DotForm, seat: DotPlacement, turn: Array, seed: int
 ) -> Guest:
     """Cut the dot for its matrix, or take it as it is given.
 
@@ -253,7 +262,7 @@ def guest_of(
     if seat.dot_lattice is not None or (shared and seat.mode != "insert"):
         core = core.at(lattice=host.lattice if seat.dot_lattice is None else seat.dot_lattice)
     natural: Termination = "BX2" if _takes_bx2(core, host=host) else "site"
-    sites = cut(core, form=replace(form, termination=form.termination or natural), seed=seed)
+    sites = cut_dot(core, form=replace(form, termination=form.termination or natural), seed=seed)
     return Guest(dot_atoms(sites), sites, sites.center, sites.volume)
 
 
@@ -317,7 +326,7 @@ def embed_dot(
     form: DotForm = DotForm(),
     cells: Sequence[int] = (8, 8, 8),
     lattice: float | None = None,
-    seat: Seat = Seat(),
+    seat: DotPlacement = DotPlacement(),
     balance: Balance = Balance(),
     occupation: Occupation = Occupation(),
     interface_depth: float = INTERFACE_DEPTH,
@@ -405,7 +414,7 @@ def embed_dot(
     return Embedded(atoms, content)
 
 
-def _is_coherent(dot: Crystal | Material | Atoms, *, host: Host, seat: Seat) -> bool:
+def _is_coherent(dot: Crystal | Material | Atoms, *, host: Host, seat: DotPlacement) -> bool:
     """Decide between coherent and insert, and refuse a coherent build that is not possible."""
     mode, asked = seat.mode, seat.rotate is not None or seat.dot_lattice is not None
     shared = not isinstance(dot, Atoms) and host.on_parent
@@ -419,9 +428,9 @@ def _is_coherent(dot: Crystal | Material | Atoms, *, host: Host, seat: Seat) -> 
     return shared and not asked and mode != "insert"
 
 
-def _centres(guest: Guest, *, host: Host, seat: Seat, seed: int) -> Array:
+def _centres(guest: Guest, *, host: Host, seat: DotPlacement, seed: int) -> Array:
     """Centre of each dot (k, 3) Å: the point of the host that the dot asks for nearest to each place of the seat."""
-    if isinstance(seat.positions, Arrangement):
+    if isinstance(seat.positions, DotArrangement):
         around = 2.0 * float(np.linalg.norm(guest.atoms.positions, axis=1).max()) + host.lattice
         fractions = centres_of(seat.positions, cell=host.cell, diameter=around, volume=guest.volume, seed=seed)
     else:

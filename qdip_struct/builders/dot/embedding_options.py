@@ -12,11 +12,11 @@ A shell around a core, on the core's lattice: evenly mixed or graded from the in
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import SiteCell
 from qdip_struct.builders.atoms.material import occupy
@@ -25,12 +25,11 @@ from qdip_struct.builders.dot.parent import CENTERS, Termination
 from qdip_struct.builders.dot.shapes import Shape, make_shape
 from qdip_struct.materials.composition import parse_formula
 
-Array = NDArray[Any]
 _TRIALS = 5000
 
 
 @dataclass(frozen=True)
-class Arrangement:
+class DotArrangement:
     """A rule for the centres of dots.
 
     Attributes
@@ -55,7 +54,7 @@ class Arrangement:
     spacing: float = 0.0
 
 
-def centres_of(arrangement: Arrangement, *, cell: Array, diameter: float, volume: float, seed: int) -> Array:
+def centres_of(arrangement: DotArrangement, *, cell: Array, diameter: float, volume: float, seed: int) -> Array:
     """Centres in fractions of the box, (k, 3).
 
     Parameters
@@ -99,7 +98,7 @@ def centres_of(arrangement: Arrangement, *, cell: Array, diameter: float, volume
     )
 
 
-def _number(arrangement: Arrangement, *, box: float, volume: float) -> int:
+def _number(arrangement: DotArrangement, *, box: float, volume: float) -> int:
     if (arrangement.n is None) == (arrangement.volume_fraction is None):
         raise UsageError("random dots need either their number or their volume fraction")
     if arrangement.n is not None:
@@ -278,7 +277,7 @@ class DotForm:
 
 
 @dataclass(frozen=True, eq=False)
-class Seat:
+class DotPlacement:
     """How dots are put into the matrix.
 
     Attributes
@@ -308,7 +307,7 @@ class Seat:
     dot_lattice: float | None = None
     rotate: Array | None = None
     absolute: bool = False
-    positions: Sequence[Sequence[float]] | Arrangement = ((0.5, 0.5, 0.5),)
+    positions: Sequence[Sequence[float]] | DotArrangement = ((0.5, 0.5, 0.5),)
 
     def __post_init__(self) -> None:
         """Check the mode."""

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import (
     MOLECULES,
@@ -26,7 +25,6 @@ from qdip_struct.builders.atoms.orientation import parent_axes
 from qdip_struct.builders.dot.parent import CENTERS, on_parent_lattice
 from qdip_struct.materials.crystals import Crystal
 
-Array = NDArray[Any]
 MOST_CELLS = 4_000_000
 """Largest number of cells in a matrix."""
 

@@ -23,13 +23,12 @@ from typing import Any, Literal
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.neighbours import nearest, neighbour_pairs
+from qdip_struct.builders.atoms.neighbours import nearest_neighbour, neighbour_pairs
 from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, formal_charge_of, too_close
 
-Array = NDArray[Any]
 MOST_SITES = 400
 """Larger sets are spread without looking for symmetry."""
 _LAYER = 0.5
@@ -349,7 +348,7 @@ class _Border:
     def near(self, candidates: Array, *, others: Array) -> Array:
         """Those of ``candidates`` with one of ``others`` across the border."""
         positions, cell, pbc = self.atoms.positions, self.atoms.cell.array, self.atoms.pbc
-        near, _ = nearest(positions[candidates], targets=positions[others], cell=cell, pbc=pbc, cutoff=BORDER)
+        near, _ = nearest_neighbour(positions[candidates], targets=positions[others], cell=cell, pbc=pbc, cutoff=BORDER)
         return candidates[np.isfinite(near)]
 
     def metal_neighbours(self, candidates: Array, *, among: Array) -> Array:
@@ -417,7 +416,7 @@ def _remove(
     opposite = untouched[np.sign(charge[untouched]) == -sign]
     unit = int(np.abs(charge[opposite]).min(initial=99))
     pool = opposite[np.abs(charge[opposite]) == unit]
-    distance, _ = nearest(
+    distance, _ = nearest_neighbour(
         positions[pool], targets=positions[border.here], cell=atoms.cell.array, pbc=atoms.pbc, cutoff=2 * BORDER
     )
     pool, distance = pool[np.isfinite(distance)], distance[np.isfinite(distance)]

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import MOLECULES, SiteCell, sites_of_crystal
 from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, IONIC_RADII_ANGSTROM
@@ -17,7 +17,6 @@ from qdip_struct.builders.dot.dot import DotSites, block
 from qdip_struct.builders.dot.neutrality import pick
 from qdip_struct.builders.dot.parent import centre_point
 
-Array = NDArray[Any]
 Surface = Literal["as-cut", "stoichiometric", "metal-rich"]
 SURFACES: tuple[str, ...] = get_args(Surface)
 BONDED = 1.25

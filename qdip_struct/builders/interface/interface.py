@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.builders.atoms.cells import Occupation, SiteCell, to_atoms
 from qdip_struct.builders.atoms.regions import report as structure_report
 from qdip_struct.builders.atoms.store import Reports
@@ -21,10 +21,8 @@ from qdip_struct.builders.interface.joint import Joint, join
 from qdip_struct.builders.interface.registry import closing_vector, film_position, joined_atoms, touching_height
 from qdip_struct.builders.slab.block import wrapped
 from qdip_struct.builders.slab.slab import Material
-from qdip_struct.builders.slab.stoichiometry import companions, excess, face_facts, formula_units, in_cell, ions_of
+from qdip_struct.builders.slab.stoichiometry import companions, excess, face_facts, in_cell, ions_of, units_by_cation
 from qdip_struct.matching.planes import plane_text
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +227,7 @@ def _report(role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint, *,
         more["n_formula_units"] = len(atoms) / 2
     elif role != "interface":
         bulk = joint.blocks[own].sites
-        more["n_formula_units"] = formula_units(ions_of(atoms), bulk=bulk)
+        more["n_formula_units"] = units_by_cation(ions_of(atoms), bulk=bulk)
         more["excess"] = excess(ions_of(atoms), bulk=bulk)
     if role in ("film", "substrate", "interface", "substrate_other"):
         charges, heights = atoms.get_array("formal_charge"), atoms.positions[:, 2]

@@ -8,19 +8,18 @@ of the options of ``qdip build interface``. Lengths in Å, areas in Å², angles
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.interface.stiffness import Normal
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM
 from qdip_struct.matching.planes import Plane
 
-Array = NDArray[Any]
 StrainOn = Literal["film", "substrate", "shared"]
-Kind = Literal["slab", "sandwich"]
+InterfaceKind = Literal["slab", "sandwich"]
 MOST_LAYERS = 200
 
 
@@ -138,7 +137,7 @@ class Placement:
 
     registry: str | tuple[float, float] = "continuation"
     gap: float | None = None
-    kind: Kind = "slab"
+    kind: InterfaceKind = "slab"
     vacuum: float = 20.0
     height: float | None = None
 
@@ -147,8 +146,8 @@ class Placement:
         check_vacuum(self.vacuum)
         if self.gap is not None and not (math.isfinite(self.gap) and 0.5 <= self.gap <= 50.0):
             raise UsageError(f"the gap is {self.gap:g} Å; expected a length between 0.5 and 50 Å")
-        if self.kind not in get_args(Kind):
-            raise UsageError(f"kind is '{self.kind}'; expected {', '.join(get_args(Kind))}")
+        if self.kind not in get_args(InterfaceKind):
+            raise UsageError(f"kind is '{self.kind}'; expected {', '.join(get_args(InterfaceKind))}")
 
 
 def check_layers(count: int, *, what: str) -> None:

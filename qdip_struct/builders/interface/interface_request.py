@@ -12,9 +12,9 @@ from typing import Any
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.alloy import Arrangement
 from qdip_struct.builders.atoms.cells import Occupation
-from qdip_struct.builders.atoms.molecules import Orientation
+from qdip_struct.builders.atoms.molecules import MoleculeOrientation
 from qdip_struct.builders.interface.interface import InterfaceCells, place
-from qdip_struct.builders.interface.interface_options import Kind, LateralCell, Placement, Stack, StrainOn
+from qdip_struct.builders.interface.interface_options import InterfaceKind, LateralCell, Placement, Stack, StrainOn
 from qdip_struct.builders.interface.joint import Joint, join
 from qdip_struct.builders.interface.registry import irreducible_shifts
 from qdip_struct.builders.interface.stiffness import Normal
@@ -86,13 +86,13 @@ class InterfaceRequest:
     lateral: str | None = None
     strain_on: StrainOn = "film"
     normal: Normal = "kept"
-    kind: Kind = "slab"
+    kind: InterfaceKind = "slab"
     contact: str | None = None
     dataset: str | None = None
     repeat: str = "1,1"
     vacuum: float = 20.0
     a_site: str = "molecule"
-    orientation: Orientation = "antiparallel"
+    orientation: MoleculeOrientation = "antiparallel"
     arrangement: Arrangement = "sqs"
     seed: int = 0
     layer_tolerance: float = 0.5

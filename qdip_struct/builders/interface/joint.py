@@ -8,21 +8,20 @@ Matches are counted in the nets of :func:`qdip_struct.matching.nets.surface_net`
 the nets of the surface cells that are really built, so that the matched slab is the slab that is built.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.arrays import Array
+from qdip_struct.base.errors import UsageError, check_positive
 from qdip_struct.builders.atoms.alloy import Alloy, Decoration, decorate
 from qdip_struct.builders.atoms.cells import Occupation, SiteCell
 from qdip_struct.builders.interface.interface_options import LateralCell, Stack, imposed_cell
 from qdip_struct.builders.interface.stiffness import Stiffness, elastic_energy, normal_stretch, stiffness_of
-from qdip_struct.builders.slab.block import Block, between, cut, principal_strain, strained
+from qdip_struct.builders.slab.block import Block, between, cut_block, principal_strain, strained
 from qdip_struct.builders.slab.slab import Material, decoration_entry, filled_block, stand_ins, surface_of
 from qdip_struct.builders.slab.stoichiometry import termination_named
 from qdip_struct.builders.slab.surface import SurfaceCell
@@ -31,7 +30,6 @@ from qdip_struct.matching.nets import Net, net_from_vectors
 from qdip_struct.matching.planes import Plane
 from qdip_struct.materials.crystals import Crystal
 
-Array = NDArray[Any]
 _FINE = 27720
 _MOST_POINTS = 400
 
@@ -92,12 +90,6 @@ def common_cells(film: SurfaceCell, substrate: SurfaceCell, *, wish: LateralCell
         return cell(match)
     smallest = [cell(k) for k, m in enumerate(found) if m.area_angstrom2 < found[0].area_angstrom2 * (1.0 + 1e-6)]
     return min(smallest, key=lambda one: (_shared_net(one, film, substrate), round(one.found.strain_max, 9)))
-
-
-def check_positive(value: float, *, what: str, unit: str) -> None:
-    """Raise :class:`UsageError` unless ``value`` is finite and positive."""
-    if not (math.isfinite(value) and value > 0.0):
-        raise UsageError(f"{what} is {value:g} {unit}; expected a positive number")
 
 
 def _shared_net(common: CommonCell, film: SurfaceCell, substrate: SurfaceCell) -> int:
@@ -234,9 +226,9 @@ def join(
         )
         blocks[part] = strained(free_blocks[part], lateral=onto, stretch=stretch[part])
     tops = {part: half.top for part, half in halves.items()}
-    film_sites, film_layer = cut(blocks["film"], bottom=tops["film"], count=stack.film_layers)
+    film_sites, film_layer = cut_block(blocks["film"], bottom=tops["film"], count=stack.film_layers)
     bottom = tops["substrate"] - stack.substrate_layers + 1
-    substrate_sites, substrate_layer = cut(blocks["substrate"], bottom=bottom, count=stack.substrate_layers)
+    substrate_sites, substrate_layer = cut_block(blocks["substrate"], bottom=bottom, count=stack.substrate_layers)
     contact_entry = None
     if stack.contact is not None:
         substrate_sites, contact_entry = _contact_layer(

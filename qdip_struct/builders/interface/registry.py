@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import SiteCell, lattice_points, to_atoms
 from qdip_struct.builders.atoms.neighbours import neighbour_pairs
@@ -36,8 +36,7 @@ from qdip_struct.builders.interface.joint import Joint
 from qdip_struct.builders.slab.block import Block
 from qdip_struct.builders.slab.surface import kinds_of_sites
 
-Array = NDArray[Any]
-NAMES = ("continuation", "metal", "hollow")
+REGISTRY_NAMES = ("continuation", "metal", "hollow")
 
 TOUCHING_RADII_ANGSTROM: dict[str, float] = {
     **IONIC_RADII_ANGSTROM, "N": 1.50, "C": 1.50, "H": 0.60, "P": 1.90, "As": 2.00,
@@ -108,7 +107,7 @@ def film_position(
     Parameters
     ----------
     registry
-        One of :data:`NAMES`, or two fractions of the substrate's cation square.
+        One of :data:`REGISTRY_NAMES`, or two fractions of the substrate's cation square.
     below, below_layer
         Sites of the substrate and the monolayer of each; the highest is the contact layer.
     above, above_layer
@@ -191,8 +190,10 @@ def _shift_of(
         if len(registry) != 2 or not np.isfinite(registry).all():
             raise UsageError(f"registry {registry}: expected two finite fractions such as 0.5,0")
         return np.asarray(registry, dtype=float) @ edges
-    if registry not in NAMES:
-        raise UsageError(f"unknown registry '{registry}'; known: {', '.join(NAMES)}, or two fractions such as 0.5,0")
+    if registry not in REGISTRY_NAMES:
+        raise UsageError(
+            f"unknown registry '{registry}'; known: {', '.join(REGISTRY_NAMES)}, or two fractions such as 0.5,0"
+        )
     if registry == "metal":
         return np.zeros(2)
     if registry == "hollow":

@@ -6,16 +6,13 @@ molecules are turned in the block, before any slab is cut, so that E_slab âˆ’ NÂ
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import SiteCell, lattice_points, turned
 from qdip_struct.builders.slab.surface import SurfaceCell
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +119,7 @@ def strained(block: Block, *, lateral: Array, stretch: float = 1.0) -> Block:
     return replace(bare, sites=filled)
 
 
-def cut(block: Block, *, bottom: int, count: int) -> tuple[SiteCell, Array]:
+def cut_block(block: Block, *, bottom: int, count: int) -> tuple[SiteCell, Array]:
     """Cut ``count`` monolayers from layer ``bottom`` of the endless sequence upwards.
 
     Returns

@@ -11,29 +11,28 @@ from typing import Any, TypeAlias, get_args
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.alloy import Alloy, Decoration, blocks_for, decorate
 from qdip_struct.builders.atoms.cells import MOLECULES, Occupation, SiteCell, oriented, sites_of, to_atoms, with_a_site
 from qdip_struct.builders.atoms.regions import report as structure_report
 from qdip_struct.builders.interface.interface_options import check_layers, check_repeat, check_vacuum
-from qdip_struct.builders.slab.block import Block, bulk_block, cut
+from qdip_struct.builders.slab.block import Block, bulk_block, cut_block
 from qdip_struct.builders.slab.stoichiometry import (
     Faces,
     check_faces,
     companions,
     face_facts,
-    formula_units,
     in_cell,
     ions_of,
     termination_named,
+    units_by_cation,
 )
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, surface_cell
 from qdip_struct.matching.planes import Plane, plane_text
 from qdip_struct.materials.crystals import Crystal
 
-Array = NDArray[Any]
 Material: TypeAlias = Crystal | Alloy | Atoms
 
 
@@ -192,7 +191,7 @@ def build_slab(
     count = _monolayers(surface, layers=layers, units=units)
     top = termination_named(surface, termination)
     block, decorations = filled_block(material, surface=surface, matrix=np.diag(repeat), occupation=occupation)
-    sites, layer = cut(block, bottom=top - count + 1, count=count)
+    sites, layer = cut_block(block, bottom=top - count + 1, count=count)
     facts = face_facts(sites, layer, block, top=top)
     check_faces(faces, facts, surface)
     atoms = to_atoms(sites, region="substrate")
@@ -245,7 +244,7 @@ def _reports(
         if role == "substrate":
             own = slab_facts
         elif role != "reservoir":
-            own = {"n_formula_units": formula_units(ions_of(atoms), bulk=bulk)}
+            own = {"n_formula_units": units_by_cation(ions_of(atoms), bulk=bulk)}
         reports[role] = structure_report(atoms, role=role, **common, **own)
     return reports
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from qdip_struct.builders.atoms.alloy import Arrangement
 from qdip_struct.builders.atoms.cells import Occupation
-from qdip_struct.builders.atoms.molecules import Orientation
+from qdip_struct.builders.atoms.molecules import MoleculeOrientation
 from qdip_struct.builders.parsing import crystal_of, whole_numbers
 from qdip_struct.builders.slab.slab import SlabCells, build_slab, surface_of
 from qdip_struct.builders.slab.stoichiometry import Faces, termination_names
@@ -53,7 +53,7 @@ class SlabRequest:
     repeat: str = "1,1"
     vacuum: float = 20.0
     a_site: str = "molecule"
-    orientation: Orientation = "antiparallel"
+    orientation: MoleculeOrientation = "antiparallel"
     arrangement: Arrangement = "sqs"
     seed: int = 0
     layer_tolerance: float = 0.5

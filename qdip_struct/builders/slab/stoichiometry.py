@@ -21,18 +21,16 @@ from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import SiteCell, sites_of, to_atoms
 from qdip_struct.builders.atoms.regions import FORMAL_CHARGES
-from qdip_struct.builders.slab.block import Block, cut
+from qdip_struct.builders.slab.block import Block, cut_block
 from qdip_struct.builders.slab.surface import SurfaceCell
 from qdip_struct.matching.planes import plane_text
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.datasets import DEFAULT_DATASET, get_crystal
-
-Array = NDArray[Any]
 
 
 def ions_of_sites(sites: SiteCell) -> dict[str, int]:
@@ -61,7 +59,7 @@ def reference_cations(sites: SiteCell) -> tuple[str, ...]:
     return tuple(sorted({str(name) for name in sites.species[kept]}))
 
 
-def formula_units(ions: Mapping[str, int], *, bulk: SiteCell) -> float:
+def units_by_cation(ions: Mapping[str, int], *, bulk: SiteCell) -> float:
     """Formula units by the count of the reference cation, in units of the bulk's reduced formula."""
     whole = ions_of_sites(bulk)
     divisor = int(np.gcd.reduce(list(whole.values())))
@@ -182,7 +180,7 @@ def face_facts(sites: SiteCell, layer: Array, block: Block, *, top: int) -> dict
         "face_charge_top_e_per_angstrom2": round(upper.charge / area, 10) + 0.0,
         "face_charge_bottom_e_per_angstrom2": round(lower.charge / area, 10) + 0.0,
         "symmetric": upper.kind == lower.kind and surface.flips,
-        "n_formula_units": formula_units(ions, bulk=block.sites),
+        "n_formula_units": units_by_cation(ions, bulk=block.sites),
         "excess": excess(ions, bulk=block.sites),
         "dipole_e_per_angstrom": round(moment, 8) + 0.0,
         "dipolar": abs(moment) > 1e-6,
@@ -231,7 +229,7 @@ def companions(
     layers = block.surface.layers
     if len({layer.kind for layer in layers}) == 2:
         other = next(k for k in range(top + 1, top + len(layers)) if layers[k % len(layers)].kind != layers[top].kind)
-        sites, _ = cut(block, bottom=other - count + 1, count=count)
+        sites, _ = cut_block(block, bottom=other - count + 1, count=count)
         found["substrate_other"] = in_cell(to_atoms(sites, region="substrate"), cell)
     reservoir = reservoir_of(block.sites, dataset=dataset)
     if reservoir is not None:

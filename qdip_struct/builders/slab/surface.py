@@ -9,19 +9,17 @@ conventional or a larger cell makes no difference. *Monolayers* are the groups o
 from dataclasses import dataclass
 from functools import lru_cache
 from math import gcd
-from typing import Any
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
+from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.builders.atoms.cells import SiteCell, completion, primitive_basis, reduced_pair, sites_of, turned
 from qdip_struct.builders.atoms.regions import FORMAL_CHARGES
 from qdip_struct.matching.planes import Plane
 from qdip_struct.materials.crystals import Crystal
 
-Array = NDArray[Any]
 LAYER_TOLERANCE_ANGSTROM = 0.5
 _SAME_SITE_ANGSTROM = 0.05
 

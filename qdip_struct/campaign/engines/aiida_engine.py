@@ -18,14 +18,14 @@ from qdip_struct import __version__
 from qdip_struct.base.errors import DataError, ToolError, UsageError
 from qdip_struct.base.files import read_text, sha256, write_bytes
 from qdip_struct.campaign.engines.lock import exclusive
-from qdip_struct.campaign.engines.segment import judge, record_result
+from qdip_struct.campaign.engines.segment import record_result, verdict_of
 from qdip_struct.campaign.engines.submission import Submission
 from qdip_struct.cp2k.inputs.inputfile import Section, Verbatim, parse_input
 from qdip_struct.runs.restart import GEOMETRY, good_state
 from qdip_struct.runs.rundir import INPUT, OUTPUT, RunFolder, needs_relaxation, segment_name
 
 if TYPE_CHECKING:
-    from qdip_struct.campaign.engines.jobscript import Site
+    from qdip_struct.campaign.engines.jobscript import ClusterSite
 
 HOW_TO_GET_AIIDA = "pip install 'qdip-struct[aiida]', then: verdi presto"
 CODE_VARIABLE = "QDIP_AIIDA_CODE"
@@ -66,7 +66,7 @@ def _load() -> None:
         raise ToolError(f"AiiDA has no profile ({error}); make one with: verdi presto") from error
 
 
-def find_machine(site: "Site | None") -> Machine:
+def find_machine(site: "ClusterSite | None") -> Machine:
     """The code that ``QDIP_AIIDA_CODE`` names, with the resources of ``site``; else the CP2K of this machine.
 
     Raises
@@ -180,7 +180,7 @@ _PLUGIN_FAULTS = (AttributeError, KeyError, RuntimeError, TypeError, ValueError)
 _MORE_FILES = ("aiida-*.pdos", "aiida-*.cube")
 
 
-def submit_aiida(folders: Sequence[RunFolder], *, root: Path, site: "Site | None" = None) -> Submission:
+def submit_aiida(folders: Sequence[RunFolder], *, root: Path, site: "ClusterSite | None" = None) -> Submission:
     """Bring run folders on with AiiDA.
 
     Chains that have ended are fetched; runs without one get one. With a running daemon the call returns when the chains
@@ -214,7 +214,7 @@ def submit_aiida(folders: Sequence[RunFolder], *, root: Path, site: "Site | None
         if chain is not None and not chain.base.extras.get(_FETCHED, False):
             _fetch(chain, folder)
             fetched += 1
-        verdict = judge(folder)
+        verdict = verdict_of(folder)
         if verdict is not None and verdict.outcome != "again":
             continue
         if needs_relaxation(folder):
@@ -231,7 +231,7 @@ def submit_aiida(folders: Sequence[RunFolder], *, root: Path, site: "Site | None
     return Submission("aiida", tuple(identifiers), submitted, "; ".join(parts))
 
 
-def parameters_of(text: str, *, source: str = INPUT) -> dict[str, Any]:
+def plugin_parameters(text: str, *, source: str = INPUT) -> dict[str, Any]:
     """CP2K input text as the nested mapping that AiiDA's plugin takes.
 
     Repeated keywords and sections become lists, a section's parameter stands under ``_``, whole numbers become numbers,
@@ -288,7 +288,7 @@ def _start(folder: RunFolder, machine: Machine, *, root: Path, background: bool)
     from aiida.plugins import WorkflowFactory
 
     with exclusive(folder.path):
-        parameters = parameters_of(read_text(folder.path / INPUT), source=str(folder.path / INPUT))
+        parameters = plugin_parameters(read_text(folder.path / INPUT), source=str(folder.path / INPUT))
         if machine.walltime_s is not None:
             parameters.setdefault("GLOBAL", {})["WALLTIME"] = str(machine.walltime_s)
         builder = WorkflowFactory("cp2k.base").get_builder()
@@ -351,7 +351,7 @@ def _fetch(chain: Any, folder: RunFolder) -> None:
             write_bytes(folder.path / f"{INPUT}.{number}", given, force=True)
             write_bytes(segment_name(folder.path / OUTPUT, number), files[_OUTPUT], force=True)
             number += 1
-        verdict = judge(folder)
+        verdict = verdict_of(folder)
         if verdict is not None and verdict.run is not None:
             record_result(folder, verdict.run)
     told = {"qdip_outcome": "failed", "qdip_reason": chain.exit_message or "the chain ended without an output"}

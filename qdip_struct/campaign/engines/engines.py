@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qdip_struct.base.errors import QdipError, UsageError
-from qdip_struct.campaign.engines.segment import FolderBusyError, Verdict, judge, run_segment, settled
+from qdip_struct.campaign.engines.segment import FolderBusyError, SegmentVerdict, run_segment, settled, verdict_of
 from qdip_struct.campaign.engines.submission import ENGINES, Engine, Submission
 from qdip_struct.cp2k.outputs.reader import Progress, read_progress
 from qdip_struct.cp2k.program import Program, require_program
 from qdip_struct.runs.rundir import OUTPUT, RunFolder, needs_relaxation, segment_name
 
 if TYPE_CHECKING:
-    from qdip_struct.campaign.engines.jobscript import Site
+    from qdip_struct.campaign.engines.jobscript import ClusterSite
 
 MAX_SEGMENTS = 20
 POLL_S = 1.0
@@ -57,7 +57,7 @@ class Watch:
     began: float | None = None
     seconds: float = 0.0
     process: "subprocess.Popen[bytes] | None" = None
-    verdict: Verdict | None = None
+    verdict: SegmentVerdict | None = None
     progress: Progress = field(default_factory=Progress)
 
     @property
@@ -71,7 +71,7 @@ def submit(
     *,
     engine: Engine,
     root: Path,
-    site: "Site | None" = None,
+    site: "ClusterSite | None" = None,
     cores: int = 1,
     launcher: tuple[str, ...] = (),
     show: Callable[[Sequence[Watch]], None] | None = None,
@@ -154,7 +154,7 @@ def run_locally(
     """
     watches = [Watch(folder) for folder in folders]
     for watch in watches:
-        verdict = settled(watch.folder) or judge(watch.folder)
+        verdict = settled(watch.folder) or verdict_of(watch.folder)
         if verdict is not None and verdict.outcome != "again":
             watch.verdict, watch.state, watch.reason = verdict, verdict.outcome, verdict.reason
     todo = sorted((w for w in watches if w.verdict is None), key=lambda w: -estimated_work(w.folder))
@@ -254,10 +254,10 @@ def _carry_out(
         watch.state = "waiting"
         return
     except QdipError as error:
-        watch.verdict, watch.state, watch.reason = Verdict("failed", str(error)), "failed", str(error)
+        watch.verdict, watch.state, watch.reason = SegmentVerdict("failed", str(error)), "failed", str(error)
         watch.seconds = time.monotonic() - watch.began
         return
-    verdict = Verdict("failed", f"not finished after {MAX_SEGMENTS} segments")
+    verdict = SegmentVerdict("failed", f"not finished after {MAX_SEGMENTS} segments")
     n_segments = 0
     while n_segments < MAX_SEGMENTS and not stop.is_set():
         try:
@@ -268,7 +268,7 @@ def _carry_out(
             stop.wait(2 * POLL_S)
             continue
         except QdipError as error:
-            last = Verdict("failed", str(error))
+            last = SegmentVerdict("failed", str(error))
         n_segments += 1
         if last.outcome != "again":
             verdict = last

@@ -27,11 +27,11 @@ _MOST_THREADS = 16
 _NAMES = {"slurm": "job.sbatch", "pbs": "job.pbs", "shell": "job.sh"}
 
 
-Step = Literal["segment", "relax"]
+LaunchStep = Literal["segment", "relax"]
 
 
 @dataclass(frozen=True)
-class Site:
+class ClusterSite:
     """All that is local to a machine: see the files in ``workflows/sites``.
 
     Attributes
@@ -83,7 +83,7 @@ class Site:
         return max(1, (self.seconds - self.walltime_s) // 3)
 
 
-def load_site(name: str) -> Site:
+def load_site(name: str) -> ClusterSite:
     """Read a site by the name of a shipped file, or from a YAML file of the user's.
 
     Raises
@@ -100,7 +100,7 @@ def load_site(name: str) -> Site:
     content = yaml_document(path, mistake=UsageError)
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected a mapping; copy one of the shipped site files")
-    known = {field.name for field in fields(Site)}
+    known = {field.name for field in fields(ClusterSite)}
     wrong = sorted(set(map(str, content)) ^ known)
     if wrong:
         problem = "missing" if wrong[0] in known else "unknown"
@@ -108,7 +108,7 @@ def load_site(name: str) -> Site:
     return _checked(content, path)
 
 
-def _checked(content: dict[str, object], path: Path) -> Site:
+def _checked(content: dict[str, object], path: Path) -> ClusterSite:
     if content["engine"] not in _NAMES:
         raise UsageError(f"{path}: engine is slurm, pbs or shell, not '{content['engine']}'")
     for key in ("nodes", "tasks", "cpus_per_task", "simultaneous"):
@@ -128,7 +128,7 @@ def _checked(content: dict[str, object], path: Path) -> Site:
     launcher = str(content["launcher"] or "").strip()
     if fault(launcher, WORD) is not None:
         raise UsageError(f"{path}: launcher is one line of shell words that print")
-    return Site(**{**content, "setup": tuple(setup), "launcher": launcher})  # type: ignore[arg-type]
+    return ClusterSite(**{**content, "setup": tuple(setup), "launcher": launcher})  # type: ignore[arg-type]
 
 
 def _check_count(value: object, *, key: str, path: Path) -> None:
@@ -136,7 +136,7 @@ def _check_count(value: object, *, key: str, path: Path) -> None:
         raise UsageError(f"{path}: {key} is a positive whole number up to {_MOST}, not '{str(value)[:40]}'")
 
 
-def script_name(site: Site) -> str:
+def script_name(site: ClusterSite) -> str:
     """File name of the job script of a site."""
     return _NAMES[site.engine]
 
@@ -164,10 +164,10 @@ def _is_utf8(name: str) -> bool:
 
 
 def job_script(
-    site: Site,
+    site: ClusterSite,
     *,
     n_runs: int,
-    step: Step = "segment",
+    step: LaunchStep = "segment",
     runs: str = LIST,
     name: str = "qdip",
     log: str | None = None,
@@ -241,27 +241,27 @@ def job_script(
     return _lines(["#!/usr/bin/env bash", *directives, *_head(site), *body])
 
 
-def _words(site: Site, step: Step) -> str:
+def _words(site: ClusterSite, step: LaunchStep) -> str:
     if step == "relax":
         return f'qdip run "./$run" --relax-only --nproc {site.cpus_per_task}'
     launcher = f" --launcher {shlex.quote(site.launcher + _ranks(site))}" if site.launcher else ""
     return f'qdip segment "./$run" --threads {site.cpus_per_task}{launcher}'
 
 
-def _time_left(site: Site) -> str:
+def _time_left(site: ClusterSite) -> str:
     return f' --walltime "$(({site.walltime_s} - SECONDS))"'
 
 
-def _ranks(site: Site) -> str:
+def _ranks(site: ClusterSite) -> str:
     first = site.launcher.split()[0].rsplit("/", 1)[-1]
     return f" -n {site.tasks * site.nodes}" if first in ("srun", "mpirun", "mpiexec") else ""
 
 
-def _head(site: Site) -> list[str]:
+def _head(site: ClusterSite) -> list[str]:
     return [*site.setup, "set -u"]
 
 
-def _slurm(site: Site, n_runs: int, *, name: str, log: str | None) -> list[str]:
+def _slurm(site: ClusterSite, n_runs: int, *, name: str, log: str | None) -> list[str]:
     options = [
         f"--job-name={name}",
         f"--array=1-{n_runs}%{site.simultaneous}",
@@ -280,7 +280,7 @@ def _slurm(site: Site, n_runs: int, *, name: str, log: str | None) -> list[str]:
     return [f"#SBATCH {option}" for option in options]
 
 
-def _pbs(site: Site, n_runs: int, *, name: str, log: str | None) -> list[str]:
+def _pbs(site: ClusterSite, n_runs: int, *, name: str, log: str | None) -> list[str]:
     cores = site.tasks * site.cpus_per_task
     chunk = f"select={site.nodes}:ncpus={cores}:mpiprocs={site.tasks}:ompthreads={site.cpus_per_task}"
     options = [f"-N {name}", f"-l {chunk}" + (f":mem={site.memory_gb}gb" if site.memory_gb else "")]

@@ -21,7 +21,7 @@ from typing import IO
 
 from qdip_struct.base.errors import DataError, ToolError
 
-LOCK = "run.lock"
+RUN_LOCK = "run.lock"
 _SETTLE_S = 0.5
 _SQUEUE_TIMEOUT_S = 60
 _NO_KERNEL_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
@@ -99,7 +99,7 @@ def exclusive(folder: Path) -> Iterator[FolderLock]:
     DataError
         If the lock file cannot be written.
     """
-    place = folder / LOCK
+    place = folder / RUN_LOCK
     try:
         stream = place.open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
@@ -164,7 +164,7 @@ def sole_process(place: Path, *, named: Path, busy: str) -> Iterator[IO[str]]:
 def read_holder(folder: Path) -> Holder | None:
     """Who says to work in the folder; ``None`` when nobody does. The holder may be gone."""
     try:
-        with (folder / LOCK).open(encoding="utf-8", errors="replace") as stream:
+        with (folder / RUN_LOCK).open(encoding="utf-8", errors="replace") as stream:
             return _read(stream)
     except OSError:
         return None
@@ -187,11 +187,11 @@ def _kernel_lock(stream: IO[str], folder: Path) -> bool:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         who = _read(stream) or "another process"
-        raise FolderBusyError(f"{folder} is being run by {who} (it holds {LOCK})") from error
+        raise FolderBusyError(f"{folder} is being run by {who} (it holds {RUN_LOCK})") from error
     except OSError as error:
         if error.errno in _NO_KERNEL_LOCK:
             return False
-        raise DataError(f"cannot lock {folder / LOCK}: {error.strerror or error}") from error
+        raise DataError(f"cannot lock {folder / RUN_LOCK}: {error.strerror or error}") from error
     return True
 
 
@@ -206,12 +206,12 @@ def _still_held(former: Holder, stream: IO[str], *, kernel: bool) -> str:
         alive = [pid for pid, since in former.processes.items() if _started(int(pid)) == since]
         return f"process {alive[0]} is at work" if alive else ""
     if former.job is None:
-        return f"if nothing runs there any more, delete {LOCK} in the folder"
+        return f"if nothing runs there any more, delete {RUN_LOCK} in the folder"
     if former.job == here.job and former.restarts < here.restarts:
         return ""
     state = _job_state(former.job)
     if state is None:
-        return f"Slurm cannot be asked about the job; if it is gone, delete {LOCK} in the folder"
+        return f"Slurm cannot be asked about the job; if it is gone, delete {RUN_LOCK} in the folder"
     return f"Slurm says the job is {state}" if state in ("RUNNING", "COMPLETING", "SUSPENDED") else ""
 
 

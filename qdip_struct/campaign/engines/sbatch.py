@@ -21,9 +21,9 @@ from pathlib import Path
 
 from qdip_struct.base.errors import ToolError, UsageError
 from qdip_struct.base.files import read_text, sha256, write_text
-from qdip_struct.campaign.engines.jobscript import Site, Step, job_script, run_list
+from qdip_struct.campaign.engines.jobscript import ClusterSite, LaunchStep, job_script, run_list
 from qdip_struct.campaign.engines.lock import is_busy, sole_process
-from qdip_struct.campaign.engines.segment import judge, settled
+from qdip_struct.campaign.engines.segment import settled, verdict_of
 from qdip_struct.campaign.engines.submission import Submission
 from qdip_struct.runs.rundir import RunFolder, needs_relaxation
 
@@ -199,7 +199,7 @@ class ArrayPlan:
 
 
 def submit_array(
-    folders: Sequence[RunFolder], *, root: Path, site: Site, after: Sequence[str] = (), dry_run: bool = False
+    folders: Sequence[RunFolder], *, root: Path, site: ClusterSite, after: Sequence[str] = (), dry_run: bool = False
 ) -> Submission:
     """Queue the unfinished run folders as an array job, each of whose tasks is ``qdip segment`` until the run ends.
 
@@ -256,7 +256,7 @@ def plan_array(folders: Sequence[RunFolder], *, root: Path) -> ArrayPlan:
     waiting: dict[str, None] = {}
     counts = {"done": 0, "failed": 0, "busy": 0}
     for folder in folders:
-        verdict = settled(folder) or judge(folder)
+        verdict = settled(folder) or verdict_of(folder)
         if verdict is not None and verdict.outcome in counts:
             counts[verdict.outcome] += 1
         elif folder.path.resolve() in taken:
@@ -289,7 +289,9 @@ def _relative(folder: Path, root: Path) -> str:
         raise UsageError(f"{folder} does not lie in {root}: submit it with its own campaign") from error
 
 
-def _submit(runs: Sequence[str], *, step: Step, root: Path, site: Site, dependency: str | None, lock: int) -> str:
+def _submit(
+    runs: Sequence[str], *, step: LaunchStep, root: Path, site: ClusterSite, dependency: str | None, lock: int
+) -> str:
     """Write list and script, call ``sbatch``, return the job's number."""
     used = [int(place.name.split(".")[0]) for place in submissions(root).values()]
     number = max(used, default=0) + 1

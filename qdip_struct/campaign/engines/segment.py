@@ -26,13 +26,13 @@ from qdip_struct.runs.rundir import INPUT, OUTPUT, RunFolder, needs_relaxation, 
 __all__ = [
     "FolderBusyError",
     "Outcome",
-    "Verdict",
+    "SegmentVerdict",
     "exclusive",
-    "judge",
     "outcome_of",
     "record_result",
     "run_segment",
     "settled",
+    "verdict_of",
 ]
 
 _GUESS = "FORCE_EVAL/DFT/SCF/SCF_GUESS"
@@ -46,7 +46,7 @@ Outcome = Literal["done", "again", "failed"]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SegmentVerdict:
     """What a segment ended with.
 
     Attributes
@@ -64,7 +64,7 @@ class Verdict:
     run: Run | None = None
 
 
-def judge(folder: RunFolder) -> Verdict | None:
+def verdict_of(folder: RunFolder) -> SegmentVerdict | None:
     """What the outputs in the folder say; ``None`` when the run never started.
 
     An abort is the run's own and final, unless the machine was the reason, or CP2K aborted before its first energy on
@@ -75,11 +75,11 @@ def judge(folder: RunFolder) -> Verdict | None:
     try:
         run = read_run(folder.path)
     except DataError:
-        return Verdict("again", "the last output holds nothing readable")
+        return SegmentVerdict("again", "the last output holds nothing readable")
     outcome = outcome_of(run.status)
     if run.status == "aborted" and (_PASSING.search(run.reason) or _blames_restart(folder)):
         outcome = "again"
-    return Verdict(outcome, run.reason if outcome == "done" else f"{run.status}: {run.reason}", run)
+    return SegmentVerdict(outcome, run.reason if outcome == "done" else f"{run.status}: {run.reason}", run)
 
 
 def _blames_restart(folder: RunFolder) -> bool:
@@ -96,7 +96,7 @@ def _blames_restart(folder: RunFolder) -> bool:
     return bool(continued) and not len(last.steps)
 
 
-def settled(folder: RunFolder) -> Verdict | None:
+def settled(folder: RunFolder) -> SegmentVerdict | None:
     """The verdict on a run that has ended for good, from its ``result.json``; ``None`` when outputs must be read.
 
     They must for an abort: only they tell whether it was the run's own.
@@ -106,7 +106,7 @@ def settled(folder: RunFolder) -> Verdict | None:
     if document is None or document["status"] == "aborted" or outcome_of(str(document["status"])) == "again":
         return None
     outcome, reason = outcome_of(str(document["status"])), str(document["reason"] or "")
-    return Verdict(outcome, reason if outcome == "done" else f"{document['status']}: {reason}")
+    return SegmentVerdict(outcome, reason if outcome == "done" else f"{document['status']}: {reason}")
 
 
 def outcome_of(status: str) -> Outcome:
@@ -124,7 +124,7 @@ def run_segment(
     launcher: tuple[str, ...] = (),
     walltime_s: int | None = None,
     started: Callable[[subprocess.Popen[bytes]], None] | None = None,
-) -> Verdict:
+) -> SegmentVerdict:
     """Run CP2K once in a run folder, unless it is already done, and judge the result by its output alone.
 
     Parameters
@@ -153,7 +153,7 @@ def run_segment(
     with exclusive(folder.path) as lock:
         if needs_relaxation(folder):
             raise ToolError(f"{folder.path} waits for its pre-relaxation: qdip run {folder.path} --relax-only")
-        before = judge(folder)
+        before = verdict_of(folder)
         if before is not None and before.outcome != "again":
             if before.run is not None:
                 record_result(folder, before.run)
@@ -168,27 +168,27 @@ def run_segment(
         target = segment_name(folder.path / OUTPUT, number)
         saved = saved_state(folder.path)
         _launch(folder.path, source, target, program, threads=threads, launcher=launcher, lock=lock, started=started)
-        after = judge(folder)
+        after = verdict_of(folder)
         if after is not None and after.run is not None:
             record_result(folder, after.run)
         moved = saved_state(folder.path) != saved
     if after is None:
-        return Verdict("failed", "CP2K wrote no output")
+        return SegmentVerdict("failed", "CP2K wrote no output")
     if after.outcome == "again" and after.run is not None and not moved:
         return _without_progress(before, after)
     return after
 
 
-def _without_progress(before: Verdict | None, after: Verdict) -> Verdict:
+def _without_progress(before: SegmentVerdict | None, after: SegmentVerdict) -> SegmentVerdict:
     """A segment that saved nothing: whether another one may be worth its time."""
     run = after.run
     if run is not None and run.status == "walltime":
         reason = f"the time ended before anything was saved that a next segment could start from; {after.reason}"
-        return Verdict("failed", reason, run)
+        return SegmentVerdict("failed", reason, run)
     if run is not None and run.status == "aborted" and _PASSING.search(run.reason):
-        return Verdict("failed", f"{after.reason}; once that is mended, the same command goes on", run)
+        return SegmentVerdict("failed", f"{after.reason}; once that is mended, the same command goes on", run)
     if _stuck(before, after):
-        return Verdict("failed", f"two segments in a row ended without progress; {after.reason}", run)
+        return SegmentVerdict("failed", f"two segments in a row ended without progress; {after.reason}", run)
     return after
 
 
@@ -265,7 +265,7 @@ def _input_text(folder: RunFolder, *, goes_on: bool, walltime_s: int | None) -> 
     return format_input(tree)
 
 
-def _stuck(before: Verdict | None, after: Verdict) -> bool:
+def _stuck(before: SegmentVerdict | None, after: SegmentVerdict) -> bool:
     """Two outputs in a row that were cut off with no step more."""
     if before is None or before.run is None or after.run is None:
         return False

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM
 from qdip_struct.cp2k.inputs.inputfile import Section, set_value
 
 VACUUM_GAP_ANGSTROM = 8.0
@@ -25,7 +26,7 @@ VACUUM_GAP_ANGSTROM = 8.0
 MESH_TOLERANCE = 0.05
 BFGS_LARGEST = 1000
 
-System = Literal["bulk", "slab", "wire", "isolated"]
+CellGeometry = Literal["bulk", "slab", "wire", "isolated"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Geometry:
         Height of the cell over each pair of vectors, V / |a_j × a_k|, Å.
     """
 
-    system: System
+    system: CellGeometry
     vacuum_angstrom: tuple[float, float, float]
     heights_angstrom: tuple[float, float, float]
 
@@ -89,7 +90,7 @@ def look_at(cell: NDArray[np.float64], positions: NDArray[np.float64]) -> Geomet
     gaps = np.diff(np.vstack([fractional, fractional[:1] + 1.0]), axis=0).max(axis=0)
     vacuum = tuple(float(gap * height) for gap, height in zip(gaps, heights, strict=True))
     n_vacuum = sum(gap >= VACUUM_GAP_ANGSTROM for gap in vacuum)
-    system: System = ("bulk", "slab", "wire", "isolated")[n_vacuum]
+    system: CellGeometry = ("bulk", "slab", "wire", "isolated")[n_vacuum]
     return Geometry(system, vacuum, tuple(heights))  # type: ignore[arg-type]
 
 
@@ -210,11 +211,10 @@ def _times(mesh: Sequence[int]) -> str:
     return "x".join(map(str, mesh))
 
 
-def _named(system: System) -> str:
+def _named(system: CellGeometry) -> str:
     return {"bulk": "periodic in three directions", "wire": "a wire", "isolated": "isolated", "slab": "a slab"}[system]
 
 
-LAYER_TOLERANCE_ANGSTROM = 0.5
 SHARED_LATERAL_ROLES = ("film_bulk", "substrate_bulk")
 
 

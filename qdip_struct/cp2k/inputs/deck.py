@@ -209,7 +209,7 @@ def make_deck(
     decisions += decided_prints
     fill_subsys(tree, atoms, kinds)
     decisions += _fill_settings(tree, wishes.settings)
-    return Deck(format_input(tree), tree, tuple(decisions), settings_of(tree), n_electrons, pdos_regions)
+    return Deck(format_input(tree), tree, tuple(decisions), deck_settings(tree), n_electrons, pdos_regions)
 
 
 def _fill_electrons(tree: Section, *, kind_set: KindSet, charge: int, multiplicity: int | None) -> None:
@@ -236,7 +236,7 @@ def _fill_settings(tree: Section, settings: tuple[str, ...]) -> list[Decision]:
     return decisions
 
 
-def settings_of(tree: Section) -> dict[str, Any]:
+def deck_settings(tree: Section) -> dict[str, Any]:
     """The settings that must agree before energies may be combined, read from an input."""
     dft = "FORCE_EVAL/DFT"
 

@@ -129,7 +129,7 @@ class BasisSet:
 
 
 @dataclass(frozen=True)
-class Potential:
+class Pseudopotential:
     """One pseudopotential.
 
     Attributes
@@ -154,7 +154,7 @@ def data_file(name: str) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
-def read_potentials(path: Path) -> Mapping[str, tuple[Potential, ...]]:
+def read_potentials(path: Path) -> Mapping[str, tuple[Pseudopotential, ...]]:
     """Read a potential file into element → potentials, in file order.
 
     The second line of an entry holds the electrons per angular momentum; their sum is the valence.
@@ -168,14 +168,14 @@ def read_basis_sets(path: Path) -> Mapping[str, tuple[BasisSet, ...]]:
 
 
 @cache
-def _read_potentials(path: Path, stamp: int) -> Mapping[str, tuple[Potential, ...]]:
-    found: dict[str, tuple[Potential, ...]] = {}
+def _read_potentials(path: Path, stamp: int) -> Mapping[str, tuple[Pseudopotential, ...]]:
+    found: dict[str, tuple[Pseudopotential, ...]] = {}
     lines = read_text(path).splitlines()
     for header, electrons in pairwise(lines):
         match = _HEADER.match(header)
         if match and _INTEGERS.match(electrons):
             element, names = match.group(1), tuple(match.group(2).split())
-            item = Potential(element, names, sum(map(int, electrons.split())))
+            item = Pseudopotential(element, names, sum(map(int, electrons.split())))
             found[element] = (*found.get(element, ()), item)
     return found
 

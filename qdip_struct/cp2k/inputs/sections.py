@@ -177,7 +177,7 @@ GHOST_SUFFIX = "_gh"
 
 
 @dataclass(frozen=True)
-class Kind:
+class AtomKind:
     """An atomic kind of the input.
 
     Attributes
@@ -212,18 +212,18 @@ def kind_names(atoms: "Atoms") -> list[str]:
     return [f"{s}{GHOST_SUFFIX}" if ghost else s for s, ghost in zip(symbols, atoms.arrays["ghost"], strict=True)]
 
 
-def kinds_of(atoms: "Atoms", *, kind_set: KindSet) -> tuple[Kind, ...]:
+def kinds_of(atoms: "Atoms", *, kind_set: KindSet) -> tuple[AtomKind, ...]:
     """The kinds of a structure in alphabetical order; :class:`UsageError` for an element the set does not know."""
     counts: dict[str, int] = {}
     for name in kind_names(atoms):
         counts[name] = counts.get(name, 0) + 1
     return tuple(
-        Kind(name, kind_set.of(name.removesuffix(GHOST_SUFFIX)), counts[name], name.endswith(GHOST_SUFFIX))
+        AtomKind(name, kind_set.of(name.removesuffix(GHOST_SUFFIX)), counts[name], name.endswith(GHOST_SUFFIX))
         for name in sorted(counts)
     )
 
 
-def count_electrons(kinds: Sequence[Kind]) -> int:
+def count_electrons(kinds: Sequence[AtomKind]) -> int:
     """Valence electrons of the neutral structure; ghosts have none."""
     return sum(kind.default.n_valence * kind.n_atoms for kind in kinds if not kind.ghost)
 
@@ -355,7 +355,7 @@ def fill_motion(tree: Section, task: str, *, n_atoms: int, preset: Preset, fixed
     return decision
 
 
-def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[Kind]) -> None:
+def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> None:
     """Cell, coordinates and kinds; a ``&KIND`` that the template holds stays and is completed."""
     place = "FORCE_EVAL/SUBSYS"
     for letter, vector in zip("ABC", atoms.cell[:], strict=True):
@@ -375,7 +375,7 @@ def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[Kind]) -> None:
         _fill_kind(subsys, kind)
 
 
-def _fill_kind(subsys: Section, kind: Kind) -> None:
+def _fill_kind(subsys: Section, kind: AtomKind) -> None:
     found = subsys.sections("KIND", parameter=kind.name) or subsys.sections("KIND", parameter="DEFAULT")
     if found and found[0].parameter.upper() == "DEFAULT":
         return

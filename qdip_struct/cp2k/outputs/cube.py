@@ -162,7 +162,7 @@ def integral(cube: Cube) -> float:
     return float(cube.values.sum()) * cube.voxel_bohr3
 
 
-def difference(whole: Cube, *parts: Cube) -> Cube:
+def cube_difference(whole: Cube, *parts: Cube) -> Cube:
     """f_whole − Σ f_part on the same grid: a charge-density difference Δρ = ρ_AB − ρ_A − ρ_B.
 
     Raises

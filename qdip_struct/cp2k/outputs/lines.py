@@ -10,7 +10,16 @@ import math
 import re
 
 from qdip_struct.base import units
-from qdip_struct.cp2k.outputs.patterns import CELL_VECTOR, DECIMAL, ENERGY, FUNCTIONAL, GAP, last_number, stamp, text_of
+from qdip_struct.cp2k.outputs.patterns import (
+    CELL_VECTOR,
+    DECIMAL,
+    ENERGY,
+    FUNCTIONAL,
+    GAP,
+    last_number,
+    line_text,
+    stamp,
+)
 from qdip_struct.cp2k.outputs.segments import Evaluation, Handler, Segment, tells
 
 _MAX_BLOCKS = 20
@@ -36,12 +45,12 @@ def _ended(segment: Segment, line: bytes, offset: int) -> None:
 @tells(FACTS, "version")
 def _version(segment: Segment, line: bytes, offset: int) -> None:
     if found := re.search(rb"CP2K version +(\S+)", line):
-        segment.facts["version"] = text_of(found.group(1))
+        segment.facts["version"] = line_text(found.group(1))
 
 
 @tells(FACTS, "spin")
 def _spin(segment: Segment, line: bytes, offset: int) -> None:
-    word = text_of(line.split()[-1])
+    word = line_text(line.split()[-1])
     segment.facts["spin"] = word if word in ("RKS", "UKS", "ROKS") else "UKS" if b"unrestricted" in line else "RKS"
 
 
@@ -52,7 +61,7 @@ def _surface_dipole(segment: Segment, line: bytes, offset: int) -> None:
 
 @tells(FACTS, "dispersion")
 def _dispersion(segment: Segment, line: bytes, offset: int) -> None:
-    text = text_of(line.split(b"|", 1)[1])
+    text = line_text(line.split(b"|", 1)[1])
     if text and len(segment.dispersion) < _MAX_BLOCKS and text not in segment.dispersion:
         segment.dispersion.append(text)
 
@@ -60,7 +69,7 @@ def _dispersion(segment: Segment, line: bytes, offset: int) -> None:
 @tells(FACTS, "functional")
 def _functional(segment: Segment, line: bytes, offset: int) -> None:
     if found := FUNCTIONAL.search(line):
-        name = text_of(found.group(1))
+        name = line_text(found.group(1))
         if name not in segment.functionals and len(segment.functionals) < _MAX_BLOCKS:
             segment.functionals.append(name)
 
@@ -129,7 +138,7 @@ def _timing(segment: Segment, line: bytes, offset: int) -> None:
 
 def _fact(name: str) -> Handler:
     def note(segment: Segment, line: bytes, offset: int) -> None:
-        segment.facts.setdefault(name, text_of(line.replace(b"|", b"| ").split()[-1]))
+        segment.facts.setdefault(name, line_text(line.replace(b"|", b"| ").split()[-1]))
 
     return note
 
@@ -179,14 +188,14 @@ def _scf_failed(segment: Segment, line: bytes, offset: int) -> None:
 
 @tells(HANDLERS, "walltime")
 def _walltime(segment: Segment, line: bytes, offset: int) -> None:
-    segment.walltime = text_of(line)
+    segment.walltime = line_text(line)
     if b"SCF" in line:
         _scf_failed(segment, line, offset)
 
 
 @tells(HANDLERS, "exit_request")
 def _exit_request(segment: Segment, line: bytes, offset: int) -> None:
-    segment.exit_request = text_of(line)
+    segment.exit_request = line_text(line)
     if b"SCF" in line:
         _scf_failed(segment, line, offset)
 
@@ -321,12 +330,12 @@ def _error(segment: Segment, line: bytes, offset: int) -> None:
 
 @tells(HANDLERS, "crash")
 def _crash(segment: Segment, line: bytes, offset: int) -> None:
-    segment.crash = segment.crash or text_of(line)
+    segment.crash = segment.crash or line_text(line)
 
 
 @tells(HANDLERS, "killed")
 def _killed(segment: Segment, line: bytes, offset: int) -> None:
-    segment.killed = segment.killed or text_of(line)
+    segment.killed = segment.killed or line_text(line)
 
 
 def _both(one: bool | None, other: bool | None) -> bool | None:

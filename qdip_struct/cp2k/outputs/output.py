@@ -19,7 +19,7 @@ from qdip_struct.cp2k.outputs.run import Failure, Run, Settings, Spin, Status, S
 from qdip_struct.cp2k.outputs.segments import Evaluation, Segment
 
 
-def settings_of(segment: Segment) -> Settings:
+def printed_settings(segment: Segment) -> Settings:
     """The settings of the run that wrote ``segment``; what it did not print stays ``None`` or empty."""
 
     def number(name: str, factor: float = 1.0) -> float | None:
@@ -169,7 +169,7 @@ def _join(path: Path, segments: Sequence[Segment]) -> Run:
     walls = [s.wall_time_s if s.wall_time_s is not None else _elapsed(s) for s in same]
     memories = [s.memory_mib for s in same if s.memory_mib is not None]
     optimises = header.facts.get("run_type") in _OPTIMISATIONS
-    settings = settings_of(header)
+    settings = printed_settings(header)
     results = _results(*chosen, n_atoms=_n_atoms(same)) if chosen else {"cell": _cell(header.cell)}
     doubts = _doubts(chosen[1], results, cutoff_rydberg=settings.cutoff_rydberg) if chosen else []
     return Run(

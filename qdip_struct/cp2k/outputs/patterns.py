@@ -222,6 +222,6 @@ def last_number(line: bytes) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def text_of(line: bytes) -> str:
+def line_text(line: bytes) -> str:
     """Readable text of a line, without its stars and runs of blanks; bytes that are no UTF-8 are marked."""
     return " ".join(line.decode("utf-8", "replace").strip(" *\r\n").split())

@@ -74,7 +74,7 @@ class Criterion:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class OptimiserStep:
     """One energy of a run.
 
     Attributes
@@ -93,8 +93,8 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Steps(Sequence[Step]):
-    """Every energy of a run in order, three compact arrays that read like a sequence of :class:`Step`.
+class Steps(Sequence[OptimiserStep]):
+    """Every energy of a run in order, three compact arrays that read like a sequence of :class:`OptimiserStep`.
 
     Attributes
     ----------
@@ -114,14 +114,14 @@ class Steps(Sequence[Step]):
         return len(self.energy_ev)
 
     @overload
-    def __getitem__(self, position: int) -> Step: ...
+    def __getitem__(self, position: int) -> OptimiserStep: ...
     @overload
     def __getitem__(self, position: slice) -> "Steps": ...
-    def __getitem__(self, position: int | slice) -> "Step | Steps":
+    def __getitem__(self, position: int | slice) -> "OptimiserStep | Steps":
         if isinstance(position, slice):
             return Steps(self.energy_ev[position], self.counter[position], self.verdict[position])
         energy, index, verdict = self.energy_ev[position], self.counter[position], self.verdict[position]
-        return Step(
+        return OptimiserStep(
             index=None if index < 0 else int(index),
             energy_ev=None if np.isnan(energy) else float(energy),
             scf_converged=None if verdict < 0 else bool(verdict),

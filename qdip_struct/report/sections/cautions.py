@@ -4,12 +4,12 @@ from qdip_struct.base.errors import UsageError
 from qdip_struct.cp2k.inputs.presets import get_preset
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
-from qdip_struct.report.sections.words import MANY, count_of
+from qdip_struct.report.sections.wording import MANY, count_of
 from qdip_struct.report.study import SHIPPED, Study
 from qdip_struct.runs.rundir import RunFolder
 
 
-def add(page: Page, study: Study, memory: Memory) -> None:
+def add_cautions(page: Page, study: Study, memory: Memory) -> None:
     """Shipped runs, unfinished runs, refused combinations, unreadable files; then what the settings cost."""
     del memory
     shipped = [state for state in study.runs if state.folder.record.get("origin") == SHIPPED]

@@ -13,14 +13,14 @@ from qdip_struct.cp2k.outputs.trajectory import side_files
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
-from qdip_struct.report.sections.words import MANY, fixed
+from qdip_struct.report.sections.wording import MANY, fixed
 from qdip_struct.report.study import RunState, Study
 
 _PARTS = ("interface", "film", "substrate")
 """Roles of AB, A and B whose density cubes make a difference."""
 
 
-def add(page: Page, study: Study, memory: Memory) -> None:
+def add_charge(page: Page, study: Study, memory: Memory) -> None:
     """Differences of groups with three density cubes, documents of ``qdip charge-difference``, slabs with cubes."""
     differences = _differences(study, memory)
     slabs = [item for item in (_slab(state, memory) for state in study.runs) if item is not None]
@@ -65,7 +65,7 @@ def _differences(study: Study, memory: Memory) -> list[tuple[str, dict[str, Any]
 
 
 def _difference(page: Page, name: str, found: dict[str, Any], memory: Memory, *, pictured: bool) -> None:
-    from qdip_struct.report.electron_plots import draw_planar, draw_radial
+    from qdip_struct.report.electron_plots import draw_planar, draw_radial_charge
 
     page.heading(f"Charge difference of {name}", level=3)
     if "failed" in found:
@@ -78,7 +78,7 @@ def _difference(page: Page, name: str, found: dict[str, Any], memory: Memory, *,
             "difference",
             content=found,
             make=lambda: draw(
-                lambda ax: draw_planar(ax, found["planar"]) if radial is None else draw_radial(ax, radial),
+                lambda ax: draw_planar(ax, found["planar"]) if radial is None else draw_radial_charge(ax, radial),
                 size=(4.9, 2.9),
             ),
         )

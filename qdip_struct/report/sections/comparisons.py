@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
-from qdip_struct.report.sections.words import MANY, fixed
+from qdip_struct.report.sections.wording import MANY, fixed
 from qdip_struct.report.study import Study
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ _SIZE = (4.9, 3.3)
 _PER_AREA = "_mev_per_angstrom2"
 
 
-def add(page: Page, study: Study, memory: Memory) -> None:
+def add_comparisons(page: Page, study: Study, memory: Memory) -> None:
     """A part for each kind of comparison that the energies hold."""
     found = study.energies
     _thickness(page, found.get("thickness_series") or [], memory)

@@ -6,13 +6,13 @@ from qdip_struct.analysis.diffraction.diffraction import PowderLine, Spot
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
-from qdip_struct.report.sections.words import MANY
+from qdip_struct.report.sections.wording import MANY
 from qdip_struct.report.study import Study
 
 _LISTED = 8
 
 
-def add(page: Page, study: Study, memory: Memory) -> None:
+def add_diffraction(page: Page, study: Study, memory: Memory) -> None:
     """One part for each document."""
     if not study.of("diffraction"):
         return

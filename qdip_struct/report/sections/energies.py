@@ -7,11 +7,11 @@ from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
 from qdip_struct.report.sections import comparisons
-from qdip_struct.report.sections.words import MANY, count_of, fixed
+from qdip_struct.report.sections.wording import MANY, count_of, fixed
 from qdip_struct.report.study import Study
 
 
-def add(page: Page, study: Study, memory: Memory) -> None:
+def add_energies(page: Page, study: Study, memory: Memory) -> None:
     """Nothing without a group whose runs could be combined."""
     groups = ranked(study.energies["groups"])
     if not groups:
@@ -27,7 +27,7 @@ def add(page: Page, study: Study, memory: Memory) -> None:
     if len(groups) > 1:
         _ranking(page, groups)
     _means(page, study.energies["means_of_terminations"])
-    comparisons.add(page, study, memory)
+    comparisons.add_comparisons(page, study, memory)
     for group in groups[:MANY]:
         _group(page, study, group, memory, pictured=True)
     if len(groups) > MANY:

@@ -9,12 +9,12 @@ from qdip_struct.cp2k.outputs.trajectory import side_files
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
-from qdip_struct.report.sections.words import MANY, fixed, shares
+from qdip_struct.report.sections.wording import MANY, fixed, shares
 from qdip_struct.report.study import RunState, Study
 from qdip_struct.runs.rundir import RECORD
 
 
-def add(page: Page, study: Study, memory: Memory) -> None:
+def add_levels(page: Page, study: Study, memory: Memory) -> None:
     """One row for each run with projected densities of states or orbital cubes and each document of ``qdip levels``."""
     found = [(study.name(result.path), result.content) for result in study.of("levels")]
     found += [

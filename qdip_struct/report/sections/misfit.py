@@ -5,11 +5,11 @@ from typing import Any
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
-from qdip_struct.report.sections.words import fixed
+from qdip_struct.report.sections.wording import fixed
 from qdip_struct.report.study import Study
 
 
-def add(page: Page, study: Study, memory: Memory) -> None:
+def add_misfit(page: Page, study: Study, memory: Memory) -> None:
     """One part for each pair of dot and matrix."""
     if not study.screens:
         return
@@ -18,7 +18,7 @@ def add(page: Page, study: Study, memory: Memory) -> None:
         _pair(page, screen, memory)
 
 
-def zero_misfit(screen: dict[str, Any]) -> str:
+def zero_misfit_text(screen: dict[str, Any]) -> str:
     """Where the lattices meet."""
     found = "; ".join(
         f"{match['formula']} ({_fraction(match)}{match['a_angstrom']:.4f} Å)" for match in screen["zero_mismatch"]
@@ -38,7 +38,7 @@ def _pair(page: Page, screen: dict[str, Any], memory: Memory) -> None:
     own = "varies" if dot["a_angstrom"] is None else f"= {dot['a_angstrom']:g} Å"
     page.paragraph(
         f"Data set {screen['dataset']}; f = (a_matrix - a_dot)/a_{screen['denominator']}, f > 0 stretches the dot. "
-        f"a({dot['name']}) {own} ({dot['source']}). Zero misfit: {zero_misfit(screen)}."
+        f"a({dot['name']}) {own} ({dot['source']}). Zero misfit: {zero_misfit_text(screen)}."
     )
     for remark in screen.get("remarks", []):
         page.note(f"{remark[:1].upper()}{remark[1:]}.")
@@ -51,7 +51,7 @@ def _pair(page: Page, screen: dict[str, Any], memory: Memory) -> None:
         svg,
         caption=f"Misfit of {dot['name']} in {matrix['name']} against composition, in percent.",
         alt=f"Line plot of the misfit of {dot['name']} in {matrix['name']} against composition. "
-        f"Zero misfit: {zero_misfit(screen)}.",
+        f"Zero misfit: {zero_misfit_text(screen)}.",
     )
     points = screen["points"]
     step = max(1, (len(points) - 1) // 10)

@@ -3,12 +3,12 @@
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
 from qdip_struct.report.sections.energies import ranked
-from qdip_struct.report.sections.misfit import zero_misfit
-from qdip_struct.report.sections.words import MANY, count_of, fixed
+from qdip_struct.report.sections.misfit import zero_misfit_text
+from qdip_struct.report.sections.wording import MANY, count_of, fixed
 from qdip_struct.report.study import Study
 
 
-def add(page: Page, study: Study, memory: Memory) -> None:
+def add_question(page: Page, study: Study, memory: Memory) -> None:
     """The question as given, or what kind of questions the data can answer; then the answers."""
     del memory
     page.heading("The question")
@@ -42,7 +42,7 @@ def _implied(study: Study) -> str:
 def _misfits(study: Study) -> list[str]:
     return [
         f"{screen['dot']['name']} in {screen['matrix']['name']} ({screen['dataset']}): zero misfit "
-        f"{zero_misfit(screen)}."
+        f"{zero_misfit_text(screen)}."
         for screen in study.screens[:MANY]
     ]
 

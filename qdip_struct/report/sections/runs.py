@@ -10,14 +10,14 @@ from qdip_struct.cp2k.outputs.run import Run
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Markup, Page
 from qdip_struct.report.memory import Memory
-from qdip_struct.report.sections.words import fixed
+from qdip_struct.report.sections.wording import fixed
 from qdip_struct.report.study import SHIPPED, Study
 
 _WIDTH, _HEIGHT = 90.0, 22.0
 _FLOOR_EV = 1e-6
 
 
-def add(page: Page, study: Study, memory: Memory) -> None:
+def add_runs(page: Page, study: Study, memory: Memory) -> None:
     """Tables of all runs, figures of the convergence studies among the results."""
     if not study.runs and not study.of("convergence"):
         return
@@ -105,7 +105,7 @@ def _history(run: Run | None) -> Markup | None:
     )
 
 
-def provenance(page: Page, study: Study, memory: Memory) -> None:
+def add_provenance(page: Page, study: Study, memory: Memory) -> None:
     """Versions and hashes of structures and inputs."""
     del memory
     page.heading("Where the numbers come from")

@@ -9,7 +9,7 @@ from qdip_struct.cp2k.outputs.trajectory import side_files
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
-from qdip_struct.report.sections.words import MANY, fixed, percent
+from qdip_struct.report.sections.wording import MANY, fixed, percent
 from qdip_struct.report.study import Result, RunState, Study
 from qdip_struct.runs.rundir import STRUCTURE
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _BETWEEN = "<!-- next -->"
 
 
-def add(page: Page, study: Study, memory: Memory) -> None:
+def add_strain(page: Page, study: Study, memory: Memory) -> None:
     """One part for each document and each relaxed run; files with strain arrays that no document speaks of last."""
     relaxed = [state for state in study.runs if state.run is not None and state.run.geo_converged]
     spoken = {_structure_of(result) for result in study.of("strain")}
@@ -113,12 +113,12 @@ def _run(page: Page, study: Study, memory: Memory, state: RunState, *, pictured:
 def _drawn(summary: Any) -> str:
     """The map of a slice, then the profile: two SVGs, one after the other."""
     from qdip_struct.analysis.strain.measures import mean_strain
-    from qdip_struct.report.strain_plots import draw_layers, draw_radial, draw_slice
+    from qdip_struct.report.strain_plots import draw_layers, draw_radial_strain, draw_slice
 
     sight = 2 if summary.of_role("dot") is not None else 1
     label = f"mean {summary.measure} strain (%)"
     values = 100 * mean_strain(summary.tensor)
-    profile = draw_radial if summary.profile else draw_layers
+    profile = draw_radial_strain if summary.profile else draw_layers
     return _BETWEEN.join(
         (
             draw(lambda ax: draw_slice(ax, summary, values, label=label, axis=sight), size=(4.6, 3.8)),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from qdip_struct.base.errors import QdipError
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
-from qdip_struct.report.sections.words import MANY, count_of, formula
+from qdip_struct.report.sections.wording import MANY, atoms_text, count_of
 from qdip_struct.report.study import RunState, Study
 from qdip_struct.runs.rundir import STRUCTURE, RunFolder
 
@@ -16,7 +16,7 @@ PICTURED = ("interface", "sandwich", "embedded", "dot", "single")
 """Roles that are shown; a study without any of them shows all of its structures."""
 
 
-def add(page: Page, study: Study, memory: Memory) -> None:
+def add_structures(page: Page, study: Study, memory: Memory) -> None:
     """Every distinct structure once; after the first dozen the others are folded away."""
     del memory
     chosen = [state for state in study.runs if state.folder.role in PICTURED] or list(study.runs)
@@ -80,7 +80,7 @@ def _projections(page: Page, atoms: "Atoms", *, name: str, how: str) -> None:
     for axis in range(3):
         part = middle_slice(shown, axis=axis) if large else shown
         seen = f"slice of {SLICE_ANGSTROM:g} Å through the middle of" if large else "all of"
-        alt = f"{name}, {how}, seen along {'xyz'[axis]}: {seen} {formula(counts)}, {len(part)} atoms drawn."
+        alt = f"{name}, {how}, seen along {'xyz'[axis]}: {seen} {atoms_text(counts)}, {len(part)} atoms drawn."
         panels.append((projection_svg(part, axis=axis), alt))
     seen = f"Slices of {SLICE_ANGSTROM:g} Å through the middle, seen" if large else "Seen"
     often = "" if times == (1, 1, 1) else f" Drawn {times[0]}×{times[1]} times in the plane."
@@ -93,7 +93,7 @@ def _projections(page: Page, atoms: "Atoms", *, name: str, how: str) -> None:
 
 def _facts(page: Page, folder: RunFolder) -> None:
     report = folder.record.get("structure") or {}
-    rows: list[tuple[str, Any]] = [("composition", formula(folder.record.get("composition", {})))]
+    rows: list[tuple[str, Any]] = [("composition", atoms_text(folder.record.get("composition", {})))]
     charge = report.get("formal_charge")
     if charge:
         rows.append(("formal charge (e)", ", ".join(f"{k} {v:+d}" if v else f"{k} 0" for k, v in charge.items())))

@@ -7,7 +7,7 @@ MANY = 12
 """Up to so many items of a kind are shown in full; the rest are folded away or left to a table."""
 
 
-def fixed(value: float | None, digits: int, *, sign: bool = False) -> str | None:
+def fixed(value: float | None, digits: int = 2, *, sign: bool = False) -> str | None:
     """A number with so many decimals, without a sign on zero; ``None`` stays."""
     if value is None:
         return None
@@ -19,7 +19,7 @@ def percent(fraction: float | None, digits: int) -> str | None:
     return None if fraction is None else fixed(100 * fraction, digits)
 
 
-def formula(counts: Mapping[str, int]) -> str:
+def atoms_text(counts: Mapping[str, int]) -> str:
     """Atoms of each element."""
     return " ".join(f"{element}{count}" for element, count in counts.items())
 
