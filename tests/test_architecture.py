@@ -187,7 +187,7 @@ def loaded_by(code: str) -> set[str]:
 
 def test_help_imports_nothing_heavy() -> None:
     loaded = loaded_by("from qdip_struct.cli.main import main; main(['--help'])")
-    assert not loaded & {"numpy", "ase", "pymatgen", "matplotlib", "scipy", "yaml", "torch", "aiida"}
+    assert not loaded & {"numpy", "ase", "pymatgen", "matplotlib", "scipy", "yaml", "msgspec", "torch", "aiida"}
 
 
 def test_screen_imports_neither_ase_nor_pymatgen() -> None:

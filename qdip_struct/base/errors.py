@@ -1,6 +1,9 @@
 """The errors that a user can meet: one sentence each, saying what was read, what was expected and what to do."""
 
 import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -37,6 +40,36 @@ class MismatchError(QdipError):
 
 class ToolError(QdipError):
     """A program outside this package is missing or failed; the message says how to get it or what it said."""
+
+
+@dataclass(frozen=True)
+class NotTaken:
+    """Files or runs that were passed over, or may not be combined: a bad one is listed and never stops the others.
+
+    Attributes
+    ----------
+    paths
+        Which.
+    reason
+        Why: what is wrong, what they differ in, or what one lacks.
+    """
+
+    paths: tuple[str, ...]
+    reason: str
+
+    @property
+    def path(self) -> Path:
+        """The first of them, where there is one only."""
+        return Path(self.paths[0])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {"paths": list(self.paths), "reason": self.reason}
+
+
+def not_taken(path: Path, reason: object) -> NotTaken:
+    """One path that was passed over; an error as the reason stands for its message."""
+    return NotTaken((str(path),), str(reason))
 
 
 def check_positive(value: float, *, what: str, unit: str = "") -> None:

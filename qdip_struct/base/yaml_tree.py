@@ -71,13 +71,18 @@ class Node:
             self.refuse(f"is {self.shown}; expected a list")
         return self.items
 
-    def word(self, what: str = "one word") -> str:
-        """The text of a scalar; a list, a mapping or nothing is refused."""
+    def lines(self, what: str) -> str:
+        """The text of a scalar, line breaks and all; a list, a mapping or nothing is refused."""
         if self.text is None or self.items is not None or self.entries is not None:
             self.refuse(f"is {self.shown}; expected {what}")
-        if any(ord(character) < 32 or ord(character) == 127 for character in self.text):
-            self.refuse("holds a line break or another control character; expected one line of text")
         return self.text
+
+    def word(self, what: str = "one word") -> str:
+        """The text of a scalar of one line; a list, a mapping or nothing is refused."""
+        text = self.lines(what)
+        if any(ord(character) < 32 or ord(character) == 127 for character in text):
+            self.refuse("holds a line break or another control character; expected one line of text")
+        return text
 
     def number(self) -> float:
         """A finite number."""

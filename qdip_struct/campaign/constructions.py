@@ -121,8 +121,8 @@ def _embedded(request: EmbedRequest, folder: Path) -> Cells:
 
 def _file(request: FileRequest, folder: Path) -> Cells:
     path = folder / request.file
-    sidecar = read_sidecar(path)
-    role = str(sidecar.get("role") or "single")
+    said, sidecar = read_sidecar(path)
+    role = said.role or "single"
     return {"": {role: Cell(role, read_structure(path), {"": sidecar})}}
 
 

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
+from msgspec import UNSET
 
+from qdip_struct.base.documents import Number, ResultDocument, Text, Word
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.cp2k.inputs.decisions import look_at
 from qdip_struct.cp2k.inputs.deck import Wishes
@@ -62,6 +65,11 @@ class Point:
     energy_per_atom_ev: float | None
     difference_mev_per_atom: float | None
     wall_time_s: float | None
+
+
+class _WrittenPoint(msgspec.Struct, frozen=True):
+    value: Number
+    difference_mev_per_atom: Number | None
 
 
 def parse_vary(text: str) -> tuple[str, tuple[float, ...]]:
@@ -131,11 +139,11 @@ def read_points(folders: Sequence[RunFolder]) -> tuple[str, list[Point]]:
     """
     names, found = set(), []
     for folder in folders:
-        vary = folder.record.get("vary")
-        if not isinstance(vary, dict):
+        vary = folder.record.vary
+        if vary is UNSET:
             raise DataError(f"{folder.path} is not part of a convergence study; make one with 'qdip converge'")
-        names.add(str(vary["name"]))
-        found.append(_point(folder, float(vary["value"])))
+        names.add(vary.name)
+        found.append(_point(folder, float(vary.value)))
     if len(names) > 1:
         raise DataError(f"the folders vary different things: {', '.join(sorted(names))}; name one study")
     found.sort(key=lambda point: point.value)
@@ -153,9 +161,28 @@ def _point(folder: RunFolder, value: float) -> Point:
     if not folder.n_segments:
         return Point(value, "prepared", None, None, None)
     run = read_run(folder.path)
-    n_atoms = sum(folder.record["composition"].values())
-    energy = run.energy_ev / n_atoms if run.status == "done" and run.energy_ev is not None else None
+    n_atoms = sum((folder.record.composition or {}).values())
+    energy = run.energy_ev / n_atoms if run.status == "done" and run.energy_ev is not None and n_atoms else None
     return Point(value, run.status, energy, None, run.wall_time_s)
+
+
+class ConvergenceDocument(ResultDocument, frozen=True):
+    """What ``qdip converge`` wrote of a finished study.
+
+    Attributes
+    ----------
+    vary, unit
+        Name of what was varied, and its unit.
+    points
+        By increasing value.
+    """
+
+    KIND, COMMAND = "convergence", "converge"
+    KNOWN_BY = frozenset({"vary", "unit", "points"})
+
+    vary: Word
+    unit: Text
+    points: list[_WrittenPoint]
 
 
 def points_document(name: str, points: Sequence[Point]) -> dict[str, Any]:

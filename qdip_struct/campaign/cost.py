@@ -8,8 +8,10 @@ extrapolation: believe it within a factor of three either way.
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec import UNSET
 
-from qdip_struct.runs.rundir import RunFolder
+from qdip_struct.base.errors import DataError
+from qdip_struct.runs.rundir import RunRecord
 
 UNCERTAINTY = 3.0
 FIRST_SCF_STEPS = 28
@@ -76,15 +78,14 @@ def estimate(
     return Cost(seconds * steps / 3600, seconds / 3600, memory)
 
 
-def estimate_run(folder: RunFolder) -> Cost:
-    """Estimate a run folder from its ``run.json``."""
-    record = folder.record
-    mesh = record["settings"].get("kpoints")
-    volume = abs(float(np.linalg.det(np.array(record["cell_angstrom"], dtype=float))))
+def estimate_run(record: RunRecord) -> Cost:
+    """Estimate a run from its ``run.json``; :class:`DataError` when that tells neither cell nor electrons."""
+    if record.cell_angstrom is UNSET or record.n_electrons is UNSET:
+        raise DataError("what a run costs is not known without its cell and its electrons")
     return estimate(
-        n_electrons=int(record["n_electrons"]),
-        volume=volume,
-        mesh=(int(mesh[0]), int(mesh[1]), int(mesh[2])) if mesh else None,
-        cutoff=float(record["settings"].get("cutoff_rydberg") or 300.0),
-        optimisation=(record.get("parameters") or {}).get("task") in ("geo_opt", "cell_opt"),
+        n_electrons=record.n_electrons,
+        volume=abs(float(np.linalg.det(np.array(record.cell_angstrom, dtype=float)))),
+        mesh=record.settings.kpoints,
+        cutoff=float(record.settings.cutoff_rydberg or 300.0),
+        optimisation=record.parameters is not None and record.parameters.task in ("geo_opt", "cell_opt"),
     )

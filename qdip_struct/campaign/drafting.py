@@ -3,7 +3,6 @@
 Structures and inputs that come again are made once.
 """
 
-import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qdip_struct import __version__
 from qdip_struct.base.errors import QdipError
-from qdip_struct.base.files import json_text, provenance, sha256
+from qdip_struct.base.files import plain, provenance, sha256
 from qdip_struct.campaign.constructions import CONSTRUCTIONS, Cell
 from qdip_struct.campaign.convergence import make_levels
 from qdip_struct.campaign.spec import Case, Spec
@@ -155,13 +155,13 @@ class Drafter:
         extra = dict(more or {})
         if relax is not None and relax.concerns(cell.role):
             extra["relax"] = {key: value for key, value in asdict(relax).items() if key != "roles"}
-        record = {**base.record, "group": group, **extra}
+        content = {**base.content, "group": group, **extra}
         if self.terms.texts:
-            record["structure"] = dict(cell.report)
-            record |= self._provenance(case, maker.request)
+            content["structure"] = plain(dict(cell.report))
+            content |= plain(self._provenance(case, maker.request))
         else:
-            record["parameters"] = {"task": maker.request.task}
-        return replace(base, record=record), warnings
+            content |= {"qdip_version": __version__, "parameters": {"task": maker.request.task}}
+        return replace(base, content=content), warnings
 
     def _new_draft(self, cell: Cell, *, maker: DeckMaker, source: str) -> tuple[RunDraft, list[str]]:
         try:
@@ -173,13 +173,12 @@ class Drafter:
         except QdipError as error:
             raise type(error)(f"{self.spec.source}: case {source}: {error}") from error
         draft = draft_run(cell.atoms, deck=deck, role=cell.role, group="", provenance={})
-        # Plain numbers and no texts that nobody will write: a plan may hold many thousands of runs.
-        record = json.loads(json_text(draft.record))
+        content = dict(draft.content)
         if self.spec.share == "translated" and not _CUBES & set(maker.request.print):
-            record["shifted_sha256"] = _shifted_sha256(cell.atoms, deck.text)
-        if not self.terms.texts:
+            content["shifted_sha256"] = _shifted_sha256(cell.atoms, deck.text)
+        if not self.terms.texts:  # nobody will write them, and a plan may hold many thousands of runs
             draft = replace(draft, input_text="", structure_text="")
-        return replace(draft, record=record), [f"{cell.role}: {item.message}; {item.remedy}" for item in findings]
+        return replace(draft, content=content), [f"{cell.role}: {item.message}; {item.remedy}" for item in findings]
 
     def _provenance(self, case: Case, request: InputsRequest) -> dict[str, Any]:
         parameters = {

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from qdip_struct.base.document_shapes import COUNT, NUMBER, TRUTH, WHOLE, WORD, Each, Fields, Maybe, fault
-from qdip_struct.base.documents import json_document
+import msgspec
+
+from qdip_struct.base.documents import Count, Number, Whole, Word, read_document
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import json_text, provenance, read_text, sha256, write_text
 from qdip_struct.campaign.engines.lock import sole_process
@@ -23,27 +24,13 @@ from qdip_struct.runs.rundir import LINK, RECORD, RunFolder, open_run_folder
 
 INDEX = "campaign.json"
 CAMPAIGN_LOCK = "campaign.lock"
-_ROW = Fields(
-    {
-        "path": WORD,
-        "group": WORD,
-        "role": WORD,
-        "n_atoms": COUNT,
-        "n_electrons": WHOLE,
-        "core_hours": NUMBER,
-        "identity": WORD,
-        "same_as": Maybe(WORD),
-        "relax": TRUTH,
-    }
-)
-_INDEX = Fields({"name": WORD, "runs": Each(_ROW)})
+_REMEDY = "submit the campaign file again to write it anew"
 _NAMED = 5
 _RANDOM_ENDING = 8
 """Characters that Python adds to the name of a temporary folder."""
 
 
-@dataclass(frozen=True)
-class IndexRow:
+class IndexRow(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the index: a run of a group, or a share of another group's run.
 
     Attributes
@@ -64,15 +51,22 @@ class IndexRow:
         Whether a pre-relaxation goes before it.
     """
 
-    path: str
-    group: str
-    role: str
-    n_atoms: int
-    n_electrons: int
-    core_hours: float
-    identity: str
-    same_as: str | None
+    path: Word
+    group: Word
+    role: Word
+    n_atoms: Count
+    n_electrons: Whole
+    core_hours: Number
+    identity: Word
+    same_as: Word | None
     relax: bool
+
+
+class _Document(msgspec.Struct, frozen=True):
+    """What of ``campaign.json`` is read again; the rest is for people."""
+
+    name: Word
+    runs: list[IndexRow]
 
 
 @dataclass(frozen=True)
@@ -138,21 +132,14 @@ def open_campaign(root: Path) -> Index:
     """
     place = root / INDEX
     try:
-        document = json_document(place)
-        wrong = fault(document, _INDEX)
+        document, _ = read_document(place, _Document)
     except DataError as error:
-        raise DataError(f"{place} is damaged ({error}); submit the campaign file again to write it anew") from error
-    if wrong is not None:
-        raise DataError(f"{place} is damaged ({wrong}); submit the campaign file again to write it anew")
-    rows = tuple(IndexRow(**{name: row[name] for name in _ROW.needed}) for row in document["runs"])
-    name = str(document["name"])
-    for row in rows:
+        raise DataError(f"{place} is damaged ({error}); {_REMEDY}") from error
+    for row in document.runs:
         for path in (row.path, row.same_as or row.path):
             if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-                raise DataError(
-                    f"{place} names '{path}', which is outside the campaign; submit the campaign file again"
-                )
-    return Index(root, name, rows)
+                raise DataError(f"{place} names '{path}', which is outside the campaign; {_REMEDY}")
+    return Index(root, document.name, tuple(document.runs))
 
 
 def exclusive_campaign(root: Path) -> AbstractContextManager[IO[str]]:
@@ -206,7 +193,7 @@ def write_campaign(plan: Plan, root: Path, *, force: bool = False) -> Written:
         for run, state in zip(runs, states, strict=True):
             if state != "same" and run.same_as is not None:
                 place, broken = root / run.path, state == "broken"
-                write_link(place, target=root / run.same_as, record=run.draft.record, force=force or broken)
+                write_link(place, target=root / run.same_as, content=run.draft.content, force=force or broken)
     known = {row.path for row in index.rows}
     new = [run for run, state in zip(runs, states, strict=True) if state != "same"]
     return Written(
@@ -243,7 +230,7 @@ def _state(run: PlannedRun, root: Path) -> str:
         found = open_run_folder(folder)
     except DataError:
         return "broken" if run.same_as is not None and [item.name for item in folder.iterdir()] == [LINK] else "differs"
-    same = identity_of(found.record) == run.identity and found.role == run.draft.record["role"]
+    same = identity_of(found.content) == run.identity and found.role == run.draft.record.role
     return "same" if same and found.group == run.group else "differs"
 
 
@@ -264,13 +251,13 @@ def _row(run: PlannedRun) -> IndexRow:
     return IndexRow(
         path=run.path,
         group=run.group,
-        role=str(record["role"]),
-        n_atoms=int(record["n_atoms"]),
-        n_electrons=int(record["n_electrons"]),
+        role=record.role,
+        n_atoms=record.n_atoms or 0,
+        n_electrons=record.n_electrons or 0,
         core_hours=float(f"{run.cost.core_hours:.3g}"),
         identity=run.identity,
         same_as=run.same_as,
-        relax="relax" in record,
+        relax=record.relax is not None,
     )
 
 
@@ -280,5 +267,5 @@ def _document(index: Index, plan: Plan) -> dict[str, Any]:
         "name": index.name,
         "about": plan.spec.about,
         **provenance("submit", source),
-        "runs": [vars(row) for row in index.rows],
+        "runs": msgspec.to_builtins(index.rows),
     }

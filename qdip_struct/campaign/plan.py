@@ -9,7 +9,7 @@ import json
 import os
 import signal
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,6 @@ from qdip_struct.campaign.cost import Cost, estimate_run
 from qdip_struct.campaign.drafting import Drafter, Drafts, Job, Terms
 from qdip_struct.campaign.spec import Case, Spec, expand
 from qdip_struct.runs.run_draft import RunDraft
-from qdip_struct.runs.rundir import RunFolder
 
 _FEW_JOBS = 12
 
@@ -52,7 +51,7 @@ class PlannedRun:
     @property
     def group(self) -> str:
         """Runs of one group are combined by ``qdip energies``."""
-        return str(self.draft.record["group"])
+        return self.draft.record.group
 
 
 @dataclass(frozen=True)
@@ -105,23 +104,25 @@ def make_plan(spec: Spec, *, terms: Terms, processes: int | None = None) -> Plan
     for results, warned in _answers(jobs, spec, terms, workers):
         drafted.update(results)
         warnings.update(dict.fromkeys(warned))
-    drafts = [(path, draft, identity_of(draft.record)) for number in sorted(drafted) for path, draft in drafted[number]]
+    drafts = [
+        (path, draft, identity_of(draft.content)) for number in sorted(drafted) for path, draft in drafted[number]
+    ]
     main = CONSTRUCTIONS[spec.kind].roles
     owners: dict[str, str] = {}
-    for path, _, identity in sorted(drafts, key=lambda item: item[1].record["role"] not in main):
+    for path, _, identity in sorted(drafts, key=lambda item: item[1].record.role not in main):
         owners.setdefault(identity, path)
     runs = []
     for path, draft, identity in drafts:
-        cost = estimate_run(RunFolder(spec.folder, draft.record))
+        cost = estimate_run(draft.record)
         runs.append(PlannedRun(path, draft, identity, cost, None if owners[identity] == path else owners[identity]))
     return Plan(spec, tuple(runs), tuple(warnings))
 
 
-def identity_of(record: dict[str, Any]) -> str:
+def identity_of(content: Mapping[str, Any]) -> str:
     """Which calculation a run is: the hash of its input, or of what a shift of all atoms leaves as it is, and of the
-    settings of a pre-relaxation.
+    settings of a pre-relaxation, as ``run.json`` holds them.
     """
-    base, relax = record.get("shifted_sha256") or record["input_sha256"], record.get("relax")
+    base, relax = content.get("shifted_sha256") or content["input_sha256"], content.get("relax")
     return str(base) if not relax else sha256(f"{base} {json.dumps(relax)}")
 
 

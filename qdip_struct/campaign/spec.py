@@ -5,6 +5,7 @@
 ======================= =======================================================================================
 ``name``                name of the campaign, one word (default: the folder of the file)
 ``about``               one line for people
+``question``            what the study asks, one or more lines: ``qdip report`` begins with it
 ``build``               one kind with its options, which are those of ``qdip build``: ``interface``, ``slab``, ``dot``,
                         ``embed``; also ``bulk`` (material, cells, lattice, ...) and ``file`` (file)
 ``vary``                lists make a product: option of ``build`` or ``inputs`` → values, or → {label: value}
@@ -87,8 +88,8 @@ class Spec:
     ----------
     source
         The file; relative names in it start at its folder.
-    name, about
-        One word, and one line for people.
+    name, about, question
+        One word, one line for people, and what the study asks.
     kind
         What is built, a key of :data:`qdip_struct.campaign.constructions.CONSTRUCTIONS`.
     build, inputs, relax
@@ -118,6 +119,7 @@ class Spec:
     references: tuple[str, ...] | None = None
     converge: tuple[str, tuple[float, ...]] | None = None
     share: Share = "identical"
+    question: str = ""
 
     @property
     def folder(self) -> Path:
@@ -165,7 +167,7 @@ def label_of(value: Any) -> str:
 
 
 MOST_CASES = 20_000
-_KEYS = ("name", "about", "build", "vary", "cases", "references", "share", "inputs", "relax", "converge")
+_KEYS = ("name", "about", "question", "build", "vary", "cases", "references", "share", "inputs", "relax", "converge")
 
 
 def load_spec(path: Path) -> Spec:
@@ -205,10 +207,33 @@ def load_spec(path: Path) -> Spec:
         references=_references(entries.get("references")),
         converge=_converge(entries.get("converge")),
         share=_share(entries.get("share")),
+        question=_question(entries.get("question")),
     )
     _check_size(spec, entries)
     _check_complete(spec, options, root)
     return spec
+
+
+def question_of(file: Path) -> str:
+    """What a campaign file asks, on one line; empty when it asks nothing. The rest of it may be wrong.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read.
+    UsageError
+        If it is no mapping, or the question is no text.
+    """
+    return _question(load_tree(file).mapping().get("question"))
+
+
+def _question(node: Node | None) -> str:
+    if node is None:
+        return ""
+    text = " ".join(node.lines("one or more lines of text").split())
+    if not text.isprintable():
+        node.refuse("holds a control character; expected one or more lines of text")
+    return text
 
 
 def _name(node: Node | None, file: Path) -> str:

@@ -20,8 +20,18 @@ from typing import Any, Literal
 from qdip_struct.base.errors import DataError, QdipError
 from qdip_struct.campaign.engines.lock import RUN_LOCK, read_holder
 from qdip_struct.campaign.engines.segment import outcome_of, verdict_of
+from qdip_struct.cp2k.outputs.run import RunSummary
 from qdip_struct.runs.collection import quick_result, store_result
-from qdip_struct.runs.rundir import INPUT, LINK, OUTPUT, RECORD, RELAXED, open_run_folder, survey_run_folders
+from qdip_struct.runs.rundir import (
+    INPUT,
+    LINK,
+    OUTPUT,
+    RECORD,
+    RELAXED,
+    SharedRunRecord,
+    open_run_folder,
+    survey_run_folders,
+)
 
 State = Literal["missing", "waiting", "queued", "running", "again", "done", "failed"]
 STATES: tuple[State, ...] = ("done", "running", "queued", "again", "waiting", "failed", "missing")
@@ -195,8 +205,8 @@ def _found(path: Path) -> list[_Place]:
             str(folder.place),
             folder.group,
             folder.role,
-            str(folder.record.get("same_as")) if folder.link is not None and folder.path in known else None,
-            bool(folder.record.get("relax")),
+            folder.record.same_as if isinstance(folder.record, SharedRunRecord) and folder.path in known else None,
+            folder.record.relax is not None,
         )
         for folder in folders
     ]
@@ -226,10 +236,10 @@ def _look(place: _Place, held: frozenset[int] | None = None) -> Seen:
     document = quick_result(place.path, outputs) or _read(place.path)
     if document is None:
         return "again", "the last output holds nothing readable", None
-    outcome, reason = outcome_of(str(document["status"])), str(document["reason"] or "")
-    if document["status"] == "aborted" and (verdict := verdict_of(open_run_folder(place.path))) is not None:
+    outcome, reason = outcome_of(document.status), document.reason
+    if document.status == "aborted" and (verdict := verdict_of(open_run_folder(place.path))) is not None:
         outcome = verdict.outcome
-    return outcome, reason if outcome == "done" else f"{document['status']}: {reason}", document["energy_ev"]
+    return outcome, reason if outcome == "done" else f"{document.status}: {reason}", document.energy_ev
 
 
 def locked_inodes() -> frozenset[int] | None:
@@ -272,7 +282,7 @@ def _is_held(lock: Path) -> bool:
     return False
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> RunSummary | None:
     from qdip_struct.cp2k.outputs.output import read_run
 
     try:
@@ -281,4 +291,4 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     with contextlib.suppress(QdipError):
         store_result(path, run)
-    return run.to_dict()
+    return run

@@ -85,11 +85,10 @@ def _of_run(folder: Path, *, unfinished: bool) -> tuple["Atoms", dict[str, Any]]
                 "give a structure file instead"
             )
         atoms = read_structure(opened.path / STRUCTURE)
-    facts = opened.record.get("structure")
-    return atoms, {**(facts if isinstance(facts, dict) else {}), "role": opened.role, "group": opened.group}
+    return atoms, {**(opened.content.get("structure") or {}), "role": opened.role, "group": opened.group}
 
 
 def _of_file(path: Path) -> tuple["Atoms", dict[str, Any]]:
     from qdip_struct.builders.atoms.store import read_sidecar, read_structure
 
-    return read_structure(path), read_sidecar(path)
+    return read_structure(path), read_sidecar(path)[1]

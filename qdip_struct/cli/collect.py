@@ -68,7 +68,7 @@ def collect_command(args: argparse.Namespace) -> int:
         note(f"passed over: {item.reason}")
     if args.json:
         for record in found.unfinished:
-            note(f"{record['status']}: {record['path']}: {record['reason']}")
+            note(f"{record.status}: {record.path}: {record.reason}")
         for item in found.failed:
             note(f"failed: {item.reason}")
     return EXIT_UNFINISHED if found.unfinished or found.failed or faults else EXIT_DONE
@@ -79,7 +79,7 @@ def _trajectories(found: Collected, *, force: bool) -> int:
     faults = 0
     for run in found.runs:
         try:
-            written = write_trajectory(Path(run["path"]), force=force)
+            written = write_trajectory(Path(run.path), force=force)
         except QdipError as error:
             faults += 1
             note(f"no trajectory: {error}")
@@ -106,25 +106,25 @@ def _text(found: Collected) -> str:
     header = ("run", "status", "type", "energy eV", "atoms", "steps", "max force eV/Å", "gap eV", "time s")
     rows = [
         (
-            run["path"],
-            run["status"],
-            run["run_type"],
-            _rounded(run["energy_ev"], 6),
-            run["n_atoms"],
-            run["n_geo_steps"],
-            _rounded(run["max_force_ev_per_angstrom"], 4),
-            _rounded(run["gap_ev"], 3),
-            _rounded(run["wall_time_s"], 1),
+            run.path,
+            run.status,
+            run.run_type,
+            _rounded(run.energy_ev, 6),
+            run.n_atoms,
+            run.n_geo_steps,
+            _rounded(run.max_force_ev_per_angstrom, 4),
+            _rounded(run.gap_ev, 3),
+            _rounded(run.wall_time_s, 1),
         )
         for run in found.runs
     ]
     lines = [table(header, rows)]
     if found.unfinished:
-        lines += ["", "not done:", *(f"  {run['path']}: {run['status']}: {run['reason']}" for run in found.unfinished)]
+        lines += ["", "not done:", *(f"  {run.path}: {run.status}: {run.reason}" for run in found.unfinished)]
     lines += _warnings(found)
     if found.failed:
         lines += ["", "not read:", *(f"  {item.reason}" for item in found.failed)]
-    counts = Counter(run["status"] for run in found.runs)
+    counts = Counter(run.status for run in found.runs)
     parts = [f"{counts[status]} {status}" for status in sorted(counts, key=lambda s: (s != "done", s))]
     if found.failed:
         parts.append(f"{len(found.failed)} not read")
@@ -136,8 +136,8 @@ def _warnings(found: Collected) -> list[str]:
     """Each warning once, with the run it is of or the number of runs."""
     said: dict[str, list[str]] = {}
     for run in found.runs:
-        for text in run["warnings"]:
-            said.setdefault(text, []).append(run["path"])
+        for text in run.warnings:
+            said.setdefault(text, []).append(run.path)
     lines = [f"  {paths[0] if len(paths) == 1 else f'{len(paths)} runs'}: {text}" for text, paths in said.items()]
     if len(lines) > _SHOWN:
         lines = [*lines[:_SHOWN], f"  and {len(lines) - _SHOWN} more (--json or -o has all)"]
@@ -149,7 +149,7 @@ def _csv(found: Collected) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(SUMMARY)
     for run in found.runs:
-        cells = {**run, "warnings": " | ".join(run["warnings"])}
+        cells = {**run.to_dict(), "warnings": " | ".join(run.warnings)}
         writer.writerow(["" if cells[name] is None else cells[name] for name in SUMMARY])
     for item in found.failed:
         writer.writerow([item.path, "failed", item.reason, *[""] * (len(SUMMARY) - 3)])

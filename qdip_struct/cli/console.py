@@ -143,11 +143,11 @@ class LiveView:
             return
         first = name not in self._said
         self._said[name] = watch.state
-        what = f"{_name(watch)} ({watch.folder.role}, {watch.folder.record['n_atoms']} atoms)"
+        what = f"{_name(watch)} ({watch.folder.role}, {watch.folder.record.n_atoms or '?'} atoms)"
         if watch.state == "running":
             self._say(f"{self._title} started: {what}")
-        elif watch.state == "relaxing":
-            self._say(f"pre-relaxation of {what} with {watch.folder.record['relax']['model']}")
+        elif watch.state == "relaxing" and watch.folder.record.relax is not None:
+            self._say(f"pre-relaxation of {what} with {watch.folder.record.relax.model}")
         elif watch.state == "busy":
             self._say(f"{self._title} waits: {watch.reason}")
         elif first:

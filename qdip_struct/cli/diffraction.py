@@ -52,6 +52,8 @@ def add_diffraction_arguments(parser: argparse.ArgumentParser) -> None:
 
 def diffraction_command(args: argparse.Namespace) -> int:
     """Print powder lines, spots and what a fringe can be; exit 3 when a phase of --spacing is no known crystal."""
+    from msgspec.structs import asdict
+
     from qdip_struct.analysis.diffraction import diffraction
     from qdip_struct.builders.atoms.store import read_structure
     from qdip_struct.matching.planes import parse_plane
@@ -83,8 +85,8 @@ def diffraction_command(args: argparse.Namespace) -> int:
             {
                 "name": name,
                 "n_atoms": len(part),
-                "powder": [vars(line) for line in powder[name]],
-                "spots": [vars(spot) for spot in spots[name]],
+                "powder": [asdict(line) for line in powder[name]],
+                "spots": [asdict(spot) for spot in spots[name]],
             }
             for name, part in parts.items()
         ],

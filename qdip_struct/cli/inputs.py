@@ -139,9 +139,9 @@ def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:
     from qdip_struct.runs.rundir import ROLES
 
     atoms = read_structure(path)
-    sidecar = read_sidecar(path) or {}
-    role = args.role or str(sidecar.get("role") or "single")
-    group = args.group or str(sidecar.get("group") or path.stem)
+    said, sidecar = read_sidecar(path)
+    role = args.role or said.role or "single"
+    group = args.group or said.group or path.stem
     if role not in ROLES:
         whose = "--role" if args.role else str(sidecar_of(path))
         shown = ascii(role if len(role) < _SHOWN else f"{role[:_SHOWN]}...")
@@ -181,10 +181,10 @@ def _entry(folder: "RunFolder") -> dict[str, Any]:
     """A written run and what it will cost, as an entry of the document."""
     from qdip_struct.campaign.cost import estimate_run
 
-    cost = estimate_run(folder)
+    cost = estimate_run(folder.record)
     return {
         "path": str(folder.path),
-        **{key: folder.record[key] for key in ("role", "group", "n_atoms", "n_electrons", "decisions")},
+        **{key: folder.content[key] for key in ("role", "group", "n_atoms", "n_electrons", "decisions")},
         "estimate": {
             "core_hours": cost.core_hours,
             "core_hours_range": cost.range_core_hours,

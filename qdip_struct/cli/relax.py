@@ -142,7 +142,7 @@ def _start(args: argparse.Namespace) -> tuple["Atoms", dict[str, Any], tuple[flo
     from qdip_struct.mlip.relax import only_dots, with_dot_lattice
 
     atoms = read_structure(args.structure)
-    sidecar = read_sidecar(args.structure)
+    _, sidecar = read_sidecar(args.structure)
     lattices = _dot_lattices(args.dot_lattice, sidecar=sidecar, atoms=atoms)
     if args.dot_lattice is not None and lattices is not None:
         atoms = with_dot_lattice(atoms, own=lattices[0], built=lattices[1])

@@ -71,7 +71,7 @@ def _relax(args: argparse.Namespace, folders: "list[RunFolder]") -> int:
     for folder in folders:
         outcome, reason = "nothing to do", ""
         if needs_relaxation(folder):
-            note(f"pre-relaxation of {folder.path} ({folder.record['n_atoms']} atoms)")
+            note(f"pre-relaxation of {folder.path} ({folder.record.n_atoms or '?'} atoms)")
             try:
                 relax_folder(folder, threads=args.nproc or 1)
                 outcome = "relaxed"

@@ -185,11 +185,11 @@ def _entry(run: "PlannedRun") -> dict[str, Any]:
     record = run.draft.record
     return {
         "path": run.path,
-        "role": record["role"],
-        "n_atoms": record["n_atoms"],
-        "n_electrons": record["n_electrons"],
+        "role": record.role,
+        "n_atoms": record.n_atoms,
+        "n_electrons": record.n_electrons,
         "same_as": run.same_as,
-        "relax": record.get("relax"),
+        "relax": run.draft.content.get("relax"),
         "estimate": {
             "core_hours": run.cost.core_hours,
             "core_hours_range": run.cost.range_core_hours,
@@ -212,9 +212,9 @@ def plan_text(plan: "Plan") -> str:
         if run.same_as is not None:
             lines.append(f"  {name:<{wide}}  same as {run.same_as}")
             continue
-        before = f"  after {record['relax']['model']}" if "relax" in record else ""
+        before = f"  after {record.relax.model}" if record.relax is not None else ""
         lines.append(
-            f"  {name:<{wide}}  {record['n_atoms']:>6} atoms  {record['n_electrons']:>7} electrons  "
+            f"  {name:<{wide}}  {record.n_atoms:>6} atoms  {record.n_electrons:>7} electrons  "
             f"{_rough(run.cost.core_hours):>7} core-h  {_rough(run.cost.memory_gb):>5} GB{before}"
         )
     return "\n".join([*lines, "", "core-h and GB are estimates, good to a factor of three either way"])

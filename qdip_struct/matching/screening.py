@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from qdip_struct.base.arrays import Array
+from qdip_struct.base.documents import Number, Text, Word
 from qdip_struct.base.errors import UsageError
 from qdip_struct.matching.coincidence import smallest_matches
 from qdip_struct.matching.composition_grid import (
@@ -380,3 +382,59 @@ def _assumptions(inner: Side, outer: Side) -> tuple[str, ...]:
             elif end.moduli.assumption:
                 found.append(f"{end.formula}: {end.moduli.assumption}")
     return tuple(found)
+
+
+class _WrittenDot(msgspec.Struct, frozen=True):
+    name: Word
+    a_angstrom: Number | None
+    source: Text
+
+
+class _WrittenMatrix(msgspec.Struct, frozen=True):
+    name: Word
+
+
+class _WrittenMatch(msgspec.Struct, frozen=True):
+    formula: Word
+    fraction: Number | None
+    a_angstrom: Number
+
+
+class _WrittenPoint(msgspec.Struct, frozen=True):
+    formula: Word
+    fraction: Number | None
+    a_matrix_angstrom: Number
+    mismatch: Number
+    mismatch_uncertainty: Number | None = None
+
+
+class _WrittenWindow(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
+    start: Number
+    end: Number
+
+
+class ScreenDocument(msgspec.Struct, frozen=True):
+    """What ``qdip screen`` writes for one dot in one matrix, as far as a page shows it.
+
+    Attributes
+    ----------
+    dot, matrix
+        The two sides; the dot's lattice constant (Å) unless it varies, and where it is from.
+    dataset, denominator
+        Of the lattice constants, and of the misfit.
+    zero_mismatch, window
+        Compositions of zero misfit, and ranges of the fraction with a small one.
+    points
+        The misfit composition by composition.
+    remarks
+        What must be known.
+    """
+
+    dot: _WrittenDot
+    matrix: _WrittenMatrix
+    dataset: Word
+    denominator: Word
+    zero_mismatch: list[_WrittenMatch]
+    window: list[_WrittenWindow]
+    points: list[_WrittenPoint]
+    remarks: list[Text] = []

@@ -13,42 +13,25 @@ anew, so that no damaged number is ever handed on.
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
 
 from qdip_struct import __version__
-from qdip_struct.base.document_shapes import ANYTHING, COUNT, NUMBER, TEXT, WORD, Each, Fields, Maybe, fault, one_of
-from qdip_struct.base.documents import json_document
-from qdip_struct.base.errors import DataError, QdipError
+from qdip_struct.base.documents import document_in, json_document
+from qdip_struct.base.errors import DataError, NotTaken, QdipError, not_taken
 from qdip_struct.base.files import json_text, read_text, sha256, write_text
 from qdip_struct.cp2k.outputs.output import is_run_folder, output_files, read_run
-from qdip_struct.cp2k.outputs.run import SUMMARY, Failure, Run, Status
-
-RESULT = Fields(
-    needed={
-        **dict.fromkeys(SUMMARY, ANYTHING),
-        "status": one_of(*get_args(Status)),
-        "reason": Maybe(TEXT),
-        "cp2k_version": Maybe(WORD),
-        "run_type": Maybe(WORD),
-        "energy_ev": Maybe(NUMBER),
-        "n_atoms": Maybe(COUNT),
-        "n_geo_steps": Maybe(COUNT),
-        "gap_ev": Maybe(NUMBER),
-        "max_force_ev_per_angstrom": Maybe(NUMBER),
-        "wall_time_s": Maybe(NUMBER),
-        "warnings": Each(TEXT),
-    },
-    known={"outputs": Each(Fields({"name": TEXT, "bytes": COUNT, "sha256": WORD}))},
-)
-"""Shape of a record; see :mod:`qdip_struct.base.document_shapes`."""
+from qdip_struct.cp2k.outputs.run import OutputPrint, Run, RunResult
+from qdip_struct.runs.rundir import RECORD, RESULT, labels_of
 
 _SEAL = re.compile(r',\n "record_sha256": "([0-9a-f]{64})"\n}\n')
 _SEAL_LENGTH = 89
@@ -61,14 +44,21 @@ def sealed_text(record: dict[str, Any]) -> str:
     return f'{text[:-3]},\n "record_sha256": "{sha256(text)}"\n}}\n'
 
 
-def read_result(place: Path) -> dict[str, Any] | None:
-    """The record of a run without its hash; ``None`` when there is no file or it is not as it was written."""
-    record = read_sealed(place)
-    return record if record is not None and fault(record, RESULT) is None else None
+def read_result(place: Path) -> RunResult | None:
+    """The record of a run; ``None`` when there is no file or it is not as it was written."""
+    whole = _unsealed(place)
+    return None if whole is None else document_in(whole, RunResult)
 
 
 def read_sealed(place: Path) -> dict[str, Any] | None:
     """What :func:`sealed_text` wrote into a file, without the hash; ``None`` when it is not as it was written."""
+    whole = _unsealed(place)
+    record = None if whole is None else document_in(whole, dict)
+    return record
+
+
+def _unsealed(place: Path) -> str | None:
+    """The text in a file without its seal; ``None`` when it does not agree with it."""
     try:
         text = read_text(place)
     except DataError:
@@ -77,19 +67,12 @@ def read_sealed(place: Path) -> dict[str, Any] | None:
     if seal is None:
         return None
     whole = f"{text[: seal.start()]}\n}}\n"
-    if sha256(whole) != seal.group(1):
-        return None
-    try:
-        record = json.loads(whole)
-    except (ValueError, RecursionError):
-        return None
-    return dict(record) if isinstance(record, dict) else None
+    return whole if sha256(whole) == seal.group(1) else None
 
 
 READER = 4
 """Raised whenever the reader's answers change, so that older ``result.json`` files are read anew."""
 
-_STAMP = ("reader", "qdip_version", "outputs")
 _OURS = frozenset(("status", "reason", "energy_ev", "cp2k_version"))
 _FEW_BYTES = 4_000_000
 _SKIPPED_FOLDERS = frozenset({".git", "__pycache__", "node_modules"})
@@ -102,24 +85,24 @@ class Collected:
     Attributes
     ----------
     runs
-        One JSON-ready record per run.
+        One record per run.
     failed, skipped
         Paths that could not be read, and files passed over while searching.
     """
 
-    runs: list[dict[str, Any]] = field(default_factory=list)
-    failed: list[Failure] = field(default_factory=list)
-    skipped: list[Failure] = field(default_factory=list)
+    runs: tuple[RunResult, ...] = ()
+    failed: tuple[NotTaken, ...] = ()
+    skipped: tuple[NotTaken, ...] = ()
 
     @property
-    def unfinished(self) -> list[dict[str, Any]]:
+    def unfinished(self) -> list[RunResult]:
         """The runs whose status is not ``done``."""
-        return [run for run in self.runs if run["status"] != "done"]
+        return [run for run in self.runs if run.status != "done"]
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document of ``qdip collect``."""
         return {
-            "runs": self.runs,
+            "runs": [run.to_dict() for run in self.runs],
             "failed": [{"path": str(item.path), "reason": item.reason} for item in self.failed],
             "skipped": [{"path": str(item.path), "reason": item.reason} for item in self.skipped],
         }
@@ -153,47 +136,22 @@ def find_runs(path: Path) -> list[Path]:
 
 def result_path(path: Path) -> Path:
     """Where the record of a run lies."""
-    return path / "result.json" if path.is_dir() else path.with_name(f"{path.name}.result.json")
+    return path / RESULT if path.is_dir() else path.with_name(f"{path.name}.{RESULT}")
 
 
-def _fingerprint(files: Iterable[Path]) -> list[dict[str, Any]]:
+def _prints(files: Iterable[Path]) -> list[OutputPrint]:
     prints = []
     for file in files:
         try:
             with file.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
-                prints.append({"name": file.name, "bytes": stream.tell(), "sha256": digest})
+                prints.append(OutputPrint(file.name, stream.tell(), digest))
         except OSError as error:
             raise DataError(f"cannot read {file}: {error.strerror or error}") from error
     return prints
 
 
-def _document(place: Path) -> dict[str, Any] | None:
-    """The JSON mapping in ``place``; ``None`` when there is none or it is damaged."""
-    try:
-        document = json_document(place)
-    except DataError:
-        return None
-    return document if isinstance(document, dict) else None
-
-
-def _labels(path: Path) -> dict[str, Any]:
-    """Role and group of a run folder, as its ``run.json`` says.
-
-    Raises
-    ------
-    DataError
-        If there is one that is not valid JSON: what a damaged folder holds is not handed on.
-    """
-    place = path / "run.json"
-    described = json_document(place) if path.is_dir() and place.is_file() else None
-    if not isinstance(described, dict):
-        return {}
-    names = {key: described[key] for key in ("role", "group") if key in described}
-    return {key: name for key, name in names.items() if fault(name, WORD) is None}
-
-
-def quick_result(path: Path, outputs: Sequence[Path]) -> dict[str, Any] | None:
+def quick_result(path: Path, outputs: Sequence[Path]) -> RunResult | None:
     """The ``result.json`` of a run whose outputs were not touched since; ``None`` when only reading them can tell.
 
     Parameters
@@ -204,80 +162,79 @@ def quick_result(path: Path, outputs: Sequence[Path]) -> dict[str, Any] | None:
         Its output files in order.
     """
     place = result_path(path)
-    document = read_result(place)
-    if document is None or document.get("reader") != READER or document.get("qdip_version") != __version__:
+    found = read_result(place)
+    if found is None or found.reader != READER or found.qdip_version != __version__ or found.outputs is UNSET:
         return None
-    prints = document.get("outputs")
     try:
-        if prints is None or [entry["name"] for entry in prints] != [file.name for file in outputs]:
+        if [entry.name for entry in found.outputs] != [file.name for file in outputs]:
             return None
         written = place.stat().st_mtime_ns
-        for entry, file in zip(prints, outputs, strict=True):
+        for entry, file in zip(found.outputs, outputs, strict=True):
             state = file.stat()
-            if state.st_size != entry["bytes"] or max(state.st_mtime_ns, state.st_ctime_ns) >= written:
+            if state.st_size != entry.bytes or max(state.st_mtime_ns, state.st_ctime_ns) >= written:
                 return None
     except OSError:
         return None
-    return document
-
-
-def _stored(place: Path, stamp: dict[str, Any]) -> dict[str, Any] | None:
-    document = read_result(place)
-    if document is None or any(document.get(key) != value for key, value in stamp.items()):
-        return None
-    return {key: value for key, value in document.items() if key not in stamp}
+    return found
 
 
 def _replaceable(place: Path) -> bool:
     """Whether a result there is ours to replace: none yet, a run's, or a torn one of a run folder."""
-    document = _document(place)
-    if document is None:
-        return not place.exists() or (place.parent / "run.json").is_file()
+    try:
+        document = json_document(place)
+    except DataError:
+        document = None
+    if not isinstance(document, dict):
+        return not place.exists() or (place.parent / RECORD).is_file()
     return document.keys() >= _OURS
 
 
-def _store(path: Path, run: Run, stamp: dict[str, Any]) -> dict[str, Any]:
-    record = json.loads(json_text({**_labels(path), **run.to_dict(), "path": "."}))
+def store_result(path: Path, run: Run, prints: list[OutputPrint] | None = None) -> RunResult:
+    """Write ``result.json`` beside a run that has just been read, so that it need not be read again.
+
+    Parameters
+    ----------
+    path, run
+        Run folder or output file, and the run as read.
+    prints
+        Of its outputs, where they are known.
+    """
+    outputs = _prints(output_files(path)) if prints is None else prints
+    found = run.result(path=".", **labels_of(path), reader=READER, qdip_version=__version__, outputs=outputs)
     place = result_path(path)
     if _replaceable(place) and os.access(place.parent, os.W_OK):
         with contextlib.suppress(DataError):  # a full disk must not hide what was read
-            write_text(place, sealed_text({**record, **stamp}), force=True)
-    return {**record, "path": str(path)}
+            write_text(place, sealed_text(found.to_dict()), force=True)
+    return _shown(found, path)
 
 
-def _stamp(path: Path) -> dict[str, Any]:
-    return {"reader": READER, "qdip_version": __version__, "outputs": _fingerprint(output_files(path))}
+def _shown(found: RunResult, path: Path) -> RunResult:
+    """A stored record as it is handed on: with its place, and without what it was made from."""
+    return msgspec.structs.replace(found, path=str(path), reader=UNSET, qdip_version=UNSET, outputs=UNSET)
 
 
-def store_result(path: Path, run: Run) -> None:
-    """Write ``result.json`` beside a run that has just been read, so that it need not be read again."""
-    _store(path, run, _stamp(path))
-
-
-def collect_one(path: Path, *, reread: bool = False) -> dict[str, Any]:
+def collect_one(path: Path, *, reread: bool = False) -> RunResult:
     """The record of one run, from its ``result.json`` when the outputs have not changed, else read and stored.
 
     A ``result.json`` that is no run's stays as it is, and so does a folder that cannot be written.
     """
-    quick = None if reread else quick_result(path, output_files(path))
-    if quick is not None:
-        kept = {key: value for key, value in quick.items() if key not in _STAMP}
-        return {**kept, **_labels(path), "path": str(path)}
-    stamp = _stamp(path)
-    stored = None if reread else _stored(result_path(path), stamp)
-    if stored is None:
-        return _store(path, read_run(path), stamp)
-    with contextlib.suppress(OSError):  # copied without its times: from now on the quick look tells
-        os.utime(result_path(path))
-    return {**stored, **_labels(path), "path": str(path)}
+    found = None if reread else quick_result(path, output_files(path))
+    if found is None:
+        prints = _prints(output_files(path))
+        found = None if reread else read_result(result_path(path))
+        if found is None or (found.reader, found.qdip_version, found.outputs) != (READER, __version__, prints):
+            return store_result(path, read_run(path), prints)
+        with contextlib.suppress(OSError):  # copied without its times: from now on the quick look tells
+            os.utime(result_path(path))
+    return msgspec.structs.replace(_shown(found, path), **labels_of(path))
 
 
-def _attempt(task: tuple[Path, bool]) -> dict[str, Any] | Failure:
+def _attempt(task: tuple[Path, bool]) -> RunResult | NotTaken:
     path, reread = task
     try:
         return collect_one(path, reread=reread)
     except QdipError as error:
-        return Failure(path, str(error))
+        return not_taken(path, error)
 
 
 def collect(
@@ -300,29 +257,29 @@ def collect(
     progress
         Wraps the stream of results, with their number, to show a bar.
     """
-    result = Collected()
+    missing: list[NotTaken] = []
     tasks: dict[Path, bool] = {}
     for path in paths:
         try:
-            for found in find_runs(path):
-                tasks.setdefault(found, found == path)
+            for run in find_runs(path):
+                tasks.setdefault(run, run == path)
         except DataError as error:
-            result.failed.append(Failure(path, str(error)))
+            missing.append(not_taken(path, error))
     work = [(path, reread) for path in tasks]
     workers = min(processes or _cores(), len(work))
     if workers > 1 and processes is None and _bytes(tasks) < _FEW_BYTES:
         workers = 1
     if workers <= 1:
-        _sort_in(result, tasks, map(_attempt, work), progress)
+        found = _sorted(tasks, map(_attempt, work), progress)
     else:
         chunk = max(1, min(8, len(work) // (4 * workers)))
         with ProcessPoolExecutor(workers, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
             try:
-                _sort_in(result, tasks, pool.map(_attempt, work, chunksize=chunk), progress)
+                found = _sorted(tasks, pool.map(_attempt, work, chunksize=chunk), progress)
             except KeyboardInterrupt:
                 pool.shutdown(cancel_futures=True)
                 raise
-    return result
+    return replace(found, failed=(*missing, *found.failed))
 
 
 def _cores() -> int:
@@ -340,16 +297,19 @@ def _bytes(paths: Iterable[Path]) -> int:
     return total
 
 
-def _sort_in(
-    result: Collected,
+def _sorted(
     tasks: dict[Path, bool],
-    answers: Iterable[dict[str, Any] | Failure],
+    answers: Iterable[RunResult | NotTaken],
     progress: Callable[[Iterable[Any], int], Iterable[Any]] | None,
-) -> None:
+) -> Collected:
+    runs: list[RunResult] = []
+    failed: list[NotTaken] = []
+    skipped: list[NotTaken] = []
     for answer in progress(answers, len(tasks)) if progress else answers:
-        if isinstance(answer, dict):
-            result.runs.append(answer)
+        if isinstance(answer, RunResult):
+            runs.append(answer)
         elif tasks[answer.path] or answer.path.is_dir() or "is not a CP2K output" not in answer.reason:
-            result.failed.append(answer)
+            failed.append(answer)
         else:
-            result.skipped.append(answer)
+            skipped.append(answer)
+    return Collected(tuple(runs), tuple(failed), tuple(skipped))

@@ -6,14 +6,16 @@ A folder is complete or absent: it is built beside its final place and renamed.
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.base.document_shapes import WORD, fault
+from qdip_struct.base.documents import ONE_LINE, Word, document_or_fault, fault
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.base.files import json_text, sha256, write_text
-from qdip_struct.runs.rundir import INPUT, LINK, RECORD, ROLES, STRUCTURE, RunFolder, open_run_folder
+from qdip_struct.base.files import json_text, plain, sha256, write_text
+from qdip_struct.runs.rundir import INPUT, LINK, RECORD, ROLES, STRUCTURE, RunFolder, RunRecord, open_run_folder
 
 _SHOWN = 40
 
@@ -29,15 +31,23 @@ class RunDraft:
 
     Attributes
     ----------
-    record
-        Of ``run.json``.
+    content
+        Of ``run.json``, plain values.
     input_text, structure_text
         The two files beside it.
     """
 
-    record: dict[str, Any]
+    content: Mapping[str, Any]
     input_text: str
     structure_text: str
+
+    @cached_property
+    def record(self) -> RunRecord:
+        """The content as it will be read; :class:`DataError` when nobody could."""
+        record = document_or_fault(self.content, RunRecord)
+        if isinstance(record, str):
+            raise DataError(f"a {RECORD} that nobody could read would be written: {record}")
+        return record
 
 
 def draft_run(
@@ -73,7 +83,7 @@ def draft_run(
         raise UsageError(f"unknown role '{role}'; known: {', '.join(ROLES)}")
     refuse_name(group, what="group")
     text = structure_text(atoms, format="extxyz")
-    record = {
+    content = {
         "role": role,
         "group": group,
         "structure_sha256": sha256(text),
@@ -88,14 +98,14 @@ def draft_run(
         "structure": structure_report or {},
         **provenance,
     }
-    return RunDraft(record, deck.text, text)
+    return RunDraft(plain(content), deck.text, text)
 
 
 def refuse_name(name: str, *, what: str) -> None:
     """Raise :class:`UsageError` when a name is too long, or holds line ends or other characters that do not print."""
-    if fault(name, WORD) is not None:
+    if fault(name, Word) is not None:
         shown = ascii(name if len(name) < _SHOWN else f"{name[:_SHOWN]}...")
-        raise UsageError(f"the {what} {shown} is no name: expected {WORD.what}, all of which print")
+        raise UsageError(f"the {what} {shown} is no name: expected {ONE_LINE}, all of which print")
 
 
 def write_run_folder(path: Path, draft: RunDraft, *, force: bool = False) -> RunFolder:
@@ -115,15 +125,15 @@ def write_run_folder(path: Path, draft: RunDraft, *, force: bool = False) -> Run
     DataError
         If the folder cannot be written.
     """
-    files = {STRUCTURE: draft.structure_text, INPUT: draft.input_text, RECORD: json_text(draft.record)}
+    files = {STRUCTURE: draft.structure_text, INPUT: draft.input_text, RECORD: json_text(draft.content)}
     _write_folder(path, files, force=force)
     return open_run_folder(path)
 
 
-def write_link(path: Path, *, target: Path, record: dict[str, Any], force: bool = False) -> RunFolder:
+def write_link(path: Path, *, target: Path, content: Mapping[str, Any], force: bool = False) -> RunFolder:
     """Write the folder of a run that is identical to the run in ``target``; raises as :func:`write_run_folder`."""
     relative = os.path.relpath(target, path)
-    _write_folder(path, {LINK: json_text({"same_as": Path(relative).as_posix(), **record})}, force=force)
+    _write_folder(path, {LINK: json_text({"same_as": Path(relative).as_posix(), **content})}, force=force)
     return open_run_folder(path)
 
 

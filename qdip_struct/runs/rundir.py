@@ -7,17 +7,18 @@ Groups share runs that are identical: the folder of the later group then holds `
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from qdip_struct.base.document_shapes import COUNT, NUMBER, POSITIVE, WORD, Each, Entries, Fields, Maybe, refuse_unlike
-from qdip_struct.base.documents import json_document
-from qdip_struct.base.errors import DataError
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from qdip_struct.base.documents import Count, Number, Positive, Text, Vector, Word, fault, json_document, read_document
+from qdip_struct.base.errors import DataError, NotTaken, not_taken
 from qdip_struct.base.files import read_text, sha256
-from qdip_struct.builders.atoms.store import FACTS
-from qdip_struct.cp2k.outputs.run import Failure
+from qdip_struct.builders.atoms.store import StructureRecord
 
 Role = Literal[
     "film",
@@ -46,29 +47,123 @@ STRUCTURE = "structure.extxyz"
 OUTPUT = "run.out"
 RESULT = "result.json"
 RELAXED = "relaxed.extxyz"
-_SETTINGS = Fields(known={"kpoints": Maybe(Each(COUNT, 3)), "cutoff_rydberg": Maybe(POSITIVE)})
-_RECORD = Fields(
-    needed={
-        "role": WORD,
-        "group": WORD,
-        "structure_sha256": WORD,
-        "settings": _SETTINGS,
-        "qdip_version": WORD,
-    },
-    known={
-        "input_sha256": WORD,
-        "n_atoms": COUNT,
-        "composition": Entries(COUNT),
-        "cell_angstrom": Each(Each(NUMBER, 3), 3),
-        "n_electrons": COUNT,
-        "pdos_regions": Maybe(Each(WORD)),
-        "structure": Maybe(FACTS),
-        "origin": Maybe(WORD),
-        "parameters": Maybe(Fields(known={"preset": Maybe(WORD), "task": Maybe(WORD)})),
-        "vary": Fields(needed={"name": WORD, "value": NUMBER}),
-        "relax": Maybe(Fields(known={"model": WORD, "fmax": POSITIVE, "rattle": NUMBER, "max_steps": COUNT})),
-    },
-)
+_REMEDY = "make the folder again with 'qdip inputs --force'"
+
+
+class RunSettings(msgspec.Struct, frozen=True):
+    """What a run was asked to be calculated with, as far as others read it from ``run.json``.
+
+    Attributes
+    ----------
+    kpoints
+        Monkhorst-Pack mesh, ``None`` for Γ.
+    cutoff_rydberg
+        Plane-wave cutoff, Ry.
+    """
+
+    kpoints: tuple[Count, Count, Count] | None = None
+    cutoff_rydberg: Positive | None = None
+
+
+class RunParameters(msgspec.Struct, frozen=True):
+    """Options of the command that wrote a run.
+
+    Attributes
+    ----------
+    preset, task
+        Of the input.
+    """
+
+    preset: Word | None = None
+    task: Word | None = None
+
+
+class VariedSetting(msgspec.Struct, frozen=True):
+    """What a run of a convergence study differs in.
+
+    Attributes
+    ----------
+    name, value
+        Of the setting.
+    """
+
+    name: Word
+    value: Number
+
+
+class PreRelaxation(msgspec.Struct, frozen=True):
+    """What goes before CP2K; the fields are those of :class:`qdip_struct.mlip.relax_request.RelaxRequest`.
+
+    Attributes
+    ----------
+    model, fmax, rattle, max_steps
+        The potential, the largest force at the end (eV/Å), random displacements (Å), steps.
+    """
+
+    model: Word = ""
+    fmax: Positive | UnsetType = UNSET
+    rattle: Number | UnsetType = UNSET
+    max_steps: Count | UnsetType = UNSET
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``run.json`` says of a run, as far as others read it; the file holds more, see :attr:`RunFolder.content`.
+
+    Attributes
+    ----------
+    role, group
+        The part the run plays, and the name shared by runs whose energies belong together.
+    structure_sha256, input_sha256, shifted_sha256
+        Of structure and input as written, and of the input without a shift of all its atoms.
+    settings
+        What decides comparability.
+    qdip_version
+        Of the package that wrote it.
+    n_atoms, composition, cell_angstrom, n_electrons
+        Of the structure; ghosts count as atoms, and are not in the composition.
+    pdos_regions
+        Regions of CP2K's PDOS lists in their order.
+    structure
+        What the builder said.
+    origin
+        ``shipped`` for runs that came with the package.
+    parameters
+        Of the command that wrote it.
+    vary
+        What it differs in from the others of a convergence study.
+    relax
+        The pre-relaxation asked for.
+    """
+
+    role: Word
+    group: Word
+    structure_sha256: Word
+    settings: RunSettings
+    qdip_version: Word
+    input_sha256: Word | UnsetType = UNSET
+    shifted_sha256: Word | UnsetType = UNSET
+    n_atoms: Count | UnsetType = UNSET
+    composition: dict[Word, Count] | UnsetType = UNSET
+    cell_angstrom: tuple[Vector, Vector, Vector] | UnsetType = UNSET
+    n_electrons: Count | UnsetType = UNSET
+    pdos_regions: list[Word] | None = None
+    structure: StructureRecord | None = None
+    origin: Word | None = None
+    parameters: RunParameters | None = None
+    vary: VariedSetting | UnsetType = UNSET
+    relax: PreRelaxation | None = None
+
+
+class SharedRunRecord(RunRecord, frozen=True, kw_only=True):
+    """What ``same_as.json`` says: what ``run.json`` would, and where the run lies.
+
+    Attributes
+    ----------
+    same_as
+        The run's folder, relative to this one.
+    """
+
+    same_as: Text
 
 
 @dataclass(frozen=True)
@@ -81,23 +176,26 @@ class RunFolder:
         The folder with input and outputs.
     record
         What its ``run.json`` says; for a run shared with another group, what ``same_as.json`` says.
+    content
+        All that the file holds: decisions, provenance and the builder's whole report are in it alone.
     link
         The folder of ``same_as.json``, for a run that another group owns.
     """
 
     path: Path
-    record: dict[str, Any]
+    record: RunRecord
+    content: Mapping[str, Any]
     link: Path | None = None
 
     @property
     def role(self) -> str:
         """The part the run plays in its group."""
-        return str(self.record["role"])
+        return self.record.role
 
     @property
     def group(self) -> str:
         """The name shared by runs whose energies belong together."""
-        return str(self.record["group"])
+        return self.record.group
 
     @property
     def place(self) -> Path:
@@ -134,25 +232,35 @@ def open_run_folder(path: Path) -> RunFolder:
         return _linked(path)
     if not place.is_file():
         raise DataError(f"{path} is no run folder: it has no {RECORD}; make one with 'qdip inputs'")
-    return RunFolder(path, _record(place))
+    record, content = read_document(place, RunRecord, remedy=_REMEDY)
+    return RunFolder(path, record, content)
 
 
-def _record(place: Path) -> dict[str, Any]:
-    record = json_document(place)
-    refuse_unlike(record, _RECORD, path=place, remedy="make the folder again with 'qdip inputs --force'")
-    return dict(record)
+def labels_of(path: Path) -> dict[str, str]:
+    """Role and group of a run folder as far as its ``run.json`` tells them; the rest of it may be damaged.
+
+    Raises
+    ------
+    DataError
+        If there is one that is not valid JSON: what a damaged folder holds is not handed on.
+    """
+    place = path / RECORD
+    content = json_document(place) if path.is_dir() and place.is_file() else None
+    if not isinstance(content, dict):
+        return {}
+    return {key: content[key] for key in ("role", "group") if key in content and fault(content[key], Word) is None}
 
 
 def _linked(path: Path) -> RunFolder:
-    record = _record(path / LINK)
-    target = record.get("same_as")
-    if not isinstance(target, str) or Path(target).is_absolute():
-        raise DataError(f"{path / LINK}: same_as is '{target}'; expected a relative path to a run folder")
-    run = Path(os.path.normpath(path / target))
+    place = path / LINK
+    record, content = read_document(place, SharedRunRecord, remedy=_REMEDY)
+    if Path(record.same_as).is_absolute():
+        raise DataError(f"{place}: same_as is '{record.same_as}'; expected a relative path to a run folder")
+    run = Path(os.path.normpath(path / record.same_as))
     if not (run / RECORD).is_file():
-        raise DataError(f"{path / LINK} points to {run}, which is no run folder; submit the campaign again")
-    _record(run / RECORD)
-    return RunFolder(run, record, link=path)
+        raise DataError(f"{place} points to {run}, which is no run folder; submit the campaign again")
+    read_document(run / RECORD, RunRecord, remedy=_REMEDY)
+    return RunFolder(run, record, content, link=path)
 
 
 def find_run_folders(paths: Sequence[Path]) -> list[RunFolder]:
@@ -169,7 +277,7 @@ def find_run_folders(paths: Sequence[Path]) -> list[RunFolder]:
     return found
 
 
-def survey_run_folders(paths: Sequence[Path]) -> tuple[list[RunFolder], list[Failure]]:
+def survey_run_folders(paths: Sequence[Path]) -> tuple[list[RunFolder], list[NotTaken]]:
     """Run folders as :func:`find_run_folders` has them, and those that cannot be opened, each with its reason.
 
     Raises
@@ -178,7 +286,7 @@ def survey_run_folders(paths: Sequence[Path]) -> tuple[list[RunFolder], list[Fai
         If a path does not exist, no run folder is found at all, or none of those found can be opened.
     """
     found: dict[Path, RunFolder] = {}
-    damaged: dict[Path, Failure] = {}
+    damaged: dict[Path, NotTaken] = {}
     for path in paths:
         if not path.exists():
             raise DataError(f"{path} does not exist")
@@ -189,7 +297,7 @@ def survey_run_folders(paths: Sequence[Path]) -> tuple[list[RunFolder], list[Fai
             try:
                 found[place] = open_run_folder(folder)
             except DataError as error:
-                damaged[place] = Failure(folder, str(error))
+                damaged[place] = not_taken(folder, error)
     failures = [damaged[place] for place in sorted(damaged)]
     if not found:
         if failures:
@@ -210,9 +318,9 @@ def _below(path: Path) -> Iterator[Path]:
 
 def needs_relaxation(folder: RunFolder) -> bool:
     """Whether a pre-relaxation was asked for and ``run.inp`` still holds the structure as built."""
-    if not folder.record.get("relax"):
+    if folder.record.relax is None:
         return False
-    return sha256(read_text(folder.path / INPUT)) == folder.record["input_sha256"]
+    return sha256(read_text(folder.path / INPUT)) == folder.record.input_sha256
 
 
 def distinct(folders: Iterable[RunFolder]) -> list[RunFolder]:

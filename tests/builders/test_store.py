@@ -15,6 +15,7 @@ from qdip_struct.builders.atoms.regions import report
 from qdip_struct.builders.atoms.store import (
     STRUCTURE_FORMATS,
     SUFFIX,
+    StructureRecord,
     format_of,
     read_sidecar,
     read_structure,
@@ -62,7 +63,7 @@ def test_cp2k_text_lists_cell_and_every_atom(cell):
 
 def test_the_sidecar_says_what_and_where_from(tmp_path, cell):
     path = write(tmp_path / "a.extxyz", cell)
-    sidecar = read_sidecar(path)
+    _, sidecar = read_sidecar(path)
     assert sidecar["n_atoms"] == 48 and sidecar["structure"] == "a.extxyz" and sidecar["seed"] == 3
     assert sidecar["structure_sha256"] == sha256(path.read_bytes())
     assert sidecar["provenance"]["command"] == "test"
@@ -118,7 +119,7 @@ def test_missing_files_and_folders_are_refused(tmp_path):
     with pytest.raises(DataError, match="folder"):
         read_structure(tmp_path)
     (tmp_path / "a.extxyz").write_text("1\n\nPb 0 0 0\n")
-    assert read_sidecar(tmp_path / "a.extxyz") == {}
+    assert read_sidecar(tmp_path / "a.extxyz") == (StructureRecord(), {})
     (tmp_path / "a.json").write_text("{broken")
     with pytest.raises(DataError, match="not valid JSON"):
         read_sidecar(tmp_path / "a.extxyz")

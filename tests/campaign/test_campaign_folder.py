@@ -279,12 +279,12 @@ def test_a_case_that_cannot_be_is_named(change: tuple[str, str], message: str, t
 def test_inputs_differ_by_role_and_references_are_chosen(tmp_path: Path) -> None:
     text = SLABS.replace("preset: quick", "preset: quick, roles: {substrate_bulk: {kpoints: '5,5,5'}}")
     plan = plan_of(text + "references: [substrate_bulk]\n", tmp_path / "source")
-    meshes = {run.draft.record["role"]: run.draft.record["settings"]["kpoints"] for run in plan.runs}
+    meshes = {run.draft.record.role: run.draft.content["settings"]["kpoints"] for run in plan.runs}
     assert set(meshes) == {"substrate", "substrate_bulk"}
     assert meshes["substrate_bulk"] == [5, 5, 5]
     assert meshes["substrate"][2] == 1
     none = plan_of(SLABS + "references: none\n", tmp_path / "source")
-    assert {run.draft.record["role"] for run in none.runs} == {"substrate"}
+    assert {run.draft.record.role for run in none.runs} == {"substrate"}
 
 
 def test_a_convergence_study_is_read_by_its_own_command(

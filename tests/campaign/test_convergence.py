@@ -55,7 +55,7 @@ def test_cutoff_study_end_to_end_with_the_real_cp2k(
     code, out, _ = qdip("converge", study, "--plot", plot, "--json")
     assert code == 0
     points = json.loads(out)["points"]
-    energies = {f.record["vary"]["value"]: read_run(f.path).energy_ev for f in find_run_folders([study])}
+    energies = {f.record.vary.value: read_run(f.path).energy_ev for f in find_run_folders([study])}
     assert [p["energy_per_atom_ev"] * 2 for p in points] == pytest.approx([energies[100.0], energies[200.0]])
     assert points[0]["difference_mev_per_atom"] == pytest.approx(1000 * (energies[100.0] - energies[200.0]) / 2)
     assert points[1]["difference_mev_per_atom"] == 0

@@ -71,7 +71,7 @@ def at_limit(group: dict[str, Any], quantity: str) -> dict[str, float]:
 def test_every_run_is_finished_and_names_no_machine(folder: Path) -> None:
     run = read_run(folder)
     assert run.status == "done", run.reason
-    assert open_run_folder(folder).record["origin"] == "shipped"
+    assert open_run_folder(folder).record.origin == "shipped"
     text = "".join(path.read_text() for path in folder.iterdir())
     assert not re.search(r"(?<![\w.])/(tmp|home|root|work)/", text)
 

@@ -216,7 +216,7 @@ def test_small_cell_from_structure_to_energy_with_the_real_cp2k(tmp_path: Path, 
     assert verdict.run is not None
     assert verdict.run.settings.kpoints == (2, 2, 2)
     assert verdict.run.settings.cutoff_rydberg == pytest.approx(150)
-    assert verdict.run.settings.to_dict()["basis"] == folder.record["settings"]["basis"]
+    assert verdict.run.settings.to_dict()["basis"] == folder.content["settings"]["basis"]
     printed = [line for line in (folder.path / "run.out").read_text().splitlines() if "ENERGY| Total" in line]
     assert verdict.run.energy_ev == pytest.approx(float(printed[-1].split()[-1]) * 27.211386, abs=1e-4)
 

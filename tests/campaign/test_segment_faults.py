@@ -77,8 +77,8 @@ def assert_finished_once(folder: RunFolder, verdict: SegmentVerdict, undisturbed
     assert verdict.run is not None
     assert verdict.run.energy_ev == pytest.approx(undisturbed, abs=SAME_EV)
     collected = collect([folder.path])
-    assert [run["status"] for run in collected.runs] == ["done"]
-    assert collected.runs[0]["energy_ev"] == pytest.approx(undisturbed, abs=SAME_EV)
+    assert [run.status for run in collected.runs] == ["done"]
+    assert collected.runs[0].energy_ev == pytest.approx(undisturbed, abs=SAME_EV)
     outputs = [folder.path / "run.out", *folder.path.glob("run.out.*")]
     assert sum(map(ended_geometry, outputs)) == 1
     assert (folder.path / "run.lock").read_text() == ""
@@ -188,7 +188,7 @@ def test_damaged_result_is_read_anew(damage: bytes, finished: Path, tmp_path: Pa
     assert run_segment(folder, program=cp2k).outcome == "done"
     assert (folder.n_segments, (folder.path / "result.json").read_bytes()) == (1, whole)
     (folder.path / "result.json").write_bytes(damage)
-    assert collect([folder.path]).runs[0]["status"] == "done"
+    assert collect([folder.path]).runs[0].status == "done"
     assert (folder.path / "result.json").read_bytes() == whole
 
 

@@ -65,7 +65,7 @@ def test_warnings_stand_in_the_table_with_their_run(
 ) -> None:
     main(["collect", str(study)])
     listed = capsys.readouterr().out.partition("\nwarnings:\n")[2].partition("\n\n")[0].splitlines()
-    texts = {text: path for run in collect([study]).runs for text in run["warnings"] for path in [run["path"]]}
+    texts = {text: path for run in collect([study]).runs for text in run.warnings for path in [run.path]}
     assert len(texts) >= 2
     assert set(listed) == {f"  {path}: {text}" for text, path in texts.items()}
     monkeypatch.setattr("qdip_struct.cli.collect._SHOWN", 1)
@@ -133,7 +133,7 @@ def test_an_unchanged_run_is_not_read_again(study: Path, monkeypatch: pytest.Mon
 
 def test_any_change_of_the_output_is_seen(study: Path) -> None:
     folder = study / "restarted"
-    assert collect_one(folder)["status"] == "done"
+    assert collect_one(folder).status == "done"
     second = folder / "run.out.2"
     text = second.read_bytes()
     before = second.stat()
@@ -141,9 +141,9 @@ def test_any_change_of_the_output_is_seen(study: Path) -> None:
     import os
 
     os.utime(second, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert collect_one(folder)["status"] == "max_steps"
+    assert collect_one(folder).status == "max_steps"
     second.unlink()
-    assert collect_one(folder)["status"] == "walltime"
+    assert collect_one(folder).status == "walltime"
 
 
 def test_results_are_the_same_bytes_wherever_and_in_whatever_order(study: Path, tmp_path: Path) -> None:
@@ -157,15 +157,15 @@ def test_results_are_the_same_bytes_wherever_and_in_whatever_order(study: Path, 
 
 def test_role_and_group_of_the_run_folder_are_kept(study: Path) -> None:
     (study / "energy" / "run.json").write_text(json.dumps({"role": "film", "group": "g1", "settings": {}}))
-    assert collect_one(study / "energy").items() >= {"role": "film", "group": "g1", "status": "done"}.items()
-    assert collect_one(study / "energy")["role"] == "film"
+    assert collect_one(study / "energy").to_dict().items() >= {"role": "film", "group": "g1", "status": "done"}.items()
+    assert collect_one(study / "energy").role == "film"
 
 
 def test_a_foreign_result_file_is_left_alone(study: Path) -> None:
     place = study / "energy" / "result.json"
     for content in ('{"mine": 1}', "not json"):
         place.write_text(content)
-        assert collect_one(study / "energy")["status"] == "done"
+        assert collect_one(study / "energy").status == "done"
         assert place.read_text() == content
 
 
@@ -181,7 +181,7 @@ def test_lone_outputs_stay_apart(tmp_path: Path) -> None:
     for name in ("energy", "uks", "odd"):
         shutil.copy(RUNS / name / "run.out", tmp_path / f"{name}.out")
     assert find_runs(tmp_path) == [tmp_path / f"{name}.out" for name in ("energy", "odd", "uks")]
-    energies = [run["energy_ev"] for run in collect([tmp_path]).runs]
+    energies = [run.energy_ev for run in collect([tmp_path]).runs]
     assert len(set(energies)) == 3
     assert result_path(tmp_path / "uks.out").name == "uks.out.result.json"
     assert result_path(tmp_path / "uks.out").exists()
@@ -192,7 +192,7 @@ def test_a_folder_not_started_fails_by_name(tmp_path: Path) -> None:
     (tmp_path / "a" / "run.inp").touch()
     shutil.copytree(RUNS / "energy", tmp_path / "b")
     found = collect([tmp_path])
-    assert [run["status"] for run in found.runs] == ["done"]
+    assert [run.status for run in found.runs] == ["done"]
     assert "has not started" in found.failed[0].reason
     with pytest.raises(DataError, match="holds no CP2K run"):
         find_runs(RUNS / "uks_pdos")

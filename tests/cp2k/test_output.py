@@ -13,9 +13,9 @@ from ase import units as ase_units
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.base.errors import DataError
+from qdip_struct.base.errors import DataError, NotTaken
 from qdip_struct.cp2k.outputs.output import output_files, read_run, read_runs
-from qdip_struct.cp2k.outputs.run import Failure, Run
+from qdip_struct.cp2k.outputs.run import Run
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
 FINISHED = Path(__file__).parents[2] / "workflows" / "interface_energy" / "reference" / "runs"
@@ -403,7 +403,7 @@ def test_a_folder_of_outputs_that_are_not_cp2ks_is_no_run(count: int, tmp_path: 
 
 def test_many_paths_never_stop_at_a_bad_one(tmp_path: Path) -> None:
     results = read_runs([RUNS / "energy", tmp_path / "nothing", RUNS / "geo_max"])
-    assert [type(result) for result in results] == [Run, Failure, Run]
+    assert [type(result) for result in results] == [Run, NotTaken, Run]
 
 
 def test_text_before_a_killed_start_is_cp2ks(tmp_path: Path) -> None:

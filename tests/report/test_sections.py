@@ -172,5 +172,7 @@ def test_the_question_of_a_campaign_file(tmp_path):
     shutil.copytree(TRIO / "film", tmp_path / "film")
     (tmp_path / "campaign.yaml").write_text("question: Does it\n  stick?\n")
     assert read_study(tmp_path).question == "Does it stick?"
+    (tmp_path / "campaign.yaml").write_text("question: [1, 2]\n")
+    assert read_study(tmp_path).question is None
     (tmp_path / "campaign.yaml").write_text(": : :\n- [")
     assert read_study(tmp_path).question is None

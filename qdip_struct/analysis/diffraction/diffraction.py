@@ -5,11 +5,12 @@ vanish and strengths compare with :mod:`qdip_struct.matching.planes`. Spacings Ã
 """
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
+from qdip_struct.base.documents import Number, Positive, ResultDocument, Text, Whole, Word
 from qdip_struct.base.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ _PERIODIC_GAP = 8.0
 _RIPPLE = 2.0
 
 
-@dataclass(frozen=True)
-class PowderLine:
+Indices = tuple[Whole, Whole, Whole]
+
+
+class PowderLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One powder line.
 
     Attributes
@@ -41,14 +44,13 @@ class PowderLine:
         The strongest line has 100.
     """
 
-    hkl: tuple[int, int, int]
-    spacing_angstrom: float
-    two_theta_degree: float
-    intensity: float
+    hkl: Indices
+    spacing_angstrom: Positive
+    two_theta_degree: Number
+    intensity: Number
 
 
-@dataclass(frozen=True)
-class Spot:
+class Spot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A spot of the projected structure (one of each Friedel pair).
 
     Attributes
@@ -63,10 +65,62 @@ class Spot:
         Angle from the first spot, counted about the zone axis, 0 to 180 degree.
     """
 
-    hkl: tuple[int, int, int]
-    spacing_angstrom: float
-    strength: float
-    azimuth_degree: float
+    hkl: Indices
+    spacing_angstrom: Positive
+    strength: Number
+    azimuth_degree: Number
+
+
+class _Part(msgspec.Struct, frozen=True):
+    name: Word
+    powder: tuple[PowderLine, ...]
+    spots: tuple[Spot, ...]
+
+
+class _Between(msgspec.Struct, frozen=True):
+    hkl: tuple[Indices, Indices]
+    angle_degree: Number
+
+
+class _FringePhase(msgspec.Struct, frozen=True):
+    phase: Word
+    can_show: bool | None
+
+
+class _Fringe(msgspec.Struct, frozen=True):
+    spacing_angstrom: Number
+    phases: list[_FringePhase]
+
+
+class DiffractionDocument(ResultDocument, frozen=True, kw_only=True):
+    """What ``qdip diffraction`` writes, as far as a page shows it.
+
+    Attributes
+    ----------
+    path
+        The structure.
+    two_theta_max_degree, wavelength_angstrom
+        Of the powder lines.
+    zone
+        Axis of the spots.
+    parts
+        Lines and spots of the whole and of its phases.
+    between
+        Angle of two spots.
+    fringe
+        Which phases can show a fringe.
+    """
+
+    KIND = COMMAND = "diffraction"
+    KNOWN_BY = frozenset({"two_theta_max_degree", "parts", "zone"})
+
+    path: Text
+    two_theta_max_degree: Number
+    wavelength_angstrom: Positive
+    zone: Indices | None
+    parts: list[_Part]
+    between: _Between | None = None
+    fringe: _Fringe | None = None
 
 
 def powder_pattern(

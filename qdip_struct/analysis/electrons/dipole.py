@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from qdip_struct.analysis.electrons.charge import (
@@ -25,6 +26,7 @@ from qdip_struct.analysis.electrons.charge import (
 )
 from qdip_struct.analysis.electrons.potential import vacuum_levels, widest_gap
 from qdip_struct.base import units
+from qdip_struct.base.documents import Number, ResultDocument, Word
 from qdip_struct.base.errors import DataError, MismatchError, UsageError
 from qdip_struct.cp2k.outputs.cube import Cube, check_cell, integral, read_cube
 from qdip_struct.cp2k.outputs.trajectory import side_files
@@ -193,6 +195,49 @@ def transfer_dipole(profile: ChargeProfile, *, cut_angstrom: float) -> float:
 
 DENSITY = "ELECTRON_DENSITY"
 HARTREE = "v_hartree"
+
+
+class _Planar(msgspec.Struct, frozen=True):
+    axis: Word
+    height_angstrom: list[Number]
+    linear_density_e_per_angstrom: list[Number]
+
+
+class _Radial(msgspec.Struct, frozen=True):
+    outer_radius_angstrom: list[Number]
+    density_e_per_angstrom3: list[Number]
+
+
+class DifferenceDocument(ResultDocument, frozen=True, kw_only=True):
+    """What :func:`difference_document` gives and ``qdip charge-difference`` writes, as far as a page shows it.
+
+    Attributes
+    ----------
+    planar, radial
+        Δρ summed over planes, e/Å against height, and its mean over shells, e/Å³ against radius.
+    displaced_e, integral_e, balanced
+        ½∫|Δρ|dV and ∫Δρ dV, e, and whether the latter is small.
+    transfer_dipole_e_angstrom, transfer_step_ev
+        Dipole along the normal, e·Å, and the step of the potential that it makes, eV.
+    """
+
+    KIND = COMMAND = "charge-difference"
+    KNOWN_BY = frozenset({"planar", "displaced_e", "integral_e"})
+
+    planar: _Planar
+    radial: _Radial | None
+    displaced_e: Number
+    integral_e: Number
+    balanced: bool
+    transfer_dipole_e_angstrom: Number | None = None
+    transfer_step_ev: Number | None = None
+
+    def __post_init__(self) -> None:
+        planar, radial = self.planar, self.radial
+        if len(planar.height_angstrom) != len(planar.linear_density_e_per_angstrom):
+            raise ValueError("planar.height_angstrom and planar.linear_density_e_per_angstrom have different lengths")
+        if radial is not None and len(radial.outer_radius_angstrom) != len(radial.density_e_per_angstrom3):
+            raise ValueError("radial.outer_radius_angstrom and radial.density_e_per_angstrom3 have different lengths")
 
 
 def difference_document(

@@ -240,7 +240,8 @@ def orbital_levels(run: "Run", orbitals: Sequence[dict[str, Any]]) -> OrbitalLev
             gap = lumo.energy_ev - homo.energy_ev
     else:
         notes.append("CP2K printed no orbital energies: those of HOMO and LUMO are not known")
-        homo, lumo = (_only(orbitals, name, notes=notes) for name in ("HOMO", "LUMO"))
+        (homo, no_homo), (lumo, no_lumo) = (_only(orbitals, name) for name in ("HOMO", "LUMO"))
+        notes += [note for note in (no_homo, no_lumo) if note]
     if gap is None:
         notes.append("CP2K printed no gap; ask for it with 'qdip inputs --print gap'")
     return OrbitalLevels(channels, homo, lumo, gap, fermi, tuple(notes))
@@ -293,14 +294,13 @@ def _true_edge(edge: Edge | None, printed: PrintedOrbitals, name: Literal["HOMO"
     return edge if edge.energy_ev <= beyond + DEGENERATE_EV else None
 
 
-def _only(orbitals: Sequence[dict[str, Any]], name: str, *, notes: list[str]) -> Edge | None:
-    """The HOMO or LUMO by its number alone: without energies two spin channels have no common order."""
+def _only(orbitals: Sequence[dict[str, Any]], name: str) -> tuple[Edge | None, str]:
+    """The HOMO or LUMO by its number alone, or why not: without energies two spin channels have no common order."""
     found = [item for item in orbitals if item["name"] == name]
     if len(found) != 1:
         reason = "no cube of it" if not found else "one for each spin and no energies to order them"
-        notes.append(f"the {name} of the run is not known: {reason}")
-        return None
-    return Edge(np.nan, found[0]["spin"], 1, dict(found[0]["shares"]))
+        return None, f"the {name} of the run is not known: {reason}"
+    return Edge(np.nan, found[0]["spin"], 1, dict(found[0]["shares"])), ""
 
 
 def _missing_partners(printed: PrintedOrbitals, homo: Edge | None) -> list[str]:

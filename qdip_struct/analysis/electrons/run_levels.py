@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from qdip_struct.analysis.electrons import levels
@@ -23,6 +24,7 @@ from qdip_struct.analysis.electrons.potential import (
     layer_potential,
     vacuum_levels,
 )
+from qdip_struct.base.documents import Count, Number, Positive, ResultDocument, Text, Word
 from qdip_struct.base.errors import DataError, MismatchError, UsageError
 from qdip_struct.cp2k.outputs.cube import check_cell, read_cube
 from qdip_struct.cp2k.outputs.output import read_run
@@ -53,6 +55,98 @@ _MARGIN_SIGMAS = 5.0
 _POINTS = 1001
 
 
+class _Density(msgspec.Struct, frozen=True):
+    group: Word
+    spin: Word | None
+    values: list[Number]
+
+
+class _Densities(msgspec.Struct, frozen=True):
+    sigma_ev: Positive
+    energy_ev: list[Number]
+    density_per_ev: list[_Density]
+
+
+class _WrittenEdge(msgspec.Struct, frozen=True):
+    energy_ev: Number
+    home: Word | None
+    weights: dict[Word, Number]
+
+
+class _State(msgspec.Struct, frozen=True):
+    energy_ev: Number
+
+
+class _InGap(msgspec.Struct, frozen=True):
+    host: Word
+    reason: Text | None
+    states: list[_State]
+
+
+class _Orbital(msgspec.Struct, frozen=True):
+    name: Word
+    spin: Word | None
+    home: Word | None
+    shares: dict[Word, Number]
+
+
+class _Comparison(msgspec.Struct, frozen=True):
+    paths: tuple[Text, Text]
+    host: Word
+    moved: list[Word]
+    n_states_in_gap: tuple[Count | None, Count | None]
+
+
+class _Alignment(msgspec.Struct, frozen=True):
+    materials: tuple[Word, Word]
+    type: Word
+    valence_offset_ev: Number
+    conduction_offset_ev: Number
+
+
+class LevelDocument(ResultDocument, frozen=True, kw_only=True):
+    """What :func:`level_document` gives and ``qdip levels`` writes, as far as a page shows it.
+
+    Attributes
+    ----------
+    projected_on
+        Regions.
+    pdos
+        Broadened densities of states.
+    homo, lumo, fermi_ev, gap_ev
+        Edges with the shares of the regions, Fermi level and gap, eV.
+    in_gap
+        States in the gap of the host.
+    notes
+        Remarks.
+    orbitals, comparison, alignment
+        Orbitals on the grid, a second run beside this one, two materials.
+    """
+
+    KIND = COMMAND = "levels"
+    KNOWN_BY = frozenset({"projected_on", "pdos", "homo"})
+
+    projected_on: list[Word]
+    pdos: _Densities | None
+    homo: _WrittenEdge | None
+    lumo: _WrittenEdge | None
+    fermi_ev: Number | None
+    gap_ev: Number | None
+    in_gap: _InGap | None
+    notes: list[Text] = msgspec.field(default_factory=list)
+    orbitals: list[_Orbital] | None = None
+    comparison: _Comparison | None = None
+    alignment: _Alignment | None = None
+
+    def __post_init__(self) -> None:
+        if self.pdos is None:
+            return
+        if self.fermi_ev is None:
+            raise ValueError("pdos has no fermi_ev to be drawn against")
+        if {len(part.values) for part in self.pdos.density_per_ev} - {len(self.pdos.energy_ev)}:
+            raise ValueError("pdos holds energies and densities of different lengths")
+
+
 def level_channels(folder: Path, run: "Run") -> "tuple[Channel, ...]":
     """Projections of a run with the names that ``run.json`` gives to CP2K's lists.
 
@@ -68,11 +162,11 @@ def level_channels(folder: Path, run: "Run") -> "tuple[Channel, ...]":
         )
     names: dict[str, str] = {}
     if (folder / RECORD).is_file():
-        regions = open_run_folder(folder).record.get("pdos_regions") or []
+        regions = open_run_folder(folder).record.pdos_regions or []
         n_lists = len({part.group for part in parts if part.group.startswith("list ")})
         if regions and n_lists and len(regions) != n_lists:
             raise DataError(f"{folder}: {n_lists} PDOS lists, but {RECORD} names {len(regions)} regions")
-        names = {f"list {number}": str(name) for number, name in enumerate(regions, start=1)}
+        names = {f"list {number}": name for number, name in enumerate(regions, start=1)}
     return levels.channels_of(parts, names=names)
 
 
@@ -140,7 +234,8 @@ def _from_pdos(folder: Path, run: "Run", *, sigma_ev: float, host: str | None, s
     channels = level_channels(folder, run)
     homo, lumo = levels.highest_occupied(channels), levels.lowest_empty(channels)
     notes = [] if lumo is not None else ["CP2K printed no empty level: no gap; ask for them with NLUMO in &PDOS"]
-    inside = _in_gap(channels, host=host, share=share, notes=notes)
+    inside, undecided = _in_gap(channels, host=host, share=share)
+    notes += undecided
     energies = np.concatenate([channel.energies_ev for channel in channels])
     margin = _MARGIN_SIGMAS * sigma_ev
     grid = np.linspace(energies.min() - margin, energies.max() + margin, _POINTS)
@@ -170,7 +265,8 @@ def _from_orbitals(run: "Run", orbitals: Sequence[dict[str, Any]], *, host: str 
     notes = list(found.notes)
     groups = tuple(orbitals[0]["shares"])
     _check_host(host, groups)
-    inside = _in_gap(found.channels, host=host, share=share, notes=notes) if found.channels else None
+    inside, undecided = _in_gap(found.channels, host=host, share=share) if found.channels else (None, [])
+    notes += undecided
     return {
         "levels_from": "orbitals",
         "projected_on": groups,
@@ -201,15 +297,14 @@ def _from_bands(path: Path) -> dict[str, Any]:
 
 
 def _in_gap(
-    channels: "Sequence[Channel]", *, host: str | None, share: float, notes: list[str]
-) -> dict[str, Any] | None:
-    """States in the gap of the host, None when nobody can be one; a reason goes to the notes."""
+    channels: "Sequence[Channel]", *, host: str | None, share: float
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """States in the gap of the host, None when nobody can be one, and a remark where they cannot be decided."""
     name = host or next((known for known in HOSTS if known in channels[0].groups), None)
     if name is None:
-        return None
+        return None, []
     inside = levels.states_in_gap(channels, host=name, share=share)
-    if inside.reason is not None:
-        notes.append(f"in-gap states cannot be decided: {inside.reason}")
+    undecided = [] if inside.reason is None else [f"in-gap states cannot be decided: {inside.reason}"]
     return {
         "rule": f"between the outermost levels with at least {inside.share:g} of their weight on {inside.host}",
         "host": inside.host,
@@ -217,7 +312,7 @@ def _in_gap(
         "host_lumo_ev": inside.host_lumo_ev,
         "reason": inside.reason,
         "states": [vars(state) for state in inside.states],
-    }
+    }, undecided
 
 
 def _check_host(host: str | None, groups: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from qdip_struct.analysis.energies.energies import GroupEnergies
 from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.groups import RunSet
 from qdip_struct.analysis.energies.stoichiometry import Composition, cells_of, ending, reduced_formula, units_per_cell
-from qdip_struct.base.errors import MismatchError
+from qdip_struct.base.errors import MismatchError, NotTaken
 from qdip_struct.base.units import MEV_PER_EV
 
 N_TABLE = 5
@@ -183,34 +183,36 @@ def table_of(span: PotentialRange, lines: Sequence[PotentialLine]) -> dict[str, 
     }
 
 
-def potential_tables(
-    item: RunSet, energies: GroupEnergies, *, formation_energies: Mapping[str, float], refused: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """``chemical_potential`` of one study: γ of both terminations and γ_int against Δμ, or ``None``."""
+def potential_table(
+    item: RunSet, energies: GroupEnergies, *, formation_energies: Mapping[str, float]
+) -> tuple[dict[str, Any] | None, NotTaken | None]:
+    """``chemical_potential`` of one study: γ of both terminations and γ_int against Δμ; or why there is none.
+
+    Both are ``None`` where the runs for it are not there.
+    """
     have = {run.role: run for run in item.runs if run.status == "done" and run.energy_ev is not None}
     reservoirs = [run for run in item.runs if run.role == "reservoir" and run.status == "done"]
     slab, bulk = have.get("substrate"), have.get("substrate_bulk")
     if slab is None or bulk is None or not reservoirs or not energies.substrate:
-        return {"chemical_potential": None}
+        return None, None
     if cells_of(slab.composition, [bulk.composition]) is not None:
-        return {"chemical_potential": None}
+        return None, None
     component = next(
         (run for run in reservoirs if f"{reduced_formula(run.composition)}-rich" == energies.substrate[0].reference),
         None,
     )
     if component is None:
-        return {"chemical_potential": None}
+        return None, None
     others = [run for run in reservoirs if reduced_formula(run.composition) != reduced_formula(component.composition)]
     given = formation_energies.get(reduced_formula(bulk.composition))
     try:
         span = _span(bulk, component, others, given)
         if span is None:
-            return {"chemical_potential": None}
+            return None, None
         lines = _lines(have, bulk, component, energies)
     except MismatchError as error:
-        refused.append({"paths": [slab.path, bulk.path, component.path], "reason": str(error)})
-        return {"chemical_potential": None}
-    return {"chemical_potential": table_of(span, lines)}
+        return None, NotTaken((slab.path, bulk.path, component.path), str(error))
+    return table_of(span, lines), None
 
 
 def _span(

@@ -23,7 +23,7 @@ import numpy as np
 from qdip_struct.analysis.energies.comparability import require_comparable
 from qdip_struct.analysis.energies.energy_run import SINGLE_POINTS, SLABS, EnergyRun
 from qdip_struct.analysis.energies.stoichiometry import Composition, added, cells_of, reduced_formula, units_per_cell
-from qdip_struct.base.errors import MismatchError
+from qdip_struct.base.errors import MismatchError, NotTaken
 from qdip_struct.base.units import MEV_PER_EV
 
 
@@ -180,22 +180,6 @@ SYSTEM_FACTS = (
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Runs that may not be combined, and why.
-
-    Attributes
-    ----------
-    paths
-        Run folders.
-    reason
-        What they differ in, or what one lacks.
-    """
-
-    paths: tuple[str, ...]
-    reason: str
-
-
-@dataclass(frozen=True)
 class GroupEnergies:
     """What one group of runs gives. A quantity whose runs are missing or refused is ``None``.
 
@@ -279,7 +263,7 @@ def combine_group(
     *,
     facts: Mapping[str, Any] | None = None,
     borrowed: Mapping[str, str] | None = None,
-) -> tuple[GroupEnergies | None, list[Refusal]]:
+) -> tuple[GroupEnergies | None, list[NotTaken]]:
     """All energies that the runs of one group give, and what had to be refused.
 
     Parameters
@@ -307,7 +291,7 @@ def combine_group(
         try:
             return function(*chosen)
         except MismatchError as error:
-            refusal = Refusal(tuple(item.path for item in chosen if item is not None), str(error))
+            refusal = NotTaken(tuple(item.path for item in chosen if item is not None), str(error))
             if refusal not in refused:
                 refused.append(refusal)
             return None
@@ -341,25 +325,25 @@ def combine_group(
     return result, refused
 
 
-def _parts_of(group: str, members: Sequence[EnergyRun]) -> tuple[dict[str, EnergyRun], list[EnergyRun], list[Refusal]]:
+def _parts_of(group: str, members: Sequence[EnergyRun]) -> tuple[dict[str, EnergyRun], list[EnergyRun], list[NotTaken]]:
     """The finished run of each role, the finished reservoirs, and what plays no part."""
     players: dict[str, list[EnergyRun]] = {}
     for run in members:
         players.setdefault(run.role, []).append(run)
     usable: dict[str, EnergyRun] = {}
     reservoirs: list[EnergyRun] = []
-    refused: list[Refusal] = []
+    refused: list[NotTaken] = []
     for run in members:
         same = players[run.role]
         if run.status != "done" or run.energy_ev is None:
-            refused.append(Refusal((run.path,), f"not finished: {run.status}"))
+            refused.append(NotTaken((run.path,), f"not finished: {run.status}"))
         elif run.role == "reservoir":
             reservoirs.append(run)
         elif len(same) == 1:
             usable[run.role] = run
         elif run is same[0]:
             reason = f"{len(same)} runs play the role '{run.role}' in group '{group}'; give each study its own group"
-            refused.append(Refusal(tuple(other.path for other in same), reason))
+            refused.append(NotTaken(tuple(other.path for other in same), reason))
     return usable, reservoirs, refused
 
 

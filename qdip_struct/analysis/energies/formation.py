@@ -18,7 +18,7 @@ import numpy as np
 from qdip_struct.analysis.energies.comparability import run_difference, theory
 from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.stoichiometry import Composition, cells_of, reduced_formula, units_per_cell
-from qdip_struct.base.errors import MismatchError
+from qdip_struct.base.errors import MismatchError, NotTaken
 from qdip_struct.base.units import MEV_PER_EV
 
 _CLASSES: dict[str, tuple[str, ...]] = {
@@ -194,8 +194,8 @@ def _hull(run: EnergyRun, others: Sequence[EnergyRun]) -> float:
     return float(solved.fun) + level if solved.status == 0 else float("inf")
 
 
-def formation_table(runs: Sequence[EnergyRun], *, refused: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Formation energies of mixed bulk crystals against end members, best first."""
+def formation_table(runs: Sequence[EnergyRun]) -> tuple[list[dict[str, Any]], list[NotTaken]]:
+    """Formation energies of mixed bulk crystals against end members, best first, and what may not be compared."""
     bulks = [run for run in runs if run.role in ("film_bulk_free", "substrate_bulk_free")]
     free = {(run.role.split("_")[0], reduced_formula(run.composition)) for run in bulks}
     bulks += [
@@ -206,10 +206,9 @@ def formation_table(runs: Sequence[EnergyRun], *, refused: list[dict[str, Any]])
         and not _strained(run)
     ]
     try:
-        return [item.to_dict() for item in formation_energies(_once(bulks))]
+        return [item.to_dict() for item in formation_energies(_once(bulks))], []
     except MismatchError as error:
-        refused.append({"paths": sorted(run.path for run in bulks), "reason": str(error)})
-        return []
+        return [], [NotTaken(tuple(sorted(run.path for run in bulks)), str(error))]
 
 
 def _strained(run: EnergyRun) -> bool:

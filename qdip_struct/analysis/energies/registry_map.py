@@ -29,7 +29,7 @@ from qdip_struct.analysis.energies.energies import GroupEnergies
 from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.groups import RunSet
 from qdip_struct.base.arrays import Floats
-from qdip_struct.base.errors import DataError, MismatchError
+from qdip_struct.base.errors import DataError, MismatchError, NotTaken
 from qdip_struct.runs.rundir import STRUCTURE, RunFolder
 
 if TYPE_CHECKING:
@@ -407,9 +407,9 @@ SAME_MEV_PER_ANGSTROM2 = 0.1
 
 
 def registry_maps(
-    studies: Sequence[tuple[RunSet, GroupEnergies]], folders: Sequence[RunFolder], *, refused: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """E_ad against lateral shift of every pair of slabs that has at least two registries."""
+    studies: Sequence[tuple[RunSet, GroupEnergies]], folders: Sequence[RunFolder]
+) -> tuple[list[dict[str, Any]], list[NotTaken]]:
+    """E_ad against lateral shift of every pair of slabs with at least two registries, and those that give no map."""
     place = {str(folder.path): folder for folder in folders}
     families: dict[str, list[Member]] = {}
     for item, energies in studies:
@@ -423,16 +423,17 @@ def registry_maps(
             (item, energies, interface)
         )
     found = []
+    refused: list[NotTaken] = []
     for key in sorted(families):
         members = families[key]
         try:
             entry = _one_map(members, place)
         except (MismatchError, DataError) as error:
-            refused.append({"paths": [interface.path for _, _, interface in members], "reason": str(error)})
+            refused.append(NotTaken(tuple(interface.path for _, _, interface in members), str(error)))
             continue
         if entry is not None:
             found.append(entry)
-    return found
+    return found, refused
 
 
 def _one_map(members: Sequence[Member], place: Mapping[str, RunFolder]) -> dict[str, Any] | None:

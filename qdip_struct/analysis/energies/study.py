@@ -1,12 +1,13 @@
 """Answers of whole folders of runs: read what finished, combine what belongs together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET
 
-from qdip_struct.analysis.energies.chemical_potential import potential_tables
+from qdip_struct.analysis.energies.chemical_potential import potential_table
 from qdip_struct.analysis.energies.energies import GroupEnergies, combine_group
 from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.formation import formation_table
@@ -16,15 +17,15 @@ from qdip_struct.analysis.energies.registry_map import registry_maps
 from qdip_struct.analysis.energies.stoichiometry import element_of
 from qdip_struct.analysis.energies.surface_series import adsorption_by_thickness, thickness_series
 from qdip_struct.analysis.energies.terminations import mean_over_terminations
-from qdip_struct.base.errors import DataError
+from qdip_struct.base.errors import DataError, NotTaken, not_taken
 from qdip_struct.base.files import read_text
 from qdip_struct.base.units import J_PER_M2_PER_MEV_PER_ANGSTROM2
 from qdip_struct.cp2k.inputs.grid_noise import noise_doubt
 from qdip_struct.cp2k.inputs.input_settings import input_settings
 from qdip_struct.cp2k.inputs.inputfile import parse_input
 from qdip_struct.cp2k.outputs.output import read_run
-from qdip_struct.cp2k.outputs.run import Failure, Run
-from qdip_struct.runs.rundir import INPUT, RunFolder, segment_name
+from qdip_struct.cp2k.outputs.run import Run
+from qdip_struct.runs.rundir import INPUT, RECORD, RunFolder, segment_name
 
 CELL_TOLERANCE_ANGSTROM = 2e-3
 """Outputs print cell vectors to 0.001 Å."""
@@ -41,18 +42,18 @@ class Answers:
     studies
         What they make, with the energies of each.
     refused
-        Runs that could not be combined: ``paths`` and ``reason``.
+        Runs that could not be combined.
     """
 
     runs: tuple[EnergyRun, ...]
     studies: tuple[tuple[RunSet, GroupEnergies], ...]
-    refused: tuple[dict[str, Any], ...] = field(default_factory=tuple)
+    refused: tuple[NotTaken, ...] = ()
 
 
 def energies_of(
     folders: Sequence[RunFolder],
     *,
-    damaged: Sequence[Failure] = (),
+    damaged: Sequence[NotTaken] = (),
     rank_by: str = "adsorption",
     formation_energies: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
@@ -71,43 +72,40 @@ def energies_of(
         for chemical potentials whose other limit has no run.
     """
     answers = combine(folders)
-    refused = [{"paths": [str(item.path)], "reason": item.reason} for item in damaged]
-    refused += answers.refused
-    document: dict[str, Any] = {"groups": [], "refused": refused}
+    refused = [*damaged, *answers.refused]
+    document: dict[str, Any] = {"groups": [], "refused": []}
     for item, energies in answers.studies:
-        entry = energies.to_dict()
-        entry |= potential_tables(item, energies, formation_energies=formation_energies or {}, refused=refused)
-        document["groups"].append(with_joules(entry))
-    document["thickness_series"] = with_joules(thickness_series(answers.runs, refused=refused))
+        table, why = potential_table(item, energies, formation_energies=formation_energies or {})
+        refused += [why] if why else []
+        document["groups"].append(with_joules({**energies.to_dict(), "chemical_potential": table}))
+    series, odd_slabs = thickness_series(answers.runs)
+    document["thickness_series"] = with_joules(series)
     document["adsorption_by_thickness"] = with_joules(adsorption_by_thickness(document, answers.studies))
     document["means_of_terminations"] = with_joules(mean_over_terminations(answers.studies))
-    document["registry_maps"] = with_joules(registry_maps(answers.studies, folders, refused=refused))
-    document["formation_energies"] = formation_table(answers.runs, refused=refused)
+    maps, odd_maps = registry_maps(answers.studies, folders)
+    document["registry_maps"] = with_joules(maps)
+    document["formation_energies"], odd_bulks = formation_table(answers.runs)
     document["ranking"] = with_joules(ranking(document, answers.studies, by=rank_by))
+    document["refused"] = [item.to_dict() for item in (*refused, *odd_slabs, *odd_maps, *odd_bulks)]
     return document
 
 
 def combine(folders: Sequence[RunFolder]) -> Answers:
     """Read every run and combine each study."""
     runs: list[EnergyRun] = []
-    refused: list[dict[str, Any]] = []
+    refused: list[NotTaken] = []
     for folder in folders:
         try:
             runs.append(energy_run(folder))
         except DataError as error:
-            entry = {"paths": [str(folder.path)], "reason": str(error)}
-            if entry not in refused:
-                refused.append(entry)
+            refused.append(not_taken(folder.path, error))
     studies = []
     for item in run_sets(runs):
         result, refusals = combine_group(item.name, item.runs, facts=item.facts, borrowed=item.borrowed)
-        for refusal in refusals:
-            entry = {"paths": list(refusal.paths), "reason": refusal.reason}
-            if entry not in refused:
-                refused.append(entry)
+        refused += refusals
         if result is not None:
             studies.append((item, replace(result, warnings=(*item.warnings, *result.warnings))))
-    return Answers(tuple(runs), tuple(studies), tuple(refused))
+    return Answers(tuple(runs), tuple(studies), tuple(dict.fromkeys(refused)))
 
 
 def energy_run(folder: RunFolder) -> EnergyRun:
@@ -120,17 +118,19 @@ def energy_run(folder: RunFolder) -> EnergyRun:
     """
     run = read_run(folder.path)
     record = folder.record
-    for key in ("n_atoms", "composition", "cell_angstrom"):
-        if key not in record:
-            raise DataError(f"{folder.path / 'run.json'} lacks {key}; make the folder again with 'qdip inputs --force'")
-    if run.n_atoms is not None and run.n_atoms != record["n_atoms"]:
-        raise DataError(f"{folder.path}: the output has {run.n_atoms} atoms, run.json says {record['n_atoms']}")
-    cell = np.array(record["cell_angstrom"], dtype=float)
+    n_atoms, composition, vectors = record.n_atoms, record.composition, record.cell_angstrom
+    if n_atoms is UNSET or composition is UNSET or vectors is UNSET:
+        told = {"n_atoms": n_atoms, "composition": composition, "cell_angstrom": vectors}
+        lacking = next(key for key, value in told.items() if value is UNSET)
+        raise DataError(f"{folder.path / RECORD} lacks {lacking}; make the folder again with 'qdip inputs --force'")
+    if run.n_atoms is not None and run.n_atoms != n_atoms:
+        raise DataError(f"{folder.path}: the output has {run.n_atoms} atoms, run.json says {n_atoms}")
+    cell = np.array(vectors, dtype=float)
     if run.run_type != "CELL_OPT":
         _check_cell(folder, run, cell)
     elif run.cell is not None:
         cell = run.cell
-    _check_elements(folder, run)
+    _check_elements(folder, run, composition)
     doubt = next((text for text in run.warnings if text.startswith("ENERGY| differs")), None)
     if doubt is not None:
         raise DataError(f"{folder.path}: {doubt}")
@@ -140,20 +140,20 @@ def energy_run(folder: RunFolder) -> EnergyRun:
         group=folder.group,
         status=run.status,
         energy_ev=run.energy_ev,
-        composition=record["composition"],
+        composition=composition,
         cell=cell,
         settings=run.settings.to_dict(),
         run_type=run.run_type,
-        facts=record.get("structure") or {},
+        facts=folder.content.get("structure") or {},
         asked=_asked(folder),
         max_force=run.max_force_ev_per_angstrom,
         grid_doubt=_grid_doubt(run),
         cp2k_version=run.cp2k_version,
         provenance={
-            "qdip_version": record.get("qdip_version"),
-            "structure_sha256": record.get("structure_sha256"),
-            "input_sha256": record.get("input_sha256"),
-            "origin": record.get("origin"),
+            "qdip_version": record.qdip_version,
+            "structure_sha256": record.structure_sha256,
+            "input_sha256": record.input_sha256 or None,
+            "origin": record.origin,
         },
     )
 
@@ -171,9 +171,9 @@ def _check_cell(folder: RunFolder, run: Run, cell: np.ndarray) -> None:
         raise DataError(f"{folder.path}: the output's cell is {lengths[0]} Å, run.json says {lengths[1]} Å")
 
 
-def _check_elements(folder: RunFolder, run: Run) -> None:
+def _check_elements(folder: RunFolder, run: Run, composition: Mapping[str, int]) -> None:
     kinds = {element_of(kind) for kind in run.settings.basis if not kind.endswith("_gh")}
-    wanted = set(folder.record["composition"])
+    wanted = set(composition)
     if kinds and kinds != wanted:
         raise DataError(
             f"{folder.path}: the output is of {', '.join(sorted(kinds))}, run.json says {', '.join(sorted(wanted))}"

@@ -18,7 +18,7 @@ from qdip_struct.analysis.energies.energies import GroupEnergies
 from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.groups import RunSet
 from qdip_struct.analysis.energies.stoichiometry import cells_of, ending, reduced_formula, units_per_cell
-from qdip_struct.base.errors import MismatchError
+from qdip_struct.base.errors import MismatchError, NotTaken
 from qdip_struct.base.units import MEV_PER_EV
 
 DRIFT_MEV_PER_ANGSTROM2 = 0.5
@@ -261,8 +261,8 @@ def _drift(
     )
 
 
-def thickness_series(runs: Sequence[EnergyRun], *, refused: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """E(N) of every surface that has slabs of at least two thicknesses."""
+def thickness_series(runs: Sequence[EnergyRun]) -> tuple[list[dict[str, Any]], list[NotTaken]]:
+    """E(N) of every surface that has slabs of at least two thicknesses, and the slabs that make no series."""
     ready = [run for run in runs if run.status == "done" and run.energy_ev is not None]
     bulks = [run for run in ready if run.role in ("film_bulk", "substrate_bulk")]
     families: dict[tuple[Any, ...], list[EnergyRun]] = {}
@@ -270,6 +270,7 @@ def thickness_series(runs: Sequence[EnergyRun], *, refused: list[dict[str, Any]]
         if run.role in ("film", "substrate", "film_other", "substrate_other"):
             families.setdefault(_surface_of(run, bulks), []).append(run)
     found = []
+    refused: list[NotTaken] = []
     for key in sorted(families, key=str):
         side, slabs = key[0], _one_each(families[key])
         if len({tuple(sorted(run.composition.items())) for run in slabs}) < 2:
@@ -277,14 +278,14 @@ def thickness_series(runs: Sequence[EnergyRun], *, refused: list[dict[str, Any]]
         try:
             series = _fitted(slabs, bulks, [run for run in ready if run.role == "reservoir"])
         except MismatchError as error:
-            refused.append({"paths": [run.path for run in slabs], "reason": str(error)})
+            refused.append(NotTaken(tuple(run.path for run in slabs), str(error)))
             continue
         if series is None:
             continue
         entry = series.to_dict()
         entry = {"side": side, "termination": key[2], "relaxed": slabs[0].relaxed, **entry}
         found.append(entry)
-    return found
+    return found, refused
 
 
 def _surface_of(run: EnergyRun, bulks: Sequence[EnergyRun]) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,11 +19,67 @@ from qdip_struct.analysis.strain.reference import Continuum, Lengths, measured_r
 from qdip_struct.analysis.strain.strain import StrainMap, strain_map
 from qdip_struct.analysis.strain.sublattice import MetalSublattice
 from qdip_struct.base.arrays import Floats
+from qdip_struct.base.documents import Count, Number, Positive, ResultDocument, Text, Word
 from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.elasticity import Moduli
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+
+class _MeanStrain(msgspec.Struct, frozen=True):
+    n: Count
+    mean: Number | None
+    stderr: Number | None
+
+
+class _RegionStrain(_MeanStrain, frozen=True):
+    std: Number | None
+
+
+class _PhaseReference(msgspec.Struct, frozen=True):
+    reference_lattice_angstrom: Positive
+    reference_source: Text
+
+
+class _Prediction(msgspec.Struct, frozen=True):
+    dot_strain: Number
+    dot_strain_infinite_matrix: Number
+    misfit: Number
+    volume_fraction: Number
+
+
+class StrainDocument(ResultDocument, frozen=True, kw_only=True):
+    """What :meth:`StrainSummary.to_dict` gives and ``qdip strain`` writes, as far as a page shows it.
+
+    Attributes
+    ----------
+    measure, structure
+        Name of the strain measure, and the file that was measured.
+    regions, to_reference
+        By region: mean strain, and its change against the dot in vacuum.
+    profile
+        Across the border of a dot.
+    phases
+        Reference lattice of each.
+    continuum, continuum_reason
+        Prediction of isotropic elasticity, or why there is none.
+    undefined
+        Cations without a strain.
+    """
+
+    KIND = COMMAND = "strain"
+    KNOWN_BY = frozenset({"measure", "regions", "profile", "continuum_reason"})
+
+    measure: Word
+    regions: dict[Word, _RegionStrain]
+    profile: Any
+    continuum_reason: Text | None
+    structure: Text = ""
+    phases: dict[Word, _PhaseReference] = msgspec.field(default_factory=dict)
+    to_reference: dict[Word, _MeanStrain] | None = None
+    continuum: _Prediction | None = None
+    undefined: Count | None = None
 
 
 @dataclass(frozen=True, eq=False)

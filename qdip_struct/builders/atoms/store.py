@@ -2,12 +2,6 @@
 
 Every written structure has a sidecar ``<stem>.json`` with its report, its hash and where it came from. Same structure,
 same bytes: no time stamps, fixed number formats.
-
-What builders say about a structure: the keys of a sidecar or of ``structure`` in ``run.json`` that others rely on.
-
-A sidecar may hold more, and none of these keys is needed: structures of other origin have no builder.
-
-Reports of the cells of one build, each made when it is first asked for: a look at many builds needs none of them.
 """
 
 import io
@@ -16,69 +10,96 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import msgspec
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from qdip_struct.base.document_shapes import (
-    COUNT,
-    NUMBER,
-    WHOLE,
-    WORD,
-    Each,
-    Entries,
-    Fields,
-    Kind,
-    Maybe,
-    fault,
-    refuse_unlike,
-)
-from qdip_struct.base.documents import json_document
+from qdip_struct.base.documents import Count, Name, Number, Whole, Word, read_document
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import json_text, refuse_existing, sha256, write_text
 
-_TEXTS = Entries(WORD)
-_NUMBERS = Each(NUMBER)
+
+class PriorRelaxation(msgspec.Struct, frozen=True):
+    """How a structure was relaxed before.
+
+    Attributes
+    ----------
+    model, fmax_ev_per_angstrom
+        The potential, and its criterion, eV/Å.
+    """
+
+    model: Word | None = None
+    fmax_ev_per_angstrom: Number | None = None
 
 
-def _is_name(value: Any) -> bool:
-    return any(fault(value, shape) is None for shape in (WORD, _NUMBERS, _TEXTS))
+class StructureRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a builder says about a structure, as far as others read it: in a sidecar, or in ``run.json``.
+
+    A sidecar may hold more, and none of these keys is needed: structures of other origin have no builder.
+
+    Attributes
+    ----------
+    role, group
+        The part the structure plays, and the name of those that belong together.
+    film, substrate
+        Crystals of an interface.
+    film_plane, substrate_plane
+        Miller indices.
+    film_layers, substrate_layers
+        Monolayers.
+    film_termination, termination
+        Of film and substrate.
+    registry, registry_fraction
+        Name or lateral shift of the film, and the shift in fractions of the cell.
+    gap_angstrom
+        Between the slabs, Å.
+    reservoir
+        Crystal with which the substrate exchanges atoms.
+    strain_film, strain_substrate
+        Along both lateral axes.
+    formal_charge
+        By region, e.
+    changes
+        What was removed or swapped for neutrality.
+    volume_fraction
+        Of the dot.
+    min_distance_angstrom
+        Shortest distance of two atoms, Å.
+    n_atoms
+        Of the structure.
+    relaxation
+        Of a structure that ``qdip relax`` wrote.
+    """
+
+    role: Word | None = None
+    group: Word | None = None
+    film: Word | None = None
+    substrate: Word | None = None
+    film_plane: list[Number] | None = None
+    substrate_plane: list[Number] | None = None
+    film_layers: Number | None = None
+    substrate_layers: Number | None = None
+    film_termination: Name | None = None
+    termination: Name | None = None
+    registry: Name | None = None
+    registry_fraction: list[Number] | None = None
+    gap_angstrom: Number | None = None
+    reservoir: Word | None = None
+    strain_film: tuple[Number, Number] | None = None
+    strain_substrate: tuple[Number, Number] | None = None
+    formal_charge: dict[Word, Whole] | None = None
+    changes: list[dict[str, Any]] | None = None
+    volume_fraction: Number | None = None
+    min_distance_angstrom: Number | None = None
+    n_atoms: Count | None = None
+    relaxation: PriorRelaxation | None = None
 
 
-NAME = Kind("one line of text, numbers, or a mapping to lines of text", _is_name)
-"""How a termination or a registry is told: a name, a lateral shift, or a name with its meaning."""
-
-FACTS = Fields(
-    known={
-        "role": Maybe(WORD),
-        "group": Maybe(WORD),
-        "film": Maybe(WORD),
-        "substrate": Maybe(WORD),
-        "film_plane": Maybe(_NUMBERS),
-        "substrate_plane": Maybe(_NUMBERS),
-        "film_layers": Maybe(NUMBER),
-        "substrate_layers": Maybe(NUMBER),
-        "film_termination": Maybe(NAME),
-        "termination": Maybe(NAME),
-        "registry": Maybe(NAME),
-        "registry_fraction": Maybe(_NUMBERS),
-        "gap_angstrom": Maybe(NUMBER),
-        "reservoir": Maybe(WORD),
-        "strain_film": Maybe(Each(NUMBER, 2)),
-        "strain_substrate": Maybe(Each(NUMBER, 2)),
-        "formal_charge": Maybe(Entries(WHOLE)),
-        "changes": Maybe(Each(Fields())),
-        "volume_fraction": Maybe(NUMBER),
-        "min_distance_angstrom": Maybe(NUMBER),
-        "n_atoms": Maybe(COUNT),
-        "relaxation": Maybe(Fields(known={"model": Maybe(WORD), "fmax_ev_per_angstrom": Maybe(NUMBER)})),
-    }
-)
-"""Shape of a report; see :mod:`qdip_struct.base.document_shapes`."""
-
-
-class Reports(Mapping[str, Mapping[str, Any]]):
-    """Reports by role; ``makers`` make one each, from structures that must not change before."""
+class BuilderRecords(Mapping[str, Mapping[str, Any]]):
+    """What a builder says of each cell of one build, by role, each made when it is first asked for: a look at many
+    builds needs none of them. ``makers`` make one each, from structures that must not change before.
+    """
 
     def __init__(self, makers: Mapping[str, Callable[[], Mapping[str, Any]]]) -> None:
         self._makers = dict(makers)
@@ -291,11 +312,15 @@ def read_structure(path: Path) -> Atoms:
     return atoms
 
 
-def read_sidecar(path: Path) -> dict[str, Any]:
-    """The sidecar of a structure file, ``{}`` when there is none; :class:`DataError` when it is not one."""
+def read_sidecar(path: Path) -> tuple[StructureRecord, dict[str, Any]]:
+    """What the sidecar of a structure file says, and all that it holds; nothing when there is none.
+
+    Raises
+    ------
+    DataError
+        If the file beside the structure is no sidecar.
+    """
     sidecar = sidecar_of(path)
     if not sidecar.exists():
-        return {}
-    content = json_document(sidecar)
-    refuse_unlike(content, FACTS, path=sidecar, remedy="build the structure again, or remove this file")
-    return dict(content)
+        return StructureRecord(), {}
+    return read_document(sidecar, StructureRecord, remedy="build the structure again, or remove this file")

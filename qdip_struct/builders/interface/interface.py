@@ -15,7 +15,7 @@ from ase import Atoms
 from qdip_struct.base.arrays import Array
 from qdip_struct.builders.atoms.cells import Occupation, SiteCell, to_atoms
 from qdip_struct.builders.atoms.regions import report as structure_report
-from qdip_struct.builders.atoms.store import Reports
+from qdip_struct.builders.atoms.store import BuilderRecords
 from qdip_struct.builders.interface.interface_options import LateralCell, Placement, Stack, check_vacuum
 from qdip_struct.builders.interface.joint import Joint, join
 from qdip_struct.builders.interface.registry import closing_vector, film_position, joined_atoms, touching_height
@@ -153,7 +153,7 @@ def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells
         atoms.info = {"role": named, "group": group}
     strain = {"film": tuple(facts["strain_film"]), "substrate": tuple(facts["strain_substrate"])}
     return InterfaceCells(
-        **cells, area_angstrom2=facts["area_angstrom2"], strain=strain, report=common, reports=Reports(makers),
+        **cells, area_angstrom2=facts["area_angstrom2"], strain=strain, report=common, reports=BuilderRecords(makers),
         others=others,
     )  # fmt: skip
 

@@ -292,7 +292,7 @@ def _start(folder: RunFolder, machine: Machine, *, root: Path, background: bool)
         if machine.walltime_s is not None:
             parameters.setdefault("GLOBAL", {})["WALLTIME"] = str(machine.walltime_s)
         builder = WorkflowFactory("cp2k.base").get_builder()
-        state = good_state(folder.path, n_atoms=int(folder.record.get("n_atoms", 1))) if folder.n_segments else None
+        state = good_state(folder.path, n_atoms=folder.record.n_atoms or 1) if folder.n_segments else None
         if state is not None and state.geometry is not None and "MOTION" in parameters:
             builder.cp2k.file = {"geometry": orm.SinglefileData(state.geometry.resolve(), filename=GEOMETRY)}
             parameters["EXT_RESTART"] = {"RESTART_FILE_NAME": GEOMETRY}
@@ -315,7 +315,7 @@ def _start(folder: RunFolder, machine: Machine, *, root: Path, background: bool)
             "qdip_folder": str(folder.path.resolve()),
             "qdip_role": folder.role,
             "qdip_group": folder.group,
-            "qdip_structure_sha256": folder.record["structure_sha256"],
+            "qdip_structure_sha256": folder.record.structure_sha256,
             "qdip_version": __version__,
         }
     )

@@ -120,9 +120,10 @@ def estimated_work(folder: RunFolder) -> float:
 
     Fits the order of the small cells measured here, where vacuum costs more than k-points do.
     """
-    mesh = folder.record["settings"].get("kpoints") or [1, 1, 1]
-    electrons = float(folder.record.get("n_electrons") or folder.record.get("n_atoms") or 1)
-    volume = abs(float(np.linalg.det(np.array(folder.record.get("cell_angstrom", np.eye(3)), dtype=float))))
+    record = folder.record
+    mesh = record.settings.kpoints or (1, 1, 1)
+    electrons = float(record.n_electrons or record.n_atoms or 1)
+    volume = abs(float(np.linalg.det(np.array(record.cell_angstrom or np.eye(3), dtype=float))))
     return float(electrons * volume * np.prod(mesh) ** (1 / 3))
 
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
-from qdip_struct.base.document_shapes import COUNT, WORD, fault
-from qdip_struct.base.documents import yaml_document
+from qdip_struct.base.documents import Count, Word, fault, yaml_document
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.resources import shipped
 
@@ -126,13 +125,13 @@ def _checked(content: dict[str, object], path: Path) -> ClusterSite:
     if any("\0" in line for line in setup):
         raise UsageError(f"{path}: setup holds a NUL character")
     launcher = str(content["launcher"] or "").strip()
-    if fault(launcher, WORD) is not None:
+    if fault(launcher, Word) is not None:
         raise UsageError(f"{path}: launcher is one line of shell words that print")
     return ClusterSite(**{**content, "setup": tuple(setup), "launcher": launcher})  # type: ignore[arg-type]
 
 
 def _check_count(value: object, *, key: str, path: Path) -> None:
-    if fault(value, COUNT) is not None or not 1 <= int(str(value)) <= _MOST:
+    if fault(value, Count) is not None or not 1 <= int(str(value)) <= _MOST:
         raise UsageError(f"{path}: {key} is a positive whole number up to {_MOST}, not '{str(value)[:40]}'")
 
 

@@ -78,7 +78,7 @@ def relax_folder(
 
 
 def _request(folder: RunFolder) -> RelaxRequest:
-    content: Any = folder.record["relax"]
+    content: Any = folder.content["relax"]
     try:
         return RelaxRequest(**content)
     except TypeError as error:

@@ -103,10 +103,10 @@ def settled(folder: RunFolder) -> SegmentVerdict | None:
     """
     outputs = [segment_name(folder.path / OUTPUT, number + 1) for number in range(folder.n_segments)]
     document = quick_result(folder.path, outputs) if outputs else None
-    if document is None or document["status"] == "aborted" or outcome_of(str(document["status"])) == "again":
+    if document is None or document.status == "aborted" or outcome_of(document.status) == "again":
         return None
-    outcome, reason = outcome_of(str(document["status"])), str(document["reason"] or "")
-    return SegmentVerdict(outcome, reason if outcome == "done" else f"{document['status']}: {reason}")
+    outcome, reason = outcome_of(document.status), document.reason
+    return SegmentVerdict(outcome, reason if outcome == "done" else f"{document.status}: {reason}")
 
 
 def outcome_of(status: str) -> Outcome:
@@ -257,7 +257,7 @@ def _input_text(folder: RunFolder, *, goes_on: bool, walltime_s: int | None) -> 
     if not goes_on:
         return format_input(tree)
     run_type = (get_values(tree, "GLOBAL/RUN_TYPE") or [""])[0].upper()
-    state = good_state(folder.path, n_atoms=int(folder.record.get("n_atoms", 1)))
+    state = good_state(folder.path, n_atoms=folder.record.n_atoms or 1)
     if state.orbitals:
         set_value(tree, _GUESS, "RESTART")
     if run_type in _OPTIMISATIONS and state.geometry is not None:

@@ -11,11 +11,11 @@ from typing import Any, get_args
 import numpy as np
 
 from qdip_struct.base import units
-from qdip_struct.base.errors import DataError
+from qdip_struct.base.errors import DataError, NotTaken, not_taken
 from qdip_struct.cp2k.inputs.grid_noise import net_force, noise_doubt
 from qdip_struct.cp2k.outputs import blocks
 from qdip_struct.cp2k.outputs.reader import read_segments
-from qdip_struct.cp2k.outputs.run import Failure, Run, Settings, Spin, Status, Steps
+from qdip_struct.cp2k.outputs.run import Run, Settings, Spin, Status, Steps
 from qdip_struct.cp2k.outputs.segments import Evaluation, Segment
 
 
@@ -147,14 +147,14 @@ def read_run(path: Path) -> Run:
     return _join(path, segments)
 
 
-def read_runs(paths: Iterable[Path]) -> list[Run | Failure]:
-    """Read many runs; what cannot be read becomes a :class:`Failure` with its reason."""
-    results: list[Run | Failure] = []
+def read_runs(paths: Iterable[Path]) -> list[Run | NotTaken]:
+    """Read many runs; what cannot be read becomes a :class:`NotTaken` with its reason."""
+    results: list[Run | NotTaken] = []
     for path in paths:
         try:
             results.append(read_run(Path(path)))
         except DataError as error:
-            results.append(Failure(Path(path), str(error)))
+            results.append(not_taken(Path(path), error))
     return results
 
 

@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, overload
 
+import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
+
+from qdip_struct.base.documents import Count, Number, Text, Word
+from qdip_struct.base.files import plain
 
 Status = Literal["done", "scf_unconverged", "max_steps", "walltime", "aborted", "truncated"]
 Spin = Literal["RKS", "UKS", "ROKS"]
@@ -128,42 +133,13 @@ class Steps(Sequence[OptimiserStep]):
         )
 
 
-SUMMARY = (
-    "path",
-    "status",
-    "reason",
-    "cp2k_version",
-    "run_type",
-    "project",
-    "energy_ev",
-    "last_printed_energy_ev",
-    "n_atoms",
-    "scf_converged",
-    "n_scf_unconverged",
-    "geo_converged",
-    "n_geo_steps",
-    "max_force_ev_per_angstrom",
-    "max_force_measure",
-    "net_force_ev_per_angstrom",
-    "gap_ev",
-    "warnings",
-    "wall_time_s",
-    "peak_memory_mib",
-    "n_segments",
-)
-"""The fields of a run that fit one row of a table, in the order of the JSON."""
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a run fits one row of a table, in the order of the JSON and of the columns.
 
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """A CP2K run as its output tells it, all segments joined.
-
-    Cell, forces, stress, gap, charges, moments, dipole and criteria belong to the step of ``energy_ev``.
+    A quantity that is added here stands in ``result.json``, in ``qdip collect --json`` and in the CSV.
 
     Attributes
     ----------
-    path
-        Run folder or output file.
     status, reason
         How it ended, and the words that say so.
     cp2k_version, run_type, project
@@ -192,6 +168,95 @@ class Run:
         Of all segments together, s (``None`` when one is unknown); the largest, MiB.
     n_segments
         Outputs of the run.
+    """
+
+    status: Status
+    reason: Text
+    cp2k_version: Word | None = None
+    run_type: Word | None = None
+    project: Text | None = None
+    energy_ev: Number | None = None
+    last_printed_energy_ev: Number | None = None
+    n_atoms: Count | None = None
+    scf_converged: bool | None = None
+    n_scf_unconverged: Count = 0
+    geo_converged: bool | None = None
+    n_geo_steps: Count | None = None
+    max_force_ev_per_angstrom: Number | None = None
+    max_force_measure: Literal["norm", "component"] | None = None
+    net_force_ev_per_angstrom: Number | None = None
+    gap_ev: Number | None = None
+    warnings: tuple[Text, ...] = ()
+    wall_time_s: Number | None = None
+    peak_memory_mib: Number | None = None
+    n_segments: Count = 1
+
+
+SUMMARY = ("path", *RunSummary.__struct_fields__)
+"""Columns of a table of runs."""
+
+
+class OutputPrint(msgspec.Struct, frozen=True):
+    """What an output file was when it was read.
+
+    Attributes
+    ----------
+    name, bytes, sha256
+        File name, size and SHA-256.
+    """
+
+    name: Text
+    bytes: Count
+    sha256: Word
+
+
+class RunResult(RunSummary, frozen=True, kw_only=True):
+    """The record of a run that ``result.json`` holds and ``qdip collect`` lists.
+
+    Attributes
+    ----------
+    role, group
+        As ``run.json`` says, where there is one.
+    path
+        Of the run; ``.`` in its own ``result.json``.
+    cell_angstrom, stress_gpa, dipole_debye
+        As of :class:`Run`.
+    criteria
+        Convergence tests of the step of the energy by name.
+    settings
+        As CP2K printed them.
+    reader, qdip_version, outputs
+        In ``result.json``: what it was read with, and from.
+    """
+
+    role: Word | UnsetType = UNSET
+    group: Word | UnsetType = UNSET
+    path: Text
+    cell_angstrom: list[list[Number]] | None = None
+    stress_gpa: list[list[Number | None]] | None = None
+    dipole_debye: list[Number | None] | None = None
+    criteria: dict[Word, Criterion] = {}
+    settings: Settings = msgspec.field(default_factory=Settings)
+    reader: Count | UnsetType = UNSET
+    qdip_version: Word | UnsetType = UNSET
+    outputs: list[OutputPrint] | UnsetType = UNSET
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, role and group first."""
+        document: dict[str, Any] = msgspec.to_builtins(self, enc_hook=plain)
+        first: dict[str, Any] = {name: document[name] for name in ("role", "group", "path") if name in document}
+        return first | document
+
+
+class Run(RunSummary, frozen=True, kw_only=True, eq=False):
+    """A CP2K run as its output tells it, all segments joined; see also :class:`RunSummary`.
+
+    Cell, forces, stress, gap, charges, moments, dipole and criteria belong to the step of ``energy_ev``.
+
+    Attributes
+    ----------
+    path
+        Run folder or output file.
     cell
         (3, 3) row vectors, Å.
     forces
@@ -214,64 +279,29 @@ class Run:
     """
 
     path: Path
-    status: Status
-    reason: str
-    cp2k_version: str | None = None
-    run_type: str | None = None
-    project: str | None = None
-    energy_ev: float | None = None
-    last_printed_energy_ev: float | None = None
-    n_atoms: int | None = None
-    scf_converged: bool | None = None
-    n_scf_unconverged: int = 0
-    geo_converged: bool | None = None
-    n_geo_steps: int | None = None
-    max_force_ev_per_angstrom: float | None = None
-    max_force_measure: Literal["norm", "component"] | None = None
-    net_force_ev_per_angstrom: float | None = None
-    gap_ev: float | None = None
-    warnings: tuple[str, ...] = ()
-    wall_time_s: float | None = None
-    peak_memory_mib: float | None = None
-    n_segments: int = 1
     cell: np.ndarray | None = None
     forces: np.ndarray | None = None
     stress_gpa: np.ndarray | None = None
-    steps: Steps = field(default_factory=Steps)
-    criteria: dict[str, Criterion] = field(default_factory=dict)
+    steps: Steps = msgspec.field(default_factory=Steps)
+    criteria: dict[str, Criterion] = {}
     mulliken_charges: np.ndarray | None = None
     hirshfeld_charges: np.ndarray | None = None
     spin_moments: np.ndarray | None = None
     dipole_debye: np.ndarray | None = None
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings = msgspec.field(default_factory=Settings)
+
+    def result(self, **more: Any) -> RunResult:
+        """The record of the run: scalars, cell, stress and settings; per-atom and per-step arrays stay here.
+
+        Parameters
+        ----------
+        more
+            Further fields of :class:`RunResult`, or others in the place of the run's own.
+        """
+        own = {name: plain(getattr(self, name)) for name in (*SUMMARY, "stress_gpa", "dipole_debye")}
+        kept = {"warnings": self.warnings, "criteria": self.criteria, "settings": self.settings}
+        return RunResult(**{**own, **kept, "cell_angstrom": plain(self.cell), **more})
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form: scalars, cell, stress and settings; per-atom and per-step arrays stay in the record."""
-        document = {name: getattr(self, name) for name in SUMMARY}
-        document["path"] = str(self.path)
-        document["warnings"] = list(self.warnings)
-        for name, array in (
-            ("cell_angstrom", self.cell),
-            ("stress_gpa", self.stress_gpa),
-            ("dipole_debye", self.dipole_debye),
-        ):
-            document[name] = None if array is None else array.tolist()
-        document["criteria"] = {
-            name: {"value": test.value, "limit": test.limit, "met": test.met} for name, test in self.criteria.items()
-        }
-        document["settings"] = self.settings.to_dict()
-        return document
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A path that could not be read as a run.
-
-    Attributes
-    ----------
-    path, reason
-        Where, and why.
-    """
-
-    path: Path
-    reason: str
+        """The JSON form of :meth:`result`."""
+        return self.result().to_dict()

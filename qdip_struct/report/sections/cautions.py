@@ -12,7 +12,7 @@ from qdip_struct.runs.rundir import RunFolder
 def add_cautions(page: Page, study: Study, memory: Memory) -> None:
     """Shipped runs, unfinished runs, refused combinations, unreadable files; then what the settings cost."""
     del memory
-    shipped = [state for state in study.runs if state.folder.record.get("origin") == SHIPPED]
+    shipped = [state for state in study.runs if state.folder.record.origin == SHIPPED]
     if shipped:
         page.warning(
             f"{len(shipped)} of the runs on this page were shipped with the package and were not run here. "
@@ -33,7 +33,7 @@ def add_cautions(page: Page, study: Study, memory: Memory) -> None:
         for i in study.energies["refused"]
     ]
     _many(page, refused, f"{count_of(len(refused), 'combination')} of runs refused.")
-    _many(page, list(study.skipped), f"{count_of(len(study.skipped), 'file')} could not be read.")
+    _many(page, [item.reason for item in study.skipped], f"{count_of(len(study.skipped), 'file')} could not be read.")
     for cost in dict.fromkeys(_cost(state.folder) for state in study.runs if state.run is not None):
         if cost:
             page.note(cost)
@@ -51,11 +51,11 @@ def _many(page: Page, texts: list[str], summary: str) -> None:
 
 
 def _cost(folder: RunFolder) -> str:
-    name = (folder.record.get("parameters") or {}).get("preset")
-    if name is None:
+    asked = folder.record.parameters
+    if asked is None or asked.preset is None:
         return ""
     try:
-        preset = get_preset(str(name))
+        preset = get_preset(asked.preset)
     except UsageError:
         return ""
     return f"Settings: preset '{preset.name}' ({preset.about}). What they cost: {preset.cost}."

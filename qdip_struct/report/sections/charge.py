@@ -5,7 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.analysis.electrons.dipole import DENSITY, HARTREE, difference_document, dipole_document
+from qdip_struct.analysis.electrons.dipole import (
+    DENSITY,
+    HARTREE,
+    DifferenceDocument,
+    difference_document,
+    dipole_document,
+)
 from qdip_struct.analysis.electrons.run_levels import level_channels, surface_document
 from qdip_struct.base.errors import QdipError
 from qdip_struct.cp2k.outputs.run import Run
@@ -40,7 +46,7 @@ def add_charge(page: Page, study: Study, memory: Memory) -> None:
 def _differences(study: Study, memory: Memory) -> list[tuple[str, dict[str, Any]]]:
     from qdip_struct.cp2k.outputs.cube import read_cube
 
-    found = [(study.name(result.path), result.content) for result in study.of("charge-difference")]
+    found = [(study.name(result.path), result.content) for result in study.of(DifferenceDocument)]
     groups: dict[str, dict[str, RunState]] = defaultdict(dict)
     for state in study.runs:
         if state.run is not None and state.run.scf_converged:

@@ -1,39 +1,38 @@
 """Diffraction: what ``qdip diffraction`` wrote."""
 
-from typing import Any
-
-from qdip_struct.analysis.diffraction.diffraction import PowderLine, Spot
+from qdip_struct.analysis.diffraction.diffraction import DiffractionDocument
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
 from qdip_struct.report.sections.wording import MANY
-from qdip_struct.report.study import Study
+from qdip_struct.report.study import Result, Study
 
 _LISTED = 8
 
 
 def add_diffraction(page: Page, study: Study, memory: Memory) -> None:
     """One part for each document."""
-    if not study.of("diffraction"):
+    if not study.of(DiffractionDocument):
         return
     page.heading("Diffraction")
-    for number, result in enumerate(study.of("diffraction")):
-        _document(page, study, study.name(result.path), result.content, memory, pictured=number < MANY)
+    for number, result in enumerate(study.of(DiffractionDocument)):
+        _document(page, study, result, memory, pictured=number < MANY)
 
 
-def _document(page: Page, study: Study, name: str, found: dict[str, Any], memory: Memory, *, pictured: bool) -> None:
+def _document(page: Page, study: Study, result: Result[DiffractionDocument], memory: Memory, *, pictured: bool) -> None:
     from qdip_struct.matching.planes import plane_text
 
-    zone = found["zone"]
-    structure = study.name(str(found["path"]))
+    name, found = study.name(result.path), result.said
+    zone = found.zone
+    structure = study.name(found.path)
     page.heading(structure, level=3)
-    powder = {part["name"]: tuple(PowderLine(**line) for line in part["powder"]) for part in found["parts"]}
-    spots = {part["name"]: tuple(Spot(**spot) for spot in part["spots"]) for part in found["parts"]}
+    powder = {part.name: part.powder for part in found.parts}
+    spots = {part.name: part.spots for part in found.parts}
     if pictured:
         from qdip_struct.report.structure_plots import draw_powder, draw_spots
 
         lines = "; ".join(f"{part} {len(powder[part])}" for part in powder)
-        content = [found["parts"], zone]
+        content = [result.content["parts"], zone]
         panels = [
             (
                 memory.figure(
@@ -43,17 +42,16 @@ def _document(page: Page, study: Study, name: str, found: dict[str, Any], memory
             )
         ]
         if zone is not None:
-            axis = (int(zone[0]), int(zone[1]), int(zone[2]))
             many = "; ".join(f"{part} {len(spots[part])}" for part in spots)
             svg = memory.figure(
                 "spots",
                 content=content,
-                make=lambda: draw(lambda ax: draw_spots(ax, spots, zone=axis), size=(4.7, 3.9)),
+                make=lambda: draw(lambda ax: draw_spots(ax, spots, zone=zone), size=(4.7, 3.9)),
             )
-            panels.append((svg, f"Fourier spots of {structure} along {list(axis)}; numbers of spots: {many}."))
+            panels.append((svg, f"Fourier spots of {structure} along {list(zone)}; numbers of spots: {many}."))
         page.panels(
             panels,
-            caption=f"{structure}: powder lines at {found['wavelength_angstrom']:g} Å"
+            caption=f"{structure}: powder lines at {found.wavelength_angstrom:g} Å"
             + ("." if zone is None else f", and Fourier spots along [{' '.join(map(str, zone))}]."),
         )
     for part in spots:
@@ -66,11 +64,10 @@ def _document(page: Page, study: Study, name: str, found: dict[str, Any], memory
                 ],
                 caption=f"Strongest spots of {part} ({name}); the turn is the angle from the first",
             )
-    between = found.get("between")
-    if between:
-        one, other = (plane_text(tuple(hkl)) for hkl in between["hkl"])
-        page.paragraph(f"The spots {one} and {other} make an angle of {between['angle_degree']:.2f}°.")
-    for phase in (found.get("fringe") or {}).get("phases", []):
-        if phase["can_show"] is not None:
-            verb = "can show" if phase["can_show"] else "cannot show"
-            page.paragraph(f"{phase['phase']} {verb} a fringe of {found['fringe']['spacing_angstrom']:g} Å.")
+    if found.between is not None:
+        one, other = map(plane_text, found.between.hkl)
+        page.paragraph(f"The spots {one} and {other} make an angle of {found.between.angle_degree:.2f}°.")
+    for phase in found.fringe.phases if found.fringe is not None else ():
+        if phase.can_show is not None and found.fringe is not None:
+            verb = "can show" if phase.can_show else "cannot show"
+            page.paragraph(f"{phase.phase} {verb} a fringe of {found.fringe.spacing_angstrom:g} Å.")

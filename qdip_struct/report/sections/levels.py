@@ -3,7 +3,7 @@
 from typing import Any
 
 from qdip_struct.analysis.electrons.orbitals import orbital_document
-from qdip_struct.analysis.electrons.run_levels import level_document
+from qdip_struct.analysis.electrons.run_levels import LevelDocument, level_document
 from qdip_struct.base.errors import QdipError
 from qdip_struct.cp2k.outputs.trajectory import side_files
 from qdip_struct.report.figures import draw
@@ -16,7 +16,7 @@ from qdip_struct.runs.rundir import RECORD
 
 def add_levels(page: Page, study: Study, memory: Memory) -> None:
     """One row for each run with projected densities of states or orbital cubes and each document of ``qdip levels``."""
-    found = [(study.name(result.path), result.content) for result in study.of("levels")]
+    found = [(study.name(result.path), result.content) for result in study.of(LevelDocument)]
     found += [
         (study.name(state.folder.path), document)
         for state in study.runs

@@ -1,5 +1,6 @@
 """The question of the study, and what it found in a few lines."""
 
+from qdip_struct.analysis.strain.strain_summary import StrainDocument
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
 from qdip_struct.report.sections.energies import ranked
@@ -31,7 +32,7 @@ def _implied(study: Study) -> str:
     roles = {state.folder.role for state in study.runs}
     if roles & {"interface", "sandwich"}:
         asked.append("how strongly do film and substrate bind, and what does their interface cost")
-    if roles & {"embedded"} or study.of("strain"):
+    if roles & {"embedded"} or study.of(StrainDocument):
         asked.append("how much of the misfit does the dot feel inside the matrix")
     if not asked:
         asked.append("what do these runs give")
@@ -64,16 +65,15 @@ def _energies(study: Study) -> list[str]:
 
 def _strains(study: Study) -> list[str]:
     lines = []
-    for result in study.of("strain")[:MANY]:
-        dot = result.content["regions"].get("dot_core") or result.content["regions"].get("dot")
-        if dot is None or dot["mean"] is None:
+    for result in study.of(StrainDocument)[:MANY]:
+        said = result.said
+        dot = said.regions.get("dot_core") or said.regions.get("dot")
+        if dot is None or dot.mean is None:
             continue
-        name = result.content.get("structure", study.name(result.path))
-        text = f"{name}: mean {result.content['measure']} strain of the dot"
-        text += "'s core" if "dot_core" in result.content["regions"] else ""
-        text += f" {100 * dot['mean']:+.2f} ± {100 * (dot['stderr'] or 0.0):.2f} %"
-        continuum = result.content.get("continuum")
-        if continuum:
-            text += f" at a misfit of {100 * continuum['misfit']:+.1f} %"
+        text = f"{said.structure or study.name(result.path)}: mean {said.measure} strain of the dot"
+        text += "'s core" if "dot_core" in said.regions else ""
+        text += f" {100 * dot.mean:+.2f} ± {100 * (dot.stderr or 0.0):.2f} %"
+        if said.continuum is not None:
+            text += f" at a misfit of {100 * said.continuum.misfit:+.1f} %"
         lines.append(f"{text}.")
     return lines

@@ -6,6 +6,7 @@ from html import escape
 import numpy as np
 
 from qdip_struct import __version__
+from qdip_struct.campaign.convergence import ConvergenceDocument
 from qdip_struct.cp2k.outputs.run import Run
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Markup, Page
@@ -19,27 +20,27 @@ _FLOOR_EV = 1e-6
 
 def add_runs(page: Page, study: Study, memory: Memory) -> None:
     """Tables of all runs, figures of the convergence studies among the results."""
-    if not study.runs and not study.of("convergence"):
+    if not study.runs and not study.of(ConvergenceDocument):
         return
     page.heading("Convergence of every run")
     if study.runs:
         _table(page, study)
-    for result in study.of("convergence"):
+    for result in study.of(ConvergenceDocument):
         from qdip_struct.report.energy_plots import draw_convergence
 
-        found = result.content
-        if sum(p["difference_mev_per_atom"] is not None for p in found["points"]) < 2:
+        found = result.said
+        if sum(point.difference_mev_per_atom is not None for point in found.points) < 2:
             continue
         svg = memory.figure(
             "convergence",
-            content=found,
-            make=partial(draw, partial(draw_convergence, document=found), size=(4.9, 2.9)),
+            content=result.content,
+            make=partial(draw, partial(draw_convergence, document=result.content), size=(4.9, 2.9)),
         )
-        values = ", ".join(f"{p['value']:g}" for p in found["points"])
+        values = ", ".join(f"{point.value:g}" for point in found.points)
         page.figure(
             svg,
-            caption=f"Convergence with {found['vary']} ({study.name(result.path)}); the dashed line is 1 meV/atom.",
-            alt=f"Distance of the energy from its finest value against {found['vary']} in {found['unit']}: {values}.",
+            caption=f"Convergence with {found.vary} ({study.name(result.path)}); the dashed line is 1 meV/atom.",
+            alt=f"Distance of the energy from its finest value against {found.vary} in {found.unit}: {values}.",
         )
 
 
@@ -48,13 +49,13 @@ def _table(page: Page, study: Study) -> None:
     optimised = any(state.run is not None and state.run.geo_converged is not None for state in study.runs)
     for state in study.runs:
         run, record = state.run, state.folder.record
-        mesh = record["settings"].get("kpoints")
+        mesh = record.settings.kpoints
         row = [
             study.name(state.folder.path),
             state.folder.role,
             state.status,
             _yes(run.scf_converged) if run else None,
-            record.get("n_atoms"),
+            record.n_atoms or None,
             "x".join(map(str, mesh)) if mesh else "Γ",
             fixed(run.energy_ev, 6) if run else None,
             _force(run),
@@ -116,16 +117,17 @@ def add_provenance(page: Page, study: Study, memory: Memory) -> None:
         rows.append(
             (
                 study.name(state.folder.path),
-                "shipped" if record.get("origin") == SHIPPED else ("here" if run else None),
+                "shipped" if record.origin == SHIPPED else ("here" if run else None),
                 run.cp2k_version if run else None,
-                record["qdip_version"],
-                f"{record['structure_sha256'][:12]}…",
-                f"{record.get('input_sha256', '')[:12]}…",
+                record.qdip_version,
+                f"{record.structure_sha256[:12]}…",
+                f"{(record.input_sha256 or '')[:12]}…",
             )
         )
     if rows:
         header = ("run", "where it ran", "CP2K", "qdip_struct", "structure", "input")
         page.table(header, rows, caption="Provenance of every run")
-    files = [(kind, study.name(result.path)) for kind in sorted(study.results) for result in study.of(kind)]
+    files = [(result.said.KIND, study.name(result.path)) for result in study.results]
     if files:
+        files.sort(key=lambda item: item[0])
         page.table(("result of", "file"), files, caption="Results of other commands on this page")

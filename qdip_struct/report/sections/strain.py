@@ -1,9 +1,11 @@
 """Strain: what ``qdip strain`` wrote, and the strain of the structures that the study relaxed."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+
+from qdip_struct.analysis.strain.strain_summary import StrainDocument
 from qdip_struct.base.errors import QdipError
 from qdip_struct.cp2k.outputs.trajectory import side_files
 from qdip_struct.report.figures import draw
@@ -16,22 +18,24 @@ from qdip_struct.runs.rundir import STRUCTURE
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from qdip_struct.analysis.strain.measures import Measure
+
 _BETWEEN = "<!-- next -->"
 
 
 def add_strain(page: Page, study: Study, memory: Memory) -> None:
     """One part for each document and each relaxed run; files with strain arrays that no document speaks of last."""
     relaxed = [state for state in study.runs if state.run is not None and state.run.geo_converged]
-    spoken = {_structure_of(result) for result in study.of("strain")}
+    spoken = {_structure_of(result) for result in study.of(StrainDocument)}
     others = [path for path in study.labelled if path not in spoken]
-    if not study.of("strain") and not relaxed and not others:
+    if not study.of(StrainDocument) and not relaxed and not others:
         return
     page.heading("Strain")
     page.paragraph(
         "Of every cation against the lattice of its own phase, without a reference configuration; the measure and the "
         "reference lattice are named with each number. Mean ± standard error over the cations."
     )
-    for result in study.of("strain"):
+    for result in study.of(StrainDocument):
         _document(page, study, memory, result)
     unmeasured = []
     for number, state in enumerate(relaxed):
@@ -44,34 +48,32 @@ def add_strain(page: Page, study: Study, memory: Memory) -> None:
         _arrays(page, study, path)
 
 
-def _structure_of(result: Result) -> Path:
-    return result.path.parent / Path(str(result.content.get("structure", result.path.with_suffix(".extxyz").name))).name
+def _structure_of(result: Result[StrainDocument]) -> Path:
+    return result.path.parent / Path(result.said.structure or result.path.with_suffix(".extxyz")).name
 
 
-def _document(page: Page, study: Study, memory: Memory, result: Result) -> None:
+def _document(page: Page, study: Study, memory: Memory, result: Result[StrainDocument]) -> None:
     from qdip_struct.analysis.strain.strain_summary import summarise
     from qdip_struct.builders.atoms.store import read_structure
 
-    name = study.name(result.path)
-    page.heading(str(result.content.get("structure", name)), level=3)
+    name, said = study.name(result.path), result.said
+    page.heading(said.structure or name, level=3)
     structure = _structure_of(result)
     figure = None
     if structure.is_file():
-        lattices = {
-            phase: facts["reference_lattice_angstrom"] for phase, facts in result.content.get("phases", {}).items()
-        }
+        lattices = {phase: own.reference_lattice_angstrom for phase, own in said.phases.items()}
+
+        measure = cast("Measure", said.measure)
 
         def make() -> str:
             try:
-                return _drawn(
-                    summarise([read_structure(structure)], lattices=lattices, measure=result.content["measure"])
-                )
+                return _drawn(summarise([read_structure(structure)], lattices=lattices, measure=measure))
             except QdipError:
                 return ""
 
-        content = [result.content["measure"], lattices, memory.hash_of(structure)]
+        content = [measure, lattices, memory.hash_of(structure)]
         figure = memory.figure("strain", content=content, make=make) or None
-    _figure_and_tables(page, result.content, figure, name=name)
+    _figure_and_tables(page, said, figure, name=name)
 
 
 def _run(page: Page, study: Study, memory: Memory, state: RunState, *, pictured: bool) -> str | None:
@@ -106,7 +108,7 @@ def _run(page: Page, study: Study, memory: Memory, state: RunState, *, pictured:
         content = [memory.hash_of(file) for file in files]
         figure = memory.figure("strain of run", content=content, make=lambda: _drawn(summarise([relaxed()])))
     page.heading(f"{study.name(folder)}, relaxed", level=3)
-    _figure_and_tables(page, found, figure, name=study.name(folder))
+    _figure_and_tables(page, msgspec.convert(found, StrainDocument), figure, name=study.name(folder))
     return None
 
 
@@ -127,10 +129,10 @@ def _drawn(summary: Any) -> str:
     )
 
 
-def _figure_and_tables(page: Page, found: Mapping[str, Any], figure: str | None, *, name: str) -> None:
-    measure = found["measure"]
-    regions = {region: facts for region, facts in found["regions"].items() if facts["mean"] is not None}
-    means = "; ".join(f"{region} {100 * facts['mean']:+.2f} %" for region, facts in regions.items())
+def _figure_and_tables(page: Page, found: StrainDocument, figure: str | None, *, name: str) -> None:
+    measure = found.measure
+    regions = {region: own for region, own in found.regions.items() if own.mean is not None}
+    means = "; ".join(f"{region} {100 * (own.mean or 0.0):+.2f} %" for region, own in regions.items())
     if figure is not None:
         across, along = figure.split(_BETWEEN)
         page.panels(
@@ -144,35 +146,35 @@ def _figure_and_tables(page: Page, found: Mapping[str, Any], figure: str | None,
     page.table(
         ("region", "cations", f"mean {measure} strain (%)", "± (%)", "spread (%)"),
         [
-            (region, facts["n"], *(fixed(100 * (facts[key] or 0.0), 3) for key in ("mean", "stderr", "std")))
-            for region, facts in regions.items()
+            (region, own.n, *(fixed(100 * (value or 0.0), 3) for value in (own.mean, own.stderr, own.std)))
+            for region, own in regions.items()
         ],
         caption=f"Strain by region of {name}",
     )
     references = "; ".join(
-        f"{phase} {facts['reference_lattice_angstrom']:.4f} Å ({facts['reference_source']})"
-        for phase, facts in found.get("phases", {}).items()
+        f"{phase} {own.reference_lattice_angstrom:.4f} Å ({own.reference_source})"
+        for phase, own in found.phases.items()
     )
     if references:
         page.paragraph(f"Reference lattices: {references}.")
-    if found.get("to_reference"):
+    if found.to_reference:
         page.table(
             ("region", "cations", "mean (%)", "± (%)"),
             [
-                (region, change["n"], percent(change["mean"], 3), percent(change["stderr"], 3))
-                for region, change in found["to_reference"].items()
+                (region, change.n, percent(change.mean, 3), percent(change.stderr, 3))
+                for region, change in found.to_reference.items()
             ],
             caption=f"Strain of {name} against the same dot in vacuum",
         )
-    continuum = found.get("continuum")
-    if continuum:
+    continuum = found.continuum
+    if continuum is not None:
         page.paragraph(
-            f"Isotropic elasticity predicts a dot strain of {100 * continuum['dot_strain']:.2f} % in the fixed cell "
-            f"and {100 * continuum['dot_strain_infinite_matrix']:.2f} % in an infinite matrix for a misfit of "
-            f"{100 * continuum['misfit']:.2f} % at a volume fraction of {continuum['volume_fraction']:.3f}."
+            f"Isotropic elasticity predicts a dot strain of {100 * continuum.dot_strain:.2f} % in the fixed cell "
+            f"and {100 * continuum.dot_strain_infinite_matrix:.2f} % in an infinite matrix for a misfit of "
+            f"{100 * continuum.misfit:.2f} % at a volume fraction of {continuum.volume_fraction:.3f}."
         )
-    if found.get("undefined"):
-        page.note(f"{found['undefined']} cations have fewer than three non-coplanar neighbours: they carry no strain.")
+    if found.undefined:
+        page.note(f"{found.undefined} cations have fewer than three non-coplanar neighbours: they carry no strain.")
 
 
 def _arrays(page: Page, study: Study, path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
 from qdip_struct.base.errors import QdipError
+from qdip_struct.builders.atoms.store import StructureRecord
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
 from qdip_struct.report.sections.wording import MANY, atoms_text, count_of
@@ -24,7 +27,7 @@ def add_structures(page: Page, study: Study, memory: Memory) -> None:
         return
     distinct: dict[str, list[RunState]] = {}
     for state in sorted(chosen, key=lambda state: _rank(state.folder.role)):
-        distinct.setdefault(state.folder.record["structure_sha256"], []).append(state)
+        distinct.setdefault(state.folder.record.structure_sha256, []).append(state)
     page.heading("Structures")
     shown = list(distinct.values())
     for same in shown[:MANY]:
@@ -46,7 +49,9 @@ def _structure(page: Page, study: Study, same: list[RunState]) -> None:
     state = same[0]
     record = state.folder.record
     name = study.name(state.folder.path)
-    page.heading(f"{name}: {state.folder.role}, {record.get('n_atoms', 'unknown')} atoms", level=3)
+    page.heading(
+        f"{name}: {state.folder.role}, {'unknown' if record.n_atoms is UNSET else record.n_atoms} atoms", level=3
+    )
     if len(same) > 1:
         page.paragraph(f"The same start in {', '.join(study.name(other.folder.path) for other in same[1:])}.")
     relaxed = None
@@ -92,24 +97,23 @@ def _projections(page: Page, atoms: "Atoms", *, name: str, how: str) -> None:
 
 
 def _facts(page: Page, folder: RunFolder) -> None:
-    report = folder.record.get("structure") or {}
-    rows: list[tuple[str, Any]] = [("composition", atoms_text(folder.record.get("composition", {})))]
-    charge = report.get("formal_charge")
+    record, report = folder.record, folder.record.structure or StructureRecord()
+    rows: list[tuple[str, Any]] = [("composition", atoms_text(record.composition or {}))]
+    charge = report.formal_charge
     if charge:
         rows.append(("formal charge (e)", ", ".join(f"{k} {v:+d}" if v else f"{k} 0" for k, v in charge.items())))
-    rows.append(("valence electrons", folder.record.get("n_electrons")))
-    if report.get("changes"):
-        swaps = [f"{c.get('action')} {c.get('from')} → {c.get('to')}" for c in report["changes"]]
+    rows.append(("valence electrons", record.n_electrons or None))
+    if report.changes:
+        swaps = [f"{c.get('action')} {c.get('from')} → {c.get('to')}" for c in report.changes]
         changed = "; ".join(f"{swaps.count(kind)} × {kind}" for kind in dict.fromkeys(swaps))
         rows.append(("changed to be neutral", changed))
-    for key, label, form in (
-        ("volume_fraction", "volume fraction of the dot", "{:.4f}"),
-        ("min_distance_angstrom", "shortest distance (Å)", "{:.3f}"),
-        ("gap_angstrom", "gap (Å)", "{:.3f}"),
-        ("termination", "termination", "{}"),
-        ("registry", "registry", "{}"),
+    for value, label, form in (
+        (report.volume_fraction, "volume fraction of the dot", "{:.4f}"),
+        (report.min_distance_angstrom, "shortest distance (Å)", "{:.3f}"),
+        (report.gap_angstrom, "gap (Å)", "{:.3f}"),
+        (report.termination, "termination", "{}"),
+        (report.registry, "registry", "{}"),
     ):
-        value = report.get(key)
         if isinstance(value, dict):
             rows.append((label, value.get("meaning") or value.get("name")))
         elif value is not None:
