@@ -53,12 +53,13 @@ def report_command(args: argparse.Namespace) -> int:
         title = args.title or study.path.resolve().name
         shown = write_chemiscope(args.chemiscope, study, title=title, force=args.force)
     unfinished = [str(s.folder.path) for s in study.runs if s.status not in ("done", "prepared")]
-    for reason in study.skipped:
+    not_read = [item.reason for item in study.skipped]
+    for reason in not_read:
         note(f"not read: {reason}")
-    document = {"report": str(out), "n_runs": len(study.runs), "unfinished": unfinished, "not_read": study.skipped}
+    document = {"report": str(out), "n_runs": len(study.runs), "unfinished": unfinished, "not_read": not_read}
     text = f"{out}: {len(study.runs)} runs, {len(unfinished)} unfinished"
     if shown is not None:
         document |= {"chemiscope": str(args.chemiscope), "n_structures": shown}
         text += f"\n{args.chemiscope}: {shown} structures"
     emit(document, as_json=args.json, text=text)
-    return EXIT_UNFINISHED if unfinished or study.skipped else EXIT_DONE
+    return EXIT_UNFINISHED if unfinished or not_read else EXIT_DONE

@@ -120,7 +120,7 @@ def test_estimate_of_the_plan_is_that_of_the_folder(tmp_path: Path) -> None:
     plan = plan_of(CRYSTALS, tmp_path / "source")
     write_campaign(plan, tmp_path / "camp")
     for run in plan.runs:
-        assert estimate_run(open_run_folder(tmp_path / "camp" / run.path)) == run.cost
+        assert estimate_run(open_run_folder(tmp_path / "camp" / run.path).record) == run.cost
 
 
 def test_more_cases_are_added_and_begun_runs_stay(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_no_flipped_bit_of_a_result_comes_through(collected: Path) -> None:
 
 def test_a_changed_energy_is_read_anew_however_young_the_result_is(collected: Path) -> None:
     place, true = result_path(collected), collect_one(collected)
-    place.write_text(place.read_text().replace(f'"energy_ev": {true["energy_ev"]}', '"energy_ev": -1.0'))
+    place.write_text(place.read_text().replace(f'"energy_ev": {true.energy_ev}', '"energy_ev": -1.0'))
     later = place.stat().st_mtime_ns + 10**9
     os.utime(place, ns=(later, later))
     assert collect_one(collected) == true
