@@ -1,16 +1,19 @@
 """The direction of imports, the thin core, and what the wheel must carry."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 import qdip_struct
+from qdip_struct.base.options import declared
 
 PACKAGE = Path(qdip_struct.__file__).parent
 FLOORS = {
@@ -114,6 +117,15 @@ def entries_of(docstring: str | None, heading: str) -> set[str] | None:
     return {name.strip() for line in lines for name in line.partition(" : ")[0].split(",")}
 
 
+def told_by_options(module: Path, name: str) -> set[str]:
+    """Fields of a request that say themselves what they are."""
+    if "options import" not in module.read_text():
+        return set()
+    place = ".".join(("qdip_struct", *module.relative_to(PACKAGE).with_suffix("").parts))
+    told = {item.name: declared(item) for item in fields(getattr(importlib.import_module(place), name))}
+    return {field for field, words in told.items() if words is not None and words.help}
+
+
 def is_dataclass(node: ast.ClassDef) -> bool:
     makers = [maker.func if isinstance(maker, ast.Call) else maker for maker in node.decorator_list]
     return any(isinstance(maker, ast.Name) and maker.id == "dataclass" for maker in makers)
@@ -123,9 +135,10 @@ def is_dataclass(node: ast.ClassDef) -> bool:
 def test_every_record_documents_its_fields(module: Path) -> None:
     for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.ClassDef) and is_dataclass(node) and not node.name.startswith("_"):
-            fields = [item.target for item in node.body if isinstance(item, ast.AnnAssign)]
-            names = {field.id for field in fields if isinstance(field, ast.Name)}
+            targets = [item.target for item in node.body if isinstance(item, ast.AnnAssign)]
+            names = {target.id for target in targets if isinstance(target, ast.Name)}
             told = entries_of(ast.get_docstring(node), "Attributes") or set()
+            names -= told_by_options(module, node.name)
             assert names == told, f"{module}:{node.lineno} Attributes of {node.name}: {sorted(names ^ told)}"
 
 
@@ -187,6 +200,19 @@ def loaded_by(code: str) -> set[str]:
 
 def test_help_imports_nothing_heavy() -> None:
     loaded = loaded_by("from qdip_struct.cli.main import main; main(['--help'])")
+    assert not loaded & {"numpy", "ase", "pymatgen", "matplotlib", "scipy", "yaml", "torch", "aiida"}
+
+
+WITH_REQUESTS = ("build slab", "build interface", "build dot", "build embed", "build attach", "inputs", "converge",
+                 "levels", "relax")  # fmt: skip
+
+
+@pytest.mark.parametrize("command", WITH_REQUESTS)
+def test_help_of_a_command_with_a_request_imports_nothing_heavy(command: str) -> None:
+    loaded = loaded_by(
+        f"from qdip_struct.cli.main import main\ntry: main({[*command.split(), '--help']!r})\nexcept SystemExit: pass"
+    )
+    assert "argparse" in loaded
     assert not loaded & {"numpy", "ase", "pymatgen", "matplotlib", "scipy", "yaml", "torch", "aiida"}
 
 

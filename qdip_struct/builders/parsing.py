@@ -7,7 +7,8 @@ Reading ``name=number`` lists such as ``dot=7.60,matrix=4.107`` from the command
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,8 @@ from qdip_struct.base.errors import UsageError
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from qdip_struct.builders.atoms.alloy import Arrangement
     from qdip_struct.builders.atoms.material import Material
+    from qdip_struct.materials.options import Arrangement
 
 _COUNTS = {2: "two", 3: "three"}
 _ENDINGS = (".cif", ".extxyz", ".vasp", ".poscar", ".xyz", ".json", ".traj", ".inc")
@@ -63,10 +64,11 @@ def shares_of(text: str) -> dict[str, float]:
     return {name: share / total for name, share in shares.items()}
 
 
-def refuse_given(options: object, defaults: Mapping[str, object], *, where: str) -> None:
-    """Raise :class:`UsageError` for an option that differs from its default and that ``where`` does not use."""
-    for name, default in defaults.items():
-        if getattr(options, name) != default:
+def refuse_given(request: Any, names: Sequence[str], *, where: str) -> None:
+    """Raise :class:`UsageError` for an option of a request that differs from its default where it is not used."""
+    defaults = {item.name: item.default for item in fields(request)}
+    for name in names:
+        if getattr(request, name) != defaults[name]:
             raise UsageError(f"--{name.replace('_', '-')} is not used {where}; leave it out")
 
 

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qdip_struct.base.options import option
 from qdip_struct.builders.atoms.store import read_sidecar, read_structure
 from qdip_struct.builders.dot.dot_request import (
+    AttachRequest,
     BulkRequest,
     DotRequest,
     EmbedRequest,
+    requested_attachment,
     requested_bulk,
     requested_dot,
     requested_embedding,
@@ -48,17 +51,11 @@ class Cell:
         return self.reports[self.part]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FileRequest:
-    """A finished structure.
+    """A finished structure."""
 
-    Attributes
-    ----------
-    file
-        Its name, relative to the campaign file.
-    """
-
-    file: str
+    file: str = option(metavar="FILE", help="its name, relative to the campaign file")
 
 
 Cells = dict[str, dict[str, Cell]]
@@ -119,6 +116,11 @@ def _embedded(request: EmbedRequest, folder: Path) -> Cells:
     return {"": {"embedded": Cell("embedded", built.atoms, {"": built.report})}}
 
 
+def _attached(request: AttachRequest, folder: Path) -> Cells:
+    built = requested_attachment(request, folder=folder)
+    return {"": {"attached": Cell("embedded", built.atoms, {"": built.report})}}
+
+
 def _file(request: FileRequest, folder: Path) -> Cells:
     path = folder / request.file
     sidecar = read_sidecar(path)
@@ -132,6 +134,7 @@ CONSTRUCTIONS: dict[str, Construction] = {
     "bulk": Construction(BulkRequest, ("single",), _bulk),
     "dot": Construction(DotRequest, ("dot",), _dot),
     "embed": Construction(EmbedRequest, ("embedded",), _embedded),
+    "attach": Construction(AttachRequest, ("embedded",), _attached),
     "file": Construction(FileRequest, (), _file),
 }
 """What can stand under ``build``; ``bulk`` and ``file`` have no command of their own."""

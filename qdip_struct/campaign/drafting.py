@@ -14,10 +14,13 @@ import numpy as np
 
 from qdip_struct.base.errors import QdipError
 from qdip_struct.base.files import json_text, provenance, sha256
+from qdip_struct.base.options import recorded
 from qdip_struct.campaign.constructions import CONSTRUCTIONS, Cell
 from qdip_struct.campaign.convergence import make_levels
 from qdip_struct.campaign.spec import Case, Spec
-from qdip_struct.runs.inputs_request import DeckMaker, InputsRequest, checked, deck_maker
+from qdip_struct.cp2k.inputs.deck import DeckMaker, deck_maker
+from qdip_struct.cp2k.inputs.preflight import checked
+from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.runs.run_draft import RunDraft, draft_run
 
 if TYPE_CHECKING:
@@ -118,12 +121,16 @@ class Drafter:
         maker = self._maker(replace(case.inputs, **changed))
         if spec.converge is not None:
             vary, values = spec.converge
-            for level in make_levels(cell.atoms, name=vary, values=values, wishes=maker.wishes):
-                leveled = replace(maker, wishes=level.wishes)
+            for level in make_levels(cell.atoms, name=vary, values=values, request=maker.request):
                 study = {"vary": {"name": vary, "value": level.value}}
                 folder = f"{name}_{vary}_{level.value:g}"
                 leaf = replace(cell, role="single", atoms=level.atoms)
-                yield folder, *self._draft(leaf, maker=leveled, case=case, group=f"{group} {name} {vary}", more=study)
+                yield (
+                    folder,
+                    *self._draft(
+                        leaf, maker=maker, request=level.request, case=case, group=f"{group} {name} {vary}", more=study
+                    ),
+                )
             return
         yield name, *self._draft(cell, maker=maker, case=case, group=group)
         if maker.request.counterpoise and cell.role == "interface":
@@ -143,18 +150,22 @@ class Drafter:
         return self.makers[request]
 
     def _draft(
-        self, cell: Cell, *, maker: DeckMaker, case: Case, group: str, more: dict[str, Any] | None = None
-    ) -> tuple[RunDraft, list[str]]:
-        key = (cell.role, maker.request, maker.wishes, _digest(cell.atoms))
+        self, cell: Cell, *, maker: DeckMaker, case: Case, group: str, request: InputsRequest | None = None,
+        more: dict[str, Any] | None = None,
+    ) -> tuple[RunDraft, list[str]]:  # fmt: skip
+        """The draft of one run; ``request`` is that of a level of a study, and provenance names the study's own."""
+        request = request or maker.request
+        key = (cell.role, request, _digest(cell.atoms))
         if key not in self.drafts:
             if len(self.drafts) >= _CACHED_DECKS:
                 self.drafts.popitem(last=False)
-            self.drafts[key] = self._new_draft(cell, maker=maker, source=f"{case.label}/{cell.role}")
+            self.drafts[key] = self._new_draft(cell, maker=maker, request=request, source=f"{case.label}/{cell.role}")
         base, warnings = self.drafts[key]
         relax = case.relax
         extra = dict(more or {})
         if relax is not None and relax.concerns(cell.role):
-            extra["relax"] = {key: value for key, value in asdict(relax).items() if key != "roles"}
+            asked = recorded(relax, place="campaign")
+            extra["relax"] = {key: value for key, value in asked.items() if key != "roles"}
         record = {**base.record, "group": group, **extra}
         if self.terms.texts:
             record["structure"] = dict(cell.report)
@@ -163,10 +174,12 @@ class Drafter:
             record["parameters"] = {"task": maker.request.task}
         return replace(base, record=record), warnings
 
-    def _new_draft(self, cell: Cell, *, maker: DeckMaker, source: str) -> tuple[RunDraft, list[str]]:
+    def _new_draft(
+        self, cell: Cell, *, maker: DeckMaker, request: InputsRequest, source: str
+    ) -> tuple[RunDraft, list[str]]:
         try:
-            deck = maker.deck(cell.atoms, role=cell.role)
-            kind = (cell.role, maker.request, maker.wishes, frozenset(cell.atoms.numbers.tolist()))
+            deck = maker.deck(cell.atoms, role=cell.role, request=request)
+            kind = (cell.role, request, frozenset(cell.atoms.numbers.tolist()))
             looked_at = not self.terms.texts and kind in self.checked
             findings = () if looked_at else checked(deck, schema=self.terms.schema, source="its input")
             self.checked.add(kind)

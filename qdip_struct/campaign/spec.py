@@ -6,7 +6,7 @@
 ``name``                name of the campaign, one word (default: the folder of the file)
 ``about``               one line for people
 ``build``               one kind with its options, which are those of ``qdip build``: ``interface``, ``slab``, ``dot``,
-                        ``embed``; also ``bulk`` (material, cells, lattice, ...) and ``file`` (file)
+                        ``embed``, ``attach``; also ``bulk`` (material, cells, ...) and ``file`` (file)
 ``vary``                lists make a product: option of ``build`` or ``inputs`` → values, or → {label: value}
 ``cases``               {label: {option: value, ...}}: options that change together; crossed with ``vary``
 ``references``          ``all`` (default), ``none``, or the roles wanted beside the structures themselves
@@ -29,11 +29,11 @@ from typing import Any, Literal, get_args
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.options import Option, options_of
 from qdip_struct.base.yaml_tree import Node, did_you_mean, load_tree
+from qdip_struct.builders.roles import ROLES
 from qdip_struct.campaign.constructions import CONSTRUCTIONS
 from qdip_struct.campaign.convergence import PARAMETERS
+from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.mlip.relax_request import RelaxRequest
-from qdip_struct.runs.inputs_request import InputsRequest
-from qdip_struct.runs.rundir import ROLES
 
 FILE = "campaign.yaml"
 Share = Literal["identical", "translated"]

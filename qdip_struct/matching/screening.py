@@ -38,7 +38,8 @@ from qdip_struct.matching.nets import Net, surface_net
 from qdip_struct.matching.planes import Plane
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.datasets import DEFAULT_DATASET, get_dataset
+from qdip_struct.materials.datasets import get_dataset
+from qdip_struct.materials.options import DEFAULT_DATASET
 from qdip_struct.materials.sites import prototype_sites
 
 

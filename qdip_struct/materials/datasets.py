@@ -18,6 +18,7 @@ from qdip_struct.base.documents import yaml_document
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.resources import shipped
 from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.options import DEFAULT_DATASET
 from qdip_struct.materials.sites import STRUCTURE_TYPES, prototype_sites, sites_from_orbits
 
 _KEYS = {
@@ -148,8 +149,6 @@ def _checked(entry: Any, index: int, path: Path) -> dict[str, Any]:
             raise DataError(f"{where}: {key} is {value:g}, expected {low} to {high}")
     return {**entry, "dataset": str(entry.get("dataset", path.stem)), "origin": path.name, "where": where}
 
-
-DEFAULT_DATASET = "xrd_298K"
 
 PHASE_ALIASES: dict[str, str] = {
     "alpha": "cubic",

@@ -17,9 +17,9 @@ How a relaxation starts: the dot at its own lattice, the dot alone, which atoms 
 import io
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from qdip_struct.base.errors import DataError, ToolError, UsageError
 from qdip_struct.base.files import json_text, sha256, write_bytes
 from qdip_struct.base.units import GPA_PER_EV_PER_ANGSTROM3
 from qdip_struct.cp2k.inputs.decisions import look_at, lowest_layers
+from qdip_struct.mlip.relax_request import CellMode, RelaxRequest
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -113,9 +114,6 @@ def load_state(path: Path, *, owner: str, shape: tuple[int, ...]) -> RelaxState:
         coordinates, velocities if velocities.size else None, float(dt), float(mixing), int(downhill), int(steps)
     )
 
-
-CellMode = Literal["fixed", "normal", "free"]
-"""What of the cell relaxes: nothing; its height over the fixed lateral vectors a and b; all six strain components."""
 
 STRAIN_MASKS: dict[str, tuple[bool, ...]] = {
     "fixed": (False,) * 6,
@@ -217,7 +215,7 @@ def check_cell_mode(atoms: "Atoms", *, cell: CellMode, role: str | None = None) 
     atoms
         The start.
     cell
-        See :data:`CellMode`.
+        See :data:`qdip_struct.mlip.relax_request.CellMode`.
     role
         The part the structure plays in its group.
 
@@ -262,54 +260,6 @@ _STEP_PER_ATOM_ANGSTROM = 0.1
 
 
 @dataclass(frozen=True)
-class RelaxSettings:
-    """What decides the end point of a relaxation.
-
-    Attributes
-    ----------
-    model
-        Name of the potential; see :data:`qdip_struct.mlip.models.MODELS`.
-    fmax_ev_per_angstrom
-        Largest force on any atom at the end, eV/Å.
-    rattle_angstrom
-        Standard deviation of the random displacement of the start, Å per axis.
-    seed
-        Of the random displacement.
-    max_steps
-        Steps after which an unfinished relaxation stops.
-    cell
-        What of the cell relaxes; see :data:`qdip_struct.mlip.relax.CellMode`.
-    smax_gpa
-        Largest stress component at the end, GPa, among those that are free.
-    weights_sha256
-        Hash of the model's weights file, where it has one.
-    """
-
-    model: str
-    fmax_ev_per_angstrom: float = 0.03
-    rattle_angstrom: float = 0.03
-    seed: int = 0
-    max_steps: int = 3000
-    cell: CellMode = "fixed"
-    smax_gpa: float = 0.02
-    weights_sha256: str | None = None
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite(self.fmax_ev_per_angstrom) and self.fmax_ev_per_angstrom > 0):
-            raise UsageError(f"fmax must be a positive force in eV/Å, not {self.fmax_ev_per_angstrom}")
-        if not (np.isfinite(self.rattle_angstrom) and 0 <= self.rattle_angstrom < 1):
-            raise UsageError(f"rattle must be between 0 and 1 Å, not {self.rattle_angstrom}")
-        if self.max_steps < 1:
-            raise UsageError(f"max-steps must be at least 1, not {self.max_steps}")
-        if self.seed < 0:
-            raise UsageError(f"seed must not be negative, not {self.seed}")
-        if self.cell not in get_args(CellMode):
-            raise UsageError(f"unknown cell '{self.cell}'; known: {', '.join(get_args(CellMode))}")
-        if not (np.isfinite(self.smax_gpa) and self.smax_gpa > 0):
-            raise UsageError(f"smax must be a positive stress in GPa, not {self.smax_gpa}")
-
-
-@dataclass(frozen=True)
 class Relaxation:
     """End of a relaxation.
 
@@ -317,7 +267,7 @@ class Relaxation:
     ----------
     atoms
         The structure.
-    settings
+    request
         How it was relaxed.
     converged
         False when ``max_steps`` came before ``fmax`` (and ``smax``).
@@ -333,10 +283,12 @@ class Relaxation:
         Atoms held fixed.
     max_stress_gpa
         Largest free component, GPa; ``None`` in a fixed cell.
+    weights_sha256
+        Hash of the model's weights file, where it has one.
     """
 
     atoms: "Atoms"
-    settings: RelaxSettings
+    request: RelaxRequest
     converged: bool
     n_steps: int
     energy_ev: float
@@ -344,12 +296,19 @@ class Relaxation:
     start_sha256: str
     n_frozen: int = 0
     max_stress_gpa: float | None = None
+    weights_sha256: str | None = None
 
     def report(self) -> dict[str, Any]:
         """The result without the structure, for a sidecar."""
         return {
-            **asdict(self.settings),
-            "smax_gpa": None if self.max_stress_gpa is None else self.settings.smax_gpa,
+            "model": self.request.model,
+            "fmax_ev_per_angstrom": self.request.fmax,
+            "rattle_angstrom": self.request.rattle,
+            "seed": self.request.seed,
+            "max_steps": self.request.max_steps,
+            "cell": self.request.cell,
+            "smax_gpa": None if self.max_stress_gpa is None else self.request.smax,
+            "weights_sha256": self.weights_sha256,
             "optimiser": "FIRE",
             "n_frozen": self.n_frozen,
             "converged": self.converged,
@@ -363,9 +322,10 @@ class Relaxation:
 
 def relax(
     atoms: "Atoms",
+    request: RelaxRequest,
     *,
     calculator: Any,
-    settings: RelaxSettings,
+    weights_sha256: str | None = None,
     frozen: NDArray[np.bool_] | None = None,
     checkpoint: Path | None = None,
     save_every_s: float = SAVE_EVERY_SECONDS,
@@ -377,10 +337,13 @@ def relax(
     ----------
     atoms
         The start; it is not changed.
+    request
+        Model, criteria, rattle, seed, and what of the cell relaxes. What it says of the start (its parts, lattice and
+        held atoms) has been done: ``atoms`` and ``frozen`` are the result.
     calculator
-        ASE calculator of ``settings.model``.
-    settings
-        See :class:`RelaxSettings`.
+        ASE calculator of ``request.model``.
+    weights_sha256
+        Hash of the model's weights file, where it has one: other weights are another relaxation.
     frozen
         Atoms that stay where they are, shape (n,); only in a fixed cell.
     checkpoint
@@ -393,7 +356,7 @@ def relax(
     Raises
     ------
     UsageError
-        If atoms are frozen and the cell is not fixed.
+        If a value of the request means nothing, or atoms are frozen and the cell is not fixed.
     DataError
         If the checkpoint is damaged or belongs to another start or other settings.
     ToolError
@@ -403,15 +366,16 @@ def relax(
     from ase.filters import FrechetCellFilter
     from ase.optimize import FIRE
 
+    request.check()
     still = np.zeros(len(atoms), dtype=bool) if frozen is None else np.asarray(frozen, dtype=bool)
-    if still.any() and settings.cell != "fixed":
+    if still.any() and request.cell != "fixed":
         raise UsageError("frozen atoms need --cell fixed: in a cell that changes they would move with it")
-    owner = _owner(atoms, settings=settings, frozen=still)
-    moving = rattled(atoms, sigma=settings.rattle_angstrom, seed=settings.seed, frozen=still)
+    owner = _owner(atoms, request, weights_sha256=weights_sha256, frozen=still)
+    moving = rattled(atoms, sigma=request.rattle, seed=request.seed, frozen=still)
     if still.any():
         moving.set_constraint(FixAtoms(mask=still))
     moving.calc = calculator
-    free = np.array(STRAIN_MASKS[settings.cell])
+    free = np.array(STRAIN_MASKS[request.cell])
     target = FrechetCellFilter(moving, mask=free.tolist()) if free.any() else moving
     # ASE limits the length of the step of all atoms together; a limit per atom must grow with their number.
     optimiser = FIRE(target, logfile=None, maxstep=_STEP_PER_ATOM_ANGSTROM * float(np.sqrt(len(target))))
@@ -419,11 +383,11 @@ def relax(
         _restore(load_state(checkpoint, owner=owner, shape=target.get_positions().shape), target, optimiser)
     saved = time.monotonic()
     while True:
-        energy, force, stress = _look(moving, free=free, step=optimiser.nsteps, model=settings.model)
-        converged = force <= settings.fmax_ev_per_angstrom and (stress is None or stress <= settings.smax_gpa)
+        energy, force, stress = _look(moving, free=free, step=optimiser.nsteps, model=request.model)
+        converged = force <= request.fmax and (stress is None or stress <= request.smax)
         if progress is not None:
             progress(int(optimiser.nsteps), force, energy)
-        stop = converged or optimiser.nsteps >= settings.max_steps
+        stop = converged or optimiser.nsteps >= request.max_steps
         if checkpoint is not None and (stop or time.monotonic() - saved >= save_every_s):
             save_state(checkpoint, _state(target, optimiser), owner=owner)
             saved = time.monotonic()
@@ -434,7 +398,16 @@ def relax(
     moving.calc = None
     moving.set_constraint()
     return Relaxation(
-        moving, settings, converged, int(optimiser.nsteps), energy, force, owner, int(still.sum()), stress
+        moving,
+        request,
+        converged,
+        int(optimiser.nsteps),
+        energy,
+        force,
+        owner,
+        int(still.sum()),
+        stress,
+        weights_sha256,
     )
 
 
@@ -450,10 +423,16 @@ def _look(moving: "Atoms", *, free: NDArray[np.bool_], step: int, model: str) ->
     return energy, force, stress
 
 
-def _owner(atoms: "Atoms", *, settings: RelaxSettings, frozen: NDArray[np.bool_]) -> str:
+def _owner(atoms: "Atoms", request: RelaxRequest, *, weights_sha256: str | None, frozen: NDArray[np.bool_]) -> str:
     """Fingerprint; a stricter criterion or more steps continue the same relaxation."""
-    names = ("model", "weights_sha256", "rattle_angstrom", "seed", "cell")
-    return fingerprint(atoms, frozen=frozen, choices={name: getattr(settings, name) for name in names})
+    choices = {
+        "model": request.model,
+        "weights_sha256": weights_sha256,
+        "rattle_angstrom": request.rattle,
+        "seed": request.seed,
+        "cell": request.cell,
+    }
+    return fingerprint(atoms, frozen=frozen, choices=choices)
 
 
 def _velocity_name(optimiser: Any) -> str:

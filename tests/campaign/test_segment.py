@@ -21,7 +21,8 @@ from qdip_struct.base.files import provenance
 from qdip_struct.campaign.engines.engines import run_locally
 from qdip_struct.campaign.engines.segment import FolderBusyError, exclusive, run_segment, verdict_of
 from qdip_struct.cp2k.inputs.deck import make_deck
-from qdip_struct.cp2k.inputs.presets import get_preset, template_text
+from qdip_struct.cp2k.inputs.presets import template_text
+from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.cp2k.program import Program
 from qdip_struct.runs.run_draft import create_run_folder
@@ -32,10 +33,7 @@ CSBR = Atoms("CsBr", scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5]], cell=[4.4] *
 
 
 def folder_at(path: Path, *, task: str = "energy", settings: tuple[str, ...] = (), preset: str = "quick") -> RunFolder:
-    from qdip_struct.cp2k.inputs.deck import Wishes
-
-    wishes = Wishes(settings=settings, kpoints=(2, 2, 2))
-    deck = make_deck(CSBR, task=task, preset=get_preset(preset), template=template_text(task), wishes=wishes)
+    deck = make_deck(CSBR, InputsRequest(task=task, preset=preset, set=settings, kpoints="2,2,2"))
     return create_run_folder(
         path, atoms=CSBR, deck=deck, role="single", group="g", provenance=provenance("inputs", {"preset": preset})
     )
@@ -245,7 +243,7 @@ def test_continued_optimisation_ends_at_the_energy_of_an_undisturbed_one(tmp_pat
 
     def folder(name: str) -> RunFolder:
         template = template_text("geo_opt").replace("&GEO_OPT\n", "&GEO_OPT\n    MAX_FORCE 5.0E-5\n")
-        deck = make_deck(h2, task="geo_opt", preset=get_preset("ning2015"), template=template)
+        deck = make_deck(h2, InputsRequest(task="geo_opt", preset="ning2015"), template=template)
         record = provenance("inputs", {})
         return create_run_folder(tmp_path / name, atoms=h2, deck=deck, role="single", group=name, provenance=record)
 

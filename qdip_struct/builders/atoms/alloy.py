@@ -13,7 +13,7 @@ Special quasi-random structures: A. Zunger et al., Phys. Rev. Lett. 65, 353 (199
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from qdip_struct.materials.composition import Formula, parse_formula
 from qdip_struct.materials.crystals import Crystal, scaled
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
+from qdip_struct.materials.options import Arrangement
 
 SHELLS = 3
 _MOST_STEPS = 4000
@@ -120,7 +121,6 @@ def search_arrangement(kinds: Array, shells: list[Any], *, n_kinds: int, generat
     return best
 
 
-Arrangement = Literal["random", "sqs"]
 ARRANGEMENTS: tuple[str, ...] = get_args(Arrangement)
 
 

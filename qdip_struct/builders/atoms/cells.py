@@ -19,7 +19,6 @@ from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.builders.atoms.molecules import (
     Molecule,
-    MoleculeOrientation,
     check_seed,
     find_molecules,
     library,
@@ -27,6 +26,7 @@ from qdip_struct.builders.atoms.molecules import (
 )
 from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, label
 from qdip_struct.materials.crystals import Crystal, scaled
+from qdip_struct.materials.options import MoleculeOrientation
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.alloy import Arrangement, decorate, whole_counts
+from qdip_struct.builders.atoms.alloy import decorate, whole_counts
 from qdip_struct.builders.atoms.cells import SiteCell
 from qdip_struct.materials.composition import Formula, parse_formula
 from qdip_struct.materials.crystals import Crystal, scaled
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
+from qdip_struct.materials.options import Arrangement
 
 MOST_SQS_SITES = 4000
 """Largest mixed sublattice that is arranged quasi-randomly."""

@@ -8,14 +8,14 @@ column vectors.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.materials.options import MoleculeOrientation
 
-MoleculeOrientation = Literal["antiparallel", "parallel", "random"]
 ORIENTATIONS: tuple[str, ...] = get_args(MoleculeOrientation)
 
 _CN, _CH, _NH, _CN_AMIDINE = 1.49, 1.09, 1.03, 1.32

@@ -6,7 +6,7 @@ carry no formal charge. Any other slab is given as a structure with vacuum along
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -26,11 +26,11 @@ from qdip_struct.builders.atoms.regions import (
     report,
 )
 from qdip_struct.builders.dot.dot import DotSites, dot_atoms
+from qdip_struct.builders.dot.dot_request import Top
 from qdip_struct.builders.dot.embed import Embedded, embed_dot, joined
 from qdip_struct.builders.dot.embedding_options import Balance, DotForm, DotPlacement
 from qdip_struct.builders.dot.host import check_cells, host_of
 
-Top = Literal["BX2", "AX"]
 REGISTRIES = ("continuation", "metal", "hollow")
 """A metal of the dot's lowest layer stands over an anion of the slab (the rock salt goes on), over a metal (like over
 like), or over the middle of the metal square. A facet of anions alone stands with an anion over a metal, an anion, or

@@ -28,9 +28,9 @@ from qdip_struct.builders.atoms.regions import (
     too_close,
 )
 from qdip_struct.builders.dot.dot import DotSites, cut_dot, dot_atoms
+from qdip_struct.builders.dot.dot_request import Center, Termination
 from qdip_struct.builders.dot.embedding_options import (
     Balance,
-    Center,
     DotArrangement,
     DotForm,
     DotPlacement,
@@ -39,7 +39,7 @@ from qdip_struct.builders.dot.embedding_options import (
 )
 from qdip_struct.builders.dot.host import Host, centre_in, check_cells, host_of
 from qdip_struct.builders.dot.neutrality import neutralise
-from qdip_struct.builders.dot.parent import CENTERS, TERMINATIONS, Termination, inside, on_parent_lattice
+from qdip_struct.builders.dot.parent import CENTERS, TERMINATIONS, inside, on_parent_lattice
 from qdip_struct.materials.crystals import Crystal
 
 DOTS_APART = 4.0

@@ -20,8 +20,9 @@ from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import SiteCell
 from qdip_struct.builders.atoms.material import occupy
-from qdip_struct.builders.dot.neutrality import NEUTRAL, Neutral, Rule
-from qdip_struct.builders.dot.parent import CENTERS, Termination
+from qdip_struct.builders.dot.dot_request import DEFAULT_DIAMETER_ANGSTROM, Center, Mode, Neutral, Rule, Termination
+from qdip_struct.builders.dot.neutrality import NEUTRAL
+from qdip_struct.builders.dot.parent import CENTERS
 from qdip_struct.builders.dot.shapes import Shape, make_shape
 from qdip_struct.materials.composition import parse_formula
 
@@ -226,10 +227,6 @@ def fill_shell(sites: SiteCell, *, region: Array, shape: Shape, shell: Shell, se
     return replace(sites, species=species)
 
 
-Center = Literal[
-    "auto", "metal", "anion", "a-site", "bond", "void", "anion-y", "anion-z", "metal-yz", "metal-xz", "metal-xy"
-]
-Mode = Literal["auto", "coherent", "insert"]
 CENTER_NAMES = ("auto", *CENTERS)
 
 
@@ -260,7 +257,7 @@ class DotForm:
     """
 
     shape: str | Shape = "sphere"
-    diameter: float = 30.0
+    diameter: float = DEFAULT_DIAMETER_ANGSTROM
     center: Center = "auto"
     termination: Termination | None = None
     shell: Shell | None = None

@@ -18,7 +18,7 @@ whose orbits add up to the count wanted while the facets share the sites as even
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations, product
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -28,6 +28,7 @@ from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.neighbours import nearest_neighbour, neighbour_pairs
 from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, formal_charge_of, too_close
+from qdip_struct.builders.dot.dot_request import Rule
 
 MOST_SITES = 400
 """Larger sets are spread without looking for symmetry."""
@@ -219,14 +220,12 @@ def _reachable(sizes: list[int], goal: int) -> bool:
     return bool(sums >> goal & 1)
 
 
-Neutral = Literal["strict", "report", "off"]
 NEUTRAL: dict[str, str] = {
     "strict": "border sites are changed until the whole is neutral, or the structure is refused",
     "report": "nothing is changed; the report lists what strict would change",
     "off": "nothing is changed",
 }
 """What is done about the charge, by name."""
-Rule = Literal["swap", "vacancy"]
 BORDER = 5.3
 """Atoms with an atom of the other side within this distance (Å) are border sites."""
 BOND = 1.3

@@ -4,7 +4,7 @@ Everything is decided on sites (molecular ions are one point) and every changed 
 """
 
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -14,10 +14,10 @@ from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import MOLECULES, SiteCell, sites_of_crystal
 from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, IONIC_RADII_ANGSTROM
 from qdip_struct.builders.dot.dot import DotSites, block
+from qdip_struct.builders.dot.dot_request import Surface
 from qdip_struct.builders.dot.neutrality import pick
 from qdip_struct.builders.dot.parent import centre_point
 
-Surface = Literal["as-cut", "stoichiometric", "metal-rich"]
 SURFACES: tuple[str, ...] = get_args(Surface)
 BONDED = 1.25
 """Ions of opposite charge are bonded within this factor of the crystal's shortest distance."""

@@ -5,7 +5,6 @@ in eV/Å³.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from ase import Atoms
@@ -14,11 +13,11 @@ from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.units import GPA_PER_EV_PER_ANGSTROM3
 from qdip_struct.builders.atoms.alloy import Alloy
+from qdip_struct.builders.interface.interface_request import Normal
 from qdip_struct.builders.slab.surface import SurfaceCell
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.elasticity import Moduli, known_moduli, mixed_moduli
 
-Normal = Literal["kept", "relaxed"]
 _PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 _IN_PLANE, _OUT_OF_PLANE = [0, 1, 5], [2, 3, 4]
 

@@ -19,8 +19,8 @@ from qdip_struct.builders.atoms.cells import MOLECULES, Occupation, SiteCell, or
 from qdip_struct.builders.atoms.regions import report as structure_report
 from qdip_struct.builders.interface.interface_options import check_layers, check_repeat, check_vacuum
 from qdip_struct.builders.slab.block import Block, bulk_block, cut_block
+from qdip_struct.builders.slab.slab_request import Faces
 from qdip_struct.builders.slab.stoichiometry import (
-    Faces,
     check_faces,
     companions,
     face_facts,

@@ -17,7 +17,7 @@ The terminations of a plane: which layers a slab can end with, and their names (
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -27,10 +27,12 @@ from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import SiteCell, sites_of, to_atoms
 from qdip_struct.builders.atoms.regions import FORMAL_CHARGES
 from qdip_struct.builders.slab.block import Block, cut_block
+from qdip_struct.builders.slab.slab_request import Faces
 from qdip_struct.builders.slab.surface import SurfaceCell
 from qdip_struct.matching.planes import plane_text
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.datasets import DEFAULT_DATASET, get_crystal
+from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.options import DEFAULT_DATASET
 
 
 def ions_of_sites(sites: SiteCell) -> dict[str, int]:
@@ -143,9 +145,6 @@ def termination_named(surface: SurfaceCell, name: str | None) -> int:
             f"{', '.join(termination_names(surface))}"
         )
     return found[index]
-
-
-Faces = Literal["any", "symmetric", "stoichiometric"]
 
 
 def face_facts(sites: SiteCell, layer: Array, block: Block, *, top: int) -> dict[str, Any]:

@@ -10,14 +10,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from qdip_struct.base.errors import DataError
+from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.cp2k.inputs.grid_noise import check_grid
 from qdip_struct.cp2k.inputs.input_settings import Subsys, check_subsys, read_subsys
-from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, find_section, get_values
+from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, find_section, get_values, parse_input
 from qdip_struct.cp2k.inputs.kinds import data_file, potential_valence, read_basis_sets, read_potentials
 from qdip_struct.cp2k.inputs.schema import Schema
+
+if TYPE_CHECKING:
+    from qdip_struct.cp2k.inputs.deck import Deck
 
 _PLACEHOLDER = re.compile(r"\$\{?\w+\}?|@\w+@|<[A-Z_]+>|\{\{.*?\}\}|__[A-Z_]+__")
 _REFERENCED_FILES = (
@@ -282,3 +285,20 @@ def _check_data_files(tree: Section, folder: Path | None) -> Iterator[Finding]:
         for name in get_values(tree, f"FORCE_EVAL/DFT/{keyword}"):
             if not data_file(name) and not (folder or Path()).joinpath(name).exists():
                 yield Finding("error", None, f"{keyword} {name} is not among CP2K's data files", "correct the name")
+
+
+def checked(deck: "Deck", *, schema: Schema | None, source: str) -> tuple[Finding, ...]:
+    """Pre-flight of a deck: warnings are returned, the first error is raised with its line in the input.
+
+    Raises
+    ------
+    UsageError
+        If the input would fail; the count of the other errors is told.
+    """
+    findings = check_input(parse_input(deck.text, source=source), schema=schema)
+    errors = [finding for finding in findings if finding.level == "error"]
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        place = f"line {errors[0].line}: " if errors[0].line is not None else ""
+        raise UsageError(f"{source}: {place}{errors[0].message}; {errors[0].remedy}{more}")
+    return findings

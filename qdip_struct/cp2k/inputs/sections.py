@@ -10,18 +10,18 @@ PDOS is asked per region of the builder; in a k-point run, where CP2K writes non
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.cp2k.inputs.decisions import Decision, decide_optimizer
 from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, Verbatim, find_section, get_values, set_value
 from qdip_struct.cp2k.inputs.kinds import KindDefault, KindSet
 from qdip_struct.cp2k.inputs.presets import Preset
+from qdip_struct.cp2k.inputs.request import PRINTABLE, ScfMethod
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-PRINTABLE = ("stress", "mulliken", "hirshfeld", "pdos", "gap", "density", "hartree", "moments", "orbitals", "bands")
 N_EMPTY_STATES = 10
 N_EMPTY_BANDS = 4
 N_POINTS_PER_LINE = 4
@@ -226,9 +226,6 @@ def kinds_of(atoms: "Atoms", *, kind_set: KindSet) -> tuple[AtomKind, ...]:
 def count_electrons(kinds: Sequence[AtomKind]) -> int:
     """Valence electrons of the neutral structure; ghosts have none."""
     return sum(kind.default.n_valence * kind.n_atoms for kind in kinds if not kind.ghost)
-
-
-ScfMethod = Literal["auto", "ot", "diagonalization", "ls"]
 
 
 def fill_scf(tree: Section, mesh: tuple[int, int, int], *, preset: Preset, method: ScfMethod = "auto") -> Decision:
