@@ -312,3 +312,78 @@ def test_structure_files_and_their_labels(tmp_path: Path) -> None:
     assert "region:S:1" in (made.path / "structure.extxyz").read_text()
     with pytest.raises(DataError, match=r"case own: cannot read .*none.extxyz"):
         plan_of(text.replace("a film", "none"), source)
+
+
+ATTACHED = """\
+name: on a slab
+build:
+  attach: {dot: PbS, shape: cube, diameter: 12, matrix: CsPbBr3, cells: "5,5,2"}
+vary:
+  top: [BX2, AX]
+inputs: {preset: quick}
+"""
+
+
+def test_attached_dots_are_those_of_the_command(qdip: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    """Role, report and atoms as ``qdip build attach`` writes them; shown first, then written."""
+    import numpy as np
+
+    from qdip_struct.builders.atoms.store import read_sidecar, read_structure
+
+    text = ATTACHED.replace("on a slab", "slab")
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "campaign.yaml").write_text(text)
+    code, out, _ = qdip("submit", source, "--dry-run")
+    assert code == 0
+    assert "BX2" in out and "AX" in out
+    assert list(source.iterdir()) == [source / "campaign.yaml"]
+    done = written(text, tmp_path)
+    assert [row.path for row in done.index.rows] == ["BX2/attached", "AX/attached"]
+    words = [
+        "--dot",
+        "PbS",
+        "--shape",
+        "cube",
+        "--diameter",
+        "12",
+        "--matrix",
+        "CsPbBr3",
+        "--cells",
+        "5,5,2",
+        "--top",
+        "AX",
+    ]
+    assert qdip("build", "attach", *words, "-o", tmp_path / "alone.extxyz")[0] == 0
+    alone, sidecar = read_structure(tmp_path / "alone.extxyz"), read_sidecar(tmp_path / "alone.extxyz")
+    made = open_run_folder(tmp_path / "camp" / "AX" / "attached")
+    assert made.role == sidecar["role"] == "embedded"
+    atoms = read_structure(made.path / "structure.extxyz")
+    assert np.array_equal(atoms.positions, alone.positions)
+    assert list(atoms.arrays["region"]) == list(alone.arrays["region"])
+    assert made.record["parameters"]["build"]["attach"]["top"] == "AX"
+    assert made.record["structure"]["gap_angstrom"] == sidecar["gap_angstrom"]
+
+
+def test_a_slab_from_a_file_lies_beside_the_campaign(tmp_path: Path) -> None:
+    from qdip_struct.builders.atoms.material import material
+    from qdip_struct.builders.atoms.store import write_structure
+    from qdip_struct.builders.dot.attach import surface_slab
+
+    source = tmp_path / "source"
+    source.mkdir()
+    write_structure(source / "own.extxyz", surface_slab(material("CsPbBr3"), cells=(5, 5, 2)), provenance={}, report={})
+    text = ATTACHED.replace("on a slab", "slab").replace('matrix: CsPbBr3, cells: "5,5,2"', "slab: own.extxyz")
+    run = plan_of(text.replace("vary:\n  top: [BX2, AX]\n", ""), source).own[0]
+    assert str(run.draft.record["parameters"]["build"]["attach"]["slab"]) == "own.extxyz"
+    with pytest.raises(UsageError, match=r"case slab: give the slab by --matrix or by --slab"):
+        plan_of(text.replace("slab: own.extxyz", "twist: 0").replace("vary:\n  top: [BX2, AX]\n", ""), source)
+
+
+def test_layers_cannot_be_held_where_nothing_moves(tmp_path: Path) -> None:
+    asked = "preset: quick, fixed-layers: 1"
+    with pytest.raises(UsageError, match="--fixed-layers 1 holds atoms while others move"):
+        plan_of(SLABS.replace("preset: quick", asked), tmp_path / "source")
+    text = SLABS.replace("preset: quick", f"{asked}, task: geo_opt, roles: {{substrate_bulk: {{fixed-layers: 0}}}}")
+    run = next(run for run in plan_of(text, tmp_path / "source").runs if run.draft.record["role"] == "substrate")
+    assert "&FIXED_ATOMS" in run.draft.input_text

@@ -183,7 +183,7 @@ def test_long_labels_stay_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("command", "request_class"),
-    [(f"build {kind}", CONSTRUCTIONS[kind].request) for kind in ("interface", "slab", "dot", "embed")]
+    [(f"build {kind}", CONSTRUCTIONS[kind].request) for kind in ("interface", "slab", "dot", "embed", "attach")]
     + [("inputs", InputsRequest)],
 )
 def test_keys_and_defaults_are_those_of_the_flags(command: str, request_class: type) -> None:
