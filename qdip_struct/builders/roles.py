@@ -5,7 +5,7 @@ Light on purpose: requests name roles, and requests are read for ``--help``.
 
 from typing import Literal, get_args
 
-Role = Literal[
+RoleName = Literal[
     "film",
     "substrate",
     "interface",
@@ -23,4 +23,4 @@ Role = Literal[
     "embedded",
     "single",
 ]
-ROLES: tuple[str, ...] = get_args(Role)
+ROLES: tuple[str, ...] = get_args(RoleName)

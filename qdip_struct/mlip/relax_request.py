@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.options import option
-from qdip_struct.builders.roles import Role
+from qdip_struct.builders.roles import RoleName
 from qdip_struct.mlip.models import MODELS, Device
 
 CellMode = Literal["fixed", "normal", "free"]
@@ -35,7 +35,7 @@ class RelaxRequest:
         None, metavar="OWN,BUILT", unit="Å",
         help="start with the dot at its own lattice constant: scale it about its centre by OWN/BUILT",
     )  # fmt: skip
-    roles: tuple[Role, ...] = option(
+    roles: tuple[RoleName, ...] = option(
         (), only="campaign", help="roles that are relaxed; by default all but the bulk references"
     )
     weights: Path | None = option(None, metavar="FILE", only="command", help="weights of the model; needed by mace")
