@@ -18,7 +18,7 @@ from qdip_struct.base.files import json_text, refuse_existing, write_text
 if TYPE_CHECKING:
     import argparse
 
-    from qdip_struct.campaign.engines.engines import Watch
+    from qdip_struct.campaign.engines.local import Watch
 
 CELL_VECTORS = {"a": 0, "b": 1, "c": 2}
 """Names of the cell vectors in options."""

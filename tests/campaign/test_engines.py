@@ -18,12 +18,24 @@ import pytest
 from qdip_struct.base.errors import ToolError, UsageError
 from qdip_struct.builders.atoms.store import read_structure
 from qdip_struct.campaign.drafting import Terms
-from qdip_struct.campaign.engines.engines import run_locally, submit
+from qdip_struct.campaign.engines.engine import (
+    ENGINES,
+    Engine,
+    Order,
+    Queue,
+    Submission,
+    queued_folders,
+    submit,
+    tells_time_left,
+)
+from qdip_struct.campaign.engines.jobscript import load_site
+from qdip_struct.campaign.engines.local import run_locally
 from qdip_struct.campaign.engines.prerelax import relax_folder
 from qdip_struct.campaign.folder import open_campaign, write_campaign
 from qdip_struct.campaign.plan import make_plan
 from qdip_struct.campaign.spec import load_spec
 from qdip_struct.campaign.status import status_of
+from qdip_struct.cli.main import main
 from qdip_struct.cp2k.inputs.input_settings import read_subsys
 from qdip_struct.cp2k.inputs.inputfile import parse_input
 from qdip_struct.cp2k.program import Program
@@ -74,7 +86,7 @@ def starts(tmp_path: Path) -> list[str]:
 def engine_process(tmp_path: Path, program: Program) -> "subprocess.Popen[bytes]":
     code = (
         "import sys\nfrom pathlib import Path\n"
-        "from qdip_struct.campaign.engines.engines import run_locally\n"
+        "from qdip_struct.campaign.engines.local import run_locally\n"
         "from qdip_struct.campaign.folder import open_campaign\n"
         "from qdip_struct.cp2k.program import Program\n"
         "program = Program(Path(sys.argv[2]), '2023.1')\n"
@@ -176,6 +188,42 @@ def test_engines_are_named_and_need_what_they_need(tmp_path: Path) -> None:
         submit([], engine=wrong, root=tmp_path)
     with pytest.raises(UsageError, match="needs a site"):
         submit([], engine="sbatch", root=tmp_path)
+
+
+def test_a_row_of_the_table_is_all_that_an_engine_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A queue that nobody knew yet: its help, its site, its orders, its jobs, its programs and its time limit."""
+    orders: list[Order] = []
+
+    def take(order: Order) -> Submission:
+        orders.append(order)
+        return Submission("pbs", ("7",), len(order.folders), "taken")
+
+    def jobs(root: Path) -> list[Path]:
+        if root == tmp_path:
+            raise ToolError("qstat is away")
+        return [folder.path.resolve() for order in orders for folder in order.folders][:1]
+
+    pbs = Engine("pbs", "a queue", take, site="pbs", queue=Queue("pbs", "PBS", jobs), programs={"qsub": "ask"})
+    site = load_site("pbs")
+    assert not tells_time_left(site)
+    monkeypatch.setitem(ENGINES, "pbs", pbs)
+    assert tells_time_left(site)
+    assert main(["submit", str(tmp_path), "--engine", "pbs"]) == 2
+    assert "--engine pbs needs --site pbs" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["submit", "--help"])
+    assert "  pbs     a queue\n" in capsys.readouterr().out
+    main(["doctor", "--json"])
+    assert {"name": "qsub", "remedy": "ask"}.items() <= json.loads(capsys.readouterr().out)["checks"][12].items()
+    folders = campaign(TWELVE, tmp_path)
+    assert main(["submit", str(tmp_path / "camp"), "--engine", "pbs", "--site", "pbs", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["submission"]["job_ids"] == ["7"]
+    assert len(orders[0].folders) == len(folders) and orders[0].site == site
+    assert main(["status", str(tmp_path / "camp"), "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["counts"]["queued"] == 1
+    assert queued_folders(tmp_path) == ([], ["what PBS has in its queue is not known: qstat is away"])
 
 
 RELAXED = """\

@@ -18,7 +18,7 @@ from ase import Atoms
 
 from qdip_struct.base.errors import DataError, ToolError, UsageError
 from qdip_struct.base.files import provenance
-from qdip_struct.campaign.engines.engines import run_locally
+from qdip_struct.campaign.engines.local import run_locally
 from qdip_struct.campaign.engines.segment import FolderBusyError, exclusive, run_segment, verdict_of
 from qdip_struct.cp2k.inputs.deck import make_deck
 from qdip_struct.cp2k.inputs.presets import get_preset, template_text

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from qdip_struct.base.errors import ToolError, UsageError
 from qdip_struct.base.files import read_text, sha256, write_text
+from qdip_struct.campaign.engines.engine import Submission
 from qdip_struct.campaign.engines.jobscript import ClusterSite, LaunchStep, job_script, run_list
 from qdip_struct.campaign.engines.lock import is_busy, sole_process
 from qdip_struct.campaign.engines.segment import settled, verdict_of
-from qdip_struct.campaign.engines.submission import Submission
 from qdip_struct.runs.rundir import RunFolder, needs_relaxation
 
 RECORDS = "slurm"

@@ -1,6 +1,6 @@
-"""Where runs are carried out: one interface to all engines, and the engine of this machine.
+"""The engine of this machine: several runs at a time, the longest first, each from segment to segment to its end.
 
-The local engine runs several runs at a time, the longest first; ``sbatch`` and ``aiida`` have modules of their own.
+Whoever starts it may kill it: every CP2K is ended with it, and the next call goes on from what was saved.
 """
 
 import signal
@@ -11,19 +11,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qdip_struct.base.errors import QdipError, UsageError
+from qdip_struct.base.errors import QdipError
 from qdip_struct.campaign.engines.segment import FolderBusyError, SegmentVerdict, run_segment, settled, verdict_of
-from qdip_struct.campaign.engines.submission import ENGINES, Engine, Submission
 from qdip_struct.cp2k.outputs.reader import Progress, read_progress
-from qdip_struct.cp2k.program import Program, require_program
+from qdip_struct.cp2k.program import Program
 from qdip_struct.runs.rundir import OUTPUT, RunFolder, needs_relaxation, segment_name
-
-if TYPE_CHECKING:
-    from qdip_struct.campaign.engines.jobscript import ClusterSite
 
 MAX_SEGMENTS = 20
 POLL_S = 1.0
@@ -64,55 +59,6 @@ class Watch:
     def output(self) -> Path:
         """The output that is being written, or the last one."""
         return segment_name(self.folder.path / OUTPUT, max(1, self.folder.n_segments))
-
-
-def submit(
-    folders: Sequence[RunFolder],
-    *,
-    engine: Engine,
-    root: Path,
-    site: "ClusterSite | None" = None,
-    cores: int = 1,
-    launcher: tuple[str, ...] = (),
-    show: Callable[[Sequence[Watch]], None] | None = None,
-) -> Submission:
-    """Hand run folders to an engine.
-
-    Parameters
-    ----------
-    folders
-        Runs of one campaign; what is done already is left alone.
-    engine
-        ``local`` runs them here and returns at their end; ``sbatch`` and ``aiida`` return when the jobs are queued.
-    root
-        Folder of the campaign: scripts, lists and the engine's own records go there.
-    site
-        What is local to the machine; ``sbatch`` needs it, ``aiida`` takes it for a code elsewhere.
-    cores, launcher, show
-        For ``local``: see :func:`run_locally`.
-
-    Raises
-    ------
-    UsageError
-        If the engine is unknown or lacks a site.
-    ToolError
-        If CP2K, Slurm or AiiDA is missing.
-    """
-    if engine == "local":
-        watches = run_locally(folders, program=require_program(), cores=cores, launcher=launcher, show=show)
-        done = sum(watch.state == "done" for watch in watches)
-        return Submission("local", (), len(watches), f"{done} of {len(watches)} runs done")
-    if engine == "sbatch":
-        from qdip_struct.campaign.engines.sbatch import submit_array
-
-        if site is None:
-            raise UsageError("the engine sbatch needs a site: --site slurm, or a YAML file like it")
-        return submit_array(folders, root=root, site=site)
-    if engine == "aiida":
-        from qdip_struct.campaign.engines.aiida_engine import submit_aiida
-
-        return submit_aiida(folders, root=root, site=site)
-    raise UsageError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}")
 
 
 def estimated_work(folder: RunFolder) -> float:
