@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qdip_struct.analysis.strain.measures import Measure
 from qdip_struct.analysis.strain.site_grid import completed_cell, periodic_images
 from qdip_struct.analysis.strain.strain import StrainMap
 from qdip_struct.base.arrays import Floats
@@ -159,7 +158,7 @@ def _distance_to(targets: Floats, points: Floats, atoms: "Atoms") -> Floats:
 
 
 def radial_strain(
-    atoms: "Atoms", strain: StrainMap, *, dot: str, width: float = 3.0, measure: Measure = "engineering"
+    atoms: "Atoms", strain: StrainMap, *, dot: str, width: float = 3.0, measure: str = "engineering"
 ) -> list[ProfilePoint]:
     """Strain against the distance from the border of the dot, in bins of ``width`` Å, each phase for itself.
 
@@ -205,7 +204,7 @@ def radial_strain(
 
 
 def layer_profile(
-    atoms: "Atoms", strain: StrainMap, *, axis: int = 2, measure: Measure = "engineering", gap: float = 1.0
+    atoms: "Atoms", strain: StrainMap, *, axis: int = 2, measure: str = "engineering", gap: float = 1.0
 ) -> list[StrainLayer]:
     """Strain of each layer of cations along a cell axis, lowest first.
 

@@ -87,11 +87,11 @@ class StrainMap:
         """(m,) rotation of each cation's surroundings against the reference axes of its phase, degree."""
         return measures.rotation_degree(self.rotation)
 
-    def tensor(self, measure: measures.Measure = "engineering") -> Floats:
+    def tensor(self, measure: str = "engineering") -> Floats:
         """Strain tensors (m, 3, 3) in the named measure."""
         return measures.strain_tensor(self.gradient, self.stretch, measure=measure)
 
-    def mean(self, measure: measures.Measure = "engineering") -> Floats:
+    def mean(self, measure: str = "engineering") -> Floats:
         """(m,) mean of the principal strains."""
         return measures.mean_strain(self.tensor(measure))
 
