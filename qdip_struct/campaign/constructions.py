@@ -27,10 +27,6 @@ class Cell:
 
     Attributes
     ----------
-    role
-        The part it plays.
-    atoms
-        It.
     reports
         What the builder said of each part, looked up when it is asked for.
     part

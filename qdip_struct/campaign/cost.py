@@ -29,8 +29,6 @@ class Cost:
     ----------
     core_hours, core_hours_per_scf_step
         For the whole run and for one SCF step, h.
-    memory_gb
-        GB.
     """
 
     core_hours: float

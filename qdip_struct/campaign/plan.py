@@ -37,8 +37,6 @@ class PlannedRun:
         Content of the folder; a plan made for looking has no texts in it.
     identity
         Runs of one identity are the same calculation.
-    cost
-        Estimate.
     same_as
         Path of the run that this one shares, ``None`` for a run of its own.
     """
@@ -61,12 +59,8 @@ class Plan:
 
     Attributes
     ----------
-    spec
-        The campaign.
     runs
         Every run, shares included.
-    warnings
-        Of the pre-flight.
     """
 
     spec: Spec

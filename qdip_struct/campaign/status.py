@@ -40,8 +40,6 @@ class RunStatus:
         Its folder, relative to the campaign's.
     group, role
         Its study, and the part it plays there.
-    state, reason
-        How it stands, and why.
     energy_ev
         eV, when it is done.
     same_as
@@ -59,15 +57,7 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class CampaignStatus:
-    """All runs of a campaign; a shared run stands in each of its groups and counts once.
-
-    Attributes
-    ----------
-    name
-        Of the campaign.
-    runs
-        In its order.
-    """
+    """All runs of a campaign; a shared run stands in each of its groups and counts once."""
 
     name: str
     runs: tuple[RunStatus, ...]

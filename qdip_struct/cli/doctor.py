@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct import __version__
-from qdip_struct.campaign.engines.engine import ENGINES
+from qdip_struct.campaign.engines.engines import ENGINES
 from qdip_struct.cli.console import answer, table
 
 _REQUIRED = ("numpy", "scipy", "ase", "pymatgen", "spglib", "matplotlib", "pyyaml", "tqdm")

@@ -31,7 +31,7 @@ def add_status_arguments(parser: argparse.ArgumentParser) -> None:
 
 def status_command(args: argparse.Namespace) -> int:
     """Look at every run and say how it stands."""
-    from qdip_struct.campaign.engines.engine import queued_folders
+    from qdip_struct.campaign.engines.engines import queued_folders
     from qdip_struct.campaign.status import status_of
 
     queued: list[Path] = []

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, DataError, UsageError
-from qdip_struct.campaign.engines.engine import ENGINES, tells_time_left
+from qdip_struct.campaign.engines.engines import ENGINES, tells_time_left
 from qdip_struct.cli.console import emit, note
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _hand_over(
     document: dict[str, Any],
     text: str,
 ) -> int:
-    from qdip_struct.campaign.engines.engine import submit
+    from qdip_struct.campaign.engines.engines import submit
     from qdip_struct.campaign.status import status_of
     from qdip_struct.cli.console import LiveView
     from qdip_struct.cli.status import status_text

@@ -103,8 +103,6 @@ class Reflection:
     ----------
     plane
         Its member with the largest indices.
-    spacing_angstrom
-        d(hkl).
     multiplicity
         Planes in the family (Friedel pairs counted).
     strength

@@ -54,8 +54,6 @@ class ZeroMisfit:
         One standard uncertainty of it, from the lattice constants of both sides over the slope.
     formula
         The mixed side at x.
-    a_angstrom
-        The common lattice constant, Å.
     others
         Fractions on the other axes by name.
     """
@@ -180,8 +178,6 @@ class Screen:
         there is none within the limits.
     zero_mismatch, window
         Along the main axis, for every combination on the other axes.
-    assumptions
-        What was assumed for the moduli.
     """
 
     dot: Side

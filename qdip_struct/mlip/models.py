@@ -108,14 +108,10 @@ class LoadedModel:
     ----------
     calculator
         ASE calculator of energies (eV), forces (eV/Å) and, when asked for, stress (eV/Å³).
-    model
-        The entry of :data:`MODELS`.
     version
         Name of the weights and version of the package.
     weights
         Name of the weights file; ``None`` for weights that the package loads itself.
-    weights_sha256
-        Hash of that file.
     elements
         Atomic numbers the model knows.
     """

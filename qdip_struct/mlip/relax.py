@@ -315,22 +315,10 @@ class Relaxation:
 
     Attributes
     ----------
-    atoms
-        The structure.
-    settings
-        How it was relaxed.
     converged
         False when ``max_steps`` came before ``fmax`` (and ``smax``).
-    n_steps
-        Steps taken.
-    energy_ev
-        eV.
     max_force_ev_per_angstrom
         Largest norm of an atom's force, eV/Å.
-    start_sha256
-        Hash of what it started from.
-    n_frozen
-        Atoms held fixed.
     max_stress_gpa
         Largest free component, GPa; ``None`` in a fixed cell.
     """

@@ -43,8 +43,6 @@ class Attempt:
 
     Attributes
     ----------
-    condition
-        What was assumed.
     values
         In the statement's unit and order.
     possible

@@ -37,10 +37,6 @@ class Number:
         What is measured, and of which structure.
     stated, tolerance
         The paper's number and how far a measured one may be, in the unit that ``what`` names.
-    where
-        Place in the paper.
-    verdict
-        What is expected.
     """
 
     what: str
@@ -63,8 +59,6 @@ class PaperSystem:
         Words after ``qdip build``, and the file (or ``folder``) that they write.
     structures, inputs
         Names of the structures that get a CP2K input, and the words after ``qdip inputs``.
-    numbers
-        The paper's numbers.
     """
 
     id: str
@@ -155,8 +149,6 @@ class Judged:
 
     Attributes
     ----------
-    number
-        The paper's.
     measured
         In its unit; ``None`` when the structure has none.
     verdict

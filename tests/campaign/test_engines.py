@@ -18,16 +18,8 @@ import pytest
 from qdip_struct.base.errors import ToolError, UsageError
 from qdip_struct.builders.atoms.store import read_structure
 from qdip_struct.campaign.drafting import Terms
-from qdip_struct.campaign.engines.engine import (
-    ENGINES,
-    Engine,
-    Order,
-    Queue,
-    Submission,
-    queued_folders,
-    submit,
-    tells_time_left,
-)
+from qdip_struct.campaign.engines.engine import Engine, Order, Queue, Submission
+from qdip_struct.campaign.engines.engines import ENGINES, queued_folders, submit, tells_time_left
 from qdip_struct.campaign.engines.jobscript import load_site
 from qdip_struct.campaign.engines.local import run_locally
 from qdip_struct.campaign.engines.prerelax import relax_folder

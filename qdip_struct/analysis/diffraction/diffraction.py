@@ -33,8 +33,6 @@ class PowderLine:
     ----------
     hkl
         Indices in the structure's own cell.
-    spacing_angstrom
-        d, Å.
     two_theta_degree
         2θ at the wavelength asked for, degree.
     intensity
@@ -55,8 +53,6 @@ class Spot:
     ----------
     hkl
         Indices in the structure's own cell.
-    spacing_angstrom
-        d, Å.
     strength
         |F|²/F(000)², dimensionless.
     azimuth_degree

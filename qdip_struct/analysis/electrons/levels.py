@@ -31,8 +31,6 @@ class Channel:
     ----------
     spin
         ``None`` without spin polarisation.
-    fermi_ev
-        The header's, eV.
     energies_ev
         (n,) eV on the run's own scale.
     occupations
@@ -73,8 +71,6 @@ class Edge:
     ----------
     energy_ev
         eV on the run's own scale.
-    spin
-        Its channel.
     n_levels
         Levels of the channel within ``DEGENERATE_EV``.
     weights
@@ -101,8 +97,6 @@ class GapState:
     ----------
     energy_ev
         eV on the run's own scale.
-    spin
-        Its channel.
     occupation
         Electrons.
     weights
@@ -121,16 +115,12 @@ class GapStates:
 
     Attributes
     ----------
-    host
-        Its group.
     share
         Weight on it from which a level is its own.
     host_homo_ev, host_lumo_ev
         Its outermost own levels, eV; ``None`` where undecided.
     states
         What lies between them.
-    reason
-        Why nothing could be decided.
     """
 
     host: str
@@ -326,14 +316,10 @@ class BandEdges:
 
     Attributes
     ----------
-    valence, conduction
-        The edges.
     gap_ev
         E_c − E_v, eV; negative when the bands overlap.
     direct_gap_ev
         Smallest E_c(k) − E_v(k) at one k-point, eV.
-    n_kpoints
-        How many k-points the edges were looked for at.
     """
 
     valence: BandEdge

@@ -38,8 +38,6 @@ class Bonds:
         (b,) indices of the two ends.
     vectors
         (b, 3) from metal to anion, Å.
-    n_atoms
-        Number of atoms of the structure.
     """
 
     metal: NDArray[np.int64]

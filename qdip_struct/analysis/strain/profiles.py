@@ -25,8 +25,6 @@ class ProfilePoint:
 
     Attributes
     ----------
-    phase
-        Phase of the cations in the bin.
     depth_angstrom
         Mean distance from the dot's border, negative inside the dot: half-way between cations of the two phases is 0.
     radius_angstrom
@@ -55,8 +53,6 @@ class StrainLayer:
 
     Attributes
     ----------
-    phase
-        Phase of its cations.
     position_angstrom
         Height along the normal, Å.
     n

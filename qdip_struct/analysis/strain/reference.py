@@ -150,8 +150,6 @@ class Continuum:
         Radius of the sphere of the dot's volume, Å.
     fixed, infinite
         Strains with a fixed outer boundary at φ, and in a matrix without end.
-    dot, matrix
-        Moduli that were used.
     """
 
     misfit: float

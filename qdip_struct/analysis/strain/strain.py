@@ -56,8 +56,6 @@ class StrainMap:
         Phase → the sublattice measured against, as turned into the structure's frame.
     orientations
         Phase → rotation (3 × 3) from crystal axes to the structure's axes; identity unless it had to be found.
-    n_atoms
-        Number of atoms of the structure.
     """
 
     sites: NDArray[np.int64]

@@ -36,8 +36,6 @@ class ClusterSite:
 
     Attributes
     ----------
-    engine
-        Who queues.
     time
         Length of a job, HH:MM:SS.
     nodes, tasks, cpus_per_task
@@ -48,10 +46,6 @@ class ClusterSite:
         Shell lines before CP2K.
     launcher
         Words before the executable.
-    memory_gb
-        Of a node, GB.
-    partition, account
-        For the queue.
     """
 
     engine: Literal["slurm", "pbs", "shell"]

@@ -30,20 +30,12 @@ class Watch:
 
     Attributes
     ----------
-    folder
-        Its folder.
     state
         Waiting, relaxing, busy (another CP2K is in its folder), running, or the outcome of its verdict.
-    reason
-        Why it ended so.
     began, seconds
         Reading of the monotonic clock at its start, and time since, s.
     process
         Its CP2K, while it runs.
-    verdict
-        At its end.
-    progress
-        Steps so far.
     """
 
     folder: RunFolder

@@ -68,8 +68,6 @@ class FolderLock:
     ----------
     stream
         The open file, whose descriptor a child may inherit.
-    holder
-        The text in it.
     """
 
     stream: IO[str]

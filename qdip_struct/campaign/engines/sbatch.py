@@ -47,8 +47,6 @@ class QueuedTask:
         For example ``17_3``.
     state
         In Slurm's words.
-    folder
-        Of its run.
     """
 
     job_id: str
@@ -166,8 +164,6 @@ class ArrayPlan:
     relax_first
         For each array, whether its runs wait for their pre-relaxation: then an array of relaxations goes before it,
         and each run starts when its own relaxation has succeeded.
-    queued
-        Tasks that Slurm has already.
     n_done, n_failed, n_busy
         Runs that need no job; runs that failed and would fail again with the same input; runs in whose folder
         somebody else is at work, such as a local engine.

@@ -53,10 +53,6 @@ class SegmentVerdict:
     ----------
     outcome
         Done, run me again, or failed.
-    reason
-        Why.
-    run
-        As read, if there is one.
     """
 
     outcome: Outcome

@@ -187,8 +187,6 @@ class InputKind:
     ----------
     name, element
         As in the input.
-    basis, potential
-        Their names.
     ghost
         Whether it only carries basis functions.
     line

@@ -32,8 +32,6 @@ class KindDefault:
     ----------
     element, basis, potential
         Its symbol and the names in CP2K's data files.
-    n_valence
-        Valence electrons.
     """
 
     element: str
@@ -109,8 +107,6 @@ class BasisSet:
 
     Attributes
     ----------
-    element
-        Its symbol.
     names
         The first is the main one.
     shells
@@ -134,8 +130,6 @@ class Pseudopotential:
 
     Attributes
     ----------
-    element
-        Its symbol.
     names
         The first is the main one.
     n_valence

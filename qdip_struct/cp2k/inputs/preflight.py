@@ -38,8 +38,6 @@ class Finding:
         An ``error`` would stop the run or spoil it; a ``warning`` may.
     line
         Of the input, from 1.
-    message, remedy
-        What is wrong, and what to do.
     """
 
     level: Literal["error", "warning"]

@@ -41,8 +41,6 @@ class ProjectedDos:
 
     Attributes
     ----------
-    path
-        The file.
     group
         The atomic kind, or "list 1".
     n_atoms
@@ -175,8 +173,6 @@ class Bands:
 
     Attributes
     ----------
-    path
-        The file.
     spins
         (n,) spin channel of each point, 1 or 2.
     kpoints

@@ -24,16 +24,12 @@ class Settings:
         For example ``PBE``.
     basis, potential
         Name for each atomic kind.
-    cutoff_rydberg, rel_cutoff_rydberg
-        Plane-wave cutoffs, Ry.
     kpoints
         Monkhorst–Pack grid, ``None`` for Γ only.
     spin, multiplicity
         Kind of the calculation and 2S + 1.
     charge
         Of the cell, e.
-    dispersion, smearing
-        Names, ``None`` without.
     surface_dipole
         Whether the dipole correction was at work.
     """
@@ -64,8 +60,6 @@ class Criterion:
     ----------
     value, limit
         Å, eV/Å or GPa by its name.
-    met
-        CP2K's verdict.
     """
 
     value: float | None
@@ -166,8 +160,6 @@ class Run:
         Run folder or output file.
     status, reason
         How it ended, and the words that say so.
-    cp2k_version, run_type, project
-        As printed.
     energy_ev, last_printed_energy_ev
         Last energy whose SCF converged, and the last one in the text, eV.
     n_atoms
@@ -190,16 +182,12 @@ class Run:
         CP2K's, and the reader's own.
     wall_time_s, peak_memory_mib
         Of all segments together, s (``None`` when one is unknown); the largest, MiB.
-    n_segments
-        Outputs of the run.
     cell
         (3, 3) row vectors, Å.
     forces
         (n, 3) eV/Å.
     stress_gpa
         (3, 3) with CP2K's sign, GPa.
-    steps
-        Every energy.
     criteria
         Convergence tests by name: ``max_step_angstrom``, ``rms_step_angstrom``, ``max_gradient_ev_per_angstrom``,
         ``rms_gradient_ev_per_angstrom``, ``pressure_deviation_gpa``.
@@ -265,13 +253,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Failure:
-    """A path that could not be read as a run.
-
-    Attributes
-    ----------
-    path, reason
-        Where, and why.
-    """
+    """A path that could not be read as a run."""
 
     path: Path
     reason: str

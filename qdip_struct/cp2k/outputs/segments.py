@@ -54,8 +54,6 @@ class Segment:
 
     Attributes
     ----------
-    path
-        The file.
     started, ended, start, end
         Whether the banner and the last line are there, and their times.
     facts, functionals, dispersion, kpoints, n_atoms, cell

@@ -256,14 +256,10 @@ class SideFiles:
 
     Attributes
     ----------
-    positions, forces, velocities, cells, energies
-        Trajectories.
     restart, wavefunction
         The last ones.
     bands
         Energies along lines or on a mesh of k-points.
-    pdos
-        Projected densities of states.
     cubes
         Last file of each quantity.
     """
