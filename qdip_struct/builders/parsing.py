@@ -1,8 +1,6 @@
-"""Words of a request: what a person types for a crystal, a list of numbers, shares of ions; each with its own message.
+"""What a person types for a crystal, a list of numbers, shares of ions: each read here, with its own message.
 
 The command line and ``campaign.yaml`` use the same words, so they are read here and nowhere else.
-
-Reading ``name=number`` lists such as ``dot=7.60,matrix=4.107`` from the command line.
 """
 
 import math

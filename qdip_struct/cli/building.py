@@ -1,10 +1,7 @@
-"""What the ``build`` commands for planar systems share: common options, provenance, writing sets of cells.
+"""What the ``build`` commands share: options, the request made from them, provenance, writing sets of cells.
 
-Options that mean the same to all commands that build: data set, A site, molecules, seed, vacuum. Lengths in Å.
-
-What commands about dots share: options of shape, size and shell, and the first lines they print. Lengths in Å.
-
-From parsed options to a request: the fields of a request are options of its command, name by name.
+Options that mean the same to all commands that build stand here once: data set, A site, molecules, seed, vacuum; shape,
+size and shell of a dot. The fields of a request are options of its command, name by name. Lengths in Å.
 """
 
 import argparse

@@ -8,8 +8,6 @@ examples:
   qdip elastic --dot PbS --matrix MAPbI3 --misfit 0.05 --bulk dot=53,matrix=12.2 --volume-fraction 0.109 --diameter 30
   qdip elastic --dot PbS --matrix CsPbBrI2 --dataset liu2019 --dot-lattice 5.97 --diameter 35 --curve
   qdip elastic --film PbS --substrate CsPbBr3 --film-thickness 20 --substrate-thickness 60
-
-What ``qdip elastic`` prints: its JSON document as text (strains in percent, moduli in GPa, lengths in Å).
 """
 
 import argparse

@@ -1,6 +1,7 @@
-"""Diffraction facts: spacings, angles between planes, the zone law, and which reflections a phase can show.
+"""Planes: Miller indices read and written, spacings, angles, the zone law, and which reflections a phase can show.
 
-Miller indices: planes (hkl) read and written, and planes and directions in the parent pseudo-cubic cube.
+Indices are those of the crystal's conventional cell, or of the parent pseudo-cubic cube where a function says so.
+Spacings in Å, angles in degree.
 """
 
 import itertools

@@ -1,6 +1,7 @@
 """Screens: misfit of dots in matrices over every free composition axis, from one data set, at one temperature.
 
-Match points: compositions of zero misfit along the main axis, and windows of small misfit, in closed form.
+Compositions of zero misfit along the main axis, and windows of small misfit, are found in closed form and not on the
+grid of points.
 """
 
 from collections.abc import Mapping, Sequence

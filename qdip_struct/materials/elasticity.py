@@ -1,8 +1,7 @@
-"""Elastic moduli: cubic constants, isotropic averages, Young's and biaxial moduli, and what was assumed to get them.
+"""Properties of materials with their sources (``structures/properties.yaml``): expansion, moduli, masses, densities.
 
-Material properties with their sources (``structures/properties.yaml``): expansion, moduli, dielectric constants.
-
-Molar masses of formulas and densities of crystals.
+Moduli are completed from what is known: cubic constants, isotropic averages, Young's and biaxial moduli, each with a
+word on what had to be assumed. Moduli in GPa, molar masses in g/mol, densities in g/cm³, temperatures in K.
 """
 
 import math

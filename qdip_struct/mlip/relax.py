@@ -1,17 +1,13 @@
 """Pre-relaxation of a structure with a machine-learned potential, continued after any interruption.
 
-Start: the given positions, each displaced by seeded normal noise (σ = ``rattle`` Å per axis), because a crystal on its
-high-symmetry sites has no force towards its soft tilts. Then FIRE (E. Bitzek et al., Phys. Rev. Lett. 97, 170201
-(2006), doi:10.1103/PhysRevLett.97.170201) until the largest force is below ``fmax`` and, where the cell is free, the
-largest free stress below ``smax``.
+Start: the given positions, or the dot at its own lattice; each atom displaced by seeded normal noise (σ = ``rattle`` Å
+per axis), because a crystal on its high-symmetry sites has no force towards its soft tilts. Then FIRE (E. Bitzek et
+al., Phys. Rev. Lett. 97, 170201 (2006), doi:10.1103/PhysRevLett.97.170201) until the largest force is below ``fmax``
+and, where the cell is free, the largest free stress below ``smax``. The answer depends on the start and on ``fmax``;
+both are part of the result, and energies of two starts rank nothing.
 
-The state is saved beside the result every few seconds, with a fingerprint of start and settings: a second call goes on
-from there and ends at the same structure as an undisturbed run.
-The answer depends on the start and on ``fmax``; both are part of the result, and energies of two starts rank nothing.
-
-The state of a relaxation on disk: where the atoms and the cell are, how the optimiser moves, whose state it is.
-
-How a relaxation starts: the dot at its own lattice, the dot alone, which atoms stay where they are, the rattle.
+The state (atoms, cell, how the optimiser moves) is saved beside the result every few seconds, with a fingerprint of
+start and settings: a second call goes on from there and ends at the same structure as an undisturbed run.
 """
 
 import io

@@ -1,12 +1,9 @@
-"""Statements about lattices: misfit, match compositions, spacings, angles, zones, forbidden reflections.
+"""How each statement of a paper is recomputed: the public functions that do it, and what comes out.
 
-How one statement of a paper is recomputed: the public functions that do it, and what comes out.
-
-Statements about stiffness, strain, interface energy and the size of the box that was computed.
-
-Statements about amounts: mass and volume ratios, densities, spacings of dots, counts of ions.
-
-Statements about light: transfer efficiencies, absorption edges, exciton peaks, X-rays.
+In the order of the statements' subjects: lattices (misfit, match compositions, spacings, angles, zones, forbidden
+reflections); stiffness, strain, interface energy and the size of the box that was computed; amounts (mass and volume
+ratios, densities, spacings of dots, counts of ions); light (transfer efficiencies, absorption edges, exciton peaks,
+X-rays).
 """
 
 import math

@@ -1,8 +1,8 @@
 """High-resolution electron micrographs of structures by multislice, through abTEM (GPL-3.0, extra ``hrtem``).
 
-abTEM: Madsen, Susi, Open Research Europe 1, 24 (2021), 10.12688/openreseurope.13015.2. Imported only here, late.
-
-A right-angled cell of the same crystal: whole lattice vectors along and across a direction, nothing strained.
+abTEM: Madsen, Susi, Open Research Europe 1, 24 (2021), 10.12688/openreseurope.13015.2. Imported only here, late. A
+beam along a zone axis needs a right-angled cell that is periodic across it: whole lattice vectors of the same crystal
+along and across the axis, nothing strained.
 """
 
 import itertools

@@ -1,8 +1,8 @@
-"""One-electron levels of a finished run: gap, where HOMO and LUMO live, states inside the gap, broadened PDOS.
+"""One-electron levels: gap, where HOMO and LUMO live, states inside the gap, broadened PDOS, band edges of a crystal.
 
-Weights are CP2K's projections on regions (its lists) or on atomic kinds. Energies in eV on the run's own scale.
-
-Valence and conduction edge of a crystal from its bands: energies, k-points, gap; eV on the scale of the run.
+Weights are CP2K's projections on regions (its lists) or on atomic kinds, at Γ; band edges come from energies along
+lines or on a mesh of k-points and carry no weights. Energies in eV on the run's own scale: two runs compare only after
+an alignment of their potentials (:mod:`qdip_struct.analysis.electrons.potential`).
 """
 
 from collections.abc import Mapping, Sequence

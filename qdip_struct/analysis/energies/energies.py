@@ -9,9 +9,8 @@ Signs and definitions (A is the lateral area, N counts formula units):
 - interface: γ_int = γ_film + γ_substrate − E_ad (Ning et al. 2015, doi:10.1038/nature14563).
 - strain: N·(E_strained bulk − E_free bulk) / A.
 
-Energies in eV, lengths in Å, results in meV/Å². Runs that do not belong together are refused, never averaged over.
-
-Everything that the runs of one study give, and what had to be refused.
+Energies in eV, lengths in Å, results in meV/Å². Runs that do not belong together are refused, never averaged over: what
+the runs of one study give stands beside what had to be refused, each with its reason.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -2,9 +2,8 @@
 
 E_f(mixed) = E(mixed)/n − Σ x_i·E_i, per formula unit, with x_i the share of end member i and Σ x_i = 1. Mixing means
 the same lattice with other ions on a site: end members and mixture have equal shares of A-site, B-site and anion
-sites, so CsBr + PbBr2 is no pair of end members of CsPbBr3. Energies in eV, results in meV per formula unit.
-
-Formation energies of the mixed crystals among the runs of a folder.
+sites, so CsBr + PbBr2 is no pair of end members of CsPbBr3. The mixed crystals and their end members are found among
+the runs of a folder. Energies in eV, results in meV per formula unit.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,14 +2,9 @@
 
 One study has one film, one substrate and one interface. A group (run.json) may hold more: several registries, gaps,
 thicknesses or terminations, which share their slabs and bulk cells. It is then split into studies by what the builder
-said about each interface. A study that lacks a part takes it from another group when the builder calls it the same
-slab or crystal, the lateral cell agrees, and nothing else in it forbids the difference of energies.
-
-What the builder made a run of: its part, the facts that tell slabs of one part apart, and which parts go together.
-
-A fact that is unknown on one side (a structure of other origin) forbids nothing.
-
-Finished runs of all groups that a study may borrow from, found by what must agree instead of one by one.
+said about each interface. A fact that is unknown on one side (a structure of other origin) forbids nothing. A study
+that lacks a part takes it from another group when the builder calls it the same slab or crystal, the lateral cell
+agrees, and nothing else in it forbids the difference of energies.
 
 Runs that nothing but their energies tells apart (same role, atoms, cell, settings and make) are kept together: whether
 they fit is asked once for all of them. They are looked up by lateral cell and by atoms or monolayers, so that the time

@@ -1,10 +1,9 @@
-"""Surface energies from slabs of several thicknesses (Fiorentini & Methfessel 1996, doi:10.1088/0953-8984/8/36/005).
+"""Energies against thickness: surface energies from several slabs of a kind, adsorption energies of several interfaces.
 
 A slab of N formula units with two equal faces has E(N) = 2Aγ + N·E_bulk + m·E_reservoir, with m the same at every
-thickness. The slope of the straight line is a bulk energy that has the k-points of the slabs, its intercept gives γ.
-A bulk run sampled otherwise along the normal makes the γ of single slabs drift with N; the fit does not.
-
-Slabs of several thicknesses among the runs of a folder: E(N) of each surface, E_ad against thickness.
+thickness. The slope of the straight line is a bulk energy that has the k-points of the slabs, its intercept gives γ
+(Fiorentini & Methfessel 1996, doi:10.1088/0953-8984/8/36/005). A bulk run sampled otherwise along the normal makes the
+γ of single slabs drift with N; the fit does not.
 """
 
 from collections.abc import Mapping, Sequence

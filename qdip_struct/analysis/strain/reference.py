@@ -1,11 +1,9 @@
-"""The unstrained lattice that each phase is measured against, and where its constant comes from.
+"""What a strain is held against: the unstrained lattice of each phase, and what isotropic elasticity predicts.
 
 A reference is a lattice constant given by the user, that of a data set, or the one measured on another structure (the
-same dot relaxed in vacuum). Numbers of different data sets are never mixed.
-
-What isotropic elasticity predicts for the dot of a structure: uniform strain inside, A + B/r³ outside.
-
-The algebra is :func:`qdip_struct.materials.strain_sharing.share_dot`; here it meets the numbers of a strain map.
+same dot relaxed in vacuum). Numbers of different data sets are never mixed. The prediction for a dot in a matrix,
+uniform strain inside and A + B/r³ outside, is that of :func:`qdip_struct.materials.strain_sharing.share_dot`; here it
+meets the numbers of a strain map. Lengths in Å, strains as fractions.
 """
 
 from collections.abc import Mapping, Sequence

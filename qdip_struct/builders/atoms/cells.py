@@ -1,11 +1,9 @@
 """Crystals as sites and sites as atoms: the one place where a molecular ion turns from a point into its atoms.
 
 :class:`SiteCell` is what slabs and interfaces are cut from: every ion one point, molecular ions included, so that no
-cut can split a molecule. :func:`to_atoms` fills the points. Cells are row vectors in Å.
-
-What stands on the sites of a crystal where its formula leaves a choice: the A site, turned molecules, the seed.
-
-Integer arithmetic of lattices: primitive bases, bases adapted to a plane, reduced pairs, points of a supercell.
+cut can split a molecule. :class:`Occupation` says what stands on the sites where the formula leaves a choice (the A
+site, turned molecules, the seed), and :func:`to_atoms` fills the points. Bases of lattices (primitive, adapted to a
+plane, reduced) are found in integers, exactly. Cells are row vectors in Å.
 """
 
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Whose atom is it: region, phase, formal charge and molecule of every atom, and the report that sums them up.
+"""Whose atom is it: region, phase, formal charge and molecule of every atom, and how close ions may come.
 
 Arrays on every built ``ase.Atoms``, all of length n and kept by extxyz:
 
@@ -15,17 +15,11 @@ Arrays on every built ``ase.Atoms``, all of length n and kept by extxyz:
 
 Charges and valence electrons are the ones a CP2K user expects: whole ions, GTH-PBE default valences.
 
-Radii of ions: how near two of them come when they touch.
-
-Six-coordinate ionic radii of R. D. Shannon, Acta Cryst. A 32, 751 (1976), doi:10.1107/S0567739476001551, as pymatgen
-has them (the paper itself was not read); Sn2+, which is not in it, after its distance to anions. Atoms of molecular
-ions have no ionic radius: those who need one choose it for their purpose.
-
-How close two atoms of different bodies may come, from ionic radii, and which atoms of a host are too close.
-
-Limits: 0.85 of the sum of radii for opposite charges, 0.80 for two anions, 3.3 Å for two cations, never below 2.2 Å.
-Radii are those of :mod:`qdip_struct.builders.atoms.regions`; a hydrogen atom of a molecule counts as 0.75 Å, its carbon
-and nitrogen as 1.6 Å. They only ever serve as generous limits.
+Radii are the six-coordinate ionic radii of R. D. Shannon, Acta Cryst. A 32, 751 (1976), doi:10.1107/S0567739476001551,
+as pymatgen has them (the paper itself was not read); Sn2+, which is not in it, after its distance to anions. Atoms of
+molecular ions have no ionic radius: those who need one choose it for their purpose. Contact limits: 0.85 of the sum of
+radii for opposite charges, 0.80 for two anions, 3.3 Å for two cations, never below 2.2 Å; a hydrogen atom of a molecule
+counts as 0.75 Å, its carbon and nitrogen as 1.6 Å. They only ever serve as generous limits.
 """
 
 import math

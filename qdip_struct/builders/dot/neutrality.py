@@ -5,14 +5,12 @@ passivation of a ligand exchange), those with the fewest metal neighbours first 
 J. Am. Chem. Soc. 51, 1010 (1929), doi:10.1021/ja01379a006); a positive one turns anions of the matrix's border into
 the dot's anion, those with the most metal neighbours of the dot first. The rule ``vacancy`` removes anions of the
 matrix's border (negative) or its cations of least charge, in a perovskite the A cations, whole molecules (positive);
-it also corrects what is left when there are too few anions to swap. Of equal sites as many of the cube's symmetries
-survive as the count allows, and facets share them evenly; what is still equal is decided by the seed.
+it also corrects what is left when there are too few anions to swap.
 
-Choosing some of many equal border sites: facets share them evenly, and as much of the cube's symmetry as the count
-allows survives.
-
-Among the subgroups of the 48 operations of the cube (m-3m) that carry the sites onto themselves, the largest is taken
-whose orbits add up to the count wanted while the facets share the sites as evenly as a free choice would.
+Of equal sites as many of the cube's symmetries survive as the count allows, and facets share them evenly: among the
+subgroups of the 48 operations of the cube (m-3m) that carry the sites onto themselves, the largest is taken whose
+orbits add up to the count wanted while the facets share the sites as evenly as a free choice would. What is still equal
+is decided by the seed.
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,9 @@
 """Joining two crystals: one lateral cell, the strain each takes, both slabs cut; registry and gap are still open.
 
-Lengths in Å, areas in Å², energies per area in meV/Å².
-
-The common lateral cell of two surface cells: a match of :mod:`qdip_struct.matching.coincidence`, for atoms.
-
-Matches are counted in the nets of :func:`qdip_struct.matching.nets.surface_net`; here they become integer matrices on
-the nets of the surface cells that are really built, so that the matched slab is the slab that is built.
+The common cell is a match of :mod:`qdip_struct.matching.coincidence`. Matches are counted in the nets of
+:func:`qdip_struct.matching.nets.surface_net`; here they become integer matrices on the nets of the surface cells that
+are really built, so that the matched slab is the slab that is built. Lengths in Å, areas in Å², energies per area in
+meV/Å².
 """
 
 from collections.abc import Mapping

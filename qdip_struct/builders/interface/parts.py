@@ -1,11 +1,9 @@
-"""The parts of an interface as cells of their own, where they stand: film and substrate of a relaxed interface.
+"""The parts of an interface as cells of their own, where they stand: film and substrate, alone or with ghosts.
 
 A slab under strain may have several minima. The work of adhesion compares the interface with a film and a substrate
-that relaxed from the geometry they have in it, or it also counts the step from one minimum to another.
-
-Ghost atoms for the counterpoise correction: a slab with the basis functions of its absent partner.
-
-Boys & Bernardi 1970, doi:10.1080/00268977000101561.
+that relaxed from the geometry they have in it, or it also counts the step from one minimum to another. With ghost
+atoms, the basis functions of the absent partner without its charge, a part serves the counterpoise correction (Boys &
+Bernardi 1970, doi:10.1080/00268977000101561).
 """
 
 from collections.abc import Mapping

@@ -1,19 +1,9 @@
-"""Counting ions: formula units, what a slab has too much or too little of, and the crystal that takes it up.
+"""Terminations and counts of ions: what a slab ends with, what it has too much of, and what else must be calculated.
 
-A slab that ends in AX or BX2 layers on both faces is not stoichiometric: its surface energy depends on the chemical
-potential of AX. Molecular ions count whole.
-
-The two faces of a slab: what ends it, whether both are alike, what it has too much of, and its dipole moment.
-
-Lengths in Å, charges in e.
-
-Companion cells: what else must be calculated before a non-stoichiometric slab has a surface energy.
-
-A perovskite slab with AX, or BX2, on both faces holds no whole number of formula units. Two more cells mend that: the
-slab of the other termination (the mean of both is free of a chemical potential) and the bulk crystal AX (the limit of
-the chemical potential to which the energy of the one slab is referred).
-
-The terminations of a plane: which layers a slab can end with, and their names (AX, BX2, generic labels).
+A slab that ends in AX or BX2 layers on both faces holds no whole number of formula units: its surface energy depends on
+the chemical potential of AX. Two more cells mend that, its companions: the slab of the other termination (the mean of
+both is free of a chemical potential) and the bulk crystal AX (the limit of the chemical potential to which the energy
+of the one slab is referred). Molecular ions count whole. Lengths in Å, charges in e.
 """
 
 from collections.abc import Mapping

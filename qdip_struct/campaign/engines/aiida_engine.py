@@ -3,8 +3,7 @@
 AiiDA keeps the history, its work chain restarts what was cut off, and the verdict stays ours: when a chain has ended,
 its outputs become ``run.out``, ``run.out.2``, ... of the run folder, are judged there as those of any other engine,
 and the verdict is written beside the chain. Calling it again fetches what has ended and submits what has no chain.
-
-Where AiiDA runs CP2K: the profile, the code and the options of a calculation.
+CP2K is the code that ``QDIP_AIIDA_CODE`` names, with the resources of a site, else the one of this machine.
 """
 
 import importlib.util

@@ -2,12 +2,8 @@
 
 A submission is a numbered list of folders and the script beside it, ``slurm/N.runs.txt`` and ``slurm/N.sbatch`` in
 the campaign's folder, written before ``sbatch`` is called. The job's name tells folder and number, so that the queue
-itself says which folders have a job, whatever became of the process that submitted it.
-
-What Slurm has of a campaign: which of its submissions, by the names of their jobs, are still in the queue.
-
-Every submission left a numbered list of folders in ``slurm`` below the campaign. The environment's wishes for Slurm's
-commands (``SQUEUE_FORMAT`` and the like) are kept from them, so that their answers are those that are read here.
+itself says which folders have a job, whatever became of the process that submitted it. The environment's wishes for
+Slurm's commands (``SQUEUE_FORMAT`` and the like) are kept from them, so that they answer in the form that is read here.
 """
 
 import os

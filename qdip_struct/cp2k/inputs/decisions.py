@@ -1,10 +1,7 @@
-"""What is decided for the user from the structure: k-points, SCF method, spin, dipole correction, optimiser.
+"""What is decided for the user: k-points, SCF method, spin, dipole correction, optimiser, constraints, version.
 
-Every decision carries its choice and its reason in words, so that it can be shown and overridden.
-
-What is held fixed in an optimisation: layers of a slab, directions of the cell.
-
-What differs between CP2K versions in the inputs written here.
+Every decision is made from the structure or from the version of CP2K that the input is for, and carries its choice and
+its reason in words, so that it can be shown and overridden.
 """
 
 import math

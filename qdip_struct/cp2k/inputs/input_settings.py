@@ -1,6 +1,7 @@
-"""What an input asks for beyond what an output prints, as far as it decides whether two energies may be combined.
+"""What an input states: its cell, atoms and kinds, and the settings beyond those an output prints.
 
-Cell, atoms and kinds as an input states them, and what can be wrong with them.
+Settings are listed as far as they decide whether two energies may be combined. Cell, atoms and kinds are read as CP2K
+would, with what can be wrong with them.
 """
 
 import re

@@ -1,10 +1,8 @@
-"""Which basis set and pseudopotential an element gets: the sets of ``cp2k_templates/kinds.yaml``.
+"""Which basis set and pseudopotential an element gets, and what CP2K's own data files hold of them.
 
-Usable without any CP2K installed; :mod:`qdip_struct.cp2k.inputs.preflight` compares the names with the installed files.
-
-CP2K's basis set and potential files: names, shells and valence electrons per element.
-
-The files are read as CP2K ships them; nothing of their numbers is kept here but counts.
+The sets are those of ``cp2k_templates/kinds.yaml``, usable without any CP2K installed;
+:mod:`qdip_struct.cp2k.inputs.preflight` compares their names with the installed files. Those are read as CP2K ships
+them; of their numbers only counts are kept: shells and valence electrons.
 """
 
 import re

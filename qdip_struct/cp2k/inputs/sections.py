@@ -1,10 +1,7 @@
-"""The input sections that depend on the structure: SCF, k-points, motion, dispersion, cell, coordinates, kinds.
+"""The input sections that depend on the structure: SCF, k-points, motion, dispersion, cell, coordinates, kinds, prints.
 
-Each filler leaves alone what the template already says.
-
-What a run is asked to print beyond energy and forces: charges, levels, densities, stress.
-
-PDOS is asked per region of the builder; in a k-point run, where CP2K writes none, DOS takes its place.
+Each filler leaves alone what the template already says. PDOS is asked per region of the builder; in a k-point run,
+where CP2K writes none, DOS takes its place.
 """
 
 import re

@@ -1,9 +1,8 @@
 """What a line tells: how each meaning of the table of patterns changes the segment it stands in.
 
-The verdict on an energy is made here: it is converged only when the text says so after the SCF began, and the last
-word counts (an outer loop may rescue an inner one, and may fail after it).
-
-What the header, the footer and the cell lines of an output tell: versions, settings, atoms, times, memory.
+Header, footer and cell lines tell versions, settings, atoms, times and memory. The verdict on an energy is made here:
+it is converged only when the text says so after the SCF began, and the last word counts (an outer loop may rescue an
+inner one, and may fail after it).
 """
 
 import math

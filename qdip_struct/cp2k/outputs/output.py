@@ -1,6 +1,7 @@
 """Finished runs: one pass over an output or a run folder, then one verdict and the numbers that deserve it.
 
-What decides whether two energies may be combined, as a finished run printed it.
+The settings that an output prints are those that decide whether two energies may be combined; what it does not print
+stands in :mod:`qdip_struct.cp2k.inputs.input_settings`.
 """
 
 import re

@@ -1,9 +1,8 @@
 """The one pass over an output file: it reads pieces, finds the lines that say something, hands them to segments.
 
 Memory does not grow with the file. Numbers are taken from whole lines alone: a last line without its newline may be
-cut in the middle of a number, so only the end mark and error messages are accepted from it.
-
-How far a running CP2K is, from the last lines of its output: SCF step, convergence, optimisation step.
+cut in the middle of a number, so only the end mark and error messages are accepted from it. How far a running CP2K is
+(SCF step, convergence, optimisation step) is read from the last lines alone.
 """
 
 import os

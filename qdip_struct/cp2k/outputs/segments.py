@@ -1,9 +1,8 @@
 """What one CP2K process printed into one file: the facts of its header, its verdicts, and where its blocks lie.
 
 A segment is filled line by line during the one pass (:mod:`qdip_struct.cp2k.outputs.reader`). It keeps one number per
-energy
-for the history and whole records only for the evaluations that can still become the run's result, so that its size
-does not grow with the log.
+energy for the history and whole records only for the evaluations that can still become the run's result, so that its
+size does not grow with the log.
 """
 
 import datetime
