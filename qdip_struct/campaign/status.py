@@ -32,19 +32,7 @@ _INODE = re.compile(r" [0-9a-f]+:[0-9a-f]+:(\d+) ")
 
 @dataclass(frozen=True)
 class RunStatus:
-    """One run of one group.
-
-    Attributes
-    ----------
-    path
-        Its folder, relative to the campaign's.
-    group, role
-        Its study, and the part it plays there.
-    energy_ev
-        eV, when it is done.
-    same_as
-        Path of the run that it shares.
-    """
+    """One run of one group; its path and that of the run it shares are relative to the campaign's folder."""
 
     path: str
     group: str

@@ -19,9 +19,8 @@ from typing import Any
 
 from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.cli.console import answer, note, table
-from qdip_struct.matching.coincidence import Match, find_matches, pareto
+from qdip_struct.matching.coincidence import Match, find_matches, orientation_relations, pareto
 from qdip_struct.matching.nets import Net, surface_net
-from qdip_struct.matching.orientations import orientation_relations
 from qdip_struct.matching.planes import Plane, parse_plane, plane_text, pseudocubic_direction, pseudocubic_plane
 from qdip_struct.materials.crystals import Crystal, scaled, with_edges
 from qdip_struct.materials.datasets import DEFAULT_DATASET, get_crystal

@@ -69,10 +69,8 @@ def dislocated_interface_energy(misfit: float, *, dot: Moduli, matrix: Moduli, b
 
     Parameters
     ----------
-    misfit
-        f over the dot.
-    dot, matrix
-        Moduli of both, GPa.
+    misfit, dot, matrix
+        See :func:`qdip_struct.materials.strain_sharing.share_dot`.
     burgers
         Length b of the Burgers vector, Å.
     cutoff
@@ -101,10 +99,8 @@ def critical_diameter(
 
     Parameters
     ----------
-    misfit
-        f over the dot.
-    dot, matrix
-        Moduli of both, GPa.
+    misfit, dot, matrix
+        See :func:`qdip_struct.materials.strain_sharing.share_dot`.
     burgers
         Length of the Burgers vector, Å; a/√2 for rock salt, the pseudo-cubic constant for the perovskite.
     model

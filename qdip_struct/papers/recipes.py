@@ -30,8 +30,7 @@ from qdip_struct.materials.elasticity import density, isotropic_moduli, known_mo
 from qdip_struct.materials.loading import Loading, dot_spacings, loading_from_fraction, loading_from_mass
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 from qdip_struct.materials.strain_sharing import share_dot
-from qdip_struct.papers.photons import photon_energy, photon_wavelength
-from qdip_struct.papers.transfer import transfer_efficiency
+from qdip_struct.papers.transfer import photon_energy, photon_wavelength, transfer_efficiency
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,11 @@ def wait_until(condition: Callable[[], bool]) -> None:
     raise AssertionError("never happened")
 
 
+def run_all(folders: list[RunFolder], program: Program) -> None:
+    watches = run_locally(folders, program=program, cores=2)
+    assert [watch.state for watch in watches] == ["done"] * len(folders)
+
+
 def assert_each_once(tmp_path: Path, folders: list[RunFolder]) -> None:
     """Every run has one output that counts, and nothing ran twice."""
     assert status_of([tmp_path / "camp"]).finished
@@ -106,8 +111,7 @@ def assert_each_once(tmp_path: Path, folders: list[RunFolder]) -> None:
 def test_all_runs_end_once_and_again_nothing_starts(tmp_path: Path, stand_in: Program) -> None:
     folders = campaign(TWELVE, tmp_path)
     for _ in range(2):
-        watches = run_locally(folders, program=stand_in, cores=2)
-        assert [watch.state for watch in watches] == ["done"] * 12
+        run_all(folders, stand_in)
     assert_each_once(tmp_path, folders)
 
 
@@ -121,8 +125,7 @@ def test_killed_submitter_leaves_nothing_twice(tmp_path: Path, stand_in: Program
     process.wait()
     (tmp_path / "delay").write_text("0.05")
     assert any(run.state == "running" for run in status_of([tmp_path / "camp"]).runs)
-    watches = run_locally(folders, program=stand_in, cores=2)
-    assert [watch.state for watch in watches] == ["done"] * 12
+    run_all(folders, stand_in)
     assert_each_once(tmp_path, folders)
 
 
@@ -167,8 +170,7 @@ def test_a_half_run_campaign_moves_and_goes_on(tmp_path: Path, stand_in: Program
     moved = tmp_path / "other place" / "camp'$(touch bad)"
     moved.parent.mkdir()
     shutil.move(tmp_path / "camp", moved)
-    watches = run_locally(open_campaign(moved).run_folders(), program=stand_in, cores=2)
-    assert [watch.state for watch in watches] == ["done"] * 12
+    run_all(open_campaign(moved).run_folders(), stand_in)
     assert len(starts(tmp_path)) == 12
     assert status_of([moved]).counts == {"done": 12}
     assert not list(tmp_path.rglob("bad"))

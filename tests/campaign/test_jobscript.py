@@ -64,19 +64,26 @@ def test_pre_relaxation_takes_one_process_and_no_launcher(name: str, tmp_path: P
     assert not any(word in text for word in ("--launcher", "--walltime", "--ntasks=32"))
 
 
-def test_pbs_task_picks_its_line_and_reruns_itself(tmp_path: Path) -> None:
-    """The script alone, with stand-ins: no PBS has run it."""
+def script_with_stand_ins(tmp_path: Path, site_name: str, *, requeue: str, runs: list[str]) -> tuple[Path, Path, str]:
+    """A site's script, the file that its calls go to, and a PATH where ``qdip`` always asks to be run again."""
     calls, tools = tmp_path / "calls", tmp_path / "bin"
     tools.mkdir()
-    for name, code in (("qdip", 75), ("qrerun", 0)):
+    for name, code in (("qdip", 75), (requeue, 0)):
         (tools / name).write_text(f'#!/bin/sh\necho "{name} $*" >> "{calls}"\nexit {code}\n')
         (tools / name).chmod(0o755)
-    site = replace(load_site("pbs"), setup=())
+    site = replace(load_site(site_name), setup=())
     script = tmp_path / script_name(site)
-    script.write_text(job_script(site, n_runs=2))
-    (tmp_path / "runs.txt").write_text(run_list(["one", "$(touch bad) 'two'"]))
+    script.write_text(job_script(site, n_runs=len(runs)))
+    (tmp_path / "runs.txt").write_text(run_list(runs))
+    return script, calls, f"{tools}:/usr/bin:/bin"
+
+
+def test_pbs_task_picks_its_line_and_reruns_itself(tmp_path: Path) -> None:
+    """The script alone, with stand-ins: no PBS has run it."""
+    runs = ["one", "$(touch bad) 'two'"]
+    script, calls, path = script_with_stand_ins(tmp_path, "pbs", requeue="qrerun", runs=runs)
     environment = {
-        "PATH": f"{tools}:/usr/bin:/bin",
+        "PATH": path,
         "PBS_ARRAY_INDEX": "2",
         "PBS_JOBID": "77[2].server",
         "PBS_O_WORKDIR": str(tmp_path),
@@ -93,17 +100,9 @@ def test_pbs_task_picks_its_line_and_reruns_itself(tmp_path: Path) -> None:
 
 
 def test_slurm_array_picks_its_line_and_requeues_itself(tmp_path: Path) -> None:
-    calls, tools = tmp_path / "calls", tmp_path / "bin"
-    tools.mkdir()
-    for name, code in (("qdip", 75), ("scontrol", 0)):
-        (tools / name).write_text(f'#!/bin/sh\necho "{name} $*" >> "{calls}"\nexit {code}\n')
-        (tools / name).chmod(0o755)
-    site = replace(load_site("slurm"), setup=())
-    script = tmp_path / script_name(site)
-    script.write_text(job_script(site, n_runs=2))
-    (tmp_path / "runs.txt").write_text(run_list(["one", "two two"]))
+    script, calls, path = script_with_stand_ins(tmp_path, "slurm", requeue="scontrol", runs=["one", "two two"])
     environment = {
-        "PATH": f"{tools}:/usr/bin:/bin",
+        "PATH": path,
         "SLURM_ARRAY_TASK_ID": "2",
         "SLURM_ARRAY_JOB_ID": "77",
         "SLURM_SUBMIT_DIR": str(tmp_path),

@@ -69,8 +69,6 @@ class Edge:
 
     Attributes
     ----------
-    energy_ev
-        eV on the run's own scale.
     n_levels
         Levels of the channel within ``DEGENERATE_EV``.
     weights
@@ -95,8 +93,6 @@ class GapState:
 
     Attributes
     ----------
-    energy_ev
-        eV on the run's own scale.
     occupation
         Electrons.
     weights

@@ -218,12 +218,8 @@ class ShiftPoint:
     ----------
     fraction
         Shift in fractions of the common cell.
-    name
-        Of the registry.
     curve
         E_ad against the gap.
-    paths
-        Its runs.
     """
 
     fraction: tuple[float, float]

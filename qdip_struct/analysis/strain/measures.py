@@ -110,13 +110,7 @@ MEASURES: dict[str, StrainMeasure] = {
 
 
 def strain_tensor(F: Floats, U: Floats, *, measure: str) -> Floats:
-    """Strain tensors (n, 3, 3) in one of :data:`MEASURES`.
-
-    Raises
-    ------
-    UsageError
-        If the measure has no such name.
-    """
+    """Strain tensors (n, 3, 3) in one of :data:`MEASURES`; another name is a :class:`UsageError`."""
     if measure not in MEASURES:
         raise UsageError(f"unknown strain measure '{measure}'; known: {', '.join(MEASURES)}")
     return MEASURES[measure].tensor(F, U)

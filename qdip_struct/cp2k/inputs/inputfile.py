@@ -47,14 +47,10 @@ class Verbatim:
 
 @dataclass
 class Section:
-    """``&NAME parameter`` and what it holds, in order.
+    """``&NAME parameter`` and what it holds, in order; the root of a file has no name.
 
     Attributes
     ----------
-    name
-        Empty for the root of a file.
-    entries
-        What it holds.
     line
         Where it was read, from 1.
     """
