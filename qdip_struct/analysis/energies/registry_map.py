@@ -212,14 +212,12 @@ _GRID = 96
 
 @dataclass(frozen=True)
 class ShiftPoint:
-    """One computed shift of the film.
+    """One computed shift of the film, and E_ad against the gap there.
 
     Attributes
     ----------
     fraction
         Shift in fractions of the common cell.
-    curve
-        E_ad against the gap.
     """
 
     fraction: tuple[float, float]
