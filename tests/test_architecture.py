@@ -144,7 +144,7 @@ def says_all(name: str, annotation: ast.expr) -> bool:
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         annotation = ast.parse(annotation.value, mode="eval").body
     used = {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(annotation)}
-    counted = name.startswith(("n_", "is_", "has_")) or name.endswith(tuple(f"_{unit}" for unit in UNITS))
+    counted = name.startswith(("n_", "is_", "has_")) or f"_{name}".endswith(tuple(f"_{unit}" for unit in UNITS))
     return not used & UNTOLD_TYPES and (counted or not used & {"int", "float", "complex"})
 
 

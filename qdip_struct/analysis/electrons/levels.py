@@ -114,9 +114,7 @@ class GapStates:
     share
         Weight on it from which a level is its own.
     host_homo_ev, host_lumo_ev
-        Its outermost own levels, eV; ``None`` where undecided.
-    states
-        What lies between them.
+        Its outermost own levels, eV, between which the states lie; ``None`` where undecided.
     """
 
     host: str

@@ -212,13 +212,7 @@ _GRID = 96
 
 @dataclass(frozen=True)
 class ShiftPoint:
-    """One computed shift of the film, and E_ad against the gap there.
-
-    Attributes
-    ----------
-    fraction
-        Shift in fractions of the common cell.
-    """
+    """One computed shift of the film, in fractions of the common cell, and E_ad against the gap there."""
 
     fraction: tuple[float, float]
     name: str
