@@ -265,6 +265,7 @@ def _load_sevennet(module: ModuleType, file: Path | None, *, stress: bool, devic
 
 def _load_mace(module: ModuleType, file: Path | None, *, stress: bool, device: Device) -> Loaded:
     _refuse_foreign_pickle(file)
+    # MACE itself advises double precision for relaxations; single is for dynamics.
     calculator = module.MACECalculator(model_paths=str(file), device=device, default_dtype="float64")
     return calculator, [int(z) for z in calculator.z_table.zs], None
 

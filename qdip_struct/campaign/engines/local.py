@@ -96,6 +96,7 @@ def run_locally(
         if verdict is not None and verdict.outcome != "again":
             watch.verdict, watch.state, watch.reason = verdict, verdict.outcome, verdict.reason
     todo = sorted((w for w in watches if w.verdict is None), key=lambda w: -estimated_work(w.folder))
+    # A launcher brings ranks and binding of its own; two of them would get the same cores.
     side_by_side = max(1, min(cores, len(todo))) if not launcher else 1
     threads = max(1, cores // side_by_side) if not launcher else 1
     stop = threading.Event()

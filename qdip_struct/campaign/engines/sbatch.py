@@ -274,6 +274,7 @@ def largest_array() -> int:
     """
     for line in call_slurm("scontrol", "show", "config"):
         key, _, value = line.partition("=")
+        # Slurm counts from 0: the largest index is one less than this.
         if key.strip() == "MaxArraySize" and value.strip().isdigit():
             return max(1, min(_LARGEST_ARRAY, int(value) - 1))
     return _LARGEST_ARRAY

@@ -355,6 +355,7 @@ def fill_motion(tree: Section, task: str, *, n_atoms: int, preset: Preset, fixed
 def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> None:
     """Cell, coordinates and kinds; a ``&KIND`` that the template holds stays and is completed."""
     place = "FORCE_EVAL/SUBSYS"
+    # x + 0.0 makes 0.0 of -0.0: equal structures give equal bytes, by which runs are shared.
     for letter, vector in zip("ABC", atoms.cell[:], strict=True):
         fill(tree, f"{place}/CELL/{letter}", " ".join(f"{x + 0.0:.10f}" for x in vector))
     fill(tree, f"{place}/CELL/PERIODIC", "XYZ")

@@ -215,6 +215,7 @@ def _energy(segment: Segment, line: bytes, offset: int) -> None:
             energy = energy if math.isfinite(energy) else None
     verdict = _judge(segment, method)
     if segment.last is not None:
+        # The results look one evaluation back and no further; a longer chain would keep the whole log in memory.
         segment.last.before = None
     evaluation = Evaluation(
         len(segment.energies),
@@ -231,6 +232,7 @@ def _energy(segment: Segment, line: bytes, offset: int) -> None:
     segment.indices.append(-1)
     segment.last = evaluation
     if method in _COMPOSITE and not segment.composite:
+        # The first sum tells that the energies before it were those of parts, and no result.
         segment.composite, segment.converged, segment.unknown = True, None, None
     part = segment.composite and method not in _COMPOSITE
     if verdict and not part:
@@ -284,6 +286,7 @@ def _md_step(segment: Segment, line: bytes, offset: int) -> None:
     number = last_number(line)
     if number is not None and number.is_integer() and 0 <= number < 1e15 and segment.indices:
         segment.indices[-1] = int(number)
+        # The energy of the start is printed before any step has a number.
         if len(segment.indices) > 1 and segment.indices[-2] < 0 < number:
             segment.indices[-2] = int(number) - 1
 

@@ -168,6 +168,7 @@ def _doubts(evaluation: Evaluation, results: dict[str, Any], *, cutoff_rydberg: 
 def _verdict(last: Segment, *, run_type: str | None) -> tuple[Status, str]:
     if last.aborts or (last.errors and not last.ended):
         with last.path.open("rb") as stream:
+            # The box of an abort says why; the lines on stderr that came with it often only say that.
             messages = [blocks.read_message(stream, offset=offset) for offset in (*last.aborts, *last.errors)]
         telling = [message for message in messages if message and not message.startswith(_SAYS_ONLY_THAT)]
         return "aborted", next(iter(telling or filter(None, messages)), "CP2K stopped without a message")
@@ -313,6 +314,7 @@ def printed_settings(segment: Segment) -> Settings:
         functional="+".join(_functional(segment)) or None,
         basis=basis,
         potential=potential,
+        # CP2K prints both cutoffs in hartree.
         cutoff_rydberg=number("cutoff", 2.0),
         rel_cutoff_rydberg=number("rel_cutoff", 2.0),
         kpoints=segment.kpoints,

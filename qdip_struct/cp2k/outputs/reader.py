@@ -36,6 +36,7 @@ class _Pass:
         found = MEANING.match(text, start)
         meaning = (found.lastgroup if found else None) or ""
         entry = (meaning, HANDLERS.get(meaning, _nothing))
+        # A damaged log may hold endlessly many wordings; memory stays flat.
         if len(self._entries) < _LONGEST_MEMORY:
             self._entries[opening] = entry
         self.known = self.known or meaning in CP2K_ONLY
@@ -76,11 +77,13 @@ def read_segments(path: Path) -> list[Segment]:
     size = 0
     try:
         with path.open("rb", buffering=0) as stream:
+            # The scanner knows an opening by the newline before it: the first line is given one, which is not counted.
             text, offset = b"\n", -1
             while piece := stream.read(_PIECE_BYTES):
                 size += len(piece)
                 text += piece
                 stop = text.rfind(b"\n")
+                # The piece ends inside its only line: read on, unless the line is longer than any that CP2K writes.
                 if stop <= 0 and len(text) < _LONGEST_LINE:
                     continue
                 if stop <= 0:
