@@ -149,7 +149,7 @@ def strain_map(
         own = np.flatnonzero(code == number)
         ideal = references[name]
         images = periodic_images(positions[own], cell=cell, pbc=pbc, margin=ideal.cutoff_angstrom)
-        # Strain refers to `frame`; neighbours are matched where the lattice really points, and a small turn parts the two.
+        # Strain refers to `frame`; neighbours are matched where the lattice really points: a small turn parts the two.
         frame, matching = find_orientation(images, ideal)
         orientations[name], used[name] = frame, ideal.rotated(frame)
         fits = Fits(used[name], matching=ideal.rotated(matching))
