@@ -20,19 +20,21 @@ import numpy as np
 from qdip_struct.base.errors import EXIT_DONE, UsageError, check_positive
 from qdip_struct.builders.parsing import number_pairs
 from qdip_struct.cli.console import answer, table
-from qdip_struct.materials.coherency import (
-    DIAMETER_MODELS,
-    StabilityCurve,
-    critical_diameter,
-    critical_spacing,
-    stability_curve,
-)
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.crystals import check_lattice
 from qdip_struct.materials.datasets import DEFAULT_DATASET, get_dataset
 from qdip_struct.materials.elasticity import ASSUMED_POISSON_RATIO, Moduli, isotropic_moduli, mixed_moduli
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
-from qdip_struct.materials.strain_sharing import Surroundings, share_dot, share_film
+from qdip_struct.materials.strain_sharing import (
+    DIAMETER_MODELS,
+    StabilityCurve,
+    Surroundings,
+    critical_diameter,
+    critical_spacing,
+    share_dot,
+    share_film,
+    stability_curve,
+)
 
 
 def film_text(document: dict[str, Any]) -> str:

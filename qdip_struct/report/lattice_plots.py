@@ -7,7 +7,7 @@ import numpy as np
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.matching.screening import Screen
-from qdip_struct.materials.coherency import StabilityCurve
+from qdip_struct.materials.strain_sharing import StabilityCurve
 from qdip_struct.report.figures import BLUE, GREEN, GREY, ORANGE, styled_figure
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from qdip_struct.base import units
 from qdip_struct.base.errors import DataError
 from qdip_struct.cp2k.inputs.grid_noise import net_force, noise_doubt
 from qdip_struct.cp2k.outputs import blocks
+from qdip_struct.cp2k.outputs.lines import Evaluation, Segment
 from qdip_struct.cp2k.outputs.reader import read_segments
 from qdip_struct.cp2k.outputs.run import Failure, Run, Settings, Spin, Status, Steps
-from qdip_struct.cp2k.outputs.segments import Evaluation, Segment
 
 _OPTIMISATIONS = frozenset({"GEO_OPT", "GEOMETRY_OPTIMIZATION", "CELL_OPT"})
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qdip_struct.base.errors import DataError
-from qdip_struct.cp2k.outputs.lines import HANDLERS
+from qdip_struct.cp2k.outputs.lines import HANDLERS, Handler, Segment
 from qdip_struct.cp2k.outputs.patterns import CP2K_ONLY, MEANING, SCANNER
-from qdip_struct.cp2k.outputs.segments import Handler, Segment
 
 _PIECE_BYTES = 1 << 20
 _LONGEST_LINE = 1 << 16
