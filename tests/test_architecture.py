@@ -253,6 +253,14 @@ def test_there_are_no_more_modules_than_nouns() -> None:
     assert len(MODULES) <= MOST_MODULES
 
 
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_pages_for_contributors_name_what_is_there(page: str) -> None:
+    root = PACKAGE.parent
+    for word in re.findall(r"`([\w.]+/[\w./]*)`|\]\((\w[\w./]+)\)", (root / page).read_text()):
+        path = word[0] or word[1]
+        assert "NAME" in path or (root / path).exists() or (PACKAGE / path).exists(), f"{page} names {path}"
+
+
 def loaded_by(code: str) -> set[str]:
     listing = f"import sys\n{code}\nprint('\\n'.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
