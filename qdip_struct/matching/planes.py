@@ -205,17 +205,18 @@ def reflections(crystal: Crystal, *, d_min: float) -> tuple[Reflection, ...]:
 
 
 def structure_strengths(crystal: Crystal, *, planes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """\\|F(hkl)\\|²/F(000)² of (n, 3) planes, with the electrons of each site as point scatterers.
+    """\\|F(hkl)\\|²/F(000)² of (n, 3) planes, with the electrons of each site (of a mixed one their mean) as points.
 
     Raises
     ------
     UsageError
         If a species has no number of electrons.
     """
-    unknown = next((site.species for site in crystal.sites if site.species not in ELECTRONS), None)
+    ions = [crystal.ions_on(site) for site in crystal.sites]
+    unknown = next((name for shares in ions for name in shares if name not in ELECTRONS), None)
     if unknown is not None:
         raise UsageError(f"no scattering power is known for '{unknown}' of {crystal.name}")
-    weights = np.array([ELECTRONS[site.species] for site in crystal.sites], dtype=float)
+    weights = np.array([sum(share * ELECTRONS[name] for name, share in shares.items()) for shares in ions])
     positions = np.array([site.position for site in crystal.sites])
     phase = np.exp(2j * np.pi * (np.asarray(planes, dtype=float) @ positions.T))
     strength: NDArray[np.float64] = np.abs(phase @ weights) ** 2 / weights.sum() ** 2
@@ -259,7 +260,13 @@ def powder_lines(
     from pymatgen.analysis.diffraction.xrd import XRDCalculator
     from pymatgen.core import Lattice, Structure
 
-    species = ["N" if site.species in ("MA", "FA") else site.species for site in crystal.sites]
+    species = []
+    for site in crystal.sites:
+        atoms: dict[str, float] = {}
+        for name, share in crystal.ions_on(site).items():
+            atom = "N" if name in ("MA", "FA") else name
+            atoms[atom] = atoms.get(atom, 0.0) + share
+        species.append(atoms)
     structure = Structure(Lattice(crystal.cell), species, [site.position for site in crystal.sites])
     pattern = XRDCalculator(wavelength=wavelength).get_pattern(structure, two_theta_range=(0.0, two_theta_max))
     lines = []

@@ -77,6 +77,15 @@ class Formula:
         return "".join(sublattice.text() for sublattice in self.sublattices)
 
     @property
+    def occupancies(self) -> dict[str, dict[str, float]]:
+        """Shares of the species on each mixed sublattice whose shares are given: ``{"X": {"Br": 0.67, "I": 0.33}}``."""
+        return {
+            site.label: dict(zip(site.species, site.fractions, strict=True))
+            for site in self.sublattices
+            if site.fractions is not None and len(site.species) > 1
+        }
+
+    @property
     def free(self) -> tuple[Sublattice, ...]:
         """Sublattices whose fractions are free, in formula order."""
         return tuple(sublattice for sublattice in self.sublattices if sublattice.free)

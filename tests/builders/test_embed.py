@@ -11,24 +11,25 @@ from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Occupation, conventional_cell
-from qdip_struct.builders.atoms.material import Material, material
 from qdip_struct.builders.atoms.orientation import about, from_euler
 from qdip_struct.builders.atoms.regions import mark_interface
 from qdip_struct.builders.dot.embed import Embedded, embed_dot
 from qdip_struct.builders.dot.embedding_options import Balance, DotArrangement, DotForm, DotPlacement, make_shell
 from qdip_struct.builders.dot.host import host_of
 from qdip_struct.builders.dot.shapes import make_shape
+from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.structure_files import crystal_named
 
 LATTICE = 6.325
 
 
-def lead_sulphide() -> Material:
-    return material("PbS")
+def lead_sulphide() -> Crystal:
+    return crystal_named("PbS")
 
 
-def iodide() -> Material:
-    return material("CsPbI3").at(lattice=LATTICE)
+def iodide() -> Crystal:
+    return crystal_named("CsPbI3", lattice=LATTICE)
 
 
 def fingerprint(atoms: Atoms) -> np.ndarray:
@@ -70,8 +71,8 @@ def check(built: Embedded, *, shortest: float = 2.2) -> None:
 def test_the_dots_and_matrices_of_the_papers(dot: str, matrix: str, cells: tuple[int, int, int]) -> None:
     check(
         embed_dot(
-            material(dot),
-            material(matrix),
+            crystal_named(dot),
+            crystal_named(matrix),
             form=DotForm(diameter=30.0),
             cells=cells,
             occupation=Occupation(a_site="molecule"),
@@ -80,7 +81,7 @@ def test_the_dots_and_matrices_of_the_papers(dot: str, matrix: str, cells: tuple
 
 
 def test_quasi_random_mixed_halide() -> None:
-    built = embed_dot(lead_sulphide(), material("CsPbBr2I"), form=DotForm(diameter=24.0), cells=(6, 6, 6))
+    built = embed_dot(lead_sulphide(), crystal_named("CsPbBr2I"), form=DotForm(diameter=24.0), cells=(6, 6, 6))
     check(built)
     outside = built.atoms.get_array("dot") < 0
     symbols = np.array(built.atoms.get_chemical_symbols())[outside]
@@ -91,8 +92,8 @@ def test_quasi_random_mixed_halide() -> None:
 def test_core_shell_in_bromide() -> None:
     shell = make_shell("CdZnS", thickness=6.0)
     built = embed_dot(
-        material("CdSe:zincblende"),
-        material("MAPbBr3"),
+        crystal_named("CdSe:zincblende"),
+        crystal_named("MAPbBr3"),
         form=DotForm(diameter=20.0, shell=shell),
         cells=(9, 9, 9),
         occupation=Occupation(a_site="molecule"),
@@ -105,7 +106,7 @@ def test_the_box_of_ning() -> None:
     one_atom = embed_dot(lead_sulphide(), iodide(), form=DotForm(diameter=30.0))
     assert one_atom.report["n_atoms"] == pytest.approx(2808, rel=0.15)
     assert np.allclose(np.diag(one_atom.report["cell_angstrom"]), 50.6)
-    matrix = material("MAPbI3:pseudocubic").at(lattice=LATTICE)
+    matrix = crystal_named("MAPbI3:pseudocubic", lattice=LATTICE)
     molecules = embed_dot(
         lead_sulphide(), matrix, form=DotForm(diameter=30.0), occupation=Occupation(a_site="molecule")
     )
@@ -196,11 +197,11 @@ def test_far_from_the_dot_it_is_the_matrix_and_in_its_core_the_dot(rotate: tuple
     )
     atoms, centre = built.atoms, np.array(built.report["dot_centers_angstrom"][0])
     away = np.linalg.norm(atoms.positions - centre, axis=1)
-    pure = conventional_cell(iodide().crystal).repeat((8, 8, 8))
+    pure = conventional_cell(iodide()).repeat((8, 8, 8))
     far = fingerprint(atoms[away > 20.0])
     pure_far = fingerprint(pure[np.linalg.norm(pure.positions - centre, axis=1) > 20.0])
     assert np.array_equal(far, pure_far)
-    constant = LATTICE if turn is None else lead_sulphide().crystal.a_angstrom
+    constant = LATTICE if turn is None else lead_sulphide().a_angstrom
     core = atoms[away < 7.0]
     vectors = (core.positions - centre) @ (np.eye(3) if turn is None else turn) * 2 / constant
     assert np.abs(vectors - np.rint(vectors)).max() < 1e-6
@@ -317,10 +318,10 @@ def test_any_dot_in_any_matrix_is_neutral_and_whole(
     dot: str, matrix: tuple[str, int], shape: str, size: float, turn: tuple | None, center: str, seed: int
 ) -> None:
     body = make_shape(shape, diameter=size, edges=(size, 0.8 * size, 1.1 * size))
-    host = host_of(material(matrix[0]), cells=(matrix[1],) * 3, occupation=Occupation(a_site="molecule"))
+    host = host_of(crystal_named(matrix[0]), cells=(matrix[1],) * 3, occupation=Occupation(a_site="molecule"))
     built = embed_dot(
-        material(dot),
-        material(matrix[0]),
+        crystal_named(dot),
+        crystal_named(matrix[0]),
         form=DotForm(body, center=center),
         cells=(matrix[1],) * 3,
         occupation=Occupation(a_site="molecule", seed=seed),

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Occupation
-from qdip_struct.builders.atoms.material import material
 from qdip_struct.builders.atoms.neighbours import neighbour_pairs
 from qdip_struct.builders.atoms.orientation import about
 from qdip_struct.builders.atoms.regions import CONTACT_RADII_ANGSTROM, FLOOR, contact_limit, too_close
@@ -15,6 +14,7 @@ from qdip_struct.builders.dot.dot import cut_dot, dot_atoms
 from qdip_struct.builders.dot.embed import cavity_by_hull, continues_parent, crowded
 from qdip_struct.builders.dot.embedding_options import DotForm
 from qdip_struct.builders.dot.host import centre_in, host_of
+from qdip_struct.materials.structure_files import crystal_named
 
 IONS = [name for name in CONTACT_RADII_ANGSTROM if name not in ("H", "C", "N")]
 PBC = np.ones(3, dtype=bool)
@@ -29,7 +29,7 @@ def test_limits_are_symmetric_and_never_below_the_floor(one: str, other: str) ->
 @pytest.mark.parametrize("name", ["PbS", "PbSe", "NaI", "CsPbI3", "CsPbBr3", "CdSe:zincblende", "CdSe:wurtzite"])
 def test_limits_leave_every_crystal_alone(name: str) -> None:
     """A perfect crystal has no pair that would count as too close, so a coherent border has none either."""
-    atoms = host_of(material(name), cells=(2, 2, 2), occupation=Occupation(a_site="Cs")).atoms
+    atoms = host_of(crystal_named(name), cells=(2, 2, 2), occupation=Occupation(a_site="Cs")).atoms
     first, second, distance = neighbour_pairs(
         atoms.positions, targets=atoms.positions, cell=atoms.cell.array, pbc=PBC, cutoff=4.5
     )
@@ -62,8 +62,8 @@ def test_too_close_sees_periodic_images() -> None:
 def test_what_stays_keeps_its_distance_and_its_molecules(
     matrix: tuple, degrees: float, axis: tuple, size: float
 ) -> None:
-    host = host_of(material(matrix[0]), cells=matrix[1])
-    guest = dot_atoms(cut_dot(material("CdSe:zincblende"), form=DotForm("sphere", diameter=size)))
+    host = host_of(crystal_named(matrix[0]), cells=matrix[1])
+    guest = dot_atoms(cut_dot(crystal_named("CdSe:zincblende"), form=DotForm("sphere", diameter=size)))
     centre = centre_in(host, center="metal", fraction=(0.5, 0.5, 0.5))
     guest.positions = guest.positions @ about(axis, degrees=degrees).T + centre
     gone = cavity_by_hull(guest, host=host, centre=centre)
@@ -82,8 +82,8 @@ def test_what_stays_keeps_its_distance_and_its_molecules(
 
 
 def test_a_site_inside_the_hull_leaves_even_when_nothing_touches_it() -> None:
-    host = host_of(material("CsPbI3").at(lattice=6.325), cells=(6, 6, 6))
-    shell_only = dot_atoms(cut_dot(material("PbS"), form=DotForm("sphere", diameter=24.0)))
+    host = host_of(crystal_named("CsPbI3", lattice=6.325), cells=(6, 6, 6))
+    shell_only = dot_atoms(cut_dot(crystal_named("PbS"), form=DotForm("sphere", diameter=24.0)))
     shell_only = shell_only[np.linalg.norm(shell_only.positions, axis=1) > 9.0]
     centre = centre_in(host, center="metal", fraction=(0.5, 0.5, 0.5))
     shell_only.positions += centre
@@ -104,16 +104,16 @@ def test_a_site_inside_the_hull_leaves_even_when_nothing_touches_it() -> None:
     ],
 )
 def test_which_rotations_keep_the_parent_lattice(center: str, axis: tuple, degrees: float, expected: bool) -> None:
-    host = host_of(material("CsPbI3"), cells=(6, 6, 6))
-    dot = cut_dot(material("PbS"), form=DotForm("sphere", diameter=20.0, center=center, termination="BX2"))
+    host = host_of(crystal_named("CsPbI3"), cells=(6, 6, 6))
+    dot = cut_dot(crystal_named("PbS"), form=DotForm("sphere", diameter=20.0, center=center, termination="BX2"))
     assert continues_parent(dot, host=host, rotation=about(axis, degrees=degrees)) is expected
 
 
 def test_centres_of_a_tilted_matrix_are_its_own_sites() -> None:
-    host = host_of(material("MAPbI3:tetragonal"), cells=(4, 4, 3))
+    host = host_of(crystal_named("MAPbI3:tetragonal"), cells=(4, 4, 3))
     for center, label in (("metal", "B"), ("anion", "X"), ("a-site", "A")):
         point = centre_in(host, center=center, fraction=(0.5, 0.5, 0.5))
         sites = host.sites.positions[host.sites.sublattice == label]
         assert np.linalg.norm(sites - point, axis=1).min() < 1e-9
     with pytest.raises(UsageError, match="no A site"):
-        centre_in(host_of(material("CdSe:zincblende"), cells=(2, 2, 2)), center="a-site", fraction=(0.5, 0.5, 0.5))
+        centre_in(host_of(crystal_named("CdSe:zincblende"), cells=(2, 2, 2)), center="a-site", fraction=(0.5, 0.5, 0.5))

@@ -10,7 +10,7 @@ Integer arithmetic of lattices: primitive bases, bases adapted to a plane, reduc
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 from ase import Atoms
@@ -28,6 +28,8 @@ from qdip_struct.builders.atoms.molecules import (
 from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, label
 from qdip_struct.materials.crystals import Crystal, scaled
 
+Arrangement = Literal["random", "sqs"]
+
 
 @dataclass(frozen=True)
 class Occupation:
@@ -41,6 +43,9 @@ class Occupation:
         How molecules are turned, see :func:`qdip_struct.builders.atoms.molecules.molecule_rotations`.
     seed
         Whole number that decides what symmetry leaves open: random orientations, mixed sites, equal border sites.
+    arrangement
+        Of the ions on mixed sites: ``sqs`` (special quasi-random) or ``random``, see
+        :mod:`qdip_struct.builders.atoms.alloy`.
 
     Raises
     ------
@@ -51,6 +56,7 @@ class Occupation:
     a_site: str = "molecule"
     orientation: MoleculeOrientation = "antiparallel"
     seed: int = 0
+    arrangement: Arrangement = "sqs"
 
     def __post_init__(self) -> None:
         """Check what can be checked without a crystal."""
@@ -187,7 +193,7 @@ def turned(sites: SiteCell, *, rotation: Array) -> SiteCell:
 
 @lru_cache(maxsize=64)
 def sites_of_crystal(crystal: Crystal) -> SiteCell:
-    """The sites of a crystal's conventional cell."""
+    """The sites of a crystal's conventional cell, mixed ones with the ion of the end member."""
     fractional = np.array([site.position for site in crystal.sites])
     return SiteCell(
         cell=crystal.cell,
@@ -349,8 +355,10 @@ def conventional_cell(
     Raises
     ------
     UsageError
-        If the lattice constant or the A site is not possible.
+        If the lattice constant or the A site is not possible, or the crystal is mixed.
     """
+    if crystal.occupancies:
+        raise UsageError(f"one cell of {crystal.name} cannot hold its mixed sites; build a supercell")
     scaled_crystal = crystal if lattice is None else scaled(crystal, lattice=lattice)
     sites = with_a_site(sites_of_crystal(scaled_crystal), a_site=occupation.a_site)
     return to_atoms(oriented(sites, rule=occupation.orientation, seed=occupation.seed), region=region)

@@ -15,7 +15,6 @@ from ase.data import chemical_symbols
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Occupation
-from qdip_struct.builders.atoms.material import Material
 from qdip_struct.builders.atoms.orientation import about, parent_axes
 from qdip_struct.builders.atoms.regions import (
     CONTACT_RADII_ANGSTROM,
@@ -29,6 +28,7 @@ from qdip_struct.builders.dot.dot import DotSites, dot_atoms
 from qdip_struct.builders.dot.embed import Embedded, embed_dot, joined
 from qdip_struct.builders.dot.embedding_options import Balance, DotForm, DotPlacement
 from qdip_struct.builders.dot.host import check_cells, host_of
+from qdip_struct.materials.crystals import Crystal
 
 Top = Literal["BX2", "AX"]
 REGISTRIES = ("continuation", "metal", "hollow")
@@ -40,7 +40,7 @@ TOUCH = 0.95
 
 
 def surface_slab(
-    matrix: Material,
+    matrix: Crystal,
     *,
     cells: Sequence[int],
     top: Top = "BX2",
@@ -149,8 +149,8 @@ def attach_dot(
 
 
 def bury_dots(
-    dot: Material,
-    matrix: Material,
+    dot: Crystal,
+    matrix: Crystal,
     *,
     cells: Sequence[int],
     overgrown: int,
@@ -166,7 +166,7 @@ def bury_dots(
     Parameters
     ----------
     dot, matrix
-        Materials of both; the dots take the lattice of the matrix.
+        Crystals of both; the dots take the lattice of the matrix.
     cells, overgrown
         Parent cells of the slab, and how many more grow over it along z.
     form
@@ -190,7 +190,7 @@ def bury_dots(
     x, y, z = check_cells(cells)
     if overgrown < 1 or min(array) < 1:
         raise UsageError(f"{overgrown} overgrown cells and {array} dots; expected whole numbers above zero")
-    constant = matrix.crystal.a_angstrom if lattice is None else lattice
+    constant = matrix.a_angstrom if lattice is None else lattice
     half = float(form.body.extent[2])
     if 2 * half + constant > overgrown * constant:
         raise UsageError(

@@ -16,7 +16,6 @@ from ase import Atoms
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Occupation
-from qdip_struct.builders.atoms.material import Material, pure
 from qdip_struct.builders.atoms.neighbours import nearest_neighbour
 from qdip_struct.builders.atoms.orientation import permutes_axes, proper_rotation
 from qdip_struct.builders.atoms.regions import (
@@ -40,7 +39,7 @@ from qdip_struct.builders.dot.embedding_options import (
 from qdip_struct.builders.dot.host import Host, centre_in, check_cells, host_of
 from qdip_struct.builders.dot.neutrality import neutralise
 from qdip_struct.builders.dot.parent import CENTERS, TERMINATIONS, Termination, inside, on_parent_lattice
-from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.crystals import Crystal, scaled
 
 DOTS_APART = 4.0
 """Atoms of different dots must be farther apart than this (Å)."""
@@ -229,15 +228,13 @@ class Guest:
         return self.sites is not None and continues_parent(self.sites, host=host, rotation=turn)
 
 
-def guest_of(
-    dot: Crystal | Material | Atoms, *, host: Host, form: DotForm, seat: DotPlacement, turn: Array, seed: int
-) -> Guest:
+def guest_of(dot: Crystal | Atoms, *, host: Host, form: DotForm, seat: DotPlacement, turn: Array, seed: int) -> Guest:
     """Cut the dot for its matrix, or take it as it is given.
 
     Parameters
     ----------
     dot
-        Crystal or material to cut from, or a finished dot.
+        Crystal, ordered or mixed, to cut from, or a finished dot.
     host
         The matrix; its lattice constant is taken over where both share the parent lattice and are not cut apart.
     form
@@ -257,20 +254,18 @@ def guest_of(
     if isinstance(dot, Atoms):
         atoms = _centred(dot)
         return Guest(atoms, None, "metal" if form.center == "auto" else form.center, _hull_volume(atoms))
-    core = pure(dot)
-    shared = host.on_parent and on_parent_lattice(core.crystal) and permutes_axes(turn)
+    core = dot
+    shared = host.on_parent and on_parent_lattice(core) and permutes_axes(turn)
     if seat.dot_lattice is not None or (shared and seat.mode != "insert"):
-        core = core.at(lattice=host.lattice if seat.dot_lattice is None else seat.dot_lattice)
+        core = scaled(core, lattice=host.lattice if seat.dot_lattice is None else seat.dot_lattice)
     natural: Termination = "BX2" if _takes_bx2(core, host=host) else "site"
     sites = cut_dot(core, form=replace(form, termination=form.termination or natural), seed=seed)
     return Guest(dot_atoms(sites), sites, sites.center, sites.volume)
 
 
-def source_of(material: Material | Crystal | Atoms) -> str:
+def source_of(material: Crystal | Atoms) -> str:
     """Where a lattice constant is from: the source of the crystal, or the structure that was given."""
-    if isinstance(material, Atoms):
-        return "given structure"
-    return pure(material).crystal.source
+    return "given structure" if isinstance(material, Atoms) else material.source
 
 
 def _hull_volume(atoms: Atoms) -> float:
@@ -286,10 +281,8 @@ def _hull_volume(atoms: Atoms) -> float:
         ) from error
 
 
-def _takes_bx2(core: Material, *, host: Host) -> bool:
-    return (
-        on_parent_lattice(core.crystal) and core.crystal.structure_type == "rocksalt" and "A" in host.sites.sublattice
-    )
+def _takes_bx2(core: Crystal, *, host: Host) -> bool:
+    return on_parent_lattice(core) and core.structure_type == "rocksalt" and "A" in host.sites.sublattice
 
 
 def _centred(dot: Atoms) -> Atoms:
@@ -320,8 +313,8 @@ class Embedded:
 
 
 def embed_dot(
-    dot: Crystal | Material | Atoms,
-    matrix: Crystal | Material | Atoms,
+    dot: Crystal | Atoms,
+    matrix: Crystal | Atoms,
     *,
     form: DotForm = DotForm(),
     cells: Sequence[int] = (8, 8, 8),
@@ -336,9 +329,10 @@ def embed_dot(
     Parameters
     ----------
     dot
-        Crystal or material to cut the dot from, or a finished dot (for example relaxed in vacuum) as ``ase.Atoms``.
+        Crystal, ordered or mixed, to cut the dot from, or a finished dot as ``ase.Atoms`` (for example relaxed in
+        vacuum).
     matrix
-        Crystal, material, or a periodic structure to repeat.
+        Crystal, ordered or mixed, or a periodic structure to repeat.
     form
         Shape, size, centre, border and shell of the dot.
     cells
@@ -368,13 +362,12 @@ def embed_dot(
     (332, 'coherent', 0)
     """
     counts, seed = check_cells(cells), occupation.seed
-    if lattice is not None and isinstance(matrix, Atoms):
-        raise UsageError("a matrix given as a structure keeps its cell; leave the lattice constant out")
     body = form.body
-    held = matrix if isinstance(matrix, Atoms) else pure(matrix)
-    if lattice is not None and isinstance(held, Material):
-        held = held.at(lattice=lattice)
-    host = host_of(held, cells=counts, occupation=occupation)
+    if lattice is not None:
+        if isinstance(matrix, Atoms):
+            raise UsageError("a matrix given as a structure keeps its cell; leave the lattice constant out")
+        matrix = scaled(matrix, lattice=lattice)
+    host = host_of(matrix, cells=counts, occupation=occupation)
     coherent = _is_coherent(dot, host=host, seat=seat)
     turn = np.eye(3) if seat.rotate is None else proper_rotation(seat.rotate)
     turn = turn if seat.absolute else host.axes @ turn
@@ -402,7 +395,7 @@ def embed_dot(
         **balanced,
         rotation=turn.tolist(),
         lattice_angstrom={"dot": guest.lattice, "matrix": host.lattice},
-        lattice_source={"dot": guest.source, "matrix": source_of(held)},
+        lattice_source={"dot": guest.source, "matrix": source_of(matrix)},
         n_dots=len(centres),
         dot_centers_angstrom=np.round(centres, 6).tolist(),
         n_formula_units_dot=guest.n_formula_units,
@@ -414,13 +407,10 @@ def embed_dot(
     return Embedded(atoms, content)
 
 
-def _is_coherent(dot: Crystal | Material | Atoms, *, host: Host, seat: DotPlacement) -> bool:
+def _is_coherent(dot: Crystal | Atoms, *, host: Host, seat: DotPlacement) -> bool:
     """Decide between coherent and insert, and refuse a coherent build that is not possible."""
     mode, asked = seat.mode, seat.rotate is not None or seat.dot_lattice is not None
-    shared = not isinstance(dot, Atoms) and host.on_parent
-    if shared:
-        crystal = dot.crystal if isinstance(dot, Material) else dot
-        shared = isinstance(crystal, Crystal) and on_parent_lattice(crystal) and crystal.structure_type == "rocksalt"
+    shared = isinstance(dot, Crystal) and host.on_parent and on_parent_lattice(dot) and dot.structure_type == "rocksalt"
     if mode == "coherent" and not shared:
         raise UsageError("a coherent build needs a rock salt dot in rock salt or a cubic perovskite; use mode insert")
     if mode == "coherent" and asked:

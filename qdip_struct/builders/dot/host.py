@@ -9,6 +9,7 @@ from ase import Atoms
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.atoms.alloy import occupy
 from qdip_struct.builders.atoms.cells import (
     MOLECULES,
     Occupation,
@@ -19,7 +20,6 @@ from qdip_struct.builders.atoms.cells import (
     to_atoms,
     with_a_site,
 )
-from qdip_struct.builders.atoms.material import Material, occupy, pure
 from qdip_struct.builders.atoms.molecules import library
 from qdip_struct.builders.atoms.orientation import parent_axes
 from qdip_struct.builders.dot.parent import CENTERS, on_parent_lattice
@@ -78,13 +78,13 @@ def supercell(sites: SiteCell, *, cells: tuple[int, int, int]) -> SiteCell:
     return sites.take(index, positions=positions, cell=sites.cell * np.array(cells)[:, None])
 
 
-def host_of(matrix: Material | Crystal | Atoms, *, cells: Sequence[int], occupation: Occupation = Occupation()) -> Host:
+def host_of(matrix: Crystal | Atoms, *, cells: Sequence[int], occupation: Occupation = Occupation()) -> Host:
     """Build the matrix supercell.
 
     Parameters
     ----------
     matrix
-        Material, crystal, or a periodic structure whose cell is repeated.
+        Crystal, ordered or mixed, or a periodic structure whose cell is repeated.
     cells
         Repeats of the conventional cell (or of the structure's cell).
     occupation
@@ -105,11 +105,13 @@ def host_of(matrix: Material | Crystal | Atoms, *, cells: Sequence[int], occupat
         lattice = (abs(float(np.linalg.det(unit.cell))) / per_metal) ** (1.0 / 3.0)
         on_parent, full, name = False, supercell(unit, cells=counts), unit.name
     else:
-        held = pure(matrix)
-        unit = with_a_site(sites_of_crystal(held.crystal), a_site=occupation.a_site)
+        unit = with_a_site(sites_of_crystal(matrix), a_site=occupation.a_site)
         metals = unit.positions[np.isin(unit.sublattice, ("B", "cation"))]
-        lattice, on_parent, name = held.crystal.a_angstrom, on_parent_lattice(held.crystal), held.name
-        full = occupy(supercell(unit, cells=counts), fractions=held.fractions, seed=occupation.seed, arrangement="sqs")
+        lattice, on_parent, name = matrix.a_angstrom, on_parent_lattice(matrix), matrix.name
+        full = occupy(
+            supercell(unit, cells=counts), occupancies=matrix.occupancies, seed=occupation.seed,
+            arrangement=occupation.arrangement,
+        )  # fmt: skip
     axes = np.eye(3) if on_parent else parent_axes(metals, cell=unit.cell, length=lattice)
     full = replace(oriented(full, rule=occupation.orientation, seed=occupation.seed), name=name)
     atoms = to_atoms(full, region="matrix")

@@ -20,9 +20,9 @@ from qdip_struct.builders.interface.interface_options import LateralCell, Placem
 from qdip_struct.builders.interface.joint import Joint, join
 from qdip_struct.builders.interface.registry import closing_vector, film_position, joined_atoms, touching_height
 from qdip_struct.builders.slab.block import wrapped
-from qdip_struct.builders.slab.slab import Material
 from qdip_struct.builders.slab.stoichiometry import companions, excess, face_facts, in_cell, ions_of, units_by_cation
 from qdip_struct.matching.planes import plane_text
+from qdip_struct.materials.crystals import Crystal
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +69,8 @@ class InterfaceCells:
 
 
 def build_interface(
-    film: Material,
-    substrate: Material,
+    film: Crystal | Atoms,
+    substrate: Crystal | Atoms,
     *,
     stack: Stack = Stack(),
     cell: LateralCell = LateralCell(),
