@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.ions import IONS, MOLECULES
 
 Plane = tuple[int, int, int]
 
@@ -85,12 +86,6 @@ def _smallest(values: Sequence[Fraction]) -> Plane:
     divisor = math.gcd(*whole) or 1
     return (whole[0] // divisor, whole[1] // divisor, whole[2] // divisor)
 
-
-ELECTRONS: dict[str, int] = {
-    "F": 9, "Na": 11, "S": 16, "Cl": 17, "K": 19, "Zn": 30, "Se": 34, "Br": 35, "Rb": 37, "Cd": 48, "Sn": 50,
-    "Te": 52, "I": 53, "Cs": 55, "Hg": 80, "Pb": 82, "MA": 18, "FA": 24,
-}  # fmt: skip
-"""Scattering power of a site at zero angle; a molecular ion counts as a point at its centre."""
 
 _FORBIDDEN = 1e-12
 
@@ -213,10 +208,11 @@ def structure_strengths(crystal: Crystal, *, planes: NDArray[np.int64]) -> NDArr
         If a species has no number of electrons.
     """
     ions = [crystal.ions_on(site) for site in crystal.sites]
-    unknown = next((name for shares in ions for name in shares if name not in ELECTRONS), None)
+    unknown = next((name for shares in ions for name in shares if name not in IONS), None)
     if unknown is not None:
         raise UsageError(f"no scattering power is known for '{unknown}' of {crystal.name}")
-    weights = np.array([sum(share * ELECTRONS[name] for name, share in shares.items()) for shares in ions])
+    electrons = {name: IONS[name].scattering_electrons for shares in ions for name in shares}
+    weights = np.array([sum(share * electrons[name] for name, share in shares.items()) for shares in ions])
     positions = np.array([site.position for site in crystal.sites])
     phase = np.exp(2j * np.pi * (np.asarray(planes, dtype=float) @ positions.T))
     strength: NDArray[np.float64] = np.abs(phase @ weights) ** 2 / weights.sum() ** 2
@@ -264,7 +260,7 @@ def powder_lines(
     for site in crystal.sites:
         atoms: dict[str, float] = {}
         for name, share in crystal.ions_on(site).items():
-            atom = "N" if name in ("MA", "FA") else name
+            atom = "N" if name in MOLECULES else name
             atoms[atom] = atoms.get(atom, 0.0) + share
         species.append(atoms)
     structure = Structure(Lattice(crystal.cell), species, [site.position for site in crystal.sites])

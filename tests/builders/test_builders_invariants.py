@@ -9,7 +9,7 @@ import pytest
 from qdip_struct.base.errors import DataError
 from qdip_struct.builders.atoms.cells import conventional_cell, sites_of_atoms
 from qdip_struct.builders.atoms.neighbours import nearest_neighbour
-from qdip_struct.builders.atoms.regions import CONTACT_RADII_ANGSTROM, contact_limit
+from qdip_struct.builders.atoms.regions import contact_limit
 from qdip_struct.builders.dot import embed
 from qdip_struct.builders.dot.attach import attach_dot, surface_slab
 from qdip_struct.builders.dot.dot import cut_dot, dot_atoms
@@ -22,6 +22,7 @@ from qdip_struct.builders.interface.interface import build_interface
 from qdip_struct.builders.interface.interface_options import LateralCell, imposed_cell
 from qdip_struct.builders.interface.registry import radii_of
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.ions import CONTACT_RADII_ANGSTROM
 from qdip_struct.materials.structure_files import crystal_named
 
 PBC = np.array([True, True, True])

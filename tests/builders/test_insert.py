@@ -9,11 +9,12 @@ from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Occupation
 from qdip_struct.builders.atoms.neighbours import neighbour_pairs
 from qdip_struct.builders.atoms.orientation import about
-from qdip_struct.builders.atoms.regions import CONTACT_RADII_ANGSTROM, FLOOR, contact_limit, too_close
+from qdip_struct.builders.atoms.regions import FLOOR, contact_limit, too_close
 from qdip_struct.builders.dot.dot import cut_dot, dot_atoms
 from qdip_struct.builders.dot.embed import cavity_by_hull, continues_parent, crowded
 from qdip_struct.builders.dot.embedding_options import DotForm
 from qdip_struct.builders.dot.host import centre_in, host_of
+from qdip_struct.materials.ions import CONTACT_RADII_ANGSTROM
 from qdip_struct.materials.structure_files import crystal_named
 
 IONS = [name for name in CONTACT_RADII_ANGSTROM if name not in ("H", "C", "N")]

@@ -13,10 +13,10 @@ from qdip_struct.builders.atoms.neighbours import neighbour_pairs
 from qdip_struct.builders.atoms.store import structure_text
 from qdip_struct.builders.interface.interface import build_interface
 from qdip_struct.builders.interface.interface_options import LateralCell, Placement, Stack
-from qdip_struct.builders.interface.registry import TOUCHING_RADII_ANGSTROM
 from qdip_struct.builders.slab.block import principal_strain
 from qdip_struct.builders.slab.stoichiometry import ions_of
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.ions import TOUCHING_RADII_ANGSTROM
 from qdip_struct.materials.structure_files import crystal_named
 
 CHARGES = {"Pb": 2, "S": -2, "Cs": 1, "Na": 1, "MA": 1, "Br": -1, "I": -1}

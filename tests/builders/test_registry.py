@@ -10,14 +10,9 @@ from qdip_struct.builders.atoms.cells import Occupation
 from qdip_struct.builders.interface.interface import build_interface, place
 from qdip_struct.builders.interface.interface_options import LateralCell, Placement, Stack
 from qdip_struct.builders.interface.joint import join
-from qdip_struct.builders.interface.registry import (
-    REGISTRY_NAMES,
-    TOUCHING_RADII_ANGSTROM,
-    irreducible_shifts,
-    radii_of,
-    touching_gap,
-)
+from qdip_struct.builders.interface.registry import REGISTRY_NAMES, irreducible_shifts, radii_of, touching_gap
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.ions import TOUCHING_RADII_ANGSTROM
 from qdip_struct.materials.structure_files import crystal_named
 
 

@@ -17,7 +17,7 @@ FILES = {"POSCAR": "vasp", "CONTCAR_x": "vasp", "a.CIF": "cif", "dir/thing": "tr
 COMMANDS = {
     "slab": ("build", "slab", "--material", "WORD", "-o", "out"),
     "interface": ("build", "interface", "--film", "PbS", "--substrate", "WORD", "-o", "out"),
-    "embed": ("build", "embed", "--dot", "PbS", "--diameter", "10", "--matrix", "WORD", "--cells", "4,4,4", "-o", "out.xyz"),
+    "embed": ("build", "embed", "--dot", "PbS", "--diameter", "9", "--matrix", "WORD", "--cells=4,4,4", "-o", "o.xyz"),
     "match": ("match", "PbS", "100", "WORD", "100"),
     "planes": ("planes", "WORD", "--plane", "100"),
 }  # fmt: skip
@@ -79,8 +79,7 @@ def test_planes_of_a_mixture_scatter_by_the_mean_of_its_ions(qdip_json) -> None:
     assert code == 0 and strengths == {(1, 0, 0): pytest.approx(((82 + x - 55) / (82 + 3 * x + 55)) ** 2)}
 
 
-@pytest.mark.parametrize("option", ["--material", "--matrix"])
-def test_a_dot_is_cut_from_a_crystal_by_name(option: str, tmp_path: Path, qdip) -> None:  # type: ignore[no-untyped-def]
-    words = ("dot", "--material", "a.cif") if option == "--material" else ("attach", "--dot", "PbS", "--matrix", "a.cif")
-    code, _, err = qdip("build", *words, "-o", tmp_path / "x.extxyz")
+@pytest.mark.parametrize("words", [("dot", "--material"), ("attach", "--dot", "PbS", "--matrix")])
+def test_a_dot_is_cut_from_a_crystal_by_name(words: tuple[str, ...], tmp_path: Path, qdip) -> None:  # type: ignore[no-untyped-def]
+    code, _, err = qdip("build", *words, "a.cif", "-o", tmp_path / "x.extxyz")
     assert code == 2 and "is a structure file" in err

@@ -22,7 +22,7 @@ from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Arrangement, SiteCell
 from qdip_struct.builders.atoms.molecules import check_seed
 from qdip_struct.builders.atoms.neighbours import neighbour_pairs
-from qdip_struct.builders.atoms.regions import FORMAL_CHARGES
+from qdip_struct.materials.ions import FORMAL_CHARGES
 
 SHELLS = 3
 _MOST_STEPS = 4000

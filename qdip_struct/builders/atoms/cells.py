@@ -25,8 +25,9 @@ from qdip_struct.builders.atoms.molecules import (
     library,
     molecule_rotations,
 )
-from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, label
+from qdip_struct.builders.atoms.regions import label
 from qdip_struct.materials.crystals import Crystal, scaled
+from qdip_struct.materials.ions import FORMAL_CHARGES, MOLECULES, molecular_ion
 
 Arrangement = Literal["random", "sqs"]
 
@@ -134,9 +135,6 @@ def lattice_points(matrix: Array) -> Array:
     return points[((scaled >= 0) & (scaled < abs(determinant))).all(axis=1)]
 
 
-MOLECULES = ("MA", "FA")
-
-
 @dataclass(frozen=True, eq=False)
 class SiteCell:
     """Ions as points.
@@ -231,7 +229,7 @@ def sites_of_atoms(atoms: Atoms, *, name: str | None = None) -> SiteCell:
         offsets = tuple((float(x), float(y), float(z)) for x, y, z in positions[members] - centre)
         templates.append(Molecule("file", tuple(str(s) for s in symbols[members]), offsets))
         points.append(centre)
-        species.append("MA" if (symbols[members] == "N").sum() == 1 else "FA")
+        species.append(str(molecular_ion(symbols[members].tolist())))
         template.append(number)
     names = np.array([str(s) for s in species])
     unknown = sorted({str(s) for s in names} - set(FORMAL_CHARGES))

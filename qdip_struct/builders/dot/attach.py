@@ -16,19 +16,13 @@ from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Occupation
 from qdip_struct.builders.atoms.orientation import about, parent_axes
-from qdip_struct.builders.atoms.regions import (
-    CONTACT_RADII_ANGSTROM,
-    FORMAL_CHARGES,
-    INTERFACE_DEPTH,
-    contact_limit,
-    mark_interface,
-    report,
-)
+from qdip_struct.builders.atoms.regions import INTERFACE_DEPTH, contact_limit, mark_interface, report
 from qdip_struct.builders.dot.dot import DotSites, dot_atoms
 from qdip_struct.builders.dot.embed import Embedded, embed_dot, joined
 from qdip_struct.builders.dot.embedding_options import Balance, DotForm, DotPlacement
 from qdip_struct.builders.dot.host import check_cells, host_of
 from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.ions import CONTACT_RADII_ANGSTROM, FORMAL_CHARGES
 
 Top = Literal["BX2", "AX"]
 REGISTRIES = ("continuation", "metal", "hollow")

@@ -11,7 +11,6 @@ from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.alloy import occupy
 from qdip_struct.builders.atoms.cells import (
-    MOLECULES,
     Occupation,
     SiteCell,
     oriented,
@@ -24,6 +23,7 @@ from qdip_struct.builders.atoms.molecules import library
 from qdip_struct.builders.atoms.orientation import parent_axes
 from qdip_struct.builders.dot.parent import CENTERS, on_parent_lattice
 from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.ions import MOLECULES
 
 MOST_CELLS = 4_000_000
 """Largest number of cells in a matrix."""

@@ -27,7 +27,8 @@ from ase.data import atomic_numbers, chemical_symbols
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.neighbours import nearest_neighbour, neighbour_pairs
-from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, formal_charge_of, too_close
+from qdip_struct.builders.atoms.regions import formal_charge_of, too_close
+from qdip_struct.materials.ions import FORMAL_CHARGES
 
 MOST_SITES = 400
 """Larger sets are spread without looking for symmetry."""

@@ -15,7 +15,7 @@ from ase import Atoms
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.alloy import Decoration, blocks_for, decorate
-from qdip_struct.builders.atoms.cells import MOLECULES, Occupation, SiteCell, oriented, sites_of, to_atoms, with_a_site
+from qdip_struct.builders.atoms.cells import Occupation, SiteCell, oriented, sites_of, to_atoms, with_a_site
 from qdip_struct.builders.atoms.regions import report as structure_report
 from qdip_struct.builders.interface.interface_options import check_layers, check_repeat, check_vacuum
 from qdip_struct.builders.slab.block import Block, bulk_block, cut_block
@@ -32,6 +32,7 @@ from qdip_struct.builders.slab.stoichiometry import (
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, surface_cell
 from qdip_struct.matching.planes import Plane, plane_text
 from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.ions import MOLECULES
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +125,7 @@ def filled_block(
         The block, and what was arranged on each mixed sublattice.
     """
     block = bulk_block(surface, matrix=matrix)
-    n_molecules = int(np.isin(block.sites.species, ("MA", "FA")).sum())
+    n_molecules = int(np.isin(block.sites.species, MOLECULES).sum())
     paired = 2 if occupation.orientation == "antiparallel" and n_molecules % 2 and not block.sites.templates else 1
     decorations: list[Decoration] = []
     occupancies = material.occupancies if isinstance(material, Crystal) else {}
