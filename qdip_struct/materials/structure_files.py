@@ -41,8 +41,12 @@ def is_structure_file(word: str, *, folder: Path = Path()) -> bool:
     A file has a known ending (in any case), a name that begins with POSCAR or CONTCAR, a ``/``, or it exists.
     """
     path = folder / word
-    known = path.suffix.lower() in _SUFFIXES or path.name.upper().startswith(("POSCAR", "CONTCAR"))
-    return known or "/" in word or path.is_file()
+    return path.suffix.lower() in _SUFFIXES or _is_poscar(path) or "/" in word or path.is_file()
+
+
+def _is_poscar(path: Path) -> bool:
+    """Whether a file has a name of VASP's, which has no ending that tells the format."""
+    return path.name.upper().startswith(("POSCAR", "CONTCAR"))
 
 
 def crystal_of(
@@ -158,7 +162,7 @@ def read_structure(path: Path) -> "Atoms":
     if path.stat().st_size == 0:
         raise DataError(f"cannot read {path}: it is empty; expected a structure (extxyz, cif, POSCAR, xyz)")
     guess = _FORMATS.get(path.suffix.lower())
-    if guess is None and path.name.upper().startswith(("POSCAR", "CONTCAR")):
+    if guess is None and _is_poscar(path):
         guess = "vasp"
     try:
         found = read(path, format=guess)

@@ -52,7 +52,7 @@ def embedding() -> None:
         )
         turned, _ = cpu(
             lambda n=cells, d=diameter: embed_dot(
-                dot, matrix, form=DotForm(diameter=d), cells=(n,) * 3, seat=DotPlacement(rotate=turn)
+                dot, matrix, form=DotForm(diameter=d), cells=(n,) * 3, placement=DotPlacement(rotate=turn)
             ),
             repeats=repeats,
         )

@@ -15,7 +15,7 @@ from qdip_struct.builders.atoms.orientation import about, from_euler
 from qdip_struct.builders.atoms.regions import mark_interface
 from qdip_struct.builders.dot.embed import Embedded, embed_dot
 from qdip_struct.builders.dot.embedding_options import Balance, DotArrangement, DotForm, DotPlacement, make_shell
-from qdip_struct.builders.dot.host import host_of
+from qdip_struct.builders.dot.matrix import matrix_of
 from qdip_struct.builders.dot.shapes import make_shape
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.datasets import get_crystal
@@ -161,7 +161,7 @@ def test_rotating_onto_itself_equals_the_coherent_build(shape: str, axis: tuple,
         iodide(),
         form=DotForm(shape, diameter=26.0),
         balance=Balance(neutral=neutral),
-        seat=DotPlacement(rotate=about(axis, degrees=degrees)),
+        placement=DotPlacement(rotate=about(axis, degrees=degrees)),
     )
     assert coherent.report["mode"] == "coherent"
     assert turned.report["mode"] == "insert"
@@ -193,7 +193,7 @@ def test_every_site_belongs_to_one_phase() -> None:
 def test_far_from_the_dot_it_is_the_matrix_and_in_its_core_the_dot(rotate: tuple | None) -> None:
     turn = None if rotate is None else about(rotate[0], degrees=rotate[1])
     built = embed_dot(
-        lead_sulphide(), iodide(), form=DotForm(diameter=24.0), cells=(8, 8, 8), seat=DotPlacement(rotate=turn)
+        lead_sulphide(), iodide(), form=DotForm(diameter=24.0), cells=(8, 8, 8), placement=DotPlacement(rotate=turn)
     )
     atoms, centre = built.atoms, np.array(built.report["dot_centers_angstrom"][0])
     away = np.linalg.norm(atoms.positions - centre, axis=1)
@@ -225,7 +225,7 @@ def test_a_shifted_origin_gives_the_same_structure(shift: tuple[int, int, int]) 
         lead_sulphide(),
         iodide(),
         form=DotForm(diameter=26.0),
-        seat=DotPlacement(positions=[(0.5 + np.array(shift) / 8) % 1.0]),
+        placement=DotPlacement(positions=[(0.5 + np.array(shift) / 8) % 1.0]),
     )
     moved = here.atoms.copy()
     moved.positions += np.array(shift) * LATTICE
@@ -256,7 +256,7 @@ def test_a_relaxed_dot_is_inserted_as_it_is() -> None:
     free = embed_dot(lead_sulphide(), iodide(), form=DotForm(diameter=24.0), balance=Balance(neutral="off")).atoms
     dot = free[free.get_array("dot") >= 0]
     dot.positions += np.random.default_rng(1).normal(0, 0.05, dot.positions.shape)
-    built = embed_dot(dot, iodide(), seat=DotPlacement(rotate=about((0, 0, 1), degrees=10)))
+    built = embed_dot(dot, iodide(), placement=DotPlacement(rotate=about((0, 0, 1), degrees=10)))
     check(built)
     inside = built.atoms.get_array("dot") >= 0
     assert np.count_nonzero(inside) == len(dot)
@@ -272,7 +272,7 @@ def test_where_the_origin_of_a_relaxed_dot_is_does_not_matter(shift: tuple[float
     dot.positions -= dot.positions.mean(axis=0)
     moved = dot.copy()
     moved.positions += shift
-    one, other = (embed_dot(guest, iodide()).atoms for guest in (dot, moved))
+    one, other = (embed_dot(given, iodide()).atoms for given in (dot, moved))
     assert one.get_chemical_symbols() == other.get_chemical_symbols()
     assert other.positions == pytest.approx(one.positions, abs=1e-6)
 
@@ -283,7 +283,7 @@ def test_arrays_and_random_dots_share_one_matrix() -> None:
         iodide(),
         form=DotForm(diameter=18.0),
         cells=(10, 10, 10),
-        seat=DotPlacement(positions=DotArrangement("array", counts=(2, 2, 1))),
+        placement=DotPlacement(positions=DotArrangement("array", counts=(2, 2, 1))),
     )
     check(regular)
     assert regular.report["n_dots"] == 4
@@ -297,7 +297,7 @@ def test_arrays_and_random_dots_share_one_matrix() -> None:
         iodide(),
         form=DotForm(diameter=15.0),
         cells=(12, 12, 12),
-        seat=DotPlacement(positions=DotArrangement("random", n=5)),
+        placement=DotPlacement(positions=DotArrangement("random", n=5)),
         occupation=Occupation(seed=2),
     )
     check(scattered)
@@ -318,18 +318,18 @@ def test_any_dot_in_any_matrix_is_neutral_and_whole(
     dot: str, matrix: tuple[str, int], shape: str, size: float, turn: tuple | None, center: str, seed: int
 ) -> None:
     body = make_shape(shape, diameter=size, edges=(size, 0.8 * size, 1.1 * size))
-    host = host_of(crystal_named(matrix[0]), cells=(matrix[1],) * 3, occupation=Occupation(a_site="molecule"))
+    supercell = matrix_of(crystal_named(matrix[0]), cells=(matrix[1],) * 3, occupation=Occupation(a_site="molecule"))
     built = embed_dot(
         crystal_named(dot),
         crystal_named(matrix[0]),
         form=DotForm(body, center=center),
         cells=(matrix[1],) * 3,
         occupation=Occupation(a_site="molecule", seed=seed),
-        seat=DotPlacement(rotate=None if turn is None else from_euler(turn)),
+        placement=DotPlacement(rotate=None if turn is None else from_euler(turn)),
     )
     check(built)
     outside = built.atoms.get_array("dot") < 0
-    home = {tuple(row) for row in np.round(host.atoms.positions, 4).tolist()}
+    home = {tuple(row) for row in np.round(supercell.atoms.positions, 4).tolist()}
     kept = [tuple(row) for row in np.round(built.atoms.positions[outside], 4).tolist()]
     assert len(set(kept)) == len(kept)
     assert home.issuperset(kept)
@@ -347,20 +347,20 @@ def test_any_dot_in_any_matrix_is_neutral_and_whole(
         (lambda: {"cells": (8, 0, 8)}, "three whole numbers"),
         (lambda: {"form": DotForm(center="middle")}, "unknown center"),
         (lambda: {"form": DotForm(termination="PbS")}, "unknown termination"),
-        (lambda: {"seat": DotPlacement(mode="glue")}, "unknown mode"),
-        (lambda: {"seat": DotPlacement(mode="coherent", rotate=np.eye(3))}, "needs mode insert"),
+        (lambda: {"placement": DotPlacement(mode="glue")}, "unknown mode"),
+        (lambda: {"placement": DotPlacement(mode="coherent", rotate=np.eye(3))}, "needs mode insert"),
         (lambda: {"lattice": -1.0}, "lattice"),
         (lambda: {"occupation": Occupation(a_site="Pb")}, "a_site"),
         (lambda: {"occupation": Occupation(seed=-1)}, "seed"),
         (lambda: {"occupation": Occupation(orientation="up")}, "unknown orientation"),
         (lambda: {"form": DotForm(diameter=1000000000.0)}, "give a smaller one"),
         (lambda: {"cells": (1000, 1000, 1000)}, "can be built"),
-        (lambda: {"seat": DotPlacement(rotate=-np.eye(3))}, "proper rotation"),
-        (lambda: {"seat": DotPlacement(rotate=np.eye(2))}, "three by three"),
+        (lambda: {"placement": DotPlacement(rotate=-np.eye(3))}, "proper rotation"),
+        (lambda: {"placement": DotPlacement(rotate=np.eye(2))}, "three by three"),
         (lambda: {"balance": Balance(neutral="maybe")}, "unknown neutral"),
         (lambda: {"interface_depth": float("nan")}, "interface depth"),
-        (lambda: {"seat": DotPlacement(positions=DotArrangement("array", counts=(3, 1, 1)))}, "two dots"),
-        (lambda: {"seat": DotPlacement(positions=DotArrangement("random", n=40))}, "found a random place"),
+        (lambda: {"placement": DotPlacement(positions=DotArrangement("array", counts=(3, 1, 1)))}, "two dots"),
+        (lambda: {"placement": DotPlacement(positions=DotArrangement("random", n=40))}, "found a random place"),
         (lambda: {"balance": Balance(rule="pray")}, "unknown rule"),
     ],
 )

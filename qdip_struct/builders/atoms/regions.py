@@ -15,7 +15,7 @@ Arrays on every built ``ase.Atoms``, all of length n and kept by extxyz:
 
 Charges and valence electrons are the ones a CP2K user expects: whole ions, GTH-PBE default valences.
 
-How close two atoms of different bodies may come, from ionic radii, and which atoms of a host are too close.
+How close two atoms of different bodies may come, from ionic radii, and which atoms of a matrix are too close.
 
 Limits: 0.85 of the sum of radii for opposite charges, 0.80 for two anions, 3.3 Å for two cations, never below 2.2 Å.
 Radii are :data:`qdip_struct.materials.ions.CONTACT_RADII_ANGSTROM`. They only ever serve as generous limits.

@@ -17,7 +17,7 @@ from qdip_struct.builders.atoms.alloy import occupy
 from qdip_struct.builders.atoms.cells import SiteCell, sites_of_crystal, to_atoms
 from qdip_struct.builders.atoms.regions import report
 from qdip_struct.builders.dot.embedding_options import Center, DotForm, fill_shell
-from qdip_struct.builders.dot.host import atoms_per_site
+from qdip_struct.builders.dot.matrix import atoms_per_site
 from qdip_struct.builders.dot.parent import TERMINATIONS, Termination, centre_point, inside, on_parent_lattice
 from qdip_struct.builders.dot.shapes import Ellipsoid, Shape
 from qdip_struct.materials.crystals import Crystal

@@ -29,7 +29,7 @@ from qdip_struct.builders.dot.embedding_options import (
     Shell,
     make_shell,
 )
-from qdip_struct.builders.dot.host import host_of
+from qdip_struct.builders.dot.matrix import matrix_of
 from qdip_struct.builders.dot.neutrality import Neutral, Rule
 from qdip_struct.builders.dot.parent import Termination, on_parent_lattice
 from qdip_struct.builders.dot.passivation import Surface, passivate
@@ -220,7 +220,7 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> tuple[Atom
         body = scaled(body, lattice=request.lattice)
     cells = whole_numbers(request.cells, what="cells", count=3)
     occupation = Occupation(request.a_site, request.orientation, request.seed)
-    atoms = host_of(body, cells=cells, occupation=occupation).atoms
+    atoms = matrix_of(body, cells=cells, occupation=occupation).atoms
     source = body.source if isinstance(body, Crystal) else None
     return atoms, report(atoms, seed=request.seed, role="single", material=request.material, source=source)
 
@@ -300,7 +300,7 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> Embe
         form=_form(request, dot=dot, matrix=matrix),
         cells=whole_numbers(request.cells, what="--cells"),
         lattice=request.lattice,
-        seat=DotPlacement(request.mode, lattice, turn, absolute, _positions(request)),
+        placement=DotPlacement(request.mode, lattice, turn, absolute, _positions(request)),
         balance=Balance(request.neutral, request.rule),
         occupation=Occupation(request.a_site, request.orientation, request.seed),
         interface_depth=request.interface_depth,
