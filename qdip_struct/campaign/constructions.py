@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.builders.atoms.store import read_sidecar, read_structure
+from qdip_struct.builders.atoms.store import read_sidecar
 from qdip_struct.builders.dot.dot_request import (
     BulkRequest,
     DotRequest,
@@ -16,6 +16,7 @@ from qdip_struct.builders.dot.dot_request import (
 )
 from qdip_struct.builders.interface.interface_request import InterfaceRequest, requested_interfaces
 from qdip_struct.builders.slab.slab_request import SlabRequest, requested_slabs
+from qdip_struct.materials.structure_files import read_structure
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -28,8 +28,8 @@ from qdip_struct.cli.console import emit
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from qdip_struct.builders.atoms.material import Material
     from qdip_struct.builders.dot.embed import Embedded
+    from qdip_struct.materials.crystals import Crystal
 
 
 def add_build_attach_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,12 +66,12 @@ def add_build_attach_arguments(parser: argparse.ArgumentParser) -> None:
 def build_attach_command(args: argparse.Namespace) -> int:
     """Build, write, print."""
     from qdip_struct.base.files import provenance
-    from qdip_struct.builders.atoms.material import material
     from qdip_struct.builders.atoms.store import write_structure
+    from qdip_struct.materials.structure_files import crystal_named
 
     if (args.matrix is None) == (args.slab is None):
         raise UsageError("give the slab by --matrix or by --slab, one of them")
-    dot = material(args.dot, dataset=args.dataset)
+    dot = crystal_named(args.dot, dataset=args.dataset)
     built = _attached(args, dot=dot) if args.overgrown is None else _buried(args, dot=dot)
     path = args.out or Path("attached.extxyz")
     origin = provenance("build attach", parameters_of(args), seed=args.seed)
@@ -80,15 +80,16 @@ def build_attach_command(args: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _attached(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
+def _attached(args: argparse.Namespace, *, dot: "Crystal") -> "Embedded":
     from qdip_struct.builders.atoms.orientation import parse_indices
     from qdip_struct.builders.dot.attach import attach_dot
     from qdip_struct.builders.dot.dot import cut_dot
     from qdip_struct.builders.dot.dot_request import FormRequest, requested_form
     from qdip_struct.builders.dot.passivation import passivate
+    from qdip_struct.materials.crystals import scaled
 
     refuse_given(args, {"array": "1,1"}, where="with an attached dot (see --overgrown)")
-    core = dot if args.dot_lattice is None else dot.at(lattice=args.dot_lattice)
+    core = dot if args.dot_lattice is None else scaled(dot, lattice=args.dot_lattice)
     raw = cut_dot(core, form=requested_form(request_of(args, FormRequest), core=core), seed=args.seed)
     finished, changes = passivate(raw, surface=args.surface, ligand=args.ligand, seed=args.seed)
     registry: Any = args.registry
@@ -108,11 +109,12 @@ def _attached(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
     )
 
 
-def _buried(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
+def _buried(args: argparse.Namespace, *, dot: "Crystal") -> "Embedded":
     from qdip_struct.builders.atoms.cells import Occupation
-    from qdip_struct.builders.atoms.material import material
     from qdip_struct.builders.dot.attach import bury_dots
     from qdip_struct.builders.dot.dot_request import FormRequest, requested_form
+    from qdip_struct.materials.crystals import scaled
+    from qdip_struct.materials.structure_files import crystal_named
 
     if args.matrix is None:
         raise UsageError("buried dots share the lattice of --matrix; a --slab file cannot be overgrown")
@@ -120,8 +122,8 @@ def _buried(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
                      "surface": "stoichiometric", "dot_lattice": None, "shell": None, "termination": None,
                      "top": "BX2"}  # fmt: skip
     refuse_given(args, attached_only, where="with buried dots, which share the lattice of the matrix")
-    held = material(args.matrix, dataset=args.dataset)
-    core = dot.at(lattice=args.lattice or held.crystal.a_angstrom)
+    held = crystal_named(args.matrix, dataset=args.dataset)
+    core = scaled(dot, lattice=args.lattice or held.a_angstrom)
     counts = whole_numbers(args.array, what="--array")
     if len(counts) != 2:
         raise UsageError(f"--array is '{args.array}'; expected two whole numbers, for example 2,2")
@@ -140,19 +142,19 @@ def _buried(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
 
 def _slab(args: argparse.Namespace) -> "Atoms":
     from qdip_struct.builders.atoms.cells import Occupation
-    from qdip_struct.builders.atoms.material import material
     from qdip_struct.builders.atoms.regions import label
-    from qdip_struct.builders.atoms.store import read_structure
     from qdip_struct.builders.dot.attach import surface_slab
+    from qdip_struct.materials.crystals import scaled
+    from qdip_struct.materials.structure_files import crystal_named, read_structure
 
     if args.slab is not None:
         unused = {"lattice": None, "cells": "6,6,3", "top": "BX2"}
         refuse_given(args, unused, where="with --slab, which has its own cell")
         found = read_structure(args.slab)
         return found if found.has("region") else label(found, region="matrix", phase=args.slab.stem)
-    held = material(args.matrix, dataset=args.dataset)
+    held = crystal_named(args.matrix, dataset=args.dataset)
     if args.lattice is not None:
-        held = held.at(lattice=args.lattice)
+        held = scaled(held, lattice=args.lattice)
     cells = whole_numbers(args.cells, what="--cells")
     return surface_slab(held, cells=cells, top=args.top, occupation=Occupation(a_site=args.a_site, seed=args.seed))
 

@@ -133,8 +133,9 @@ def inputs_command(args: argparse.Namespace) -> int:
 
 def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:
     """The run of a structure file and, where they are asked for, those of its slabs with ghost partners."""
-    from qdip_struct.builders.atoms.store import read_sidecar, read_structure, sidecar_of
+    from qdip_struct.builders.atoms.store import read_sidecar, sidecar_of
     from qdip_struct.builders.interface.parts import ghost_partners
+    from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.runs.run_draft import refuse_name
     from qdip_struct.runs.rundir import ROLES
 

@@ -111,7 +111,7 @@ def _opens(run: Path) -> bool:
 
 
 def _check(system: "PaperSystem", folder: Path, document: dict[str, Any]) -> None:
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.papers.systems import compare_numbers, faults, measure
 
     measured = {}

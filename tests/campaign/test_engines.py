@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from qdip_struct.base.errors import ToolError, UsageError
-from qdip_struct.builders.atoms.store import read_structure
 from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.engines.engine import Engine, Order, Queue, Submission
 from qdip_struct.campaign.engines.engines import ENGINES, queued_folders, submit, tells_time_left
@@ -31,6 +30,7 @@ from qdip_struct.cli.main import main
 from qdip_struct.cp2k.inputs.input_settings import read_subsys
 from qdip_struct.cp2k.inputs.inputfile import parse_input
 from qdip_struct.cp2k.program import Program
+from qdip_struct.materials.structure_files import read_structure
 from qdip_struct.runs.rundir import RunFolder, needs_relaxation, open_run_folder
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"

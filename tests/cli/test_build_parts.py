@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qdip_struct.base.resources import shipped
-from qdip_struct.builders.atoms.store import read_structure
+from qdip_struct.materials.structure_files import read_structure
 
 RELAXED = Path(str(shipped("workflows", "interface_energy"))) / "reference" / "relaxed_3x3" / "PbBr2" / "interface"
 BUILD = ["build", "interface", "--film", "PbS", "--substrate", "CsPbBr3", "--dataset", "pbe_cp2k"]

@@ -251,7 +251,7 @@ def _labels(folder: Path, cube: "Cube") -> list[str]:
     file = folder / STRUCTURE
     if not file.is_file():
         return elements
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
 
     atoms = read_structure(file)
     if len(cube.atoms) != len(atoms) or (cube.atoms.numbers != atoms.numbers).any():

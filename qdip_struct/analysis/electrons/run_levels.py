@@ -376,7 +376,7 @@ def alignment_document(
     """
     if len(bulks) != 2 or not periods_angstrom:
         raise UsageError("an alignment from runs needs the bulk of two regions and the periods of their layers")
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
 
     cube = _potential(folder, run)
     atoms = read_structure(folder / STRUCTURE)

@@ -417,7 +417,7 @@ def registry_maps(
 
 
 def _one_map(members: Sequence[Member], place: Mapping[str, RunFolder]) -> dict[str, Any] | None:
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
 
     structures = [read_structure(place[interface.path].path / STRUCTURE) for _, _, interface in members]
     reference = structures[0]

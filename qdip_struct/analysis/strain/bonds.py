@@ -22,7 +22,7 @@ from qdip_struct.analysis.strain.strain import StrainMap
 from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import MismatchError
 from qdip_struct.materials.composition import parse_formula
-from qdip_struct.materials.sites import CHALCOGENS, HALIDES
+from qdip_struct.materials.ions import CHALCOGENS, HALIDES
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -19,6 +19,7 @@ from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.elasticity import Moduli, mixed_moduli
+from qdip_struct.materials.ions import IONS
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 from qdip_struct.materials.strain_sharing import DotSharing, share_dot
 
@@ -78,7 +79,7 @@ def _reference(phase: str, spec: str, lengths: Lengths | None, *, dataset: str |
             raise UsageError(f"no lattice constant for {phase} ({error}); give one with --reference-lattice") from error
         if formula.family == "perovskite":
             return perovskite(phase, lengths)
-        build = zincblende if cation in ("Cd", "Zn", "Hg") else rocksalt
+        build = zincblende if IONS[cation].coordination == 4 else rocksalt
         return build(phase, float(np.asarray(lengths)))
     crystal = mixed.terms[0][0]
     if formula.family == "perovskite" and lengths is not None:

@@ -14,7 +14,6 @@ from ase import Atoms
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Occupation
-from qdip_struct.builders.atoms.material import Material, material
 from qdip_struct.builders.atoms.molecules import MoleculeOrientation
 from qdip_struct.builders.atoms.orientation import parse_indices, parse_rotation
 from qdip_struct.builders.atoms.regions import report
@@ -30,12 +29,14 @@ from qdip_struct.builders.dot.embedding_options import (
     Shell,
     make_shell,
 )
-from qdip_struct.builders.dot.host import host_of
+from qdip_struct.builders.dot.matrix import matrix_of
 from qdip_struct.builders.dot.neutrality import Neutral, Rule
 from qdip_struct.builders.dot.parent import Termination, on_parent_lattice
 from qdip_struct.builders.dot.passivation import Surface, passivate
 from qdip_struct.builders.dot.shapes import Shape, make_shape
-from qdip_struct.builders.parsing import body_of, numbers, refuse_given, whole_numbers
+from qdip_struct.builders.parsing import numbers, refuse_given, whole_numbers
+from qdip_struct.materials.crystals import Crystal, scaled
+from qdip_struct.materials.structure_files import crystal_named, crystal_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +126,7 @@ def requested_shell(request: FormRequest) -> Shell | None:
     return None if request.shell is None else make_shell(request.shell, thickness=request.shell_thickness)
 
 
-def requested_form(request: FormRequest, *, core: Material | None = None, counted: Termination = "site") -> DotForm:
+def requested_form(request: FormRequest, *, core: Crystal | None = None, counted: Termination = "site") -> DotForm:
     """Shape, centre, border and shell; the shape is scaled to the number of ions where one is asked for.
 
     Parameters
@@ -153,10 +154,10 @@ def requested_dot(request: DotRequest) -> tuple[Atoms, dict[str, Any]]:
     UsageError
         If an option is not possible.
     """
-    core = material(request.material, dataset=request.dataset)
+    core = crystal_named(request.material, dataset=request.dataset)
     if request.lattice is not None:
-        core = core.at(lattice=request.lattice)
-    if len({site.label for site in core.crystal.sites} & {"cation", "anion"}) != 2:
+        core = scaled(core, lattice=request.lattice)
+    if len({site.label for site in core.sites} & {"cation", "anion"}) != 2:
         raise UsageError(f"{core.name} is no binary compound; a free dot is cut from PbS, CdSe and the like")
     raw = cut_dot(core, form=requested_form(request, core=core), seed=request.seed)
     dot, changes = passivate(
@@ -212,15 +213,15 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> tuple[Atom
     UsageError
         If an option is not possible, or the cell holds no whole number of each ion of a mixture.
     """
-    body = body_of(request.material, dataset=request.dataset, folder=folder)
+    body = crystal_of(request.material, dataset=request.dataset, folder=folder)
     if request.lattice is not None:
-        if not isinstance(body, Material):
+        if not isinstance(body, Crystal):
             raise UsageError(f"{request.material} is a structure file: its lattice is taken as it is, drop the lattice")
-        body = body.at(lattice=request.lattice)
+        body = scaled(body, lattice=request.lattice)
     cells = whole_numbers(request.cells, what="cells", count=3)
     occupation = Occupation(request.a_site, request.orientation, request.seed)
-    atoms = host_of(body, cells=cells, occupation=occupation).atoms
-    source = body.crystal.source if isinstance(body, Material) else None
+    atoms = matrix_of(body, cells=cells, occupation=occupation).atoms
+    source = body.source if isinstance(body, Crystal) else None
     return atoms, report(atoms, seed=request.seed, role="single", material=request.material, source=source)
 
 
@@ -290,7 +291,7 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> Embe
     UsageError
         If an option is not possible.
     """
-    dot, matrix = (body_of(word, dataset=request.dataset, folder=folder) for word in (request.dot, request.matrix))
+    dot, matrix = (crystal_of(word, dataset=request.dataset, folder=folder) for word in (request.dot, request.matrix))
     turn, absolute = _rotation(request.rotate, dot=dot, matrix=matrix)
     lattice = _dot_lattice(request.dot_lattice, dot=dot)
     return embed_dot(
@@ -299,40 +300,40 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> Embe
         form=_form(request, dot=dot, matrix=matrix),
         cells=whole_numbers(request.cells, what="--cells"),
         lattice=request.lattice,
-        seat=DotPlacement(request.mode, lattice, turn, absolute, _positions(request)),
+        placement=DotPlacement(request.mode, lattice, turn, absolute, _positions(request)),
         balance=Balance(request.neutral, request.rule),
         occupation=Occupation(request.a_site, request.orientation, request.seed),
         interface_depth=request.interface_depth,
     )
 
 
-def _rotation(text: str | None, *, dot: Material | Atoms, matrix: Material | Atoms) -> tuple[Any, bool]:
+def _rotation(text: str | None, *, dot: Crystal | Atoms, matrix: Crystal | Atoms) -> tuple[Any, bool]:
     if text is None:
         return None, False
-    crystals = [body.crystal if isinstance(body, Material) else None for body in (dot, matrix)]
+    crystals = [body if isinstance(body, Crystal) else None for body in (dot, matrix)]
     return parse_rotation(text, dot=crystals[0], matrix=crystals[1])
 
 
-def _dot_lattice(text: str | None, *, dot: Material | Atoms) -> float | None:
+def _dot_lattice(text: str | None, *, dot: Crystal | Atoms) -> float | None:
     if text is None:
         return None
-    if not isinstance(dot, Material):
+    if not isinstance(dot, Crystal):
         raise UsageError("a dot from a file has its lattice; leave --dot-lattice out")
-    return dot.crystal.a_angstrom if text == "own" else numbers(text, what="--dot-lattice", count=1)[0]
+    return dot.a_angstrom if text == "own" else numbers(text, what="--dot-lattice", count=1)[0]
 
 
-def _form(request: EmbedRequest, *, dot: Material | Atoms, matrix: Material | Atoms) -> DotForm:
+def _form(request: EmbedRequest, *, dot: Crystal | Atoms, matrix: Crystal | Atoms) -> DotForm:
     """What is cut; a number of ions counts those of the dot at the lattice constant it will have."""
-    if not isinstance(dot, Material):
+    if not isinstance(dot, Crystal):
         unused = ("diameter", "edges", "atoms", "energies", "facets", "termination", "shell")
         refuse_given(request, dict.fromkeys(unused), where="with a dot from a file, which has its size")
         return requested_form(request)
     core = dot
     counted: Termination = "site"
-    if isinstance(matrix, Material) and on_parent_lattice(dot.crystal) and on_parent_lattice(matrix.crystal):
-        counted = "BX2" if matrix.crystal.structure_type == "perovskite" else "site"
+    if isinstance(matrix, Crystal) and on_parent_lattice(dot) and on_parent_lattice(matrix):
+        counted = "BX2" if matrix.structure_type == "perovskite" else "site"
         if request.rotate is None and request.dot_lattice is None:
-            core = dot.at(lattice=request.lattice or matrix.crystal.a_angstrom)
+            core = scaled(dot, lattice=request.lattice or matrix.a_angstrom)
     return requested_form(request, core=core, counted=counted)
 
 

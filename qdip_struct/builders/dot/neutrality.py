@@ -25,7 +25,8 @@ from ase.data import atomic_numbers, chemical_symbols
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.neighbours import nearest_neighbour, neighbour_pairs
-from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, formal_charge_of, too_close
+from qdip_struct.builders.atoms.regions import formal_charge_of, too_close
+from qdip_struct.materials.ions import FORMAL_CHARGES
 
 MOST_SITES = 400
 """Larger sets are spread without looking for symmetry."""
@@ -374,22 +375,22 @@ def _swap(
     charge, molecule = atoms.get_array("formal_charge"), atoms.get_array("molecule")
     anions = here[(charge[here] < 0) & (molecule[here] < 0)]
     halides = there[(charge[there] < 0) & (molecule[there] < 0)]
-    host = _majority(atoms, among=halides, what="anion in the matrix")
-    guest = _majority(atoms, among=anions, what="anion in the dot")
-    step, needed = FORMAL_CHARGES[host] - FORMAL_CHARGES[guest], abs(border.missing)
+    halide = _majority(atoms, among=halides, what="anion in the matrix")
+    anion = _majority(atoms, among=anions, what="anion in the dot")
+    step, needed = FORMAL_CHARGES[halide] - FORMAL_CHARGES[anion], abs(border.missing)
     swaps, rest = divmod(needed, step) if rule == "swap" and step > 0 else (0, needed)
     if not swaps:
         return [], here[:0], rest
     if sign > 0:
-        name, reason = host, f"anion of the dot with the fewest metal neighbours becomes {host}"
-        candidates = border.near(anions[charge[anions] == FORMAL_CHARGES[guest]], others=there)
+        name, reason = halide, f"anion of the dot with the fewest metal neighbours becomes {halide}"
+        candidates = border.near(anions[charge[anions] == FORMAL_CHARGES[anion]], others=there)
         ranks = border.metal_neighbours(candidates, among=np.concatenate([here, there]))
         if len(candidates):
-            fits = ~_crowds(atoms, candidates=candidates, name=host, among=there)
+            fits = ~_crowds(atoms, candidates=candidates, name=halide, among=there)
             candidates, ranks = candidates[fits], ranks[fits]
     else:
-        name, reason = guest, f"anion of the matrix with the most metal neighbours in the dot becomes {guest}"
-        candidates = border.near(halides[charge[halides] == FORMAL_CHARGES[host]], others=here)
+        name, reason = anion, f"anion of the matrix with the most metal neighbours in the dot becomes {anion}"
+        candidates = border.near(halides[charge[halides] == FORMAL_CHARGES[halide]], others=here)
         ranks = -border.metal_neighbours(candidates, among=here)
     if len(candidates) < swaps:
         rest += (swaps - len(candidates)) * step

@@ -9,19 +9,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ase import Atoms
+
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.alloy import Arrangement
-from qdip_struct.builders.atoms.cells import Occupation
+from qdip_struct.builders.atoms.cells import Arrangement, Occupation
 from qdip_struct.builders.atoms.molecules import MoleculeOrientation
 from qdip_struct.builders.interface.interface import InterfaceCells, place
 from qdip_struct.builders.interface.interface_options import InterfaceKind, LateralCell, Placement, Stack, StrainOn
 from qdip_struct.builders.interface.joint import Joint, join
 from qdip_struct.builders.interface.registry import irreducible_shifts
 from qdip_struct.builders.interface.stiffness import Normal
-from qdip_struct.builders.parsing import crystal_of, numbers, shares_of, whole_numbers
+from qdip_struct.builders.parsing import numbers, shares_of, whole_numbers
 from qdip_struct.builders.slab.slab import surface_of
 from qdip_struct.builders.slab.stoichiometry import termination_names
 from qdip_struct.matching.planes import parse_plane
+from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.structure_files import crystal_of
 
 
 @dataclass(frozen=True)
@@ -172,19 +175,13 @@ def _joint(request: InterfaceRequest, folder: Path) -> Joint:
         _crystal(request, "substrate", folder),
         stack=_stack(request),
         cell=_cell(request),
-        occupation=Occupation(a_site=request.a_site, orientation=request.orientation, seed=request.seed),
+        occupation=Occupation(request.a_site, request.orientation, request.seed, request.arrangement),
     )
 
 
-def _crystal(request: InterfaceRequest, part: str, folder: Path) -> Any:
-    return crystal_of(
-        getattr(request, part),
-        dataset=request.dataset,
-        lattice=getattr(request, f"{part}_lattice"),
-        arrangement=request.arrangement,
-        seed=request.seed,
-        folder=folder,
-    )
+def _crystal(request: InterfaceRequest, part: str, folder: Path) -> Crystal | Atoms:
+    lattice = getattr(request, f"{part}_lattice")
+    return crystal_of(getattr(request, part), dataset=request.dataset, lattice=lattice, folder=folder)
 
 
 def _stack(request: InterfaceRequest) -> Stack:

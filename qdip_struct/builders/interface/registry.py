@@ -28,17 +28,12 @@ from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import SiteCell, lattice_points, to_atoms
 from qdip_struct.builders.atoms.neighbours import neighbour_pairs
-from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, IONIC_RADII_ANGSTROM
 from qdip_struct.builders.interface.joint import Joint
 from qdip_struct.builders.slab.block import Block
 from qdip_struct.builders.slab.surface import kinds_of_sites
+from qdip_struct.materials.ions import FORMAL_CHARGES, TOUCHING_RADII_ANGSTROM
 
 REGISTRY_NAMES = ("continuation", "metal", "hollow")
-
-TOUCHING_RADII_ANGSTROM: dict[str, float] = {
-    **IONIC_RADII_ANGSTROM, "N": 1.50, "C": 1.50, "H": 0.60, "P": 1.90, "As": 2.00,
-}  # fmt: skip
-"""Ionic radii, and contact radii chosen here for H, C, N of molecular ions, P and As, Å."""
 
 
 def radii_of(symbols: Any) -> Array:

@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from qdip_struct.builders.atoms.alloy import Arrangement
-from qdip_struct.builders.atoms.cells import Occupation
+from ase import Atoms
+
+from qdip_struct.builders.atoms.cells import Arrangement, Occupation
 from qdip_struct.builders.atoms.molecules import MoleculeOrientation
-from qdip_struct.builders.parsing import crystal_of, whole_numbers
+from qdip_struct.builders.parsing import whole_numbers
 from qdip_struct.builders.slab.slab import SlabCells, build_slab, surface_of
 from qdip_struct.builders.slab.stoichiometry import Faces, termination_names
 from qdip_struct.builders.slab.surface import SurfaceCell
 from qdip_struct.matching.planes import parse_plane
+from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.structure_files import crystal_of
 
 
 @dataclass(frozen=True)
@@ -97,18 +99,11 @@ def requested_slabs(request: SlabRequest, *, folder: Path = Path()) -> dict[str,
             repeat=(first, second),
             vacuum=request.vacuum,
             layer_tolerance=request.layer_tolerance,
-            occupation=Occupation(a_site=request.a_site, orientation=request.orientation, seed=request.seed),
+            occupation=Occupation(request.a_site, request.orientation, request.seed, request.arrangement),
         )
         for name in names
     }
 
 
-def _crystal(request: SlabRequest, folder: Path) -> Any:
-    return crystal_of(
-        request.material,
-        dataset=request.dataset,
-        lattice=request.lattice,
-        arrangement=request.arrangement,
-        seed=request.seed,
-        folder=folder,
-    )
+def _crystal(request: SlabRequest, folder: Path) -> Crystal | Atoms:
+    return crystal_of(request.material, dataset=request.dataset, lattice=request.lattice, folder=folder)

@@ -15,12 +15,12 @@ from ase import Atoms
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import SiteCell, sites_of, to_atoms
-from qdip_struct.builders.atoms.regions import FORMAL_CHARGES
 from qdip_struct.builders.slab.block import Block, cut_block
 from qdip_struct.builders.slab.surface import SurfaceCell
 from qdip_struct.matching.planes import plane_text
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.datasets import DEFAULT_DATASET, get_crystal
+from qdip_struct.materials.ions import FORMAL_CHARGES, IONS, MOLECULES
 
 
 def ions_of_sites(sites: SiteCell) -> dict[str, int]:
@@ -37,8 +37,8 @@ def ions_of(atoms: Atoms) -> dict[str, int]:
     found = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
     if (molecule >= 0).any():
         nitrogen = np.bincount(molecule[(molecule >= 0) & (symbols == "N")])
-        for name, count in (("MA", int((nitrogen == 1).sum())), ("FA", int((nitrogen == 2).sum()))):
-            if count:
+        for name in MOLECULES:
+            if count := int((nitrogen == IONS[name].atoms["N"]).sum()):
                 found[name] = count
     return dict(sorted(found.items()))
 

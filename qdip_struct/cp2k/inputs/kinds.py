@@ -6,7 +6,7 @@ them; of their numbers only counts are kept: shells and valence electrons.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -18,6 +18,7 @@ from qdip_struct.base.errors import UsageError
 from qdip_struct.base.files import read_text
 from qdip_struct.base.resources import shipped
 from qdip_struct.cp2k.program import find_data_directory
+from qdip_struct.materials.ions import IONS, VALENCE_ELECTRONS
 
 DEFAULT_SET = "dzvp"
 
@@ -71,7 +72,7 @@ class KindSet:
 def list_kind_sets() -> tuple[KindSet, ...]:
     """All sets, in file order."""
     content = yaml_document(shipped("cp2k_templates", "kinds.yaml"))
-    return tuple(_kind_set(name, entry, content["valence"]) for name, entry in content["sets"].items())
+    return tuple(_kind_set(name, entry) for name, entry in content["sets"].items())
 
 
 def get_kind_set(name: str) -> KindSet:
@@ -82,17 +83,14 @@ def get_kind_set(name: str) -> KindSet:
     return sets[name]
 
 
-def _kind_set(name: str, entry: Mapping[str, Any], valence: Mapping[str, int]) -> KindSet:
+def _kind_set(name: str, entry: Mapping[str, Any]) -> KindSet:
     instead = entry.get("instead", {})
     elements = {}
-    for element, n in _without(valence.items(), entry.get("lacks", ())):
+    for element in sorted(set(VALENCE_ELECTRONS) - set(entry.get("lacks", ())), key=lambda name: IONS[name].number):
+        n = VALENCE_ELECTRONS[element]
         basis = str(instead.get(element, entry["basis"])).format(n=n)
         elements[element] = KindDefault(element, basis, str(entry["potential"]).format(n=n), n)
     return KindSet(name, entry["about"], tuple(entry["basis_files"]), entry["potential_file"], elements)
-
-
-def _without(items: Iterable[tuple[str, int]], lacking: Iterable[str]) -> list[tuple[str, int]]:
-    return [(element, n) for element, n in items if element not in set(lacking)]
 
 
 _HEADER = re.compile(r"^\s*([A-Z][a-z]?)\s+([^\s\d].*?)\s*$")

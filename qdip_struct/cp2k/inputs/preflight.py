@@ -18,6 +18,7 @@ from qdip_struct.cp2k.inputs.input_settings import Subsys, check_subsys, read_su
 from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, find_section, get_values
 from qdip_struct.cp2k.inputs.kinds import data_file, potential_valence, read_basis_sets, read_potentials
 from qdip_struct.cp2k.inputs.schema import Schema
+from qdip_struct.materials.ions import HALIDES
 
 _PLACEHOLDER = re.compile(r"\$\{?\w+\}?|@\w+@|<[A-Z_]+>|\{\{.*?\}\}|__[A-Z_]+__")
 _REFERENCED_FILES = (
@@ -25,7 +26,6 @@ _REFERENCED_FILES = (
     "FORCE_EVAL/DFT/WFN_RESTART_FILE_NAME",
     "FORCE_EVAL/SUBSYS/TOPOLOGY/COORD_FILE_NAME",
 )
-_HALIDES = {"F", "Cl", "Br", "I"}
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def _check_methods(tree: Section, subsys: Subsys) -> Iterator[Finding]:
     if run_type == "CELL_OPT" and not get_values(tree, "FORCE_EVAL/STRESS_TENSOR"):
         yield Finding("error", None, "CELL_OPT needs the stress tensor", "set FORCE_EVAL/STRESS_TENSOR ANALYTICAL")
     method = (get_values(tree, f"{dft}/QS/METHOD") or [""])[0].upper()
-    if method == "XTB" and "Pb" in subsys.elements and _HALIDES & set(subsys.elements):
+    if method == "XTB" and "Pb" in subsys.elements and set(HALIDES) & set(subsys.elements):
         message = "GFN1-xTB makes halide perovskites collapse (CsPbBr3 goes to nonsense)"
         yield Finding("error", None, message, "use GPW with PBE")
 

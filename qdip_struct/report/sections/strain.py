@@ -50,7 +50,7 @@ def _structure_of(result: Result) -> Path:
 
 def _document(page: Page, study: Study, memory: Memory, result: Result) -> None:
     from qdip_struct.analysis.strain.strain_summary import summarise
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
 
     name = study.name(result.path)
     page.heading(str(result.content.get("structure", name)), level=3)
@@ -178,7 +178,7 @@ def _figure_and_tables(page: Page, found: Mapping[str, Any], figure: str | None,
 def _arrays(page: Page, study: Study, path: Path) -> None:
     import numpy as np
 
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
 
     name = study.name(path)
     try:

@@ -40,7 +40,7 @@ def _rank(role: str) -> int:
 
 
 def _structure(page: Page, study: Study, same: list[RunState]) -> None:
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.runs.trajectories import final_structure
 
     state = same[0]
