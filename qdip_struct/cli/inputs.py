@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from qdip_struct.base.errors import EXIT_DONE, DataError, UsageError
 from qdip_struct.cli.console import emit, note, table
 from qdip_struct.cp2k.inputs.sections import PRINTABLE
+from qdip_struct.cp2k.tasks import TASKS
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -36,7 +37,7 @@ def add_inputs_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip inputs``."""
     parser.add_argument("structure", nargs="+", type=Path, metavar="STRUCTURE", help="extxyz, CIF, POSCAR, xyz, ...")
     parser.add_argument("--preset", default="production", help="ning2015, production (default) or quick")
-    parser.add_argument("--task", default="energy", choices=("energy", "geo_opt", "cell_opt"), help="default: energy")
+    parser.add_argument("--task", default="energy", choices=tuple(TASKS), help="default: energy")
     parser.add_argument("--template", type=Path, metavar="FILE", help="own CP2K template; what it says stays")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="set any CP2K keyword; repeat")
     parser.add_argument("--kpoints", metavar="N,N,N", help="Monkhorst-Pack mesh instead of the preset's")

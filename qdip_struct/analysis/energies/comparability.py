@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.analysis.energies.energy_run import SINGLE_POINTS, SLABS, EnergyRun
+from qdip_struct.analysis.energies.energy_run import SLABS, EnergyRun
 from qdip_struct.analysis.energies.stoichiometry import element_of
 from qdip_struct.base.errors import MismatchError
 from qdip_struct.base.units import EV_PER_ANGSTROM_PER_ATOMIC_FORCE
+from qdip_struct.cp2k.tasks import is_single_point
 
 LATERAL_TOLERANCE_ANGSTROM = 1e-6
 KPOINT_LENGTH_TOLERANCE = 0.1
@@ -221,7 +222,7 @@ def _slab_difference(first: EnergyRun, second: EnergyRun) -> str | None:
 
 def _relaxation_difference(first: EnergyRun, second: EnergyRun) -> str | None:
     if first.role in SLABS and second.role in SLABS:
-        kinds = ["single point" if run.run_type in SINGLE_POINTS else run.run_type for run in (first, second)]
+        kinds = ["single point" if is_single_point(run.run_type) else run.run_type for run in (first, second)]
         if kinds[0] != kinds[1]:
             return f"the kind of run: {kinds[0]} against {kinds[1]} (relax all slabs or none)"
         if first.facts and second.facts and first.geometry != second.geometry:

@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 
 from qdip_struct.analysis.energies.comparability import require_comparable
-from qdip_struct.analysis.energies.energy_run import SINGLE_POINTS, SLABS, EnergyRun
+from qdip_struct.analysis.energies.energy_run import SLABS, EnergyRun
 from qdip_struct.analysis.energies.stoichiometry import Composition, added, cells_of, reduced_formula, units_per_cell
 from qdip_struct.base.errors import MismatchError
 from qdip_struct.base.units import MEV_PER_EV
+from qdip_struct.cp2k.tasks import is_single_point
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def counterpoise_energy(film: EnergyRun, substrate: EnergyRun, interface: Energy
         :func:`adsorption_energy`.
     """
     for run in (film, substrate, interface):
-        if run.run_type not in SINGLE_POINTS:
+        if not is_single_point(run.run_type):
             raise MismatchError(f"{run.path} is a {run.run_type}: a counterpoise correction needs single points")
     return adsorption_energy(film, substrate, interface)
 

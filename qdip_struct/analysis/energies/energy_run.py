@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qdip_struct.cp2k.tasks import is_optimisation
+
 SLABS = (
     "film",
     "substrate",
@@ -18,8 +20,6 @@ SLABS = (
     "substrate_ghost",
 )
 INTERFACES = ("interface", "sandwich")
-SINGLE_POINTS = ("ENERGY", "ENERGY_FORCE", "WFN_OPT")
-OPTIMISATIONS = ("GEO_OPT", "GEOMETRY_OPTIMIZATION", "CELL_OPT")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ class EnergyRun:
     @property
     def relaxed(self) -> bool:
         """Whether the run is an optimisation."""
-        return self.run_type in OPTIMISATIONS
+        return is_optimisation(self.run_type)
 
     @property
     def geometry(self) -> str:

@@ -37,6 +37,7 @@ from qdip_struct.cp2k.inputs.sections import (
     count_electrons,
     fill,
     fill_dispersion,
+    fill_fixed_atoms,
     fill_motion,
     fill_prints,
     fill_scf,
@@ -44,6 +45,7 @@ from qdip_struct.cp2k.inputs.sections import (
     kinds_of,
     match_outer_scf,
 )
+from qdip_struct.cp2k.tasks import get_task
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -141,7 +143,7 @@ def make_deck(
     atoms
         The structure, Å; an optional boolean array ``ghost`` marks atoms that only carry their basis functions.
     task
-        ``energy``, ``geo_opt`` or ``cell_opt``.
+        A name of :data:`qdip_struct.cp2k.tasks.TASKS`.
     preset
         How well: see ``cp2k_templates/presets.yaml``.
     template
@@ -158,7 +160,7 @@ def make_deck(
     DataError
         If the template is not CP2K input.
     """
-    wishes = wishes or Wishes()
+    wishes, work = wishes or Wishes(), get_task(task)
     tree = parse_input(template, source="template")
     cell = np.asarray(atoms.cell[:], dtype=float)
     if np.linalg.det(cell) <= 0:
@@ -194,16 +196,18 @@ def make_deck(
     if wishes.dispersion == "d3bj":
         fill_dispersion(tree)
         decisions.append(Decision("dispersion", "D3(BJ)", "asked for (Grimme et al. 2011, doi:10.1002/jcc.21759)"))
-    if task in ("geo_opt", "cell_opt"):
+    if work.section:
+        decisions += fill_motion(tree, work, n_atoms=len(atoms), preset=preset)
+    if work.holds_atoms:
         fixed = wishes.fixed_atoms
         if wishes.fixed_layers:
             fixed += lowest_layers(atoms.positions, n_layers=wishes.fixed_layers)
-        decisions.append(fill_motion(tree, task, n_atoms=len(atoms), preset=preset, fixed=fixed))
-    if task == "cell_opt":
+        fill_fixed_atoms(tree, fixed)
+    if work.optimises and work.moves == "cell":
         frozen, decided_cell = decide_cell_constraint(geometry, role=role)
         decisions.append(decided_cell)
         if frozen != "NONE":
-            fill(tree, "MOTION/CELL_OPT/CONSTRAINT", frozen)
+            fill(tree, f"MOTION/{work.section}/CONSTRAINT", frozen)
     sampled = mesh != (1, 1, 1) or find_section(tree, "FORCE_EVAL/DFT/KPOINTS") is not None
     decided_prints, pdos_regions = fill_prints(tree, wishes.prints, atoms=atoms, kpoints=sampled, stride=wishes.stride)
     decisions += decided_prints

@@ -8,8 +8,7 @@ from qdip_struct.base.documents import yaml_document
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import read_text
 from qdip_struct.base.resources import shipped
-
-TASKS = ("energy", "geo_opt", "cell_opt")
+from qdip_struct.cp2k.tasks import get_task
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,4 @@ def template_text(task: str, *, own: Path | None = None) -> str:
         if not own.is_file():
             raise DataError(f"template {own} is not a file")
         return read_text(own)
-    if task not in TASKS:
-        raise UsageError(f"unknown task '{task}'; known: {', '.join(TASKS)}")
-    return read_text(shipped("cp2k_templates", f"{task}.inp"))
+    return read_text(shipped("cp2k_templates", f"{get_task(task).name}.inp"))

@@ -17,6 +17,7 @@ from qdip_struct.cp2k.inputs.decisions import Decision, decide_optimizer
 from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, Verbatim, find_section, get_values, set_value
 from qdip_struct.cp2k.inputs.kinds import KindDefault, KindSet
 from qdip_struct.cp2k.inputs.presets import Preset
+from qdip_struct.cp2k.tasks import Task
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -326,33 +327,37 @@ def fill_dispersion(tree: Section) -> None:
     fill(tree, f"{place}/PAIR_POTENTIAL/R_CUTOFF", "[angstrom] 16.0")
 
 
-def fill_motion(tree: Section, task: str, *, n_atoms: int, preset: Preset, fixed: Sequence[int]) -> Decision:
-    """Optimiser, step limit, force criterion; atoms held fixed (0-based indices).
+def fill_motion(tree: Section, task: Task, *, n_atoms: int, preset: Preset) -> list[Decision]:
+    """The section of a task that moves something: the optimiser of an optimisation, and what the preset gives.
 
     Parameters
     ----------
     tree
         Input to fill.
     task
-        ``geo_opt``, ``cell_opt``, ``md``, ...
+        Which keywords it takes from the preset, and where they stand.
     n_atoms
         Number of atoms, which decides the optimiser.
     preset
         Where limits and criteria come from.
-    fixed
-        Atoms that do not move.
     """
-    decision = decide_optimizer(n_atoms)
-    place = f"MOTION/{task.upper()}"
-    fill(tree, f"{place}/OPTIMIZER", decision.choice)
-    fill(tree, f"{place}/MAX_ITER", str(preset.values["max_iterations"]))
-    fill(tree, f"{place}/MAX_FORCE", f"{float(preset.values['force_tolerance']):.1E}")
+    place = f"MOTION/{task.section}"
+    decisions = [decide_optimizer(n_atoms)] if task.optimises else []
+    for decision in decisions:
+        fill(tree, f"{place}/OPTIMIZER", decision.choice)
+    for keyword, entry in task.fills:
+        value = preset.values[entry]
+        fill(tree, f"{place}/{keyword}", f"{value:.1E}" if isinstance(value, float) else str(value))
+    return decisions
+
+
+def fill_fixed_atoms(tree: Section, fixed: Sequence[int]) -> None:
+    """Atoms (0-based) that do not move, unless the template holds some itself."""
     constraint = "MOTION/CONSTRAINT/FIXED_ATOMS"
     if fixed and not find_section(tree, constraint):
         set_value(tree, f"{constraint}/COMPONENTS_TO_FIX", "XYZ")
         for line in list_lines(fixed):
             set_value(tree, f"{constraint}/LIST", line, add=True)
-    return decision
 
 
 def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from qdip_struct.base.units import J_PER_M2_PER_MEV_PER_ANGSTROM2
+from qdip_struct.cp2k.tasks import task_of
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
@@ -22,7 +23,8 @@ def add_energies(page: Page, study: Study, memory: Memory) -> None:
         "two bind; γ_int = γ_film + γ_substrate - E_ad. 1 meV/Å² = 0.0160218 J/m²."
     )
     slabs = [s for s in study.runs if s.run is not None and s.folder.role in ("film", "substrate", "interface")]
-    if slabs and all(s.run is not None and s.run.geo_converged is None for s in slabs):
+    tasks = [task_of(s.run.run_type) for s in slabs if s.run is not None]
+    if slabs and all(task is None or task.moves == "nothing" for task in tasks):
         page.note("The slabs are single points at the geometry that was built: nothing was relaxed.")
     if len(groups) > 1:
         _ranking(page, groups)

@@ -51,7 +51,7 @@ def _structure(page: Page, study: Study, same: list[RunState]) -> None:
         page.paragraph(f"The same start in {', '.join(study.name(other.folder.path) for other in same[1:])}.")
     relaxed = None
     try:
-        if state.run is not None and state.run.geo_converged:
+        if state.run is not None and state.run.moved:
             relaxed = final_structure(state.folder.path, state.run)
         atoms = read_structure(state.folder.path / STRUCTURE) if relaxed is None else relaxed
     except QdipError as error:
