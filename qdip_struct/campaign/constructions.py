@@ -15,6 +15,7 @@ from qdip_struct.builders.dot.dot_request import (
     requested_embedding,
 )
 from qdip_struct.builders.interface.interface_request import InterfaceRequest, requested_interfaces
+from qdip_struct.builders.roles import role_of
 from qdip_struct.builders.slab.slab_request import SlabRequest, requested_slabs
 
 if TYPE_CHECKING:
@@ -73,19 +74,19 @@ class Construction:
     ----------
     request
         The class whose fields are its options.
-    roles
-        Roles of the structures it is about; everything else it makes is a reference.
     build
         Turns a request and the folder where relative file names start into cells.
+    makes_references
+        Whether cells come of it that are only there for the energies of others.
     """
 
     request: type
-    roles: tuple[str, ...]
     build: Callable[[Any, Path], Cells]
+    makes_references: bool = False
 
-
-SLAB_NAMES = {"substrate": "slab", "substrate_bulk": "slab_bulk", "substrate_other": "slab_other"}
-"""Run folders of a lone slab; its roles are those that ``qdip energies`` combines."""
+    def is_reference(self, role: str) -> bool:
+        """Whether a cell of this role is not what is built for its own sake."""
+        return self.makes_references and role_of(role).reference
 
 
 def _interfaces(request: InterfaceRequest, folder: Path) -> Cells:
@@ -98,7 +99,7 @@ def _interfaces(request: InterfaceRequest, folder: Path) -> Cells:
 
 def _slabs(request: SlabRequest, folder: Path) -> Cells:
     return {
-        name: {SLAB_NAMES.get(role, role): Cell(role, atoms, built.reports, role) for role, atoms in parts.items()}
+        name: {role_of(role).file_name: Cell(role, atoms, built.reports, role) for role, atoms in parts.items()}
         for name, built in requested_slabs(request, folder=folder).items()
         for parts in [built.cells()]
     }
@@ -127,11 +128,11 @@ def _file(request: FileRequest, folder: Path) -> Cells:
 
 
 CONSTRUCTIONS: dict[str, Construction] = {
-    "interface": Construction(InterfaceRequest, ("film", "substrate", "interface", "sandwich"), _interfaces),
-    "slab": Construction(SlabRequest, ("substrate",), _slabs),
-    "bulk": Construction(BulkRequest, ("single",), _bulk),
-    "dot": Construction(DotRequest, ("dot",), _dot),
-    "embed": Construction(EmbedRequest, ("embedded",), _embedded),
-    "file": Construction(FileRequest, (), _file),
+    "interface": Construction(InterfaceRequest, _interfaces, makes_references=True),
+    "slab": Construction(SlabRequest, _slabs, makes_references=True),
+    "bulk": Construction(BulkRequest, _bulk),
+    "dot": Construction(DotRequest, _dot),
+    "embed": Construction(EmbedRequest, _embedded),
+    "file": Construction(FileRequest, _file),
 }
 """What can stand under ``build``; ``bulk`` and ``file`` have no command of their own."""

@@ -127,14 +127,13 @@ class Drafter:
             return
         yield name, *self._draft(cell, maker=maker, case=case, group=group)
         if maker.request.counterpoise and cell.role == "interface":
-            for partner, ghosted in ghost_partners(cell.atoms).items():
-                ghost = replace(cell, role=f"{partner}_ghost", atoms=ghosted)
-                yield f"{name}_{partner}_ghost", *self._draft(ghost, maker=maker, case=case, group=group)
+            for role, ghosted in ghost_partners(cell.atoms).items():
+                ghost = replace(cell, role=role, atoms=ghosted)
+                yield f"{name}_{role}", *self._draft(ghost, maker=maker, case=case, group=group)
 
     def _wanted(self, role: str) -> bool:
         references = self.spec.references
-        main = CONSTRUCTIONS[self.spec.kind].roles
-        return references is None or not main or role in main or role in references
+        return references is None or role in references or not CONSTRUCTIONS[self.spec.kind].is_reference(role)
 
     def _maker(self, request: InputsRequest) -> DeckMaker:
         if request not in self.makers:

@@ -106,9 +106,9 @@ def make_plan(spec: Spec, *, terms: Terms, processes: int | None = None) -> Plan
         drafted.update(results)
         warnings.update(dict.fromkeys(warned))
     drafts = [(path, draft, identity_of(draft.record)) for number in sorted(drafted) for path, draft in drafted[number]]
-    main = CONSTRUCTIONS[spec.kind].roles
+    kind = CONSTRUCTIONS[spec.kind]
     owners: dict[str, str] = {}
-    for path, _, identity in sorted(drafts, key=lambda item: item[1].record["role"] not in main):
+    for path, _, identity in sorted(drafts, key=lambda item: kind.is_reference(item[1].record["role"])):
         owners.setdefault(identity, path)
     runs = []
     for path, draft, identity in drafts:

@@ -136,8 +136,8 @@ def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:
     """The run of a structure file and, where they are asked for, those of its slabs with ghost partners."""
     from qdip_struct.builders.atoms.store import read_sidecar, read_structure, sidecar_of
     from qdip_struct.builders.interface.parts import ghost_partners
+    from qdip_struct.builders.roles import ROLES
     from qdip_struct.runs.run_draft import refuse_name
-    from qdip_struct.runs.rundir import ROLES
 
     atoms = read_structure(path)
     sidecar = read_sidecar(path) or {}
@@ -152,10 +152,7 @@ def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:
     ghosts = ghost_partners(atoms) if args.counterpoise and role == "interface" else {}
     return [
         _Planned(path.stem, path, atoms, sidecar, role, group),
-        *(
-            _Planned(f"{path.stem}_{partner}_ghost", path, ghosted, sidecar, f"{partner}_ghost", group)
-            for partner, ghosted in ghosts.items()
-        ),
+        *(_Planned(f"{path.stem}_{ghost}", path, ghosted, sidecar, ghost, group) for ghost, ghosted in ghosts.items()),
     ]
 
 

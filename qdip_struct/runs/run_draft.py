@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from qdip_struct.base.document_shapes import WORD, fault
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import json_text, sha256, write_text
-from qdip_struct.runs.rundir import INPUT, LINK, RECORD, ROLES, STRUCTURE, RunFolder, open_run_folder
+from qdip_struct.builders.roles import ROLES
+from qdip_struct.runs.rundir import INPUT, LINK, RECORD, STRUCTURE, RunFolder, open_run_folder
 
 _SHOWN = 40
 
@@ -56,7 +57,7 @@ def draft_run(
     atoms, deck
         Structure and finished input.
     role, group
-        See ``ROLES``; runs of one group belong together.
+        See :data:`qdip_struct.builders.roles.ROLES`; runs of one group belong together.
     provenance
         From :func:`qdip_struct.base.files.provenance`.
     structure_report

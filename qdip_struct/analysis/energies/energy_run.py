@@ -1,4 +1,4 @@
-"""One finished run as far as energies need it, and the roles that runs play."""
+"""One finished run as far as energies need it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,19 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qdip_struct.builders.roles import Role, role_of
 from qdip_struct.cp2k.tasks import is_optimisation
-
-SLABS = (
-    "film",
-    "substrate",
-    "interface",
-    "sandwich",
-    "film_other",
-    "substrate_other",
-    "film_ghost",
-    "substrate_ghost",
-)
-INTERFACES = ("interface", "sandwich")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +20,7 @@ class EnergyRun:
     path
         Its folder.
     role, group
-        The part it plays (:data:`SLABS` and bulk references), and in which study.
+        The part it plays, see :data:`qdip_struct.builders.roles.ROLES`, and in which study.
     status
         As in :class:`qdip_struct.cp2k.outputs.run.Run`; the energy only counts when it is ``done``.
     energy_ev
@@ -75,6 +64,11 @@ class EnergyRun:
     grid_doubt: str | None = None
     cp2k_version: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def plays(self) -> Role:
+        """The record of its role."""
+        return role_of(self.role)
 
     @property
     def relaxed(self) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.roles import role_of
 from qdip_struct.cp2k.inputs.decisions import (
     Decision,
     decide_cell_constraint,
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 PROJECT = "run"
-BULK_REFERENCE_ROLES = ("film_bulk", "substrate_bulk", "film_bulk_free", "substrate_bulk_free")
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def make_deck(
         geometry,
         n_atoms=len(atoms),
         preset=preset.values,
-        bulk_reference=role in BULK_REFERENCE_ROLES,
+        bulk_reference=role_of(role).kind == "bulk",
         override=wishes.kpoints,
     )
     spin, multiplicity, decided_spin = decide_spin(n_electrons, multiplicity=wishes.multiplicity)
