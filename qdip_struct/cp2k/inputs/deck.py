@@ -32,19 +32,21 @@ from qdip_struct.cp2k.inputs.inputfile import (
     set_value,
 )
 from qdip_struct.cp2k.inputs.kinds import DEFAULT_SET, KindSet, get_kind_set
-from qdip_struct.cp2k.inputs.presets import Preset
+from qdip_struct.cp2k.inputs.presets import Preset, get_functional
 from qdip_struct.cp2k.inputs.sections import (
     ScfMethod,
     count_electrons,
     fill,
     fill_dispersion,
     fill_fixed_atoms,
+    fill_functional,
     fill_motion,
     fill_prints,
     fill_scf,
     fill_subsys,
     kinds_of,
     match_outer_scf,
+    named_functional,
 )
 from qdip_struct.cp2k.tasks import get_task
 
@@ -182,6 +184,7 @@ def make_deck(
     dipole, decided_dipole = decide_dipole(cell, geometry, wanted=wanted)
     decisions = [decided_mesh, decided_spin, decided_dipole]
 
+    fill_functional(tree, get_functional(preset.values["functional"]))
     fill(tree, "GLOBAL/PROJECT", PROJECT)
     if wishes.walltime_s is not None:
         fill(tree, "GLOBAL/WALLTIME", str(wishes.walltime_s))
@@ -194,7 +197,7 @@ def make_deck(
     decisions.append(fill_scf(tree, mesh, preset=preset, method=wishes.scf))
     decisions += fill_scf_failure(tree, wishes.on_scf_failure, version=wishes.version)
     if wishes.dispersion == "d3bj":
-        fill_dispersion(tree)
+        fill_dispersion(tree, asked=_asked(wishes.settings))
         decisions.append(Decision("dispersion", "D3(BJ)", "asked for (Grimme et al. 2011, doi:10.1002/jcc.21759)"))
     if work.section:
         decisions += fill_motion(tree, work, n_atoms=len(atoms), preset=preset)
@@ -236,8 +239,13 @@ def _fill_settings(tree: Section, settings: tuple[str, ...]) -> list[Decision]:
         path, value, add = parse_setting(setting)
         set_value(tree, path, value, add=add)
         decisions.append(Decision("setting", f"{path}{'+' if add else ''}={value}", "asked for with --set"))
-    match_outer_scf(tree, asked=[parse_setting(setting)[0].upper() for setting in settings])
+    match_outer_scf(tree, asked=_asked(settings))
     return decisions
+
+
+def _asked(settings: tuple[str, ...]) -> list[str]:
+    """Paths of the settings, in capitals."""
+    return [parse_setting(setting)[0].upper() for setting in settings]
 
 
 def deck_settings(tree: Section) -> dict[str, Any]:
@@ -252,12 +260,11 @@ def deck_settings(tree: Section) -> dict[str, Any]:
         values = get_values(tree, path)
         return bool(values) and not values[0].strip(".").upper().startswith("F")
 
-    functional = find_section(tree, f"{dft}/XC/XC_FUNCTIONAL")
     subsys = find_section(tree, "FORCE_EVAL/SUBSYS")
     kinds = subsys.sections("KIND") if subsys else []
     scheme = (first(f"{dft}/KPOINTS/SCHEME") or "").split()
     return {
-        "functional": functional.parameter.upper() if functional else None,
+        "functional": named_functional(tree),
         "basis": {kind.parameter: _direct(kind, "BASIS_SET") for kind in kinds},
         "potential": {kind.parameter: _direct(kind, "POTENTIAL") for kind in kinds},
         "cutoff_rydberg": _number(first(f"{dft}/MGRID/CUTOFF")),
