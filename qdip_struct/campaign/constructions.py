@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,22 +32,20 @@ class Cell:
     role
         The part it plays.
     atoms
-        It.
-    reports
-        What the builder said of each part, looked up when it is asked for.
-    part
-        Which of them is this one's.
+        It, with nothing in its header but its role: equal structures of several groups are then equal files.
+    tell
+        Gives what the builder said about it; counting charges takes time, and a plan for looking does not ask.
+    name
+        Of its run folder.
+    study
+        Tells several structures of one request apart; empty for one.
     """
 
     role: str
     atoms: "Atoms"
-    reports: Mapping[str, Mapping[str, Any]]
-    part: str = ""
-
-    @property
-    def report(self) -> Mapping[str, Any]:
-        """What the builder said about the structure."""
-        return self.reports[self.part]
+    tell: Callable[[], Mapping[str, Any]]
+    name: str
+    study: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,10 +59,6 @@ class FileRequest:
     """
 
     file: str
-
-
-Cells = dict[str, dict[str, Cell]]
-"""By a name that tells several structures of one request apart (empty for one), then by the name of the run folder."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +76,7 @@ class Construction:
     """
 
     request: type
-    build: Callable[[Any, Path], Cells]
+    build: Callable[[Any, Path], list[Cell]]
     makes_references: bool = False
 
     def is_reference(self, role: str) -> bool:
@@ -89,42 +84,49 @@ class Construction:
         return self.makes_references and role_of(role).reference
 
 
-def _interfaces(request: InterfaceRequest, folder: Path) -> Cells:
-    found: Cells = {}
-    for name, built in requested_interfaces(request, folder=folder).items():
-        cells = [Cell(str(atoms.info["role"]), atoms, built.reports, part) for part, atoms in built.cells().items()]
-        found[name] = {cell.role: cell for cell in cells}
-    return found
+def _cell(
+    role: str, atoms: "Atoms", tell: Callable[[], Mapping[str, Any]], *, name: str | None = None, study: str = ""
+) -> Cell:
+    bare = atoms.copy()
+    bare.info = {"role": role}
+    return Cell(role, bare, tell, role if name is None else name, study)
 
 
-def _slabs(request: SlabRequest, folder: Path) -> Cells:
-    return {
-        name: {role_of(role).file_name: Cell(role, atoms, built.reports, role) for role, atoms in parts.items()}
-        for name, built in requested_slabs(request, folder=folder).items()
-        for parts in [built.cells()]
-    }
+def _interfaces(request: InterfaceRequest, folder: Path) -> list[Cell]:
+    return [
+        _cell(str(atoms.info["role"]), atoms, partial(built.reports.__getitem__, part), study=study)
+        for study, built in requested_interfaces(request, folder=folder).items()
+        for part, atoms in built.cells().items()
+    ]
 
 
-def _bulk(request: BulkRequest, folder: Path) -> Cells:
+def _slabs(request: SlabRequest, folder: Path) -> list[Cell]:
+    return [
+        _cell(role, atoms, partial(built.reports.__getitem__, role), name=role_of(role).file_name, study=study)
+        for study, built in requested_slabs(request, folder=folder).items()
+        for role, atoms in built.cells().items()
+    ]
+
+
+def _bulk(request: BulkRequest, folder: Path) -> list[Cell]:
     atoms, report = requested_bulk(request, folder=folder)
-    return {"": {"bulk": Cell("single", atoms, {"": report})}}
+    return [_cell("single", atoms, lambda: report, name="bulk")]
 
 
-def _dot(request: DotRequest, folder: Path) -> Cells:
+def _dot(request: DotRequest, folder: Path) -> list[Cell]:
     atoms, report = requested_dot(request)
-    return {"": {"dot": Cell("dot", atoms, {"": report})}}
+    return [_cell("dot", atoms, lambda: report)]
 
 
-def _embedded(request: EmbedRequest, folder: Path) -> Cells:
+def _embedded(request: EmbedRequest, folder: Path) -> list[Cell]:
     built = requested_embedding(request, folder=folder)
-    return {"": {"embedded": Cell("embedded", built.atoms, {"": built.report})}}
+    return [_cell("embedded", built.atoms, lambda: built.report)]
 
 
-def _file(request: FileRequest, folder: Path) -> Cells:
+def _file(request: FileRequest, folder: Path) -> list[Cell]:
     path = folder / request.file
     sidecar = read_sidecar(path)
-    role = str(sidecar.get("role") or "single")
-    return {"": {role: Cell(role, read_structure(path), {"": sidecar})}}
+    return [_cell(str(sidecar.get("role") or "single"), read_structure(path), lambda: sidecar)]
 
 
 CONSTRUCTIONS: dict[str, Construction] = {

@@ -177,9 +177,9 @@ def _checked_deck(item: _Planned, *, maker: "DeckMaker", schema: "Schema | None"
 
 def _entry(folder: "RunFolder") -> dict[str, Any]:
     """A written run and what it will cost, as an entry of the document."""
-    from qdip_struct.campaign.cost import estimate_run
+    from qdip_struct.runs.cost import estimate_run
 
-    cost = estimate_run(folder)
+    cost = estimate_run(folder.record)
     return {
         "path": str(folder.path),
         **{key: folder.record[key] for key in ("role", "group", "n_atoms", "n_electrons", "decisions")},

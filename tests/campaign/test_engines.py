@@ -17,7 +17,6 @@ import pytest
 
 from qdip_struct.base.errors import ToolError, UsageError
 from qdip_struct.builders.atoms.store import read_structure
-from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.engines.engines import run_locally, submit
 from qdip_struct.campaign.engines.prerelax import relax_folder
 from qdip_struct.campaign.folder import open_campaign, write_campaign
@@ -46,7 +45,7 @@ def campaign(text: str, tmp_path: Path, name: str = "camp") -> list[RunFolder]:
     source = tmp_path / "source"
     source.mkdir(exist_ok=True)
     (source / "campaign.yaml").write_text(text)
-    written = write_campaign(make_plan(load_spec(source), terms=Terms(), processes=1), tmp_path / name)
+    written = write_campaign(make_plan(load_spec(source), processes=1), tmp_path / name)
     return written.index.run_folders()
 
 

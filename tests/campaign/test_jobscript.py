@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.campaign.cost import UNCERTAINTY, estimate
 from qdip_struct.campaign.engines.jobscript import job_script, load_site, run_list, script_name
+from qdip_struct.runs.cost import UNCERTAINTY, estimate
 
 SITES = ("laptop", "slurm", "pbs")
 

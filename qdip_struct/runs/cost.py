@@ -5,12 +5,13 @@ SCF step), and k-point cells of 2 to 20 atoms with and without vacuum. Beyond a 
 extrapolation: believe it within a factor of three either way.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from qdip_struct.cp2k.tasks import TASKS
-from qdip_struct.runs.rundir import RunFolder
 
 UNCERTAINTY = 3.0
 FIRST_SCF_STEPS = 28
@@ -76,9 +77,8 @@ def estimate(
     return Cost(seconds * steps / 3600, seconds / 3600, memory)
 
 
-def estimate_run(folder: RunFolder) -> Cost:
-    """Estimate a run folder from its ``run.json``."""
-    record = folder.record
+def estimate_run(record: Mapping[str, Any]) -> Cost:
+    """Estimate a run from the record that its ``run.json`` holds, or will hold."""
     mesh = record["settings"].get("kpoints")
     task = TASKS.get((record.get("parameters") or {}).get("task") or "")
     volume = abs(float(np.linalg.det(np.array(record["cell_angstrom"], dtype=float))))
