@@ -1,5 +1,7 @@
 """The records of the roles: sets written out by hand, and parts of an interface by their names."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import get_args
 
@@ -66,3 +68,9 @@ def test_a_role_that_nobody_knows_is_kept_and_shares_nothing_with_the_known_ones
     stray = role_of("spectator")
     assert (stray.name, stray.kind, stray.side) == ("spectator", "unknown", "substrate")
     assert not (stray.layered or stray.reference or stray.crystal_alone) and stray.cell == "shared"
+
+
+def test_names_for_a_help_text_cost_neither_numpy_nor_ase() -> None:
+    asked = "import sys, qdip_struct.builders.roles, qdip_struct.cp2k.tasks; print({'numpy', 'ase'} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "set()"
