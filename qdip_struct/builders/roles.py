@@ -7,23 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 RoleName = Literal[
-    "film",
-    "substrate",
-    "interface",
-    "sandwich",
-    "film_bulk",
-    "substrate_bulk",
-    "film_bulk_free",
-    "substrate_bulk_free",
-    "substrate_other",
-    "film_other",
-    "film_ghost",
-    "substrate_ghost",
-    "reservoir",
-    "dot",
-    "embedded",
-    "single",
-]
+    "film", "substrate", "interface", "sandwich", "film_bulk", "substrate_bulk", "film_bulk_free",
+    "substrate_bulk_free", "substrate_other", "film_other", "film_ghost", "substrate_ghost", "reservoir", "dot",
+    "embedded", "single",
+]  # fmt: skip
 Part = Literal["film", "substrate"]
 PARTS: tuple[Part, Part] = ("film", "substrate")
 """Sides of an interface: its regions, and the roles of the two slabs alone."""
