@@ -29,11 +29,11 @@ from typing import Any, Literal, get_args
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.options import Option, options_of
 from qdip_struct.base.yaml_tree import Node, did_you_mean, load_tree
+from qdip_struct.builders.roles import ROLES
 from qdip_struct.campaign.constructions import CONSTRUCTIONS
 from qdip_struct.campaign.convergence import PARAMETERS
 from qdip_struct.mlip.relax_request import RelaxRequest
 from qdip_struct.runs.inputs_request import InputsRequest
-from qdip_struct.runs.rundir import ROLES
 
 FILE = "campaign.yaml"
 Share = Literal["identical", "translated"]
@@ -258,7 +258,7 @@ def _inputs(node: Node | None, options: Mapping[str, Option]) -> tuple[dict[str,
     own = Node(node.file, node.line, node.key, entries=entries)
     if roles is None:
         return _values(own, options), {}
-    return _values(own, options), {role: _values(entry, options) for role, entry in roles.mapping(ROLES).items()}
+    return _values(own, options), {role: _values(entry, options) for role, entry in roles.mapping(tuple(ROLES)).items()}
 
 
 def _axes(node: Node | None, sections: Mapping[str, Mapping[str, Option]]) -> tuple[VariedOption, ...]:
@@ -333,7 +333,7 @@ def _references(node: Node | None) -> tuple[str, ...] | None:
     if node.items is None:
         node.choice(("all", "none"))
         return ()
-    return tuple(item.choice(ROLES) for item in node.items)
+    return tuple(item.choice(tuple(ROLES)) for item in node.items)
 
 
 def _share(node: Node | None) -> Share:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from qdip_struct.base.errors import EXIT_DONE, DataError, UsageError
 from qdip_struct.cli.console import emit, note, table
 from qdip_struct.cp2k.inputs.sections import PRINTABLE
+from qdip_struct.cp2k.tasks import TASKS
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -36,7 +37,7 @@ def add_inputs_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip inputs``."""
     parser.add_argument("structure", nargs="+", type=Path, metavar="STRUCTURE", help="extxyz, CIF, POSCAR, xyz, ...")
     parser.add_argument("--preset", default="production", help="ning2015, production (default) or quick")
-    parser.add_argument("--task", default="energy", choices=("energy", "geo_opt", "cell_opt"), help="default: energy")
+    parser.add_argument("--task", default="energy", choices=tuple(TASKS), help="default: energy")
     parser.add_argument("--template", type=Path, metavar="FILE", help="own CP2K template; what it says stays")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="set any CP2K keyword; repeat")
     parser.add_argument("--kpoints", metavar="N,N,N", help="Monkhorst-Pack mesh instead of the preset's")
@@ -135,9 +136,9 @@ def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:
     """The run of a structure file and, where they are asked for, those of its slabs with ghost partners."""
     from qdip_struct.builders.atoms.store import read_sidecar, sidecar_of
     from qdip_struct.builders.interface.parts import ghost_partners
+    from qdip_struct.builders.roles import ROLES
     from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.runs.run_draft import refuse_name
-    from qdip_struct.runs.rundir import ROLES
 
     atoms = read_structure(path)
     sidecar = read_sidecar(path) or {}
@@ -152,10 +153,7 @@ def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:
     ghosts = ghost_partners(atoms) if args.counterpoise and role == "interface" else {}
     return [
         _Planned(path.stem, path, atoms, sidecar, role, group),
-        *(
-            _Planned(f"{path.stem}_{partner}_ghost", path, ghosted, sidecar, f"{partner}_ghost", group)
-            for partner, ghosted in ghosts.items()
-        ),
+        *(_Planned(f"{path.stem}_{ghost}", path, ghosted, sidecar, ghost, group) for ghost, ghosted in ghosts.items()),
     ]
 
 
@@ -180,9 +178,9 @@ def _checked_deck(item: _Planned, *, maker: "DeckMaker", schema: "Schema | None"
 
 def _entry(folder: "RunFolder") -> dict[str, Any]:
     """A written run and what it will cost, as an entry of the document."""
-    from qdip_struct.campaign.cost import estimate_run
+    from qdip_struct.runs.cost import estimate_run
 
-    cost = estimate_run(folder)
+    cost = estimate_run(folder.record)
     return {
         "path": str(folder.path),
         **{key: folder.record[key] for key in ("role", "group", "n_atoms", "n_electrons", "decisions")},

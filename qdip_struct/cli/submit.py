@@ -28,8 +28,9 @@ from qdip_struct.cli.console import emit, note
 if TYPE_CHECKING:
     from qdip_struct.campaign.engines.jobscript import ClusterSite
     from qdip_struct.campaign.folder import Index
-    from qdip_struct.campaign.plan import Plan, PlannedRun
+    from qdip_struct.campaign.plan import Plan
     from qdip_struct.campaign.status import CampaignStatus
+    from qdip_struct.runs.run_draft import RunDraft
 
 
 def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +70,6 @@ def submit_command(args: argparse.Namespace) -> int:
 
 
 def _from_file(args: argparse.Namespace, *, site: "ClusterSite | None", cores: int) -> int:
-    from qdip_struct.campaign.drafting import Terms
     from qdip_struct.campaign.folder import write_campaign
     from qdip_struct.campaign.plan import make_plan
     from qdip_struct.campaign.spec import load_spec
@@ -80,8 +80,7 @@ def _from_file(args: argparse.Namespace, *, site: "ClusterSite | None", cores: i
     if schema is None:
         note("note: no CP2K is installed here, so keywords were not checked against its own list (qdip doctor)")
     walltime = site.walltime_s if site is not None and not tells_time_left(site) else None
-    terms = Terms(schema=schema, version=version, walltime_s=walltime, texts=not args.dry_run)
-    plan = make_plan(spec, terms=terms)
+    plan = make_plan(spec, schema=schema, version=version, walltime_s=walltime, texts=not args.dry_run)
     for warning in plan.warnings:
         note(f"warning: {warning}")
     document = plan_document(plan)
@@ -183,8 +182,8 @@ def plan_document(plan: "Plan") -> dict[str, Any]:
     }
 
 
-def _entry(run: "PlannedRun") -> dict[str, Any]:
-    record = run.draft.record
+def _entry(run: "RunDraft") -> dict[str, Any]:
+    record = run.record
     return {
         "path": run.path,
         "role": record["role"],
@@ -210,7 +209,7 @@ def plan_text(plan: "Plan") -> str:
         if run.path.rpartition("/")[0] != group:
             group = run.path.rpartition("/")[0]
             lines.append(group)
-        record = run.draft.record
+        record = run.record
         if run.same_as is not None:
             lines.append(f"  {name:<{wide}}  same as {run.same_as}")
             continue

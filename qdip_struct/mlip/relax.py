@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from qdip_struct.base.errors import DataError, ToolError, UsageError
 from qdip_struct.base.files import json_text, sha256, write_bytes
 from qdip_struct.base.units import GPA_PER_EV_PER_ANGSTROM3
+from qdip_struct.builders.roles import role_of
 from qdip_struct.cp2k.inputs.decisions import look_at, lowest_layers
 
 if TYPE_CHECKING:
@@ -397,7 +398,7 @@ def check_cell_mode(atoms: "Atoms", *, cell: CellMode, role: str | None = None) 
         )
     if cell == "normal" and np.abs(atoms.cell.array[:2, 2]).max() > 1e-6:
         raise UsageError("--cell normal needs the lateral vectors a and b in the plane z = 0")
-    if cell == "free" and role not in _OWN_CELL:
+    if cell == "free" and role is not None and role_of(role).cell != "own":
         raise UsageError(
             f"--cell free would change the lateral cell that the {role} shares with its group; use --cell normal"
         )

@@ -2,11 +2,7 @@
 
 from dataclasses import dataclass
 
-from qdip_struct.runs.rundir import Role
-
-BULK = ("film_bulk", "substrate_bulk", "film_bulk_free", "substrate_bulk_free", "reservoir", "film_ghost",
-        "substrate_ghost")  # fmt: skip
-"""Roles that are left as built unless they are named."""
+from qdip_struct.builders.roles import RoleName, role_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +31,8 @@ class RelaxRequest:
     seed: int = 0
     max_steps: int = 3000
     dot_lattice: str | None = None
-    roles: tuple[Role, ...] = ()
+    roles: tuple[RoleName, ...] = ()
 
     def concerns(self, role: str) -> bool:
         """Whether structures of this role are relaxed."""
-        return role in self.roles if self.roles else role not in BULK
+        return role in self.roles if self.roles else role_of(role).relaxed_first

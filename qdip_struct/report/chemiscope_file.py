@@ -69,7 +69,7 @@ def _structures(study: "Study") -> "tuple[list[Atoms], list[RunState | None]]":
     for state in study.runs:
         try:
             found = None
-            if state.run is not None and state.run.geo_converged:
+            if state.run is not None and state.run.moved:
                 found = final_structure(state.folder.path, state.run)
             structures.append(found or read_structure(state.folder.path / STRUCTURE))
         except QdipError:

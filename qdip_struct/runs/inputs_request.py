@@ -12,11 +12,10 @@ from qdip_struct.cp2k.inputs.preflight import Finding, check_input
 from qdip_struct.cp2k.inputs.presets import Preset, get_preset, template_text
 from qdip_struct.cp2k.inputs.schema import Schema
 from qdip_struct.cp2k.inputs.sections import ScfMethod
+from qdip_struct.cp2k.tasks import TaskName
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-Task = Literal["energy", "geo_opt", "cell_opt"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +55,7 @@ class InputsRequest:
     """
 
     preset: str = "production"
-    task: Task = "energy"
+    task: TaskName = "energy"
     template: str | None = None
     set: tuple[str, ...] = ()
     kpoints: str | None = None

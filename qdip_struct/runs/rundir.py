@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from qdip_struct.base.document_shapes import COUNT, NUMBER, POSITIVE, WORD, Each, Entries, Fields, Maybe, refuse_unlike
 from qdip_struct.base.documents import json_document
@@ -18,26 +18,6 @@ from qdip_struct.base.errors import DataError
 from qdip_struct.base.files import read_text, sha256
 from qdip_struct.builders.atoms.store import FACTS
 from qdip_struct.cp2k.outputs.run import Failure
-
-Role = Literal[
-    "film",
-    "substrate",
-    "interface",
-    "sandwich",
-    "film_bulk",
-    "substrate_bulk",
-    "film_bulk_free",
-    "substrate_bulk_free",
-    "substrate_other",
-    "film_other",
-    "film_ghost",
-    "substrate_ghost",
-    "reservoir",
-    "dot",
-    "embedded",
-    "single",
-]
-ROLES: tuple[str, ...] = get_args(Role)
 
 RECORD = "run.json"
 LINK = "same_as.json"

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from qdip_struct.base.errors import ToolError, UsageError
-from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.engines.engine import Engine, Order, Queue, Submission
 from qdip_struct.campaign.engines.engines import ENGINES, queued_folders, submit, tells_time_left
 from qdip_struct.campaign.engines.jobscript import load_site
@@ -50,7 +49,7 @@ def campaign(text: str, tmp_path: Path, name: str = "camp") -> list[RunFolder]:
     source = tmp_path / "source"
     source.mkdir(exist_ok=True)
     (source / "campaign.yaml").write_text(text)
-    written = write_campaign(make_plan(load_spec(source), terms=Terms(), processes=1), tmp_path / name)
+    written = write_campaign(make_plan(load_spec(source), processes=1), tmp_path / name)
     return written.index.run_folders()
 
 

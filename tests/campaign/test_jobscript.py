@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.campaign.cost import UNCERTAINTY, estimate
 from qdip_struct.campaign.engines.jobscript import job_script, load_site, run_list, script_name
+from qdip_struct.runs.cost import UNCERTAINTY, estimate
 
 SITES = ("laptop", "slurm", "pbs")
 
@@ -156,7 +156,7 @@ def test_unknown_site_and_broken_names_are_refused() -> None:
 @pytest.mark.parametrize(("atoms", "seconds", "gigabytes"), [(64, 5.9, 0.7), (216, 39.5, 2.6)])
 def test_estimates_cover_measured_timings(atoms: int, seconds: float, gigabytes: float) -> None:
     """OT at Γ for PbS, seconds per SCF step and memory, measured with CP2K 2023.1 on one core."""
-    cost = estimate(n_electrons=5 * atoms, volume=26.6 * atoms, mesh=None, cutoff=300, optimisation=False)
+    cost = estimate(n_electrons=5 * atoms, volume=26.6 * atoms, mesh=None, cutoff=300, geometry_steps=0)
     assert 1 / UNCERTAINTY < cost.core_hours_per_scf_step * 3600 / seconds < UNCERTAINTY
     assert 1 / UNCERTAINTY < cost.memory_gb / gigabytes < UNCERTAINTY
     low, high = cost.range_core_hours

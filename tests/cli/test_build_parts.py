@@ -106,3 +106,10 @@ def test_what_is_no_interface_of_film_and_substrate(tmp_path, qdip):
     code, _, err = qdip("build", "parts", film)
     assert code == 2 and "-o DIR" in err
     assert qdip("build", "parts", film, "-o", tmp_path / "film")[0] == 2
+
+
+def test_a_single_point_ends_where_it_began(tmp_path, qdip):
+    shutil.copytree(RELAXED.parents[2] / "runs" / "interface", tmp_path / "point")
+    assert qdip("build", "parts", tmp_path / "point", "-o", tmp_path / "start")[0] == 0
+    built = read_structure(tmp_path / "point" / "structure.extxyz")
+    assert np.abs(read_structure(tmp_path / "start" / "interface.extxyz").positions - built.positions).max() < 1e-9

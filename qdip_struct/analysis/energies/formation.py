@@ -190,13 +190,13 @@ def _hull(run: EnergyRun, others: Sequence[EnergyRun]) -> float:
 
 def formation_table(runs: Sequence[EnergyRun], *, refused: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Formation energies of mixed bulk crystals against end members, best first."""
-    bulks = [run for run in runs if run.role in ("film_bulk_free", "substrate_bulk_free")]
-    free = {(run.role.split("_")[0], reduced_formula(run.composition)) for run in bulks}
+    bulks = [run for run in runs if run.plays.free_bulk]
+    free = {(run.plays.side, reduced_formula(run.composition)) for run in bulks}
     bulks += [
         run
         for run in runs
-        if run.role in ("film_bulk", "substrate_bulk")
-        and (run.role.split("_")[0], reduced_formula(run.composition)) not in free
+        if run.plays.coherent_bulk
+        and (run.plays.side, reduced_formula(run.composition)) not in free
         and not _strained(run)
     ]
     try:
@@ -207,7 +207,7 @@ def formation_table(runs: Sequence[EnergyRun], *, refused: list[dict[str, Any]])
 
 
 def _strained(run: EnergyRun) -> bool:
-    strain = run.facts.get(f"strain_{run.role.split('_')[0]}") or (0.0, 0.0)
+    strain = run.facts.get(f"strain_{run.plays.side}") or (0.0, 0.0)
     return max(map(abs, strain)) > 1e-6
 
 

@@ -19,6 +19,7 @@ from qdip_struct.builders.atoms.store import Reports
 from qdip_struct.builders.interface.interface_options import LateralCell, Placement, Stack, check_vacuum
 from qdip_struct.builders.interface.joint import Joint, join
 from qdip_struct.builders.interface.registry import closing_vector, film_position, joined_atoms, touching_height
+from qdip_struct.builders.roles import role_of
 from qdip_struct.builders.slab.block import wrapped
 from qdip_struct.builders.slab.stoichiometry import companions, excess, face_facts, in_cell, ions_of, units_by_cation
 from qdip_struct.matching.planes import plane_text
@@ -221,7 +222,8 @@ def _group(facts: Mapping[str, Any], *, placement: Placement) -> str:
 
 
 def _report(role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint, *, named: str) -> dict[str, Any]:
-    own = "film" if role.startswith("film") else "substrate"
+    plays = role_of(role)
+    own = plays.side
     more: dict[str, Any] = {"role": role, **common}
     if role == "reservoir":
         more["n_formula_units"] = len(atoms) / 2
@@ -229,7 +231,7 @@ def _report(role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint, *,
         bulk = joint.blocks[own].sites
         more["n_formula_units"] = units_by_cation(ions_of(atoms), bulk=bulk)
         more["excess"] = excess(ions_of(atoms), bulk=bulk)
-    if role in ("film", "substrate", "interface", "substrate_other"):
+    if plays.layered:
         charges, heights = atoms.get_array("formal_charge"), atoms.positions[:, 2]
         moment = float(charges @ (heights - heights.mean()) / common["area_angstrom2"])
         more |= {
@@ -237,7 +239,7 @@ def _report(role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint, *,
             "dipole_e_per_angstrom": round(moment, 6) + 0.0,
             "dipolar": abs(moment) > 1e-3,
         }
-    if role in ("film", "substrate"):
+    if plays.kind == "slab":
         layer = joint.film_layer if role == "film" else joint.substrate_layer
         block, sites = joint.blocks[role], joint.film if role == "film" else joint.substrate
         top = joint.tops[role] + int(layer.max()) if role == "film" else joint.tops[role]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.roles import role_of
 from qdip_struct.cp2k.inputs.decisions import (
     Decision,
     decide_cell_constraint,
@@ -31,25 +32,28 @@ from qdip_struct.cp2k.inputs.inputfile import (
     set_value,
 )
 from qdip_struct.cp2k.inputs.kinds import DEFAULT_SET, KindSet, get_kind_set
-from qdip_struct.cp2k.inputs.presets import Preset
+from qdip_struct.cp2k.inputs.presets import Preset, get_functional
 from qdip_struct.cp2k.inputs.sections import (
     ScfMethod,
     count_electrons,
     fill,
     fill_dispersion,
+    fill_fixed_atoms,
+    fill_functional,
     fill_motion,
     fill_prints,
     fill_scf,
     fill_subsys,
     kinds_of,
     match_outer_scf,
+    named_functional,
 )
+from qdip_struct.cp2k.tasks import get_task
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 PROJECT = "run"
-BULK_REFERENCE_ROLES = ("film_bulk", "substrate_bulk", "film_bulk_free", "substrate_bulk_free")
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ def make_deck(
     atoms
         The structure, Å; an optional boolean array ``ghost`` marks atoms that only carry their basis functions.
     task
-        ``energy``, ``geo_opt`` or ``cell_opt``.
+        A name of :data:`qdip_struct.cp2k.tasks.TASKS`.
     preset
         How well: see ``cp2k_templates/presets.yaml``.
     template
@@ -158,7 +162,7 @@ def make_deck(
     DataError
         If the template is not CP2K input.
     """
-    wishes = wishes or Wishes()
+    wishes, work = wishes or Wishes(), get_task(task)
     tree = parse_input(template, source="template")
     cell = np.asarray(atoms.cell[:], dtype=float)
     if np.linalg.det(cell) <= 0:
@@ -172,7 +176,7 @@ def make_deck(
         geometry,
         n_atoms=len(atoms),
         preset=preset.values,
-        bulk_reference=role in BULK_REFERENCE_ROLES,
+        bulk_reference=role_of(role).kind == "bulk",
         override=wishes.kpoints,
     )
     spin, multiplicity, decided_spin = decide_spin(n_electrons, multiplicity=wishes.multiplicity)
@@ -180,6 +184,7 @@ def make_deck(
     dipole, decided_dipole = decide_dipole(cell, geometry, wanted=wanted)
     decisions = [decided_mesh, decided_spin, decided_dipole]
 
+    fill_functional(tree, get_functional(preset.values["functional"]))
     fill(tree, "GLOBAL/PROJECT", PROJECT)
     if wishes.walltime_s is not None:
         fill(tree, "GLOBAL/WALLTIME", str(wishes.walltime_s))
@@ -192,18 +197,20 @@ def make_deck(
     decisions.append(fill_scf(tree, mesh, preset=preset, method=wishes.scf))
     decisions += fill_scf_failure(tree, wishes.on_scf_failure, version=wishes.version)
     if wishes.dispersion == "d3bj":
-        fill_dispersion(tree)
+        fill_dispersion(tree, asked=_asked(wishes.settings))
         decisions.append(Decision("dispersion", "D3(BJ)", "asked for (Grimme et al. 2011, doi:10.1002/jcc.21759)"))
-    if task in ("geo_opt", "cell_opt"):
+    if work.section:
+        decisions += fill_motion(tree, work, n_atoms=len(atoms), preset=preset)
+    if work.holds_atoms:
         fixed = wishes.fixed_atoms
         if wishes.fixed_layers:
             fixed += lowest_layers(atoms.positions, n_layers=wishes.fixed_layers)
-        decisions.append(fill_motion(tree, task, n_atoms=len(atoms), preset=preset, fixed=fixed))
-    if task == "cell_opt":
+        fill_fixed_atoms(tree, fixed)
+    if work.optimises and work.moves == "cell":
         frozen, decided_cell = decide_cell_constraint(geometry, role=role)
         decisions.append(decided_cell)
         if frozen != "NONE":
-            fill(tree, "MOTION/CELL_OPT/CONSTRAINT", frozen)
+            fill(tree, f"MOTION/{work.section}/CONSTRAINT", frozen)
     sampled = mesh != (1, 1, 1) or find_section(tree, "FORCE_EVAL/DFT/KPOINTS") is not None
     decided_prints, pdos_regions = fill_prints(tree, wishes.prints, atoms=atoms, kpoints=sampled, stride=wishes.stride)
     decisions += decided_prints
@@ -232,8 +239,13 @@ def _fill_settings(tree: Section, settings: tuple[str, ...]) -> list[Decision]:
         path, value, add = parse_setting(setting)
         set_value(tree, path, value, add=add)
         decisions.append(Decision("setting", f"{path}{'+' if add else ''}={value}", "asked for with --set"))
-    match_outer_scf(tree, asked=[parse_setting(setting)[0].upper() for setting in settings])
+    match_outer_scf(tree, asked=_asked(settings))
     return decisions
+
+
+def _asked(settings: tuple[str, ...]) -> list[str]:
+    """Paths of the settings, in capitals."""
+    return [parse_setting(setting)[0].upper() for setting in settings]
 
 
 def deck_settings(tree: Section) -> dict[str, Any]:
@@ -248,12 +260,11 @@ def deck_settings(tree: Section) -> dict[str, Any]:
         values = get_values(tree, path)
         return bool(values) and not values[0].strip(".").upper().startswith("F")
 
-    functional = find_section(tree, f"{dft}/XC/XC_FUNCTIONAL")
     subsys = find_section(tree, "FORCE_EVAL/SUBSYS")
     kinds = subsys.sections("KIND") if subsys else []
     scheme = (first(f"{dft}/KPOINTS/SCHEME") or "").split()
     return {
-        "functional": functional.parameter.upper() if functional else None,
+        "functional": named_functional(tree),
         "basis": {kind.parameter: _direct(kind, "BASIS_SET") for kind in kinds},
         "potential": {kind.parameter: _direct(kind, "POTENTIAL") for kind in kinds},
         "cutoff_rydberg": _number(first(f"{dft}/MGRID/CUTOFF")),

@@ -18,6 +18,7 @@ from qdip_struct.base.errors import DataError
 from qdip_struct.builders.atoms.neighbours import neighbour_pairs
 from qdip_struct.cp2k.inputs.decisions import Geometry, look_at
 from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, find_section, get_values
+from qdip_struct.cp2k.tasks import TASKS
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][-+]?\d+)?")
 _TRUE, _FALSE = {"T", "TRUE", ".TRUE.", "ON", "YES"}, {"F", "FALSE", ".FALSE.", "OFF", "NO"}
@@ -165,8 +166,8 @@ def _fixed(tree: Section) -> int:
 
 
 def _limits(tree: Section) -> dict[str, Any]:
-    for name in ("GEO_OPT", "CELL_OPT"):
-        section = find_section(tree, f"MOTION/{name}")
+    for task in TASKS.values():
+        section = find_section(tree, f"MOTION/{task.section}") if task.optimises else None
         if section is not None:
             return {
                 keyword.name.upper(): _value(keyword.value)

@@ -18,8 +18,7 @@ from qdip_struct.cp2k.outputs import blocks
 from qdip_struct.cp2k.outputs.lines import Evaluation, Segment
 from qdip_struct.cp2k.outputs.reader import read_segments
 from qdip_struct.cp2k.outputs.run import Failure, Run, Settings, Spin, Status, Steps
-
-_OPTIMISATIONS = frozenset({"GEO_OPT", "GEOMETRY_OPTIMIZATION", "CELL_OPT"})
+from qdip_struct.cp2k.tasks import is_optimisation
 
 _OUTPUT = "run.out"
 
@@ -112,7 +111,7 @@ def _join(path: Path, segments: Sequence[Segment]) -> Run:
     printed = steps.energy_ev[np.isfinite(steps.energy_ev)]
     walls = [s.wall_time_s if s.wall_time_s is not None else _elapsed(s) for s in same]
     memories = [s.memory_mib for s in same if s.memory_mib is not None]
-    optimises = header.facts.get("run_type") in _OPTIMISATIONS
+    optimises = is_optimisation(header.facts.get("run_type"))
     settings = printed_settings(header)
     results = _results(*chosen, n_atoms=_n_atoms(same)) if chosen else {"cell": _cell(header.cell)}
     doubts = _doubts(chosen[1], results, cutoff_rydberg=settings.cutoff_rydberg) if chosen else []
@@ -180,7 +179,7 @@ def _verdict(last: Segment, *, run_type: str | None) -> tuple[Status, str]:
         return "walltime", last.walltime or last.exit_request or ""
     if _scf_converged([last]) is False:
         return "scf_unconverged", "the SCF of the last step did not converge"
-    if run_type in _OPTIMISATIONS and not last.optimised:
+    if is_optimisation(run_type) and not last.optimised:
         if last.optimised is False:
             return "max_steps", "the optimisation used up its steps before it converged"
         return "max_steps", "the optimisation ended without GEOMETRY OPTIMIZATION COMPLETED"

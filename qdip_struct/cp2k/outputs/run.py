@@ -10,6 +10,8 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
+from qdip_struct.cp2k.tasks import task_of
+
 Status = Literal["done", "scf_unconverged", "max_steps", "walltime", "aborted", "truncated"]
 Spin = Literal["RKS", "UKS", "ROKS"]
 
@@ -232,6 +234,16 @@ class Run:
     spin_moments: np.ndarray | None = None
     dipole_debye: np.ndarray | None = None
     settings: Settings = field(default_factory=Settings)
+
+    @property
+    def moved(self) -> bool:
+        """Whether its last geometry is what it was for: that of a converged optimisation, or of another run that moves
+        atoms and came to its end.
+        """
+        task = task_of(self.run_type)
+        if task is None or task.optimises:
+            return bool(self.geo_converged)
+        return task.moves != "nothing" and self.status == "done"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: scalars, cell, stress and settings; per-atom and per-step arrays stay in the record."""

@@ -8,6 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.units import J_PER_M2_PER_MEV_PER_ANGSTROM2
+from qdip_struct.builders.roles import PARTS
+from qdip_struct.cp2k.tasks import task_of
 from qdip_struct.report.figures import draw
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
@@ -28,8 +30,9 @@ def add_energies(page: Page, study: Study, memory: Memory) -> None:
         "γ = (E_slab - N E_bulk - m E_reservoir)/2A; E_ad = (E_film + E_substrate - E_interface)/A, positive when the "
         "two bind; γ_int = γ_film + γ_substrate - E_ad. 1 meV/Å² = 0.0160218 J/m²."
     )
-    slabs = [s for s in study.runs if s.run is not None and s.folder.role in ("film", "substrate", "interface")]
-    if slabs and all(s.run is not None and s.run.geo_converged is None for s in slabs):
+    slabs = [s for s in study.runs if s.run is not None and s.folder.role in ("interface", *PARTS)]
+    tasks = [task_of(s.run.run_type) for s in slabs if s.run is not None]
+    if slabs and all(task is None or task.moves == "nothing" for task in tasks):
         page.note("The slabs are single points at the geometry that was built: nothing was relaxed.")
     if len(groups) > 1:
         _ranking(page, groups)

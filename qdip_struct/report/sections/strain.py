@@ -21,7 +21,7 @@ _BETWEEN = "<!-- next -->"
 
 def add_strain(page: Page, study: Study, memory: Memory) -> None:
     """One part for each document and each relaxed run; files with strain arrays that no document speaks of last."""
-    relaxed = [state for state in study.runs if state.run is not None and state.run.geo_converged]
+    relaxed = [state for state in study.runs if state.run is not None and state.run.moved]
     spoken = {_structure_of(result) for result in study.of("strain")}
     others = [path for path in study.labelled if path not in spoken]
     if not study.of("strain") and not relaxed and not others:
