@@ -33,6 +33,7 @@ def json_document(path: Path) -> Any:
     try:
         document = json.loads(text, parse_constant=_refuse_constant)
         _refuse_depth(document)
+        # Only an escape can bring half of a surrogate pair in, and it would fail much later, when something is written.
         if "\\u" in text:
             json.dumps(document, ensure_ascii=False).encode()
         return document

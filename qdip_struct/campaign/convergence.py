@@ -47,14 +47,10 @@ class Point:
     ----------
     value
         Of what is varied, in its unit in :data:`PARAMETERS`.
-    status
-        Of the run.
     energy_per_atom_ev
         eV, ``None`` unless done.
     difference_mev_per_atom
         Against the finest level, meV.
-    wall_time_s
-        s.
     """
 
     value: float

@@ -258,7 +258,7 @@ def _inputs(node: Node | None, options: Mapping[str, Option]) -> tuple[dict[str,
     own = Node(node.file, node.line, node.key, entries=entries)
     if roles is None:
         return _values(own, options), {}
-    return _values(own, options), {role: _values(entry, options) for role, entry in roles.mapping(ROLES).items()}
+    return _values(own, options), {role: _values(entry, options) for role, entry in roles.mapping(tuple(ROLES)).items()}
 
 
 def _axes(node: Node | None, sections: Mapping[str, Mapping[str, Option]]) -> tuple[VariedOption, ...]:
@@ -333,7 +333,7 @@ def _references(node: Node | None) -> tuple[str, ...] | None:
     if node.items is None:
         node.choice(("all", "none"))
         return ()
-    return tuple(item.choice(ROLES) for item in node.items)
+    return tuple(item.choice(tuple(ROLES)) for item in node.items)
 
 
 def _share(node: Node | None) -> Share:

@@ -22,14 +22,6 @@ from qdip_struct.builders.slab.slab_request import SlabRequest, requested_slabs,
 from qdip_struct.cli.building import add_format
 from qdip_struct.cli.console import emit, note, table
 
-_FILE_OF_ROLE = {
-    "substrate": "slab",
-    "substrate_bulk": "slab_bulk",
-    "substrate_other": "slab_other",
-    "reservoir": "reservoir",
-}
-"""File name of each role; the roles are those that ``qdip energies`` combines."""
-
 
 def add_build_slab_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
@@ -41,6 +33,7 @@ def add_build_slab_arguments(parser: argparse.ArgumentParser) -> None:
 
 def build_slab_command(args: argparse.Namespace) -> int:
     """List terminations, or build and write slabs."""
+    from qdip_struct.builders.roles import role_of
     from qdip_struct.cli.building import check_format, origin_of, write_cells
 
     check_format(args.format)
@@ -55,8 +48,8 @@ def build_slab_command(args: argparse.Namespace) -> int:
     origin = origin_of(args, command="build slab")
     documents = []
     for name, built in slabs.items():
-        cells = {_FILE_OF_ROLE[role]: atoms for role, atoms in built.cells().items()}
-        reports = {_FILE_OF_ROLE[role]: report for role, report in built.reports.items()}
+        cells = {role_of(role).file_name: atoms for role, atoms in built.cells().items()}
+        reports = {role_of(role).file_name: report for role, report in built.reports.items()}
         files: dict[str, str] = {}
         facts = built.report
         note(

@@ -45,11 +45,11 @@ def converge_command(args: argparse.Namespace) -> int:
 
 def _prepare(args: argparse.Namespace) -> int:
     from qdip_struct.base.files import provenance, refuse_existing
-    from qdip_struct.builders.atoms.store import read_structure
     from qdip_struct.campaign.convergence import make_levels, parse_vary
     from qdip_struct.cli.check import schema_for
     from qdip_struct.cp2k.inputs.deck import deck_maker
     from qdip_struct.cp2k.inputs.preflight import checked
+    from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.runs.run_draft import create_run_folder
 
     name, values = parse_vary(args.vary)

@@ -58,8 +58,8 @@ def add_diffraction_arguments(parser: argparse.ArgumentParser) -> None:
 def diffraction_command(args: argparse.Namespace) -> int:
     """Print powder lines, spots and what a fringe can be; exit 3 when a phase of --spacing is no known crystal."""
     from qdip_struct.analysis.diffraction import diffraction
-    from qdip_struct.builders.atoms.store import read_structure
     from qdip_struct.matching.planes import parse_plane
+    from qdip_struct.materials.structure_files import read_structure
 
     refuse_places((args.out,), figures=(args.plot, args.hrtem), force=args.force)
     zone = None if args.zone is None else parse_plane(args.zone)

@@ -8,8 +8,6 @@ examples:
   qdip elastic --dot PbS --matrix MAPbI3 --misfit 0.05 --bulk dot=53,matrix=12.2 --volume-fraction 0.109 --diameter 30
   qdip elastic --dot PbS --matrix CsPbBrI2 --dataset liu2019 --dot-lattice 5.97 --diameter 35 --curve
   qdip elastic --film PbS --substrate CsPbBr3 --film-thickness 20 --substrate-thickness 60
-
-What ``qdip elastic`` prints: its JSON document as text (strains in percent, moduli in GPa, lengths in Å).
 """
 
 import argparse
@@ -22,20 +20,22 @@ from qdip_struct.base.errors import EXIT_DONE, UsageError, check_positive
 from qdip_struct.base.options import add_options
 from qdip_struct.builders.parsing import number_pairs
 from qdip_struct.cli.console import answer, table
-from qdip_struct.materials.coherency import (
-    DIAMETER_MODELS,
-    StabilityCurve,
-    critical_diameter,
-    critical_spacing,
-    stability_curve,
-)
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.crystals import check_lattice
 from qdip_struct.materials.datasets import get_dataset
 from qdip_struct.materials.elasticity import ASSUMED_POISSON_RATIO, Moduli, isotropic_moduli, mixed_moduli
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 from qdip_struct.materials.options import CrystalOptions, OutputOptions
-from qdip_struct.materials.strain_sharing import Surroundings, share_dot, share_film
+from qdip_struct.materials.strain_sharing import (
+    DIAMETER_MODELS,
+    StabilityCurve,
+    Surroundings,
+    critical_diameter,
+    critical_spacing,
+    share_dot,
+    share_film,
+    stability_curve,
+)
 
 
 def film_text(document: dict[str, Any]) -> str:

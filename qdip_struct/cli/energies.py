@@ -20,8 +20,6 @@ example:
   qdip energies runs
   qdip energies runs --rank-by interface --csv energies.csv --plot energies.svg
   qdip energies runs --formation-energy CsPbBr3=-0.25 --json -o energies.json
-
-The readable and the spreadsheet form of ``qdip energies``.
 """
 
 import argparse

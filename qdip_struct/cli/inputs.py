@@ -108,9 +108,10 @@ def inputs_command(args: argparse.Namespace) -> int:
 
 def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:
     """The run of a structure file and, where they are asked for, those of its slabs with ghost partners."""
-    from qdip_struct.builders.atoms.store import read_sidecar, read_structure, sidecar_of
+    from qdip_struct.builders.atoms.store import read_sidecar, sidecar_of
     from qdip_struct.builders.interface.parts import ghost_partners
     from qdip_struct.builders.roles import ROLES
+    from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.runs.run_draft import refuse_name
 
     atoms = read_structure(path)
@@ -126,10 +127,7 @@ def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:
     ghosts = ghost_partners(atoms) if args.counterpoise and role == "interface" else {}
     return [
         _Planned(path.stem, path, atoms, sidecar, role, group),
-        *(
-            _Planned(f"{path.stem}_{partner}_ghost", path, ghosted, sidecar, f"{partner}_ghost", group)
-            for partner, ghosted in ghosts.items()
-        ),
+        *(_Planned(f"{path.stem}_{ghost}", path, ghosted, sidecar, ghost, group) for ghost, ghosted in ghosts.items()),
     ]
 
 
@@ -154,9 +152,9 @@ def _checked_deck(item: _Planned, *, maker: "DeckMaker", schema: "Schema | None"
 
 def _entry(folder: "RunFolder") -> dict[str, Any]:
     """A written run and what it will cost, as an entry of the document."""
-    from qdip_struct.campaign.cost import estimate_run
+    from qdip_struct.runs.cost import estimate_run
 
-    cost = estimate_run(folder)
+    cost = estimate_run(folder.record)
     return {
         "path": str(folder.path),
         **{key: folder.record[key] for key in ("role", "group", "n_atoms", "n_electrons", "decisions")},

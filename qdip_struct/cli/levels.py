@@ -21,8 +21,6 @@ examples:
   qdip levels runs/matched --against runs/rotated
   qdip levels runs/layers --period 5.99 --period 3.004 --bulk film=runs/film_bulk --bulk substrate=runs/substrate_bulk
   qdip levels runs/interface --host film --period 6.0 --align film=-1.20,7.10,0.40 --align substrate=-0.35,5.60,1.70
-
-The readable form of the document of ``qdip levels``.
 """
 
 import argparse

@@ -20,15 +20,13 @@ from typing import Any
 from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.base.options import add_options
 from qdip_struct.cli.console import answer, note, table
-from qdip_struct.matching.coincidence import Match, find_matches, pareto
+from qdip_struct.matching.coincidence import Match, find_matches, orientation_relations, pareto
 from qdip_struct.matching.nets import Net, surface_net
-from qdip_struct.matching.orientations import orientation_relations
 from qdip_struct.matching.planes import Plane, parse_plane, plane_text, pseudocubic_direction, pseudocubic_plane
 from qdip_struct.materials.crystals import Crystal, scaled, with_edges
-from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.elasticity import lattice_at
 from qdip_struct.materials.options import CrystalOptions
-from qdip_struct.materials.structure_files import looks_like_file, read_crystal
+from qdip_struct.materials.structure_files import as_crystal, crystal_of
 
 
 def add_match_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,14 +98,12 @@ def match_command(args: argparse.Namespace) -> int:
 
 
 def _crystal(word: str, edges: str | None, args: argparse.Namespace) -> Crystal:
-    if looks_like_file(word):
-        crystal = read_crystal(Path(word))
-    else:
-        crystal = get_crystal(word, dataset=args.dataset, files=tuple(args.crystals))
-        if args.temperature is not None and edges is None:
-            moved, _ = lattice_at(crystal, temperature=args.temperature, files=tuple(args.crystals))
-            source = f"{crystal.source}, brought to {args.temperature:g} K"
-            crystal = scaled(crystal, lattice=moved, source=source, temperature=args.temperature)
+    found = crystal_of(word, dataset=args.dataset, files=tuple(args.crystals))
+    crystal = as_crystal(found, path=Path(word))
+    if crystal is found and args.temperature is not None and edges is None:
+        moved, _ = lattice_at(crystal, temperature=args.temperature, files=tuple(args.crystals))
+        source = f"{crystal.source}, brought to {args.temperature:g} K"
+        crystal = scaled(crystal, lattice=moved, source=source, temperature=args.temperature)
     if edges is None:
         return crystal
     try:

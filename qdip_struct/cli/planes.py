@@ -34,9 +34,8 @@ from qdip_struct.matching.planes import (
     reflections,
 )
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.options import CrystalOptions
-from qdip_struct.materials.structure_files import looks_like_file, read_crystal
+from qdip_struct.materials.structure_files import as_crystal, crystal_of
 
 
 def add_planes_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,10 +56,7 @@ def planes_command(args: argparse.Namespace) -> int:
             check_zone(plane, zone=zone)
     documents, texts = [], []
     for word in args.crystal:
-        if looks_like_file(word):
-            crystal = read_crystal(Path(word))
-        else:
-            crystal = get_crystal(word, dataset=args.dataset, files=tuple(args.crystals))
+        crystal = as_crystal(crystal_of(word, dataset=args.dataset, files=tuple(args.crystals)), path=Path(word))
         document = _document(crystal, planes, zone, args)
         documents.append(document)
         texts.append(_text(document, args))

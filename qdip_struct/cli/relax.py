@@ -115,7 +115,8 @@ def _start(
 
     ``--dot-lattice`` scales the dot, ``--part dot`` leaves the matrix and the sidecar, which speaks of the whole, out.
     """
-    from qdip_struct.builders.atoms.store import read_sidecar, read_structure
+    from qdip_struct.builders.atoms.store import read_sidecar
+    from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.mlip.relax import only_dots, with_dot_lattice
 
     atoms = read_structure(args.structure)

@@ -61,7 +61,8 @@ def strain_command(args: argparse.Namespace) -> int:
     from qdip_struct.analysis.strain.bonds import displacements
     from qdip_struct.analysis.strain.gauge import parse_directions
     from qdip_struct.analysis.strain.strain_summary import summarise
-    from qdip_struct.builders.atoms.store import read_structure, sidecar_of, write_structure
+    from qdip_struct.builders.atoms.store import sidecar_of, write_structure
+    from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.report.figures import save_figure
 
     sidecar = None if args.out is None else sidecar_of(args.out)

@@ -2,9 +2,8 @@
 
 A *data set* is one source of lattice constants that belong together (one paper, one method, one temperature). A
 record always belongs to exactly one; :func:`get_crystal` never takes a crystal from another data set than the one
-asked for, because measured and computed lattices together move a match point by 10 to 20 % of composition.
-
-Reading ``structures/crystals.yaml`` and a user's files of the same format: data sets and checked, raw records.
+asked for, because measured and computed lattices together move a match point by 10 to 20 % of composition. Files are
+checked key by key as they are read.
 """
 
 import math

@@ -7,15 +7,11 @@ from typing import Literal, get_args
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.options import option
-from qdip_struct.builders.roles import RoleName
+from qdip_struct.builders.roles import RoleName, role_of
 from qdip_struct.mlip.models import MODELS, Device
 
 CellMode = Literal["fixed", "normal", "free"]
 """What of the cell relaxes: nothing; its height over the fixed lateral vectors a and b; all six strain components."""
-
-BULK = ("film_bulk", "substrate_bulk", "film_bulk_free", "substrate_bulk_free", "reservoir", "film_ghost",
-        "substrate_ghost")  # fmt: skip
-"""Roles that are left as built unless they are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +50,7 @@ class RelaxRequest:
 
     def concerns(self, role: str) -> bool:
         """Whether structures of this role are relaxed."""
-        return role in self.roles if self.roles else role not in BULK
+        return role in self.roles if self.roles else role_of(role).relaxed_first
 
     def check(self) -> None:
         """Refuse values that mean nothing.

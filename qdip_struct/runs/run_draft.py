@@ -3,10 +3,13 @@
 A folder is complete or absent: it is built beside its final place and renamed.
 """
 
+import json
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +17,7 @@ from qdip_struct.base.document_shapes import WORD, fault
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import json_text, sha256, write_text
 from qdip_struct.builders.roles import ROLES
+from qdip_struct.runs.cost import Cost, estimate_run
 from qdip_struct.runs.rundir import INPUT, LINK, RECORD, STRUCTURE, RunFolder, open_run_folder
 
 _SHOWN = 40
@@ -26,19 +30,61 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunDraft:
-    """The content of a run folder before it is written.
+    """A run before its folder is written.
 
     Attributes
     ----------
     record
         Of ``run.json``.
     input_text, structure_text
-        The two files beside it.
+        The two files beside it; empty in a plan that is only looked at.
+    warnings
+        Of the pre-flight.
+    path
+        Where its folder goes below a campaign, ``group/name``.
+    same_as
+        Path of the run that this one shares, ``None`` for a run of its own.
     """
 
     record: dict[str, Any]
     input_text: str
     structure_text: str
+    warnings: tuple[str, ...] = ()
+    path: str = ""
+    same_as: str | None = None
+
+    @property
+    def role(self) -> str:
+        """The part the run plays in its group."""
+        return str(self.record["role"])
+
+    @property
+    def group(self) -> str:
+        """Runs of one group are combined by ``qdip energies``."""
+        return str(self.record["group"])
+
+    @cached_property
+    def identity(self) -> str:
+        """Runs of one identity are the same calculation."""
+        return identity_of(self.record)
+
+    @cached_property
+    def cost(self) -> Cost:
+        """Estimate."""
+        return estimate_run(self.record)
+
+    def calculated_at(self, path: str) -> "RunDraft":
+        """The same run, which is the one at ``path``: this one itself, or another one that it shares."""
+        same_as = None if path == self.path else path
+        return self if same_as == self.same_as else replace(self, same_as=same_as)
+
+
+def identity_of(record: Mapping[str, Any]) -> str:
+    """Which calculation a run is: the hash of its input, or of what a shift of all atoms leaves as it is, and of the
+    settings of a pre-relaxation.
+    """
+    base, relax = record.get("shifted_sha256") or record["input_sha256"], record.get("relax")
+    return str(base) if not relax else sha256(f"{base} {json.dumps(relax)}")
 
 
 def draft_run(
@@ -57,7 +103,7 @@ def draft_run(
     atoms, deck
         Structure and finished input.
     role, group
-        See ``ROLES``; runs of one group belong together.
+        See :data:`qdip_struct.builders.roles.ROLES`; runs of one group belong together.
     provenance
         From :func:`qdip_struct.base.files.provenance`.
     structure_report

@@ -18,7 +18,7 @@ from ase import Atoms
 
 from qdip_struct.base.errors import DataError, ToolError, UsageError
 from qdip_struct.base.files import provenance
-from qdip_struct.campaign.engines.engines import run_locally
+from qdip_struct.campaign.engines.local import run_locally
 from qdip_struct.campaign.engines.segment import FolderBusyError, exclusive, run_segment, verdict_of
 from qdip_struct.cp2k.inputs.deck import make_deck
 from qdip_struct.cp2k.inputs.presets import template_text
@@ -126,8 +126,9 @@ def test_walltime_that_saved_nothing_is_no_endless_loop(tmp_path: Path, replay: 
     assert "before anything was saved" in verdict.reason
 
 
-def test_stopped_run_goes_on_in_a_new_segment(tmp_path: Path, replay: Callable[..., Program]) -> None:
-    folder = folder_at(tmp_path / "a", task="geo_opt")
+@pytest.mark.parametrize("run_type", ["GEO_OPT", "GEOMETRY_OPTIMIZATION"])
+def test_stopped_run_goes_on_in_a_new_segment(tmp_path: Path, replay: Callable[..., Program], run_type: str) -> None:
+    folder = folder_at(tmp_path / "a", task="geo_opt", settings=(f"GLOBAL/RUN_TYPE={run_type}",))
     (folder.path / "run-1.restart").write_text(
         "&FORCE_EVAL\n&SUBSYS\n&COORD\nCs 0 0 0\nBr 2.2 2.2 2.2\n&END\n&END\n&END\n"
     )

@@ -14,7 +14,7 @@ from ase.calculators.emt import EMT
 
 from qdip_struct.analysis.strain.bonds import find_bonds
 from qdip_struct.base.errors import DataError, ToolError, UsageError
-from qdip_struct.builders.atoms.store import read_structure
+from qdip_struct.materials.structure_files import read_structure
 from qdip_struct.mlip.models import load_model
 from qdip_struct.mlip.relax import relax
 from qdip_struct.mlip.relax_request import RelaxRequest

@@ -26,45 +26,47 @@ _RIPPLE = 2.0
 
 
 @dataclass(frozen=True)
-class PowderLine:
-    """One powder line.
+class LatticePlanes:
+    """What diffracts.
 
     Attributes
     ----------
     hkl
         Indices in the structure's own cell.
-    spacing_angstrom
-        d, Å.
+    """
+
+    hkl: tuple[int, int, int]
+    spacing_angstrom: float
+
+
+@dataclass(frozen=True)
+class PowderLine(LatticePlanes):
+    """One powder line.
+
+    Attributes
+    ----------
     two_theta_degree
         2θ at the wavelength asked for, degree.
     intensity
         The strongest line has 100.
     """
 
-    hkl: tuple[int, int, int]
-    spacing_angstrom: float
     two_theta_degree: float
     intensity: float
 
 
 @dataclass(frozen=True)
-class Spot:
+class Spot(LatticePlanes):
     """A spot of the projected structure (one of each Friedel pair).
 
     Attributes
     ----------
-    hkl
-        Indices in the structure's own cell.
-    spacing_angstrom
-        d, Å.
     strength
         |F|²/F(000)², dimensionless.
     azimuth_degree
         Angle from the first spot, counted about the zone axis, 0 to 180 degree.
     """
 
-    hkl: tuple[int, int, int]
-    spacing_angstrom: float
     strength: float
     azimuth_degree: float
 

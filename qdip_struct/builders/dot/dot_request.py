@@ -6,11 +6,24 @@ Lengths in Å.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.options import option
-from qdip_struct.builders.parsing import body_of, numbers, refuse_given, whole_numbers
+from qdip_struct.builders.parsing import (
+    DEFAULT_DIAMETER_ANGSTROM,
+    SHAPES,
+    Center,
+    Mode,
+    Neutral,
+    Rule,
+    Surface,
+    Termination,
+    Top,
+    numbers,
+    refuse_given,
+    whole_numbers,
+)
 from qdip_struct.materials.options import (
     MoleculeOrientation,
     a_site_option,
@@ -24,24 +37,11 @@ from qdip_struct.materials.options import (
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from qdip_struct.builders.atoms.material import Material
     from qdip_struct.builders.dot.embed import Embedded
     from qdip_struct.builders.dot.embedding_options import DotArrangement, DotForm, Shell
     from qdip_struct.builders.dot.shapes import Shape
+    from qdip_struct.materials.crystals import Crystal
 
-Center = Literal[
-    "auto", "metal", "anion", "a-site", "bond", "void", "anion-y", "anion-z", "metal-yz", "metal-xz", "metal-xy"
-]
-Termination = Literal["BX2", "AX", "cells", "site"]
-Surface = Literal["as-cut", "stoichiometric", "metal-rich"]
-Mode = Literal["auto", "coherent", "insert"]
-Neutral = Literal["strict", "report", "off"]
-Rule = Literal["swap", "vacancy"]
-Top = Literal["BX2", "AX"]
-SHAPES = ("sphere", "ellipsoid", "cube", "cuboid", "octahedron", "dodecahedron", "truncated-octahedron", "wulff",
-          "facets")  # fmt: skip
-"""Shapes known by name."""
-DEFAULT_DIAMETER_ANGSTROM = 30.0
 _FORM, _FINISH = "shape and size of the dot", "surface of the dot"
 _PUT_IN, _SEVERAL = "how it is put in", "several dots in one matrix"
 _ATTACHED, _BURIED = "attached dot", "buried dots"
@@ -127,7 +127,7 @@ def requested_shell(request: FormRequest) -> "Shell | None":
     return None if request.shell is None else make_shell(request.shell, thickness=request.shell_thickness)
 
 
-def requested_form(request: FormRequest, *, core: "Material | None" = None, counted: Termination = "site") -> "DotForm":
+def requested_form(request: FormRequest, *, core: "Crystal | None" = None, counted: Termination = "site") -> "DotForm":
     """Shape, centre, border and shell; the shape is scaled to the number of ions where one is asked for.
 
     Parameters
@@ -158,14 +158,15 @@ def requested_dot(request: DotRequest) -> "tuple[Atoms, dict[str, Any]]":
     UsageError
         If an option is not possible.
     """
-    from qdip_struct.builders.atoms.material import material
     from qdip_struct.builders.dot.dot import cut_dot, dot_atoms, dot_report, in_vacuum
     from qdip_struct.builders.dot.passivation import passivate
+    from qdip_struct.materials.crystals import scaled
+    from qdip_struct.materials.structure_files import crystal_named
 
-    core = material(request.material, dataset=request.dataset)
+    core = crystal_named(request.material, dataset=request.dataset)
     if request.lattice is not None:
-        core = core.at(lattice=request.lattice)
-    if len({site.label for site in core.crystal.sites} & {"cation", "anion"}) != 2:
+        core = scaled(core, lattice=request.lattice)
+    if len({site.label for site in core.sites} & {"cation", "anion"}) != 2:
         raise UsageError(f"{core.name} is no binary compound; a free dot is cut from PbS, CdSe and the like")
     raw = cut_dot(core, form=requested_form(request, core=core), seed=request.seed)
     dot, changes = passivate(
@@ -210,19 +211,20 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Ato
         If an option is not possible, or the cell holds no whole number of each ion of a mixture.
     """
     from qdip_struct.builders.atoms.cells import Occupation
-    from qdip_struct.builders.atoms.material import Material
     from qdip_struct.builders.atoms.regions import report
-    from qdip_struct.builders.dot.host import host_of
+    from qdip_struct.builders.dot.matrix import matrix_of
+    from qdip_struct.materials.crystals import Crystal, scaled
+    from qdip_struct.materials.structure_files import crystal_of
 
-    body = body_of(request.material, dataset=request.dataset, folder=folder)
+    body = crystal_of(request.material, dataset=request.dataset, folder=folder)
     if request.lattice is not None:
-        if not isinstance(body, Material):
+        if not isinstance(body, Crystal):
             raise UsageError(f"{request.material} is a structure file: its lattice is taken as it is, drop the lattice")
-        body = body.at(lattice=request.lattice)
+        body = scaled(body, lattice=request.lattice)
     cells = whole_numbers(request.cells, what="cells", count=3)
     occupation = Occupation(request.a_site, request.orientation, request.seed)
-    atoms = host_of(body, cells=cells, occupation=occupation).atoms
-    source = body.crystal.source if isinstance(body, Material) else None
+    atoms = matrix_of(body, cells=cells, occupation=occupation).atoms
+    source = body.source if isinstance(body, Crystal) else None
     return atoms, report(atoms, seed=request.seed, role="single", material=request.material, source=source)
 
 
@@ -275,8 +277,9 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> "Emb
     from qdip_struct.builders.atoms.cells import Occupation
     from qdip_struct.builders.dot.embed import embed_dot
     from qdip_struct.builders.dot.embedding_options import Balance, DotPlacement
+    from qdip_struct.materials.structure_files import crystal_of
 
-    dot, matrix = (body_of(word, dataset=request.dataset, folder=folder) for word in (request.dot, request.matrix))
+    dot, matrix = (crystal_of(word, dataset=request.dataset, folder=folder) for word in (request.dot, request.matrix))
     turn, absolute = _rotation(request.rotate, dot=dot, matrix=matrix)
     lattice = _dot_lattice(request.dot_lattice, dot=dot)
     return embed_dot(
@@ -285,48 +288,48 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> "Emb
         form=_form(request, dot=dot, matrix=matrix),
         cells=whole_numbers(request.cells, what="--cells"),
         lattice=request.lattice,
-        seat=DotPlacement(request.mode, lattice, turn, absolute, _positions(request)),
+        placement=DotPlacement(request.mode, lattice, turn, absolute, _positions(request)),
         balance=Balance(request.neutral, request.rule),
         occupation=Occupation(request.a_site, request.orientation, request.seed),
         interface_depth=request.interface_depth,
     )
 
 
-def _rotation(text: str | None, *, dot: "Material | Atoms", matrix: "Material | Atoms") -> tuple[Any, bool]:
-    from qdip_struct.builders.atoms.material import Material
+def _rotation(text: str | None, *, dot: "Crystal | Atoms", matrix: "Crystal | Atoms") -> tuple[Any, bool]:
     from qdip_struct.builders.atoms.orientation import parse_rotation
+    from qdip_struct.materials.crystals import Crystal
 
     if text is None:
         return None, False
-    crystals = [body.crystal if isinstance(body, Material) else None for body in (dot, matrix)]
+    crystals = [body if isinstance(body, Crystal) else None for body in (dot, matrix)]
     return parse_rotation(text, dot=crystals[0], matrix=crystals[1])
 
 
-def _dot_lattice(text: str | None, *, dot: "Material | Atoms") -> float | None:
-    from qdip_struct.builders.atoms.material import Material
+def _dot_lattice(text: str | None, *, dot: "Crystal | Atoms") -> float | None:
+    from qdip_struct.materials.crystals import Crystal
 
     if text is None:
         return None
-    if not isinstance(dot, Material):
+    if not isinstance(dot, Crystal):
         raise UsageError("a dot from a file has its lattice; leave --dot-lattice out")
-    return dot.crystal.a_angstrom if text == "own" else numbers(text, what="--dot-lattice", count=1)[0]
+    return dot.a_angstrom if text == "own" else numbers(text, what="--dot-lattice", count=1)[0]
 
 
-def _form(request: EmbedRequest, *, dot: "Material | Atoms", matrix: "Material | Atoms") -> "DotForm":
+def _form(request: EmbedRequest, *, dot: "Crystal | Atoms", matrix: "Crystal | Atoms") -> "DotForm":
     """What is cut; a number of ions counts those of the dot at the lattice constant it will have."""
-    from qdip_struct.builders.atoms.material import Material
     from qdip_struct.builders.dot.parent import on_parent_lattice
+    from qdip_struct.materials.crystals import Crystal, scaled
 
-    if not isinstance(dot, Material):
+    if not isinstance(dot, Crystal):
         unused = ("diameter", "edges", "atoms", "energies", "facets", "termination", "shell")
         refuse_given(request, unused, where="with a dot from a file, which has its size")
         return requested_form(request)
     core = dot
     counted: Termination = "site"
-    if isinstance(matrix, Material) and on_parent_lattice(dot.crystal) and on_parent_lattice(matrix.crystal):
-        counted = "BX2" if matrix.crystal.structure_type == "perovskite" else "site"
+    if isinstance(matrix, Crystal) and on_parent_lattice(dot) and on_parent_lattice(matrix):
+        counted = "BX2" if matrix.structure_type == "perovskite" else "site"
         if request.rotate is None and request.dot_lattice is None:
-            core = dot.at(lattice=request.lattice or matrix.crystal.a_angstrom)
+            core = scaled(dot, lattice=request.lattice or matrix.a_angstrom)
     return requested_form(request, core=core, counted=counted)
 
 
@@ -408,22 +411,23 @@ def requested_attachment(request: AttachRequest, *, folder: Path = Path()) -> "E
     UsageError
         If an option is not possible.
     """
-    from qdip_struct.builders.atoms.material import material
+    from qdip_struct.materials.structure_files import crystal_named
 
     if (request.matrix is None) == (request.slab is None):
         raise UsageError("give the slab by --matrix or by --slab, one of them")
-    dot = material(request.dot, dataset=request.dataset)
+    dot = crystal_named(request.dot, dataset=request.dataset)
     return _attached(request, dot=dot, folder=folder) if request.overgrown is None else _buried(request, dot=dot)
 
 
-def _attached(request: AttachRequest, *, dot: "Material", folder: Path) -> "Embedded":
+def _attached(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embedded":
     from qdip_struct.builders.atoms.orientation import parse_indices
     from qdip_struct.builders.dot.attach import attach_dot
     from qdip_struct.builders.dot.dot import cut_dot
     from qdip_struct.builders.dot.passivation import passivate
+    from qdip_struct.materials.crystals import scaled
 
     refuse_given(request, ("array",), where="with an attached dot (see --overgrown)")
-    core = dot if request.dot_lattice is None else dot.at(lattice=request.dot_lattice)
+    core = dot if request.dot_lattice is None else scaled(dot, lattice=request.dot_lattice)
     raw = cut_dot(core, form=requested_form(request, core=core), seed=request.seed)
     finished, changes = passivate(raw, surface=request.surface, ligand=request.ligand, seed=request.seed)
     registry: Any = request.registry
@@ -443,16 +447,17 @@ def _attached(request: AttachRequest, *, dot: "Material", folder: Path) -> "Embe
     )
 
 
-def _buried(request: AttachRequest, *, dot: "Material") -> "Embedded":
+def _buried(request: AttachRequest, *, dot: "Crystal") -> "Embedded":
     from qdip_struct.builders.atoms.cells import Occupation
-    from qdip_struct.builders.atoms.material import material
     from qdip_struct.builders.dot.attach import bury_dots
+    from qdip_struct.materials.crystals import scaled
+    from qdip_struct.materials.structure_files import crystal_named
 
     if request.matrix is None:
         raise UsageError("buried dots share the lattice of --matrix; a --slab file cannot be overgrown")
     refuse_given(request, _ATTACHED_ONLY, where="with buried dots, which share the lattice of the matrix")
-    held = material(request.matrix, dataset=request.dataset)
-    core = dot.at(lattice=request.lattice or held.crystal.a_angstrom)
+    held = crystal_named(request.matrix, dataset=request.dataset)
+    core = scaled(dot, lattice=request.lattice or held.a_angstrom)
     counts = whole_numbers(request.array, what="--array")
     if len(counts) != 2:
         raise UsageError(f"--array is '{request.array}'; expected two whole numbers, for example 2,2")
@@ -471,18 +476,18 @@ def _buried(request: AttachRequest, *, dot: "Material") -> "Embedded":
 
 def _slab(request: AttachRequest, *, folder: Path) -> "Atoms":
     from qdip_struct.builders.atoms.cells import Occupation
-    from qdip_struct.builders.atoms.material import material
     from qdip_struct.builders.atoms.regions import label
-    from qdip_struct.builders.atoms.store import read_structure
     from qdip_struct.builders.dot.attach import surface_slab
+    from qdip_struct.materials.crystals import scaled
+    from qdip_struct.materials.structure_files import crystal_named, read_structure
 
     if request.slab is not None:
         refuse_given(request, ("lattice", "cells", "top"), where="with --slab, which has its own cell")
         found = read_structure(folder / request.slab)
         return found if found.has("region") else label(found, region="matrix", phase=request.slab.stem)
-    held = material(str(request.matrix), dataset=request.dataset)
+    held = crystal_named(str(request.matrix), dataset=request.dataset)
     if request.lattice is not None:
-        held = held.at(lattice=request.lattice)
+        held = scaled(held, lattice=request.lattice)
     cells = whole_numbers(request.cells, what="--cells")
     occupation = Occupation(a_site=request.a_site, seed=request.seed)
     return surface_slab(held, cells=cells, top=request.top, occupation=occupation)

@@ -18,12 +18,12 @@ import numpy as np
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.atoms.alloy import occupy
 from qdip_struct.builders.atoms.cells import SiteCell
-from qdip_struct.builders.atoms.material import occupy
-from qdip_struct.builders.dot.dot_request import DEFAULT_DIAMETER_ANGSTROM, Center, Mode, Neutral, Rule, Termination
 from qdip_struct.builders.dot.neutrality import NEUTRAL
 from qdip_struct.builders.dot.parent import CENTERS
 from qdip_struct.builders.dot.shapes import Shape, make_shape
+from qdip_struct.builders.parsing import DEFAULT_DIAMETER_ANGSTROM, Center, Mode, Neutral, Rule, Termination
 from qdip_struct.materials.composition import parse_formula
 
 _TRIALS = 5000
@@ -217,7 +217,7 @@ def fill_shell(sites: SiteCell, *, region: Array, shape: Shape, shell: Shell, se
     """
     species = sites.species.astype("U2")
     members = np.flatnonzero(region == "shell")
-    mixed = occupy(sites.take(members), fractions=shell.species, seed=seed)
+    mixed = occupy(sites.take(members), occupancies=shell.species, seed=seed)
     species[members] = mixed.species
     if shell.graded is not None and len(members):
         first, second = shell.graded

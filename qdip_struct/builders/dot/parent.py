@@ -12,8 +12,8 @@ import numpy as np
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import sites_of_crystal
-from qdip_struct.builders.dot.dot_request import Termination
 from qdip_struct.builders.dot.shapes import Shape
+from qdip_struct.builders.parsing import Termination
 from qdip_struct.materials.crystals import Crystal
 
 TERMINATIONS: dict[str, str] = {

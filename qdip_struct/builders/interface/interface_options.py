@@ -14,7 +14,7 @@ import numpy as np
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.interface.interface_request import InterfaceKind, Normal, StrainOn
+from qdip_struct.builders.parsing import InterfaceKind, Normal, StrainOn
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM
 from qdip_struct.matching.planes import Plane
 

@@ -7,11 +7,11 @@ height, so that film and substrate of one serve for all.
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.options import option
-from qdip_struct.builders.parsing import crystal_of, numbers, shares_of, whole_numbers
+from qdip_struct.builders.parsing import InterfaceKind, Normal, StrainOn, numbers, shares_of, whole_numbers
 from qdip_struct.materials.options import (
     Arrangement,
     MoleculeOrientation,
@@ -28,13 +28,13 @@ from qdip_struct.materials.options import (
 )
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from qdip_struct.builders.interface.interface import InterfaceCells
     from qdip_struct.builders.interface.interface_options import LateralCell, Placement, Stack
     from qdip_struct.builders.interface.joint import Joint
+    from qdip_struct.materials.crystals import Crystal
 
-StrainOn = Literal["film", "substrate", "shared"]
-Normal = Literal["kept", "relaxed"]
-InterfaceKind = Literal["slab", "sandwich"]
 _CRYSTAL = "NAME[:phase], a mixed formula or a structure file"
 
 
@@ -176,19 +176,15 @@ def _joint(request: InterfaceRequest, folder: Path) -> "Joint":
         _crystal(request, "substrate", folder),
         stack=_stack(request),
         cell=_cell(request),
-        occupation=Occupation(a_site=request.a_site, orientation=request.orientation, seed=request.seed),
+        occupation=Occupation(request.a_site, request.orientation, request.seed, request.arrangement),
     )
 
 
-def _crystal(request: InterfaceRequest, part: str, folder: Path) -> Any:
-    return crystal_of(
-        getattr(request, part),
-        dataset=request.dataset,
-        lattice=getattr(request, f"{part}_lattice"),
-        arrangement=request.arrangement,
-        seed=request.seed,
-        folder=folder,
-    )
+def _crystal(request: InterfaceRequest, part: str, folder: Path) -> "Crystal | Atoms":
+    from qdip_struct.materials.structure_files import crystal_of
+
+    lattice = getattr(request, f"{part}_lattice")
+    return crystal_of(getattr(request, part), dataset=request.dataset, lattice=lattice, folder=folder)
 
 
 def _stack(request: InterfaceRequest) -> "Stack":

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from qdip_struct.base.options import option
-from qdip_struct.builders.parsing import crystal_of, whole_numbers
+from qdip_struct.builders.parsing import Faces, whole_numbers
 from qdip_struct.materials.options import (
     Arrangement,
     MoleculeOrientation,
@@ -22,10 +22,11 @@ from qdip_struct.materials.options import (
 )
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from qdip_struct.builders.slab.slab import SlabCells
     from qdip_struct.builders.slab.surface import SurfaceCell
-
-Faces = Literal["any", "symmetric", "stoichiometric"]
+    from qdip_struct.materials.crystals import Crystal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,18 +98,13 @@ def requested_slabs(request: SlabRequest, *, folder: Path = Path()) -> dict[str,
             repeat=(first, second),
             vacuum=request.vacuum,
             layer_tolerance=request.layer_tolerance,
-            occupation=Occupation(a_site=request.a_site, orientation=request.orientation, seed=request.seed),
+            occupation=Occupation(request.a_site, request.orientation, request.seed, request.arrangement),
         )
         for name in names
     }
 
 
-def _crystal(request: SlabRequest, folder: Path) -> Any:
-    return crystal_of(
-        request.material,
-        dataset=request.dataset,
-        lattice=request.lattice,
-        arrangement=request.arrangement,
-        seed=request.seed,
-        folder=folder,
-    )
+def _crystal(request: SlabRequest, folder: Path) -> "Crystal | Atoms":
+    from qdip_struct.materials.structure_files import crystal_of
+
+    return crystal_of(request.material, dataset=request.dataset, lattice=request.lattice, folder=folder)

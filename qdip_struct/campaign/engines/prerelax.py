@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from qdip_struct.base.errors import DataError, ToolError
 from qdip_struct.base.files import provenance, read_text, write_text
 from qdip_struct.base.options import recorded
-from qdip_struct.builders.atoms.store import read_structure, sidecar_of, write_structure
+from qdip_struct.builders.atoms.store import sidecar_of, write_structure
 from qdip_struct.builders.parsing import numbers
+from qdip_struct.materials.structure_files import read_structure
 from qdip_struct.mlip.relax_request import RelaxRequest
 from qdip_struct.runs.rundir import INPUT, RELAXED, STRUCTURE, RunFolder, needs_relaxation
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.roles import role_of
 from qdip_struct.cp2k.inputs.decisions import (
     Decision,
     decide_cell_constraint,
@@ -32,25 +33,28 @@ from qdip_struct.cp2k.inputs.inputfile import (
     set_value,
 )
 from qdip_struct.cp2k.inputs.kinds import KindSet, get_kind_set
-from qdip_struct.cp2k.inputs.presets import Preset, get_preset, template_text
+from qdip_struct.cp2k.inputs.presets import Preset, get_functional, get_preset, template_text
 from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.inputs.sections import (
     count_electrons,
     fill,
     fill_dispersion,
+    fill_fixed_atoms,
+    fill_functional,
     fill_motion,
     fill_prints,
     fill_scf,
     fill_subsys,
     kinds_of,
     match_outer_scf,
+    named_functional,
 )
+from qdip_struct.cp2k.tasks import get_task
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 PROJECT = "run"
-BULK_REFERENCE_ROLES = ("film_bulk", "substrate_bulk", "film_bulk_free", "substrate_bulk_free")
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,7 @@ def make_deck(
         named = deck_maker(request)
         preset, template = preset or named.preset, named.template if template is None else template
     walltime_s = walltime_s if request.walltime is None else request.walltime
+    work = get_task(request.task)
     tree = parse_input(template, source="template")
     cell = np.asarray(atoms.cell[:], dtype=float)
     if np.linalg.det(cell) <= 0:
@@ -190,7 +195,7 @@ def make_deck(
         geometry,
         n_atoms=len(atoms),
         preset=preset.values,
-        bulk_reference=role in BULK_REFERENCE_ROLES,
+        bulk_reference=role_of(role).kind == "bulk",
         override=request.mesh,
     )
     spin, multiplicity, decided_spin = decide_spin(n_electrons, multiplicity=request.multiplicity)
@@ -199,12 +204,12 @@ def make_deck(
     dipole, decided_dipole = decide_dipole(cell, geometry, wanted=wanted)
     decisions = [decided_mesh, decided_spin, decided_dipole]
 
+    fill_functional(tree, get_functional(preset.values["functional"]))
     fill(tree, "GLOBAL/PROJECT", PROJECT)
     if walltime_s is not None:
         fill(tree, "GLOBAL/WALLTIME", str(walltime_s))
-    _fill_electrons(
-        tree, kind_set=kind_set, charge=request.charge, multiplicity=multiplicity if spin == "UKS" else None
-    )
+    polarised = multiplicity if spin == "UKS" else None
+    _fill_electrons(tree, kind_set=kind_set, charge=request.charge, multiplicity=polarised)
     if dipole is not None:
         fill(tree, "FORCE_EVAL/DFT/SURFACE_DIPOLE_CORRECTION", "T")
         fill(tree, "FORCE_EVAL/DFT/SURF_DIP_DIR", dipole)
@@ -213,17 +218,18 @@ def make_deck(
     decisions.append(fill_scf(tree, mesh, preset=preset, method=request.scf))
     decisions += fill_scf_failure(tree, request.on_scf_failure, version=request.cp2k_version or version)
     if request.dispersion == "d3bj":
-        fill_dispersion(tree)
+        fill_dispersion(tree, asked=_asked(request.set))
         decisions.append(Decision("dispersion", "D3(BJ)", "asked for (Grimme et al. 2011, doi:10.1002/jcc.21759)"))
-    if request.task in ("geo_opt", "cell_opt"):
+    if work.section:
+        decisions += fill_motion(tree, work, n_atoms=len(atoms), preset=preset)
+    if work.holds_atoms:
         n_layers = request.fixed_layers
-        fixed = lowest_layers(atoms.positions, n_layers=n_layers) if n_layers else ()
-        decisions.append(fill_motion(tree, request.task, n_atoms=len(atoms), preset=preset, fixed=fixed))
-    if request.task == "cell_opt":
+        fill_fixed_atoms(tree, lowest_layers(atoms.positions, n_layers=n_layers) if n_layers else ())
+    if work.optimises and work.moves == "cell":
         frozen, decided_cell = decide_cell_constraint(geometry, role=role)
         decisions.append(decided_cell)
         if frozen != "NONE":
-            fill(tree, "MOTION/CELL_OPT/CONSTRAINT", frozen)
+            fill(tree, f"MOTION/{work.section}/CONSTRAINT", frozen)
     sampled = mesh != (1, 1, 1) or find_section(tree, "FORCE_EVAL/DFT/KPOINTS") is not None
     decided_prints, pdos_regions = fill_prints(tree, request.print, atoms=atoms, kpoints=sampled, stride=request.stride)
     decisions += decided_prints
@@ -252,8 +258,13 @@ def _fill_settings(tree: Section, settings: tuple[str, ...]) -> list[Decision]:
         path, value, add = parse_setting(setting)
         set_value(tree, path, value, add=add)
         decisions.append(Decision("setting", f"{path}{'+' if add else ''}={value}", "asked for with --set"))
-    match_outer_scf(tree, asked=[parse_setting(setting)[0].upper() for setting in settings])
+    match_outer_scf(tree, asked=_asked(settings))
     return decisions
+
+
+def _asked(settings: tuple[str, ...]) -> list[str]:
+    """Paths of the settings, in capitals."""
+    return [parse_setting(setting)[0].upper() for setting in settings]
 
 
 def deck_settings(tree: Section) -> dict[str, Any]:
@@ -268,12 +279,11 @@ def deck_settings(tree: Section) -> dict[str, Any]:
         values = get_values(tree, path)
         return bool(values) and not values[0].strip(".").upper().startswith("F")
 
-    functional = find_section(tree, f"{dft}/XC/XC_FUNCTIONAL")
     subsys = find_section(tree, "FORCE_EVAL/SUBSYS")
     kinds = subsys.sections("KIND") if subsys else []
     scheme = (first(f"{dft}/KPOINTS/SCHEME") or "").split()
     return {
-        "functional": functional.parameter.upper() if functional else None,
+        "functional": named_functional(tree),
         "basis": {kind.parameter: _direct(kind, "BASIS_SET") for kind in kinds},
         "potential": {kind.parameter: _direct(kind, "POTENTIAL") for kind in kinds},
         "cutoff_rydberg": _number(first(f"{dft}/MGRID/CUTOFF")),

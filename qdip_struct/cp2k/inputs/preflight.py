@@ -18,6 +18,8 @@ from qdip_struct.cp2k.inputs.input_settings import Subsys, check_subsys, read_su
 from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, find_section, get_values, parse_input
 from qdip_struct.cp2k.inputs.kinds import data_file, potential_valence, read_basis_sets, read_potentials
 from qdip_struct.cp2k.inputs.schema import Schema
+from qdip_struct.cp2k.tasks import task_of
+from qdip_struct.materials.ions import HALIDES
 
 if TYPE_CHECKING:
     from qdip_struct.cp2k.inputs.deck import Deck
@@ -28,7 +30,6 @@ _REFERENCED_FILES = (
     "FORCE_EVAL/DFT/WFN_RESTART_FILE_NAME",
     "FORCE_EVAL/SUBSYS/TOPOLOGY/COORD_FILE_NAME",
 )
-_HALIDES = {"F", "Cl", "Br", "I"}
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,6 @@ class Finding:
         An ``error`` would stop the run or spoil it; a ``warning`` may.
     line
         Of the input, from 1.
-    message, remedy
-        What is wrong, and what to do.
     """
 
     level: Literal["error", "warning"]
@@ -217,10 +216,12 @@ def _check_methods(tree: Section, subsys: Subsys) -> Iterator[Finding]:
     yield from _check_dipole(tree, subsys)
     yield from _check_fixed_atoms(tree, n_atoms=len(subsys.kinds))
     run_type = (get_values(tree, "GLOBAL/RUN_TYPE") or [""])[0].upper()
-    if run_type == "CELL_OPT" and not get_values(tree, "FORCE_EVAL/STRESS_TENSOR"):
-        yield Finding("error", None, "CELL_OPT needs the stress tensor", "set FORCE_EVAL/STRESS_TENSOR ANALYTICAL")
+    task = task_of(run_type)
+    if task is not None and task.needs_stress and not get_values(tree, "FORCE_EVAL/STRESS_TENSOR"):
+        message = f"{run_type} needs the stress tensor"
+        yield Finding("error", None, message, "set FORCE_EVAL/STRESS_TENSOR ANALYTICAL")
     method = (get_values(tree, f"{dft}/QS/METHOD") or [""])[0].upper()
-    if method == "XTB" and "Pb" in subsys.elements and _HALIDES & set(subsys.elements):
+    if method == "XTB" and "Pb" in subsys.elements and set(HALIDES) & set(subsys.elements):
         message = "GFN1-xTB makes halide perovskites collapse (CsPbBr3 goes to nonsense)"
         yield Finding("error", None, message, "use GPW with PBE")
 

@@ -6,8 +6,8 @@ from typing import Literal
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.options import option
 from qdip_struct.cp2k.inputs.kinds import DEFAULT_SET
+from qdip_struct.cp2k.tasks import TASKS, TaskName, get_task
 
-Task = Literal["energy", "geo_opt", "cell_opt"]
 ScfMethod = Literal["auto", "ot", "diagonalization", "ls"]
 OnScfFailure = Literal["default", "continue"]
 PRINTABLE = ("stress", "mulliken", "hirshfeld", "pdos", "gap", "density", "hartree", "moments", "orbitals", "bands")
@@ -18,7 +18,7 @@ class InputsRequest:
     """What ``qdip inputs`` takes, as typed; ``None`` leaves the decision to preset and structure."""
 
     preset: str = option("production", help="how well: ning2015, production or quick")
-    task: Task = option("energy", help="what is calculated")
+    task: TaskName = option("energy", help="what is calculated")
     template: str | None = option(None, metavar="FILE", help="own CP2K template; what it says stays")
     set: tuple[str, ...] = option((), metavar="PATH=VALUE", help="set any CP2K keyword; repeatable")
     kpoints: str | None = option(None, metavar="N,N,N", help="Monkhorst-Pack mesh instead of the preset's")
@@ -59,8 +59,9 @@ class InputsRequest:
             raise UsageError(f"--walltime is a positive number of seconds, not {self.walltime}")
         if self.fixed_layers < 0:
             raise UsageError(f"--fixed-layers is a number of layers, not {self.fixed_layers}")
-        if self.fixed_layers and self.task == "energy":
+        if self.fixed_layers and not get_task(self.task).holds_atoms:
+            takers = " or ".join(task.name for task in TASKS.values() if task.holds_atoms)
             raise UsageError(
-                f"--fixed-layers {self.fixed_layers} holds atoms while others move, and the task energy moves none; "
-                "leave it out (0), or take --task geo_opt"
+                f"--fixed-layers {self.fixed_layers} holds atoms while others move, and --task {self.task} moves none; "
+                f"leave it out (0), or take --task {takers}"
             )

@@ -10,6 +10,8 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
+from qdip_struct.cp2k.tasks import task_of
+
 Status = Literal["done", "scf_unconverged", "max_steps", "walltime", "aborted", "truncated"]
 Spin = Literal["RKS", "UKS", "ROKS"]
 
@@ -24,16 +26,12 @@ class Settings:
         For example ``PBE``.
     basis, potential
         Name for each atomic kind.
-    cutoff_rydberg, rel_cutoff_rydberg
-        Plane-wave cutoffs, Ry.
     kpoints
         Monkhorst–Pack grid, ``None`` for Γ only.
     spin, multiplicity
         Kind of the calculation and 2S + 1.
     charge
         Of the cell, e.
-    dispersion, smearing
-        Names, ``None`` without.
     surface_dipole
         Whether the dipole correction was at work.
     """
@@ -64,8 +62,6 @@ class Criterion:
     ----------
     value, limit
         Å, eV/Å or GPa by its name.
-    met
-        CP2K's verdict.
     """
 
     value: float | None
@@ -166,8 +162,6 @@ class Run:
         Run folder or output file.
     status, reason
         How it ended, and the words that say so.
-    cp2k_version, run_type, project
-        As printed.
     energy_ev, last_printed_energy_ev
         Last energy whose SCF converged, and the last one in the text, eV.
     n_atoms
@@ -190,16 +184,12 @@ class Run:
         CP2K's, and the reader's own.
     wall_time_s, peak_memory_mib
         Of all segments together, s (``None`` when one is unknown); the largest, MiB.
-    n_segments
-        Outputs of the run.
     cell
         (3, 3) row vectors, Å.
     forces
         (n, 3) eV/Å.
     stress_gpa
         (3, 3) with CP2K's sign, GPa.
-    steps
-        Every energy.
     criteria
         Convergence tests by name: ``max_step_angstrom``, ``rms_step_angstrom``, ``max_gradient_ev_per_angstrom``,
         ``rms_gradient_ev_per_angstrom``, ``pressure_deviation_gpa``.
@@ -245,6 +235,16 @@ class Run:
     dipole_debye: np.ndarray | None = None
     settings: Settings = field(default_factory=Settings)
 
+    @property
+    def moved(self) -> bool:
+        """Whether its last geometry is what it was for: that of a converged optimisation, or of another run that moves
+        atoms and came to its end.
+        """
+        task = task_of(self.run_type)
+        if task is None or task.optimises:
+            return bool(self.geo_converged)
+        return task.moves != "nothing" and self.status == "done"
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: scalars, cell, stress and settings; per-atom and per-step arrays stay in the record."""
         document = {name: getattr(self, name) for name in SUMMARY}
@@ -265,13 +265,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Failure:
-    """A path that could not be read as a run.
-
-    Attributes
-    ----------
-    path, reason
-        Where, and why.
-    """
+    """A path that could not be read as a run."""
 
     path: Path
     reason: str

@@ -21,7 +21,7 @@ _BETWEEN = "<!-- next -->"
 
 def add_strain(page: Page, study: Study, memory: Memory) -> None:
     """One part for each document and each relaxed run; files with strain arrays that no document speaks of last."""
-    relaxed = [state for state in study.runs if state.run is not None and state.run.geo_converged]
+    relaxed = [state for state in study.runs if state.run is not None and state.run.moved]
     spoken = {_structure_of(result) for result in study.of("strain")}
     others = [path for path in study.labelled if path not in spoken]
     if not study.of("strain") and not relaxed and not others:
@@ -50,7 +50,7 @@ def _structure_of(result: Result) -> Path:
 
 def _document(page: Page, study: Study, memory: Memory, result: Result) -> None:
     from qdip_struct.analysis.strain.strain_summary import summarise
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
 
     name = study.name(result.path)
     page.heading(str(result.content.get("structure", name)), level=3)
@@ -178,7 +178,7 @@ def _figure_and_tables(page: Page, found: Mapping[str, Any], figure: str | None,
 def _arrays(page: Page, study: Study, path: Path) -> None:
     import numpy as np
 
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
 
     name = study.name(path)
     try:

@@ -5,16 +5,17 @@ SCF step), and k-point cells of 2 to 20 atoms with and without vacuum. Beyond a 
 extrapolation: believe it within a factor of three either way.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from qdip_struct.runs.rundir import RunFolder
+from qdip_struct.cp2k.tasks import TASKS
 
 UNCERTAINTY = 3.0
 FIRST_SCF_STEPS = 28
 SCF_STEPS_LATER = 12
-GEOMETRY_STEPS = 60
 _ELECTRONS_PER_ATOM = 5.0
 _OT_SECONDS, _OT_GIGABYTES, _OT_ATOMS = 39.5, 2.6, 216.0
 _OT_TIME_EXPONENT, _OT_MEMORY_EXPONENT = 2.4, 1.65
@@ -29,8 +30,6 @@ class Cost:
     ----------
     core_hours, core_hours_per_scf_step
         For the whole run and for one SCF step, h.
-    memory_gb
-        GB.
     """
 
     core_hours: float
@@ -44,7 +43,7 @@ class Cost:
 
 
 def estimate(
-    *, n_electrons: int, volume: float, mesh: tuple[int, int, int] | None, cutoff: float, optimisation: bool
+    *, n_electrons: int, volume: float, mesh: tuple[int, int, int] | None, cutoff: float, geometry_steps: int = 0
 ) -> Cost:
     """Estimate a run.
 
@@ -58,8 +57,8 @@ def estimate(
         Monkhorst-Pack mesh, ``None`` for Γ with OT.
     cutoff
         Plane-wave cutoff, Ry; the grid grows with its power 3/2.
-    optimisation
-        Whether geometry steps follow (60 are assumed).
+    geometry_steps
+        How many geometries follow the first, each from the orbitals of the one before.
     """
     atoms = n_electrons / _ELECTRONS_PER_ATOM
     grid = (cutoff / 300.0) ** 1.5
@@ -72,19 +71,19 @@ def estimate(
         diagonalisation = _DIAGONALISATION_SECONDS * n_kpoints * (atoms / 8.0) ** 2.5
         seconds = _GRID_SECONDS_PER_ANGSTROM3 * volume * grid + diagonalisation
         memory = 0.5 + 1e-3 * volume * grid
-    steps = FIRST_SCF_STEPS + (GEOMETRY_STEPS * SCF_STEPS_LATER if optimisation else 0)
+    steps = FIRST_SCF_STEPS + geometry_steps * SCF_STEPS_LATER
     return Cost(seconds * steps / 3600, seconds / 3600, memory)
 
 
-def estimate_run(folder: RunFolder) -> Cost:
-    """Estimate a run folder from its ``run.json``."""
-    record = folder.record
+def estimate_run(record: Mapping[str, Any]) -> Cost:
+    """Estimate a run from the record that its ``run.json`` holds, or will hold."""
     mesh = record["settings"].get("kpoints")
+    task = TASKS.get((record.get("parameters") or {}).get("task") or "")
     volume = abs(float(np.linalg.det(np.array(record["cell_angstrom"], dtype=float))))
     return estimate(
         n_electrons=int(record["n_electrons"]),
         volume=volume,
         mesh=(int(mesh[0]), int(mesh[1]), int(mesh[2])) if mesh else None,
         cutoff=float(record["settings"].get("cutoff_rydberg") or 300.0),
-        optimisation=(record.get("parameters") or {}).get("task") in ("geo_opt", "cell_opt"),
+        geometry_steps=task.geometry_steps if task is not None else 0,
     )
