@@ -135,7 +135,7 @@ def is_dataclass(node: ast.ClassDef) -> bool:
 
 UNITS = (
     *("angstrom", "angstrom2", "angstrom3", "ev", "mev", "gpa", "kelvin", "degree", "rydberg", "s", "gb", "nm", "e"),
-    *("percent", "fraction", "fractions", "hours", "bytes", "pixels", "debye"),
+    *("m2", "cm3", "percent", "fraction", "fractions", "hours", "bytes", "pixels", "debye"),
 )
 """Last words of a name that say how a number is counted; ``n_`` and ``is_`` say it at the start."""
 UNTOLD_TYPES = {"Any", "Callable", "object", "dict", "Mapping", "Array", "ArrayLike", "Floats", "NDArray", "ndarray"}

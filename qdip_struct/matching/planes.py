@@ -93,12 +93,10 @@ _FORBIDDEN = 1e-12
 
 @dataclass(frozen=True)
 class Reflection:
-    """A family of equivalent planes.
+    """A family of equivalent planes, named by its member with the largest indices.
 
     Attributes
     ----------
-    plane
-        Its member with the largest indices.
     multiplicity
         Planes in the family (Friedel pairs counted).
     strength

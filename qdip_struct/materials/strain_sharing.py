@@ -23,14 +23,12 @@ SURROUNDINGS: tuple[Surroundings, ...] = get_args(Surroundings)
 
 @dataclass(frozen=True)
 class FilmSharing:
-    """Strains of a coherent film and its substrate.
+    """Strains of a coherent film and its substrate, and the elastic energy of both per interface area.
 
     Attributes
     ----------
     film_strain, substrate_strain
         In-plane engineering strains; film − substrate is the misfit.
-    energy_j_per_m2
-        Elastic energy of both per interface area, J/m².
     """
 
     film_strain: float

@@ -8,15 +8,9 @@ from qdip_struct.analysis.energies.energy_run import EnergyRun
 
 
 def known_run(
-    role: str,
-    energy: float,
-    composition: dict[str, int],
-    *,
-    path: str = "",
-    height: float = 6.0,
-    settings: dict[str, Any] | None = None,
-    **more: Any,
-) -> EnergyRun:
+    role: str, energy: float, composition: dict[str, int], *, path: str = "", height: float = 6.0, settings: Any = None,
+    **more: Any
+) -> EnergyRun:  # fmt: skip
     """A converged run in a cell of 6 × 6 Å and this height."""
     return EnergyRun(
         path=path or f"runs/{role}",

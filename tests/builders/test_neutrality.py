@@ -76,14 +76,14 @@ def test_report_and_off_change_nothing(neutral: str) -> None:
         assert sum(c["charge"] for c in built.report["proposed_changes"]) == -built.report["charge_before_changes"]
 
 
+def as_cut(*, diameter: float, cells: int) -> Atoms:
+    """A dot in its matrix with the charge that it was cut with."""
+    dot, matrix, form = crystal_named("PbS"), crystal_named("CsPbI3"), DotForm(diameter=diameter)
+    return embed_dot(dot, matrix, form=form, cells=(cells,) * 3, balance=Balance(neutral="off")).atoms
+
+
 def test_a_structure_that_cannot_be_made_neutral_is_refused() -> None:
-    atoms = embed_dot(
-        crystal_named("PbS"),
-        crystal_named("CsPbI3"),
-        form=DotForm(diameter=9.0),
-        cells=(4, 4, 4),
-        balance=Balance(neutral="off"),
-    ).atoms
+    atoms = as_cut(diameter=9.0, cells=4)
     charges = atoms.get_array("formal_charge")
     charges[0] -= 5000
     atoms.set_array("formal_charge", charges)
@@ -92,13 +92,7 @@ def test_a_structure_that_cannot_be_made_neutral_is_refused() -> None:
 
 
 def test_the_input_is_left_alone() -> None:
-    atoms = embed_dot(
-        crystal_named("PbS"),
-        crystal_named("CsPbI3"),
-        form=DotForm(diameter=18.0),
-        cells=(5, 5, 5),
-        balance=Balance(neutral="off"),
-    ).atoms
+    atoms = as_cut(diameter=18.0, cells=5)
     before = formal_charge_of(atoms), atoms.numbers.copy()
     done, _ = neutralise(atoms, centres=atoms.cell.array.sum(axis=0)[None] / 2, facets=AXES)
     assert formal_charge_of(atoms) == before[0]

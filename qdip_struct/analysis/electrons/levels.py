@@ -107,14 +107,12 @@ class GapState:
 
 @dataclass(frozen=True)
 class GapStates:
-    """Levels inside the gap of a host.
+    """Levels between the outermost own levels of a host, which are ``None`` where undecided.
 
     Attributes
     ----------
     share
         Weight on it from which a level is its own.
-    host_homo_ev, host_lumo_ev
-        Its outermost own levels, eV, between which the states lie; ``None`` where undecided.
     """
 
     host: str

@@ -62,8 +62,6 @@ class PotentialLine:
 
     Attributes
     ----------
-    name
-        What it is the energy of.
     rich
         Value at Δμ = 0, meV/Å².
     slope

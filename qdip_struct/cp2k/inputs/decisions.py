@@ -29,13 +29,7 @@ CellGeometry = Literal["bulk", "slab", "wire", "isolated"]
 
 @dataclass(frozen=True)
 class Decision:
-    """One choice made for the user.
-
-    Attributes
-    ----------
-    topic, choice, reason
-        What about, what was chosen, and why.
-    """
+    """One choice made for the user: what about, what was chosen, and why."""
 
     topic: str
     choice: str
@@ -48,8 +42,6 @@ class Geometry:
 
     Attributes
     ----------
-    system
-        By how many directions hold vacuum.
     vacuum_angstrom
         Widest empty length along each lattice direction, Å.
     heights_angstrom

@@ -25,13 +25,7 @@ DEFAULT_SET = "dzvp"
 
 @dataclass(frozen=True)
 class KindDefault:
-    """What an element gets.
-
-    Attributes
-    ----------
-    element, basis, potential
-        Its symbol and the names in CP2K's data files.
-    """
+    """What an element gets, by the names of CP2K's data files."""
 
     element: str
     basis: str
@@ -45,8 +39,6 @@ class KindSet:
 
     Attributes
     ----------
-    name, about
-        As on the command line, and one line for people.
     basis_files, potential_file
         CP2K's data files that hold them.
     elements
@@ -99,12 +91,10 @@ _INTEGERS = re.compile(r"^\s*\d+(?:\s+\d+)*\s*$")
 
 @dataclass(frozen=True)
 class BasisSet:
-    """One orbital basis set.
+    """One orbital basis set; the first of its names is the main one.
 
     Attributes
     ----------
-    names
-        The first is the main one.
     shells
         Contracted shells per angular momentum; empty for an entry in another layout than CP2K's usual one
         (auxiliary sets).
@@ -122,15 +112,7 @@ class BasisSet:
 
 @dataclass(frozen=True)
 class Pseudopotential:
-    """One pseudopotential.
-
-    Attributes
-    ----------
-    names
-        The first is the main one.
-    n_valence
-        Valence electrons of the neutral atom.
-    """
+    """One pseudopotential with the valence electrons of the neutral atom; the first of its names is the main one."""
 
     element: str
     names: tuple[str, ...]
