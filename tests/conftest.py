@@ -1,12 +1,13 @@
 """For the whole suite: the order of the tests, the installed CP2K, a way to call the command line."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from qdip_struct.base.errors import DataError
 from qdip_struct.cli.main import main
 from qdip_struct.cp2k.program import HOW_TO_GET_CP2K, Program, find_program
 
@@ -23,6 +24,23 @@ def cp2k() -> Program:
     if program is None:
         pytest.skip(f"no CP2K: {HOW_TO_GET_CP2K}")
     return program
+
+
+@pytest.fixture
+def refused() -> Callable[..., None]:
+    """A reader refuses every one of these contents of a file, and no file, in one line that names it."""
+
+    def check(read: Callable[[Path], object], path: Path, contents: Iterable[str]) -> None:
+        for content in (*contents, None):
+            if content is None:
+                path.unlink()
+            else:
+                path.write_text(content)
+            with pytest.raises(DataError) as caught:
+                read(path)
+            assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+    return check
 
 
 @pytest.fixture

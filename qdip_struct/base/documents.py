@@ -135,6 +135,7 @@ def _content(text: str, path: Path) -> Any:
     try:
         document = _decoded(text)
         _refuse_depth(document)
+        # Only an escape can bring half of a surrogate pair in, and it would fail much later, when something is written.
         if "\\u" in text:
             json.dumps(document, ensure_ascii=False).encode()
         return document

@@ -35,8 +35,10 @@ def write_bytes(path: Path, content: bytes, *, force: bool = False) -> Path:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
+            # A rename may reach the disk before the content does: after a power cut the name would hold nothing.
             stream.flush()
             os.fsync(stream.fileno())
+        # mkstemp lets only the owner read; the result gets the mode that a plain open() would give it.
         umask = os.umask(0)
         os.umask(umask)
         Path(temporary).chmod(0o666 & ~umask)

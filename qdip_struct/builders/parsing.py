@@ -1,26 +1,41 @@
-"""Words of a request: what a person types for a crystal, a list of numbers, shares of ions; each with its own message.
+"""What a person types for a request to build: the names there are to choose from, lists of numbers, shares of ions.
 
 The command line and ``campaign.yaml`` use the same words, so they are read here and nowhere else.
-
-Reading ``name=number`` lists such as ``dot=7.60,matrix=4.107`` from the command line.
 """
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, Literal
 
 from qdip_struct.base.errors import UsageError
 
-if TYPE_CHECKING:
-    from ase import Atoms
-
-    from qdip_struct.builders.atoms.alloy import Arrangement
-    from qdip_struct.builders.atoms.material import Material
+Faces = Literal["any", "symmetric", "stoichiometric"]
+"""What both faces of a slab must be."""
+StrainOn = Literal["film", "substrate", "shared"]
+Normal = Literal["kept", "relaxed"]
+"""Spacings of a strained crystal along its normal."""
+InterfaceKind = Literal["slab", "sandwich"]
+SHAPES = ("sphere", "ellipsoid", "cube", "cuboid", "octahedron", "dodecahedron", "truncated-octahedron", "wulff",
+          "facets")  # fmt: skip
+"""Shapes of dots known by name."""
+DEFAULT_DIAMETER_ANGSTROM = 30.0
+"""Of a dot that is given no size."""
+Center = Literal[
+    "auto", "metal", "anion", "a-site", "bond", "void", "anion-y", "anion-z", "metal-yz", "metal-xz", "metal-xy"
+]
+Termination = Literal["BX2", "AX", "cells", "site"]
+"""Border rule of a dot: which phase takes the sites it shares with the matrix."""
+Surface = Literal["as-cut", "stoichiometric", "metal-rich"]
+"""What is done with excess ions of a free dot."""
+Mode = Literal["auto", "coherent", "insert"]
+Neutral = Literal["strict", "report", "off"]
+Rule = Literal["swap", "vacancy"]
+Top = Literal["BX2", "AX"]
+"""Upper surface of the slab below an attached dot."""
 
 _COUNTS = {2: "two", 3: "three"}
-_ENDINGS = (".cif", ".extxyz", ".vasp", ".poscar", ".xyz", ".json", ".traj", ".inc")
 
 
 def numbers(text: str, *, what: str, count: int | None = None) -> tuple[float, ...]:
@@ -63,81 +78,12 @@ def shares_of(text: str) -> dict[str, float]:
     return {name: share / total for name, share in shares.items()}
 
 
-def refuse_given(options: object, defaults: Mapping[str, object], *, where: str) -> None:
-    """Raise :class:`UsageError` for an option that differs from its default and that ``where`` does not use."""
-    for name, default in defaults.items():
-        if getattr(options, name) != default:
+def refuse_given(request: Any, names: Sequence[str], *, where: str) -> None:
+    """Raise :class:`UsageError` for an option of a request that differs from its default where it is not used."""
+    defaults = {item.name: item.default for item in fields(request)}
+    for name in names:
+        if getattr(request, name) != defaults[name]:
             raise UsageError(f"--{name.replace('_', '-')} is not used {where}; leave it out")
-
-
-def is_structure_file(text: str, *, folder: Path = Path()) -> bool:
-    """Whether the word for a crystal names a structure file rather than a crystal."""
-    path = folder / text
-    known = path.suffix.lower() in _ENDINGS or path.name.upper().startswith(("POSCAR", "CONTCAR"))
-    return known or "/" in text or path.is_file()
-
-
-def crystal_of(
-    text: str,
-    *,
-    dataset: str | None = None,
-    lattice: float | None = None,
-    arrangement: "Arrangement" = "sqs",
-    seed: int = 0,
-    folder: Path = Path(),
-) -> Any:
-    """A crystal by its name, a mixed crystal by its formula, or the structure in a file, for planar builds.
-
-    Parameters
-    ----------
-    text
-        ``NAME[:phase]``, a mixed formula such as ``CsPbBr2I``, or a structure file.
-    dataset, lattice
-        Data set of the lattice constants; another (pseudo-)cubic lattice constant, Å.
-    arrangement, seed
-        How the ions of a mixture are placed.
-    folder
-        Where a relative file name starts.
-
-    Raises
-    ------
-    UsageError
-        If there is no such crystal, or a lattice constant is given with a file.
-    DataError
-        If the file cannot be read.
-    """
-    from qdip_struct.builders.atoms.alloy import make_alloy
-    from qdip_struct.builders.atoms.store import read_structure
-    from qdip_struct.materials.composition import parse_formula
-    from qdip_struct.materials.crystals import scaled
-    from qdip_struct.materials.datasets import get_crystal
-
-    if is_structure_file(text, folder=folder):
-        if lattice is not None:
-            raise UsageError(f"{text} is a structure file: its lattice is taken as it is, drop the lattice option")
-        return read_structure(folder / text)
-    try:
-        crystal = get_crystal(text, dataset=dataset)
-    except UsageError as unknown:
-        try:
-            mixed = any(len(part.species) > 1 for part in parse_formula(text).sublattices)
-        except UsageError:
-            raise unknown from None
-        if not mixed:
-            raise
-        return make_alloy(text, dataset=dataset, arrangement=arrangement, seed=seed, lattice=lattice)
-    return crystal if lattice is None else scaled(crystal, lattice=lattice)
-
-
-def body_of(text: str, *, dataset: str | None = None, folder: Path = Path()) -> "Material | Atoms":
-    """A dot or a matrix: the structure in a file when there is one of that name, else a material."""
-    from qdip_struct.builders.atoms.material import material
-    from qdip_struct.builders.atoms.store import read_structure
-
-    path = folder / text
-    if path.suffix and (path.is_file() or path.suffix in (".extxyz", ".xyz", ".cif", ".vasp")):
-        return read_structure(path)
-    return material(text, dataset=dataset)
 
 
 def number_pairs(text: str | None, *, keys: Sequence[str], option: str) -> dict[str, float]:

@@ -2,20 +2,26 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.builders.atoms.store import read_sidecar, read_structure
+from qdip_struct.base.options import option
+from qdip_struct.builders.atoms.store import read_sidecar
 from qdip_struct.builders.dot.dot_request import (
+    AttachRequest,
     BulkRequest,
     DotRequest,
     EmbedRequest,
+    requested_attachment,
     requested_bulk,
     requested_dot,
     requested_embedding,
 )
 from qdip_struct.builders.interface.interface_request import InterfaceRequest, requested_interfaces
+from qdip_struct.builders.roles import role_of
 from qdip_struct.builders.slab.slab_request import SlabRequest, requested_slabs
+from qdip_struct.materials.structure_files import read_structure
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -27,42 +33,28 @@ class Cell:
 
     Attributes
     ----------
-    role
-        The part it plays.
     atoms
-        It.
-    reports
-        What the builder said of each part, looked up when it is asked for.
-    part
-        Which of them is this one's.
+        The structure with nothing in its header but its role: equal structures of several groups are then equal files.
+    tell
+        Gives what the builder said about it; counting charges takes time, and a plan for looking does not ask.
+    name
+        Of its run folder.
+    study
+        Tells several structures of one request apart; empty for one.
     """
 
     role: str
     atoms: "Atoms"
-    reports: Mapping[str, Mapping[str, Any]]
-    part: str = ""
-
-    @property
-    def report(self) -> Mapping[str, Any]:
-        """What the builder said about the structure."""
-        return self.reports[self.part]
+    tell: Callable[[], Mapping[str, Any]]
+    name: str
+    study: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FileRequest:
-    """A finished structure.
+    """A finished structure."""
 
-    Attributes
-    ----------
-    file
-        Its name, relative to the campaign file.
-    """
-
-    file: str
-
-
-Cells = dict[str, dict[str, Cell]]
-"""By a name that tells several structures of one request apart (empty for one), then by the name of the run folder."""
+    file: str = option(metavar="FILE", help="its name, relative to the campaign file")
 
 
 @dataclass(frozen=True)
@@ -73,65 +65,78 @@ class Construction:
     ----------
     request
         The class whose fields are its options.
-    roles
-        Roles of the structures it is about; everything else it makes is a reference.
     build
         Turns a request and the folder where relative file names start into cells.
+    makes_references
+        Whether cells come of it that are only there for the energies of others.
     """
 
     request: type
-    roles: tuple[str, ...]
-    build: Callable[[Any, Path], Cells]
+    build: Callable[[Any, Path], list[Cell]]
+    makes_references: bool = False
+
+    def is_reference(self, role: str) -> bool:
+        """Whether a cell of this role is not what is built for its own sake."""
+        return self.makes_references and role_of(role).reference
 
 
-SLAB_NAMES = {"substrate": "slab", "substrate_bulk": "slab_bulk", "substrate_other": "slab_other"}
-"""Run folders of a lone slab; its roles are those that ``qdip energies`` combines."""
+def _cell(
+    role: str, atoms: "Atoms", tell: Callable[[], Mapping[str, Any]], *, name: str | None = None, study: str = ""
+) -> Cell:
+    bare = atoms.copy()
+    bare.info = {"role": role}
+    return Cell(role, bare, tell, role if name is None else name, study)
 
 
-def _interfaces(request: InterfaceRequest, folder: Path) -> Cells:
-    found: Cells = {}
-    for name, built in requested_interfaces(request, folder=folder).items():
-        cells = [Cell(str(atoms.info["role"]), atoms, built.reports, part) for part, atoms in built.cells().items()]
-        found[name] = {cell.role: cell for cell in cells}
-    return found
+def _interfaces(request: InterfaceRequest, folder: Path) -> list[Cell]:
+    return [
+        _cell(str(atoms.info["role"]), atoms, partial(built.reports.__getitem__, part), study=study)
+        for study, built in requested_interfaces(request, folder=folder).items()
+        for part, atoms in built.cells().items()
+    ]
 
 
-def _slabs(request: SlabRequest, folder: Path) -> Cells:
-    return {
-        name: {SLAB_NAMES.get(role, role): Cell(role, atoms, built.reports, role) for role, atoms in parts.items()}
-        for name, built in requested_slabs(request, folder=folder).items()
-        for parts in [built.cells()]
-    }
+def _slabs(request: SlabRequest, folder: Path) -> list[Cell]:
+    return [
+        _cell(role, atoms, partial(built.reports.__getitem__, role), name=role_of(role).file_name, study=study)
+        for study, built in requested_slabs(request, folder=folder).items()
+        for role, atoms in built.cells().items()
+    ]
 
 
-def _bulk(request: BulkRequest, folder: Path) -> Cells:
+def _bulk(request: BulkRequest, folder: Path) -> list[Cell]:
     atoms, report = requested_bulk(request, folder=folder)
-    return {"": {"bulk": Cell("single", atoms, {"": report})}}
+    return [_cell("single", atoms, lambda: report, name="bulk")]
 
 
-def _dot(request: DotRequest, folder: Path) -> Cells:
+def _dot(request: DotRequest, folder: Path) -> list[Cell]:
     atoms, report = requested_dot(request)
-    return {"": {"dot": Cell("dot", atoms, {"": report})}}
+    return [_cell("dot", atoms, lambda: report)]
 
 
-def _embedded(request: EmbedRequest, folder: Path) -> Cells:
+def _embedded(request: EmbedRequest, folder: Path) -> list[Cell]:
     built = requested_embedding(request, folder=folder)
-    return {"": {"embedded": Cell("embedded", built.atoms, {"": built.report})}}
+    return [_cell("embedded", built.atoms, lambda: built.report)]
 
 
-def _file(request: FileRequest, folder: Path) -> Cells:
+def _attached(request: AttachRequest, folder: Path) -> list[Cell]:
+    built = requested_attachment(request, folder=folder)
+    return [_cell("embedded", built.atoms, lambda: built.report, name="attached")]
+
+
+def _file(request: FileRequest, folder: Path) -> list[Cell]:
     path = folder / request.file
     said, sidecar = read_sidecar(path)
-    role = said.role or "single"
-    return {"": {role: Cell(role, read_structure(path), {"": sidecar})}}
+    return [_cell(said.role or "single", read_structure(path), lambda: sidecar)]
 
 
 CONSTRUCTIONS: dict[str, Construction] = {
-    "interface": Construction(InterfaceRequest, ("film", "substrate", "interface", "sandwich"), _interfaces),
-    "slab": Construction(SlabRequest, ("substrate",), _slabs),
-    "bulk": Construction(BulkRequest, ("single",), _bulk),
-    "dot": Construction(DotRequest, ("dot",), _dot),
-    "embed": Construction(EmbedRequest, ("embedded",), _embedded),
-    "file": Construction(FileRequest, (), _file),
+    "interface": Construction(InterfaceRequest, _interfaces, makes_references=True),
+    "slab": Construction(SlabRequest, _slabs, makes_references=True),
+    "bulk": Construction(BulkRequest, _bulk),
+    "dot": Construction(DotRequest, _dot),
+    "embed": Construction(EmbedRequest, _embedded),
+    "attach": Construction(AttachRequest, _attached),
+    "file": Construction(FileRequest, _file),
 }
 """What can stand under ``build``; ``bulk`` and ``file`` have no command of their own."""

@@ -14,7 +14,7 @@ from msgspec import UNSET
 from qdip_struct.base.documents import Number, ResultDocument, Text, Word
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.cp2k.inputs.decisions import look_at
-from qdip_struct.cp2k.inputs.deck import Wishes
+from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.runs.rundir import RunFolder
 
@@ -33,13 +33,13 @@ class Level:
     ----------
     value
         Of what is varied, in its unit in :data:`PARAMETERS`.
-    atoms, wishes
+    atoms, request
         What is run, and what sets the value.
     """
 
     value: float
     atoms: "Atoms"
-    wishes: Wishes
+    request: InputsRequest
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,10 @@ class Point:
     ----------
     value
         Of what is varied, in its unit in :data:`PARAMETERS`.
-    status
-        Of the run.
     energy_per_atom_ev
         eV, ``None`` unless done.
     difference_mev_per_atom
         Against the finest level, meV.
-    wall_time_s
-        s.
     """
 
     value: float
@@ -95,7 +91,7 @@ def parse_vary(text: str) -> tuple[str, tuple[float, ...]]:
     return name, values
 
 
-def make_levels(atoms: "Atoms", *, name: str, values: Sequence[float], wishes: Wishes) -> list[Level]:
+def make_levels(atoms: "Atoms", *, name: str, values: Sequence[float], request: InputsRequest) -> list[Level]:
     """The levels of a study of one structure.
 
     ``kpoints=n`` means n points along the shortest periodic lattice vector and as dense a mesh along the others;
@@ -111,19 +107,19 @@ def make_levels(atoms: "Atoms", *, name: str, values: Sequence[float], wishes: W
     for value in values:
         if name in _KEYWORDS:
             setting = f"FORCE_EVAL/DFT/MGRID/{_KEYWORDS[name]}={value:g}"
-            levels.append(Level(value, atoms, replace(wishes, settings=(*wishes.settings, setting))))
+            levels.append(Level(value, atoms, replace(request, set=(*request.set, setting))))
         elif name == "kpoints":
             lengths = atoms.cell.lengths()
             periodic = [axis for axis in range(3) if axis not in geometry.vacuum_axes]
             shortest = min(lengths[axis] for axis in periodic)
             mesh = [max(1, round(value * shortest / lengths[axis])) if axis in periodic else 1 for axis in range(3)]
-            levels.append(Level(value, atoms, replace(wishes, kpoints=(mesh[0], mesh[1], mesh[2]))))
+            levels.append(Level(value, atoms, replace(request, kpoints=",".join(map(str, mesh)))))
         else:
             if not geometry.vacuum_axes:
                 raise UsageError("the structure has no vacuum to vary; a slab has")
             changed = atoms.copy()
             changed.center(vacuum=value / 2, axis=geometry.vacuum_axes[-1])
-            levels.append(Level(value, changed, wishes))
+            levels.append(Level(value, changed, request))
     return levels
 
 

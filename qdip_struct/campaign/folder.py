@@ -17,9 +17,9 @@ from qdip_struct.base.documents import Count, Number, Whole, Word, read_document
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import json_text, provenance, read_text, sha256, write_text
 from qdip_struct.campaign.engines.lock import sole_process
-from qdip_struct.campaign.plan import Plan, PlannedRun, identity_of
+from qdip_struct.campaign.plan import Plan
 from qdip_struct.campaign.spec import FILE
-from qdip_struct.runs.run_draft import write_link, write_run_folder
+from qdip_struct.runs.run_draft import RunDraft, identity_of, write_link, write_run_folder
 from qdip_struct.runs.rundir import LINK, RECORD, RunFolder, open_run_folder
 
 INDEX = "campaign.json"
@@ -189,11 +189,11 @@ def write_campaign(plan: Plan, root: Path, *, force: bool = False) -> Written:
         write_text(root / INDEX, json_text(_document(index, plan)), force=True)
         for run, state in zip(runs, states, strict=True):
             if state != "same" and run.same_as is None:
-                write_run_folder(root / run.path, run.draft, force=force)
+                write_run_folder(root / run.path, run, force=force)
         for run, state in zip(runs, states, strict=True):
             if state != "same" and run.same_as is not None:
                 place, broken = root / run.path, state == "broken"
-                write_link(place, target=root / run.same_as, content=run.draft.content, force=force or broken)
+                write_link(place, target=root / run.same_as, content=run.content, force=force or broken)
     known = {row.path for row in index.rows}
     new = [run for run, state in zip(runs, states, strict=True) if state != "same"]
     return Written(
@@ -205,23 +205,19 @@ def write_campaign(plan: Plan, root: Path, *, force: bool = False) -> Written:
     )
 
 
-def _owned(plan: Plan, root: Path, there: Index) -> list[PlannedRun]:
+def _owned(plan: Plan, root: Path, there: Index) -> list[RunDraft]:
     """The runs of the plan, shared with what lies there: a calculation that was once begun stays where it is."""
     owners = {row.identity: row.path for row in there.rows if row.same_as is None and _holds(root / row.path)}
     for run in plan.runs:
         owners.setdefault(run.identity, run.same_as or run.path)
-    found = []
-    for run in plan.runs:
-        owner = owners[run.identity]
-        found.append(PlannedRun(run.path, run.draft, run.identity, run.cost, None if owner == run.path else owner))
-    return found
+    return [run.calculated_at(owners[run.identity]) for run in plan.runs]
 
 
 def _holds(folder: Path) -> bool:
     return (folder / RECORD).is_file()
 
 
-def _state(run: PlannedRun, root: Path) -> str:
+def _state(run: RunDraft, root: Path) -> str:
     """What lies where the run goes: ``missing``, ``same``, ``differs``, or ``broken``, a share whose run is gone."""
     folder = root / run.path
     if not folder.exists():
@@ -230,11 +226,11 @@ def _state(run: PlannedRun, root: Path) -> str:
         found = open_run_folder(folder)
     except DataError:
         return "broken" if run.same_as is not None and [item.name for item in folder.iterdir()] == [LINK] else "differs"
-    same = identity_of(found.content) == run.identity and found.role == run.draft.record.role
+    same = identity_of(found.content) == run.identity and found.role == run.role
     return "same" if same and found.group == run.group else "differs"
 
 
-def _clean(root: Path, runs: Sequence[PlannedRun]) -> None:
+def _clean(root: Path, runs: Sequence[RunDraft]) -> None:
     """Remove what a killed process left half-written: hidden folders beside the run folders."""
     names: dict[Path, set[str]] = {}
     for run in runs:
@@ -246,12 +242,12 @@ def _clean(root: Path, runs: Sequence[PlannedRun]) -> None:
                 shutil.rmtree(place, ignore_errors=True)
 
 
-def _row(run: PlannedRun) -> IndexRow:
-    record = run.draft.record
+def _row(run: RunDraft) -> IndexRow:
+    record = run.record
     return IndexRow(
         path=run.path,
         group=run.group,
-        role=record.role,
+        role=run.role,
         n_atoms=record.n_atoms or 0,
         n_electrons=record.n_electrons or 0,
         core_hours=float(f"{run.cost.core_hours:.3g}"),

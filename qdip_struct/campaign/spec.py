@@ -7,7 +7,7 @@
 ``about``               one line for people
 ``question``            what the study asks, one or more lines: ``qdip report`` begins with it
 ``build``               one kind with its options, which are those of ``qdip build``: ``interface``, ``slab``, ``dot``,
-                        ``embed``; also ``bulk`` (material, cells, lattice, ...) and ``file`` (file)
+                        ``embed``, ``attach``; also ``bulk`` (material, cells, ...) and ``file`` (file)
 ``vary``                lists make a product: option of ``build`` or ``inputs`` → values, or → {label: value}
 ``cases``               {label: {option: value, ...}}: options that change together; crossed with ``vary``
 ``references``          ``all`` (default), ``none``, or the roles wanted beside the structures themselves
@@ -30,11 +30,11 @@ from typing import Any, Literal, get_args
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.options import Option, options_of
 from qdip_struct.base.yaml_tree import Node, did_you_mean, load_tree
+from qdip_struct.builders.roles import ROLES
 from qdip_struct.campaign.constructions import CONSTRUCTIONS
 from qdip_struct.campaign.convergence import PARAMETERS
+from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.mlip.relax_request import RelaxRequest
-from qdip_struct.runs.inputs_request import InputsRequest
-from qdip_struct.runs.rundir import ROLES
 
 FILE = "campaign.yaml"
 Share = Literal["identical", "translated"]
@@ -283,7 +283,7 @@ def _inputs(node: Node | None, options: Mapping[str, Option]) -> tuple[dict[str,
     own = Node(node.file, node.line, node.key, entries=entries)
     if roles is None:
         return _values(own, options), {}
-    return _values(own, options), {role: _values(entry, options) for role, entry in roles.mapping(ROLES).items()}
+    return _values(own, options), {role: _values(entry, options) for role, entry in roles.mapping(tuple(ROLES)).items()}
 
 
 def _axes(node: Node | None, sections: Mapping[str, Mapping[str, Option]]) -> tuple[VariedOption, ...]:
@@ -358,7 +358,7 @@ def _references(node: Node | None) -> tuple[str, ...] | None:
     if node.items is None:
         node.choice(("all", "none"))
         return ()
-    return tuple(item.choice(ROLES) for item in node.items)
+    return tuple(item.choice(tuple(ROLES)) for item in node.items)
 
 
 def _share(node: Node | None) -> Share:

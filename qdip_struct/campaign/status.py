@@ -42,21 +42,7 @@ _INODE = re.compile(r" [0-9a-f]+:[0-9a-f]+:(\d+) ")
 
 @dataclass(frozen=True)
 class RunStatus:
-    """One run of one group.
-
-    Attributes
-    ----------
-    path
-        Its folder, relative to the campaign's.
-    group, role
-        Its study, and the part it plays there.
-    state, reason
-        How it stands, and why.
-    energy_ev
-        eV, when it is done.
-    same_as
-        Path of the run that it shares.
-    """
+    """One run of one group; its path and that of the run it shares are relative to the campaign's folder."""
 
     path: str
     group: str
@@ -69,15 +55,7 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class CampaignStatus:
-    """All runs of a campaign; a shared run stands in each of its groups and counts once.
-
-    Attributes
-    ----------
-    name
-        Of the campaign.
-    runs
-        In its order.
-    """
+    """All runs of a campaign; a shared run stands in each of its groups and counts once."""
 
     name: str
     runs: tuple[RunStatus, ...]

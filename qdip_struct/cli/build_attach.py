@@ -10,151 +10,32 @@ examples:
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from qdip_struct.base.errors import EXIT_DONE, UsageError
-from qdip_struct.builders.parsing import numbers, refuse_given, whole_numbers
-from qdip_struct.cli.building import (
-    add_dot_options,
-    add_file_options,
-    add_matrix_options,
-    add_vacuum,
-    parameters_of,
-    request_of,
-    structure_lines,
-)
+from qdip_struct.base.errors import EXIT_DONE
+from qdip_struct.base.options import add_options, request_of
+from qdip_struct.builders.dot.dot_request import AttachRequest, requested_attachment
+from qdip_struct.cli.building import add_format_of_ending, parameters_of, structure_lines
 from qdip_struct.cli.console import emit
-
-if TYPE_CHECKING:
-    from ase import Atoms
-
-    from qdip_struct.builders.atoms.material import Material
-    from qdip_struct.builders.dot.embed import Embedded
 
 
 def add_build_attach_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--dot", required=True, metavar="NAME", help="NAME[:phase] or a mixture such as PbS0.5Se0.5")
-    parser.add_argument("--matrix", metavar="NAME", help="cubic perovskite of the slab, NAME[:phase] or a mixture")
-    add_matrix_options(parser, cells="6,6,3", what="parent cells of the slab")
-    parser.add_argument("--slab", type=Path, metavar="FILE", help="slab from a file instead of --matrix")
-    parser.add_argument("--top", default="BX2", choices=("BX2", "AX"), help="upper surface of the slab (default BX2)")
-    add_dot_options(parser)
-    group = parser.add_argument_group("attached dot")
-    group.add_argument(
-        "--dot-lattice", type=float, metavar="A", help="lattice constant of the dot, Å (default its own)"
-    )
-    group.add_argument(
-        "--facet", default="100", metavar="HKL", help="facet of the dot that faces the slab (default 100)"
-    )
-    group.add_argument("--twist", type=float, default=0.0, metavar="DEG", help="rotation about the normal, degrees")
-    group.add_argument(
-        "--registry", default="continuation", help="continuation (default), metal, hollow, or fractions such as 0.5,0"
-    )
-    group.add_argument("--gap", type=float, metavar="A", help="layer to layer, Å (default: until ions touch)")
-    group.add_argument(
-        "--surface", default="stoichiometric", choices=("as-cut", "stoichiometric", "metal-rich"), help="of the dot"
-    )
-    group.add_argument("--ligand", metavar="X", help="halide that makes the dot neutral")
-    buried = parser.add_argument_group("buried dots")
-    buried.add_argument("--overgrown", type=int, metavar="N", help="cells of the matrix grown over the slab and dots")
-    buried.add_argument("--array", default="1,1", metavar="N,N", help="buried dots along x and y (default 1,1)")
-    add_vacuum(parser, where="above everything")
-    add_file_options(parser)
+    add_options(parser, AttachRequest)
+    add_format_of_ending(parser)
 
 
 def build_attach_command(args: argparse.Namespace) -> int:
     """Build, write, print."""
     from qdip_struct.base.files import provenance
-    from qdip_struct.builders.atoms.material import material
     from qdip_struct.builders.atoms.store import write_structure
 
-    if (args.matrix is None) == (args.slab is None):
-        raise UsageError("give the slab by --matrix or by --slab, one of them")
-    dot = material(args.dot, dataset=args.dataset)
-    built = _attached(args, dot=dot) if args.overgrown is None else _buried(args, dot=dot)
+    built = requested_attachment(request_of(args, AttachRequest))
     path = args.out or Path("attached.extxyz")
     origin = provenance("build attach", parameters_of(args), seed=args.seed)
     write_structure(path, built.atoms, provenance=origin, report=built.report, force=args.force, format=args.format)
     emit({"file": str(path), **built.report}, as_json=args.json, text=_summary(path, built.report))
     return EXIT_DONE
-
-
-def _attached(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
-    from qdip_struct.builders.atoms.orientation import parse_indices
-    from qdip_struct.builders.dot.attach import attach_dot
-    from qdip_struct.builders.dot.dot import cut_dot
-    from qdip_struct.builders.dot.dot_request import FormRequest, requested_form
-    from qdip_struct.builders.dot.passivation import passivate
-
-    refuse_given(args, {"array": "1,1"}, where="with an attached dot (see --overgrown)")
-    core = dot if args.dot_lattice is None else dot.at(lattice=args.dot_lattice)
-    raw = cut_dot(core, form=requested_form(request_of(args, FormRequest), core=core), seed=args.seed)
-    finished, changes = passivate(raw, surface=args.surface, ligand=args.ligand, seed=args.seed)
-    registry: Any = args.registry
-    if "," in registry:
-        first, second = numbers(registry, what="--registry", count=2)
-        registry = (first, second)
-    return attach_dot(
-        finished,
-        _slab(args),
-        facet=parse_indices(args.facet),
-        twist=args.twist,
-        registry=registry,
-        gap=args.gap,
-        vacuum=args.vacuum,
-        changes=changes,
-        seed=args.seed,
-    )
-
-
-def _buried(args: argparse.Namespace, *, dot: "Material") -> "Embedded":
-    from qdip_struct.builders.atoms.cells import Occupation
-    from qdip_struct.builders.atoms.material import material
-    from qdip_struct.builders.dot.attach import bury_dots
-    from qdip_struct.builders.dot.dot_request import FormRequest, requested_form
-
-    if args.matrix is None:
-        raise UsageError("buried dots share the lattice of --matrix; a --slab file cannot be overgrown")
-    attached_only = {"facet": "100", "twist": 0.0, "registry": "continuation", "gap": None, "ligand": None,
-                     "surface": "stoichiometric", "dot_lattice": None, "shell": None, "termination": None,
-                     "top": "BX2"}  # fmt: skip
-    refuse_given(args, attached_only, where="with buried dots, which share the lattice of the matrix")
-    held = material(args.matrix, dataset=args.dataset)
-    core = dot.at(lattice=args.lattice or held.crystal.a_angstrom)
-    counts = whole_numbers(args.array, what="--array")
-    if len(counts) != 2:
-        raise UsageError(f"--array is '{args.array}'; expected two whole numbers, for example 2,2")
-    return bury_dots(
-        dot,
-        held,
-        cells=whole_numbers(args.cells, what="--cells"),
-        overgrown=args.overgrown,
-        form=requested_form(request_of(args, FormRequest), core=core, counted="BX2"),
-        array=(counts[0], counts[1]),
-        lattice=args.lattice,
-        occupation=Occupation(a_site=args.a_site, seed=args.seed),
-        vacuum=args.vacuum,
-    )
-
-
-def _slab(args: argparse.Namespace) -> "Atoms":
-    from qdip_struct.builders.atoms.cells import Occupation
-    from qdip_struct.builders.atoms.material import material
-    from qdip_struct.builders.atoms.regions import label
-    from qdip_struct.builders.atoms.store import read_structure
-    from qdip_struct.builders.dot.attach import surface_slab
-
-    if args.slab is not None:
-        unused = {"lattice": None, "cells": "6,6,3", "top": "BX2"}
-        refuse_given(args, unused, where="with --slab, which has its own cell")
-        found = read_structure(args.slab)
-        return found if found.has("region") else label(found, region="matrix", phase=args.slab.stem)
-    held = material(args.matrix, dataset=args.dataset)
-    if args.lattice is not None:
-        held = held.at(lattice=args.lattice)
-    cells = whole_numbers(args.cells, what="--cells")
-    return surface_slab(held, cells=cells, top=args.top, occupation=Occupation(a_site=args.a_site, seed=args.seed))
 
 
 def _summary(path: Path, content: dict[str, Any]) -> str:

@@ -16,31 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.base.errors import EXIT_DONE
-from qdip_struct.cli.building import add_dot_options, add_file_options, add_vacuum, parameters_of
+from qdip_struct.base.options import add_options, request_of
+from qdip_struct.builders.dot.dot_request import DotRequest, requested_dot
+from qdip_struct.cli.building import add_format_of_ending, parameters_of
 from qdip_struct.cli.console import emit
 
 
 def add_build_dot_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "--material", required=True, metavar="NAME", help="NAME[:phase] or a mixture such as PbS0.5Se0.5"
-    )
-    parser.add_argument("--lattice", type=float, metavar="A", help="(pseudo-)cubic lattice constant, Å")
-    add_dot_options(parser)
-    group = parser.add_argument_group("surface")
-    group.add_argument("--surface", default="as-cut", choices=("as-cut", "stoichiometric", "metal-rich"))
-    group.add_argument("--ligand", metavar="X", help="halide: F, Cl, Br, I")
-    group.add_argument("--counter-ion", metavar="ION", help="MA, FA, Cs, ...: cover with halides and balance them")
-    add_vacuum(parser, where="between dot and images", length=15.0)
-    add_file_options(parser)
+    add_options(parser, DotRequest)
+    add_format_of_ending(parser)
 
 
 def build_dot_command(args: argparse.Namespace) -> int:
     """Cut, finish, write, print."""
     from qdip_struct.base.files import provenance
     from qdip_struct.builders.atoms.store import write_structure
-    from qdip_struct.builders.dot.dot_request import DotRequest, requested_dot
-    from qdip_struct.cli.building import request_of
 
     atoms, content = requested_dot(request_of(args, DotRequest))
     path = args.out or Path("dot.extxyz")

@@ -14,47 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.base.errors import EXIT_DONE
-from qdip_struct.cli.building import (
-    add_dot_options,
-    add_file_options,
-    add_matrix_options,
-    add_orientation,
-    parameters_of,
-    structure_lines,
-)
+from qdip_struct.base.options import add_options, request_of
+from qdip_struct.builders.dot.dot_request import EmbedRequest, requested_embedding
+from qdip_struct.cli.building import add_format_of_ending, parameters_of, structure_lines
 from qdip_struct.cli.console import emit
 
 
 def add_build_embed_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--dot", required=True, metavar="NAME", help="NAME[:phase], a mixture, or a file with a dot")
-    parser.add_argument("--matrix", required=True, metavar="NAME", help="NAME[:phase], a mixture, or a structure file")
-    add_matrix_options(parser, cells="8,8,8", what="conventional cells")
-    add_orientation(parser)
-    add_dot_options(parser)
-    group = parser.add_argument_group("how it is put in")
-    group.add_argument("--dot-lattice", metavar="A", help="lattice constant of the dot, Å, or 'own'")
-    group.add_argument(
-        "--rotate", metavar="HOW", help="AXIS,DEG (001,45), euler:F1,F,F2, or (hkl)[uvw]||(hkl)[uvw]: cut and insert"
-    )
-    group.add_argument("--mode", default="auto", choices=("auto", "coherent", "insert"))
-    group.add_argument("--neutral", default="strict", choices=("strict", "report", "off"))
-    group.add_argument("--rule", default="swap", choices=("swap", "vacancy"), help="what neutrality changes")
-    group.add_argument("--interface-depth", type=float, default=3.5, metavar="A", help="label within, Å (default 3.5)")
-    many = parser.add_argument_group("several dots in one matrix")
-    many.add_argument("--array", metavar="N,N,N", help="periodic array of N × N × N equal dots")
-    many.add_argument("--random", type=int, metavar="N", help="N dots at random places that do not overlap")
-    many.add_argument("--volume-fraction", type=float, metavar="F", help="random dots up to this fraction, 0-1")
-    many.add_argument("--spacing", type=float, default=0.0, metavar="A", help="least matrix between dots, Å")
-    add_file_options(parser)
+    add_options(parser, EmbedRequest)
+    add_format_of_ending(parser)
 
 
 def build_embed_command(args: argparse.Namespace) -> int:
     """Build, write, print."""
     from qdip_struct.base.files import provenance
     from qdip_struct.builders.atoms.store import write_structure
-    from qdip_struct.builders.dot.dot_request import EmbedRequest, requested_embedding
-    from qdip_struct.cli.building import request_of
 
     built = requested_embedding(request_of(args, EmbedRequest))
     path = args.out or Path("embedded.extxyz")

@@ -23,49 +23,21 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.base.errors import EXIT_DONE, UsageError
-from qdip_struct.cli.building import add_planar_options
+from qdip_struct.base.options import add_options, request_of
+from qdip_struct.builders.interface.interface_request import InterfaceRequest, requested_interfaces
+from qdip_struct.cli.building import add_format
 from qdip_struct.cli.console import emit, note, table
 
 
 def add_build_interface_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    add = parser.add_argument
-    add("--film", required=True, metavar="CRYSTAL", help="NAME[:phase], a mixed formula or a structure file")
-    add("--film-plane", default="100", metavar="HKL", help="Miller indices (100)")
-    add("--film-layers", type=int, default=3, metavar="N", help="thickness in monolayers (3)")
-    add("--film-termination", metavar="NAME", help="film layer in contact (the first the plane has)")
-    add("--film-lattice", type=float, metavar="A", help="(pseudo-)cubic lattice constant of the film, Å")
-    add("--substrate", required=True, metavar="CRYSTAL", help="NAME[:phase], a mixed formula or a structure file")
-    add("--substrate-plane", default="100", metavar="HKL", help="Miller indices (100)")
-    add("--substrate-layers", type=int, default=3, metavar="N", help="thickness in monolayers (3)")
-    add("--substrate-lattice", type=float, metavar="A", help="(pseudo-)cubic lattice constant of the substrate, Å")
-    add(
-        "--termination",
-        default="BX2",
-        metavar="NAME",
-        help="substrate layer in contact: AX, BX2, formula, all (BX2)",
-    )
-    add("--registry", default="continuation", metavar="NAME", help="name, two fractions, or scan (continuation)")
-    add("--scan-divisions", type=int, default=4, metavar="N", help="grid steps along the cation square of a scan (4)")
-    add("--gap", metavar="A[,A...]", help="contact layer to contact layer, Å; several for a scan (the ions touch)")
-    add("--match", type=int, metavar="N", help="number in the list of 'qdip match' at these limits (cube on cube)")
-    add("--max-area", type=float, default=400.0, metavar="A2", help="largest common cell, Å² (400)")
-    add("--max-strain", type=float, metavar="F", help="largest principal strain, fraction (0.10; with --match 0.03)")
-    add("--max-angle", type=float, default=1.0, metavar="DEG", help="largest change of the cell angle, degree (1)")
-    add("--lateral", metavar="A,B[,DEG]", help="impose the common cell: edges in Å and angle in degree")
-    add("--strain-on", default="film", metavar="WHO", help="film, substrate, or shared by stiffness (film)")
-    add(
-        "--normal", default="kept", help="spacings of a strained crystal along z: kept, or relaxed by its moduli (kept)"
-    )
-    add("--kind", default="slab", help="slab (vacuum, one interface) or sandwich (no vacuum, two) (slab)")
-    add("--contact", metavar="IONS", help="anions of the contact layer: Br, or shares such as Br0.5I0.5")
-    add_planar_options(parser)
+    add_options(parser, InterfaceRequest)
+    add_format(parser)
 
 
 def build_interface_command(args: argparse.Namespace) -> int:
     """Build, write, and say what was built."""
-    from qdip_struct.builders.interface.interface_request import InterfaceRequest, requested_interfaces
-    from qdip_struct.cli.building import check_format, origin_of, request_of, write_cells
+    from qdip_struct.cli.building import check_format, origin_of, write_cells
 
     if args.out is None:
         raise UsageError("say where to write: -o DIR")

@@ -65,8 +65,9 @@ def build_parts_command(args: argparse.Namespace) -> int:
 
 def _of_run(folder: Path, *, unfinished: bool) -> tuple["Atoms", dict[str, Any]]:
     """Last geometry of a run with its labels, and what the builder said of its structure."""
-    from qdip_struct.builders.atoms.store import read_structure
     from qdip_struct.cp2k.outputs.output import read_run
+    from qdip_struct.cp2k.tasks import is_single_point
+    from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.runs.rundir import STRUCTURE, open_run_folder
     from qdip_struct.runs.trajectories import final_structure
 
@@ -79,7 +80,7 @@ def _of_run(folder: Path, *, unfinished: bool) -> tuple["Atoms", dict[str, Any]]
         )
     atoms = final_structure(opened.path, finished)
     if atoms is None:
-        if finished.run_type != "ENERGY":
+        if not is_single_point(finished.run_type):
             raise DataError(
                 f"{folder} holds no positions of its steps (*-pos-1.xyz): its last geometry is not known; "
                 "give a structure file instead"
@@ -89,6 +90,7 @@ def _of_run(folder: Path, *, unfinished: bool) -> tuple["Atoms", dict[str, Any]]
 
 
 def _of_file(path: Path) -> tuple["Atoms", dict[str, Any]]:
-    from qdip_struct.builders.atoms.store import read_sidecar, read_structure
+    from qdip_struct.builders.atoms.store import read_sidecar
+    from qdip_struct.materials.structure_files import read_structure
 
     return read_structure(path), read_sidecar(path)[1]

@@ -17,37 +17,24 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.base.errors import EXIT_DONE, UsageError
-from qdip_struct.cli.building import add_planar_options
+from qdip_struct.base.options import add_options, request_of
+from qdip_struct.builders.slab.slab_request import SlabRequest, requested_slabs, requested_surface
+from qdip_struct.cli.building import add_format
 from qdip_struct.cli.console import emit, note, table
-
-_FILE_OF_ROLE = {
-    "substrate": "slab",
-    "substrate_bulk": "slab_bulk",
-    "substrate_other": "slab_other",
-    "reservoir": "reservoir",
-}
-"""File name of each role; the roles are those that ``qdip energies`` combines."""
 
 
 def add_build_slab_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    add = parser.add_argument
-    add("--material", required=True, metavar="CRYSTAL", help="NAME[:phase], a mixed formula or a structure file")
-    add("--plane", default="100", metavar="HKL", help="Miller indices (100)")
-    add("--layers", type=int, metavar="N", help="thickness in monolayers (3)")
-    add("--units", type=int, metavar="N", help="thickness in whole periods of the plane")
-    add("--termination", metavar="NAME", help="topmost layer: AX, BX2, its formula, all (the first)")
-    add("--faces", default="any", help="any, symmetric or stoichiometric (any)")
-    add("--lattice", type=float, metavar="A", help="(pseudo-)cubic lattice constant, Å")
-    add("--list", action="store_true", help="list the terminations and stop")
-    add("--dry-run", action="store_true", help="print what would be built and stop")
-    add_planar_options(parser)
+    add_options(parser, SlabRequest)
+    parser.add_argument("--list", action="store_true", help="list the terminations and stop")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be built and stop")
+    add_format(parser)
 
 
 def build_slab_command(args: argparse.Namespace) -> int:
     """List terminations, or build and write slabs."""
-    from qdip_struct.builders.slab.slab_request import SlabRequest, requested_slabs, requested_surface
-    from qdip_struct.cli.building import check_format, origin_of, request_of, write_cells
+    from qdip_struct.builders.roles import role_of
+    from qdip_struct.cli.building import check_format, origin_of, write_cells
 
     check_format(args.format)
     request = request_of(args, SlabRequest)
@@ -61,8 +48,8 @@ def build_slab_command(args: argparse.Namespace) -> int:
     origin = origin_of(args, command="build slab")
     documents = []
     for name, built in slabs.items():
-        cells = {_FILE_OF_ROLE[role]: atoms for role, atoms in built.cells().items()}
-        reports = {_FILE_OF_ROLE[role]: report for role, report in built.reports.items()}
+        cells = {role_of(role).file_name: atoms for role, atoms in built.cells().items()}
+        reports = {role_of(role).file_name: report for role, report in built.reports.items()}
         files: dict[str, str] = {}
         facts = built.report
         note(

@@ -19,7 +19,9 @@ from typing import Any
 
 from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, UsageError
 from qdip_struct.base.files import provenance, write_text
+from qdip_struct.base.options import add_options
 from qdip_struct.cli.console import CELL_VECTORS, answer, note, refuse_places, table
+from qdip_struct.materials.options import OutputOptions
 
 _MOST_ROWS = 24
 
@@ -28,11 +30,9 @@ def add_charge_difference_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip charge-difference``."""
     for name, meaning in (("whole", "AB"), ("first", "A"), ("second", "B")):
         parser.add_argument(name, type=Path, metavar=f"{meaning}.cube", help=f"electron density of {meaning}")
-    parser.add_argument("--axis", choices=tuple(CELL_VECTORS), default="c", help="cell vector across the planes (c)")
     parser.add_argument("--center", metavar="X,Y,Z", help="centre of radial shells, Å")
-    parser.add_argument("--shell", type=float, default=0.2, metavar="A", help="width of a shell, Å (0.2)")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="table of the profile (radial with --center)")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="figure: png, svg or pdf")
+    parser.add_argument("--shell", type=float, default=0.2, metavar="A", help="width of a shell (default: 0.2 Å)")
+    add_options(parser, OutputOptions, told={"csv": "table of the profile (radial with --center)"})
 
 
 def charge_difference_command(args: argparse.Namespace) -> int:

@@ -1,8 +1,7 @@
-"""What commands print: JSON or text on stdout, notes and progress on stderr, tables that line up.
+"""What a person sees of a command: JSON or text on stdout, notes and progress on stderr, tables that line up.
 
-Where a command will write, looked at before it works: what exists stays, and figures end in what can be drawn.
-
-What a person watches while runs go on: one line that renews itself on a terminal, a line per event elsewhere.
+Where a command will write is looked at before it works: what exists stays, and figures end in what can be drawn. While
+runs go on, one line renews itself on a terminal, and there is a line per event elsewhere.
 """
 
 import re
@@ -18,7 +17,7 @@ from qdip_struct.base.files import json_text, refuse_existing, write_text
 if TYPE_CHECKING:
     import argparse
 
-    from qdip_struct.campaign.engines.engines import Watch
+    from qdip_struct.campaign.engines.local import Watch
 
 CELL_VECTORS = {"a": 0, "b": 1, "c": 2}
 """Names of the cell vectors in options."""

@@ -15,16 +15,21 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, DataError, UsageError
+from qdip_struct.base.options import add_options, request_of
 from qdip_struct.cli.console import answer, emit, table
+from qdip_struct.cp2k.inputs.request import InputsRequest
+from qdip_struct.materials.options import OutputOptions
+
+_ASKED = ("preset", "set")
+"""What of a request for inputs a study leaves open."""
 
 
 def add_converge_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip converge``."""
     parser.add_argument("path", type=Path, metavar="PATH", help="structure to study, or the folder of a study")
     parser.add_argument("--vary", metavar="NAME=V1,V2", help="what to vary, at which values")
-    parser.add_argument("--preset", default="production", help="everything else (default: production)")
-    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="set any CP2K keyword; repeat")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="figure of the result: svg, pdf or png")
+    add_options(parser, InputsRequest, names=_ASKED)
+    add_options(parser, OutputOptions, names=("plot",))
 
 
 def converge_command(args: argparse.Namespace) -> int:
@@ -40,29 +45,27 @@ def converge_command(args: argparse.Namespace) -> int:
 
 def _prepare(args: argparse.Namespace) -> int:
     from qdip_struct.base.files import provenance, refuse_existing
-    from qdip_struct.builders.atoms.store import read_structure
     from qdip_struct.campaign.convergence import make_levels, parse_vary
     from qdip_struct.cli.check import schema_for
-    from qdip_struct.cp2k.inputs.deck import Wishes, make_deck
-    from qdip_struct.cp2k.inputs.inputfile import parse_input
-    from qdip_struct.cp2k.inputs.preflight import check_input
-    from qdip_struct.cp2k.inputs.presets import get_preset, template_text
-    from qdip_struct.runs.inputs_request import refuse_errors
+    from qdip_struct.cp2k.inputs.deck import deck_maker
+    from qdip_struct.cp2k.inputs.preflight import checked
+    from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.runs.run_draft import create_run_folder
 
     name, values = parse_vary(args.vary)
-    preset, template = get_preset(args.preset), template_text("energy")
+    maker = deck_maker(request_of(args, InputsRequest, names=_ASKED))
     atoms = read_structure(args.path)
     schema, version = schema_for(None)
     out = args.out if args.out is not None else Path(f"{args.path.stem}_{name}")
-    levels = make_levels(atoms, name=name, values=values, wishes=Wishes(settings=tuple(args.set)))
+    levels = make_levels(atoms, name=name, values=values, request=maker.request)
     decks = []
     for level in levels:
         refuse_existing(out / f"{name}_{level.value:g}", force=args.force)
-        deck = make_deck(level.atoms, task="energy", preset=preset, template=template, wishes=level.wishes)
-        refuse_errors(check_input(parse_input(deck.text), schema=schema), source=f"{name} {level.value:g}")
+        deck = maker.deck(level.atoms, role="single", request=level.request)
+        checked(deck, schema=schema, source=f"{name} {level.value:g}")
         decks.append(deck)
-    parameters = {"preset": args.preset, "vary": args.vary, "set": args.set, "structure": args.path.name}
+    asked = maker.request
+    parameters = {"preset": asked.preset, "vary": args.vary, "set": asked.set, "structure": args.path.name}
     for level, deck in zip(levels, decks, strict=True):
         create_run_folder(
             out / f"{name}_{level.value:g}",

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, UsageError
 from qdip_struct.base.files import provenance
+from qdip_struct.base.options import add_options
 from qdip_struct.cli.console import CELL_VECTORS, answer, note, refuse_places, table
+from qdip_struct.materials.options import CrystalOptions, OutputOptions
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -33,21 +35,24 @@ _LISTED = 12
 def add_diffraction_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip diffraction``."""
     parser.add_argument("structure", type=Path, metavar="FILE", help="structure file with a three-dimensional cell")
-    parser.add_argument("--wavelength", type=float, default=1.54184, metavar="A", help="Å (1.54184, Cu Kα)")
     parser.add_argument("--two-theta", type=float, metavar="DEG", help="largest 2θ of the powder lines, degree")
     parser.add_argument("--zone", metavar="UVW", help="direction of projection in cell vectors, as 111 or '1 1 -1'")
-    parser.add_argument("--d-min", type=float, default=1.5, metavar="A", help="smallest spacing of spots, Å (1.5)")
-    parser.add_argument("--weakest", type=float, default=0.03, metavar="X", help="part of the strongest spot (0.03)")
+    parser.add_argument(
+        "--weakest", type=float, default=0.03, metavar="X", help="part of the strongest spot (default: 0.03)"
+    )
     parser.add_argument("--between", metavar="N,M", help="numbers of two spots, from 1: their angle")
-    parser.add_argument("--spacing", type=float, metavar="A", help="a measured fringe, Å: which phase can show it")
-    parser.add_argument("--tolerance", type=float, default=0.05, metavar="A", help="of the fringe, Å (0.05)")
+    add_options(parser, CrystalOptions, names=("spacing", "tolerance", "d_min", "wavelength"))
     parser.add_argument("--dataset", metavar="NAME", help="data set of the crystals that --spacing asks")
     parser.add_argument("--hrtem", type=Path, metavar="FILE", help="simulated micrograph: png, svg or pdf")
-    parser.add_argument("--beam", choices=tuple(CELL_VECTORS), default="c", help="cell vector along the beam (c)")
-    parser.add_argument("--energy", type=float, default=200.0, metavar="KEV", help="of the electrons, keV (200)")
-    parser.add_argument("--cs", type=float, default=1.0, metavar="MM", help="spherical aberration, mm (1)")
+    parser.add_argument(
+        "--beam", choices=tuple(CELL_VECTORS), default="c", help="cell vector along the beam (default: c)"
+    )
+    parser.add_argument(
+        "--energy", type=float, default=200.0, metavar="KEV", help="of the electrons (default: 200 keV)"
+    )
+    parser.add_argument("--cs", type=float, default=1.0, metavar="MM", help="spherical aberration (default: 1 mm)")
     parser.add_argument("--defocus", type=float, metavar="A", help="underfocus, Å (default: Scherzer)")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="figure: png, svg or pdf")
+    add_options(parser, OutputOptions, names=("plot",))
 
 
 def diffraction_command(args: argparse.Namespace) -> int:
@@ -55,8 +60,8 @@ def diffraction_command(args: argparse.Namespace) -> int:
     from msgspec.structs import asdict
 
     from qdip_struct.analysis.diffraction import diffraction
-    from qdip_struct.builders.atoms.store import read_structure
     from qdip_struct.matching.planes import parse_plane
+    from qdip_struct.materials.structure_files import read_structure
 
     refuse_places((args.out,), figures=(args.plot, args.hrtem), force=args.force)
     zone = None if args.zone is None else parse_plane(args.zone)

@@ -25,7 +25,9 @@ from qdip_struct.cli.console import CELL_VECTORS, answer, note, table
 def add_dipole_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip dipole``."""
     parser.add_argument("path", nargs="+", type=Path, metavar="DIR", help="run folders (or output files)")
-    parser.add_argument("--axes", default="c", metavar="a,b,c", help="cell vectors across a vacuum (c: a slab)")
+    parser.add_argument(
+        "--axes", default="c", metavar="a,b,c", help="cell vectors across a vacuum (default: c, a slab)"
+    )
 
 
 def dipole_command(args: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct import __version__
+from qdip_struct.campaign.engines.engines import ENGINES
 from qdip_struct.cli.console import answer, table
 
 _REQUIRED = ("numpy", "scipy", "ase", "pymatgen", "spglib", "matplotlib", "pyyaml", "tqdm")
@@ -20,8 +21,7 @@ _OPTIONAL = {
     "chgnet": "pip install 'qdip-struct[mlip]', for qdip relax",
     "sevenn": "pip install 'qdip-struct[sevennet]', for qdip relax --model sevennet",
     "mace-torch": "pip install 'qdip-struct[mace]' in an environment without sevenn, for qdip relax --model mace",
-    "aiida-core": "pip install 'qdip-struct[aiida]', for qdip submit --engine aiida",
-    "aiida-cp2k": "pip install 'qdip-struct[aiida]', for qdip submit --engine aiida",
+    **{package: remedy for engine in ENGINES.values() for package, remedy in engine.packages.items()},
     "abtem": "pip install 'qdip-struct[hrtem]', for qdip diffraction --hrtem",
     "chemiscope": "pip install 'qdip-struct[viewer]', for qdip report --chemiscope",
 }
@@ -77,7 +77,11 @@ def _programs() -> list[_Row]:
     return [
         ("CP2K", found, False, how),
         ("CP2K data files", str(data) if data else None, False, "install cp2k-data, or set CP2K_DATA_DIR"),
-        ("sbatch", shutil.which("sbatch"), False, "only needed to submit to Slurm"),
+        *(
+            (program, shutil.which(program), False, remedy)
+            for engine in ENGINES.values()
+            for program, remedy in engine.programs.items()
+        ),
     ]
 
 

@@ -8,33 +8,34 @@ examples:
   qdip elastic --dot PbS --matrix MAPbI3 --misfit 0.05 --bulk dot=53,matrix=12.2 --volume-fraction 0.109 --diameter 30
   qdip elastic --dot PbS --matrix CsPbBrI2 --dataset liu2019 --dot-lattice 5.97 --diameter 35 --curve
   qdip elastic --film PbS --substrate CsPbBr3 --film-thickness 20 --substrate-thickness 60
-
-What ``qdip elastic`` prints: its JSON document as text (strains in percent, moduli in GPa, lengths in Å).
 """
 
 import argparse
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from qdip_struct.base.errors import EXIT_DONE, UsageError, check_positive
+from qdip_struct.base.options import add_options
 from qdip_struct.builders.parsing import number_pairs
 from qdip_struct.cli.console import answer, table
-from qdip_struct.materials.coherency import (
-    DIAMETER_MODELS,
-    StabilityCurve,
-    critical_diameter,
-    critical_spacing,
-    stability_curve,
-)
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.crystals import check_lattice
-from qdip_struct.materials.datasets import DEFAULT_DATASET, get_dataset
+from qdip_struct.materials.datasets import get_dataset
 from qdip_struct.materials.elasticity import ASSUMED_POISSON_RATIO, Moduli, isotropic_moduli, mixed_moduli
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
-from qdip_struct.materials.strain_sharing import Surroundings, share_dot, share_film
+from qdip_struct.materials.options import CrystalOptions, OutputOptions
+from qdip_struct.materials.strain_sharing import (
+    DIAMETER_MODELS,
+    StabilityCurve,
+    Surroundings,
+    critical_diameter,
+    critical_spacing,
+    share_dot,
+    share_film,
+    stability_curve,
+)
 
 
 def film_text(document: dict[str, Any]) -> str:
@@ -120,21 +121,21 @@ def add_elastic_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--film", metavar="FORMULA", help="film, with --substrate in place of --dot and --matrix")
     parser.add_argument("--substrate", metavar="FORMULA", help="substrate")
     parser.add_argument("--film-thickness", type=float, metavar="A", help="Å")
-    parser.add_argument("--substrate-thickness", type=float, default=math.inf, metavar="A", help="Å (infinite)")
+    parser.add_argument(
+        "--substrate-thickness", type=float, default=math.inf, metavar="A", help="Å (default: infinite)"
+    )
     parser.add_argument("--misfit", type=float, metavar="F", help="fraction, in place of the data set's")
     parser.add_argument("--dot-lattice", type=float, metavar="A", help="lattice constant of the dot, Å")
-    parser.add_argument("--dataset", default=DEFAULT_DATASET, metavar="NAME", help=f"data set ({DEFAULT_DATASET})")
-    parser.add_argument("--temperature", type=float, metavar="K", help="bring both lattices to K kelvin")
     parser.add_argument("--bulk", metavar="dot=K,matrix=K", help="bulk moduli, GPa, in place of the known ones")
     parser.add_argument("--shear", metavar="dot=G,matrix=G", help="shear moduli, GPa")
     parser.add_argument("--volume-fraction", type=float, metavar="F", help="of dots: adds fixed and free surroundings")
     parser.add_argument("--diameter", type=float, metavar="A", help="of the dot, Å: adds energies")
-    parser.add_argument("--burgers", type=float, metavar="A", help="Burgers vector, Å (the dot's lattice constant)")
-    parser.add_argument("--curve", action="store_true", help="energy against loading; needs --diameter")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="figure of the curves (png, svg or pdf)")
     parser.add_argument(
-        "--crystals", action="append", type=Path, default=[], metavar="FILE", help="YAML file that adds crystals"
+        "--burgers", type=float, metavar="A", help="Burgers vector, Å (default: the dot's lattice constant)"
     )
+    parser.add_argument("--curve", action="store_true", help="energy against loading; needs --diameter")
+    add_options(parser, OutputOptions, names=("plot",))
+    add_options(parser, CrystalOptions, names=("dataset", "temperature", "crystals"))
 
 
 def elastic_command(args: argparse.Namespace) -> int:

@@ -20,8 +20,6 @@ example:
   qdip energies runs
   qdip energies runs --rank-by interface --csv energies.csv --plot energies.svg
   qdip energies runs --formation-energy CsPbBr3=-0.25 --json -o energies.json
-
-The readable and the spreadsheet form of ``qdip energies``.
 """
 
 import argparse
@@ -33,8 +31,10 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.base.errors import EXIT_DONE, EXIT_FAILED, EXIT_UNFINISHED, UsageError
+from qdip_struct.base.options import add_options
 from qdip_struct.base.units import J_PER_M2_PER_MEV_PER_ANGSTROM2
 from qdip_struct.cli.console import answer, note, table
+from qdip_struct.materials.options import OutputOptions
 from qdip_struct.report.sections.wording import fixed
 
 CSV_COLUMNS = (
@@ -321,8 +321,7 @@ def add_energies_arguments(parser: argparse.ArgumentParser) -> None:
         help="energy of forming one formula unit from the reservoir's crystal and the rest, eV (negative: stable), "
         "for the other limit of the chemical potential when that crystal has no run; repeat the option",
     )
-    add("--csv", type=Path, metavar="FILE", help="also write one line a study to a CSV file")
-    add("--plot", type=Path, metavar="FILE", help="also draw a figure: svg, png or pdf")
+    add_options(parser, OutputOptions, names=("csv", "plot"), told={"csv": "also a table: one line a study, CSV"})
 
 
 def energies_command(args: argparse.Namespace) -> int:

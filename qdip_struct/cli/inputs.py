@@ -11,23 +11,22 @@ units: cutoffs in Ry, walltime in seconds, charges in e. Presets and templates: 
 """
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import EXIT_DONE, DataError, UsageError
+from qdip_struct.base.options import add_options, recorded, request_of
 from qdip_struct.cli.console import emit, note, table
-from qdip_struct.cp2k.inputs.sections import PRINTABLE
+from qdip_struct.cp2k.inputs.request import InputsRequest
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from qdip_struct.cp2k.inputs.deck import Deck
+    from qdip_struct.cp2k.inputs.deck import Deck, DeckMaker
     from qdip_struct.cp2k.inputs.schema import Schema
-    from qdip_struct.runs.inputs_request import DeckMaker
     from qdip_struct.runs.rundir import RunFolder
 
-_NOT_RECORDED = ("structure", "out", "force", "json", "config", "debug", "role", "group", "cp2k_version")
 _SHOWN = 40
 """Characters of a wrong name that a message shows."""
 
@@ -35,31 +34,10 @@ _SHOWN = 40
 def add_inputs_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip inputs``."""
     parser.add_argument("structure", nargs="+", type=Path, metavar="STRUCTURE", help="extxyz, CIF, POSCAR, xyz, ...")
-    parser.add_argument("--preset", default="production", help="ning2015, production (default) or quick")
-    parser.add_argument("--task", default="energy", choices=("energy", "geo_opt", "cell_opt"), help="default: energy")
-    parser.add_argument("--template", type=Path, metavar="FILE", help="own CP2K template; what it says stays")
-    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="set any CP2K keyword; repeat")
-    parser.add_argument("--kpoints", metavar="N,N,N", help="Monkhorst-Pack mesh instead of the preset's")
-    parser.add_argument("--multiplicity", type=int, help="spin multiplicity 2S+1 (default: from the electron count)")
-    parser.add_argument("--charge", type=int, default=0, help="total charge in e (default: 0)")
-    parser.add_argument("--basis", default="dzvp", help="dzvp (default), tzvp, dzvp-uzh or tzvp-uzh: kinds.yaml")
-    parser.add_argument("--scf", choices=("auto", "ot", "diagonalization", "ls"), default="auto", help="default: auto")
-    parser.add_argument(
-        "--print", action="append", default=[], metavar="WHAT", help=f"{', '.join(PRINTABLE)}; repeat the option"
-    )
-    parser.add_argument(
-        "--stride", type=int, default=2, metavar="N", help="every N-th grid point in cubes (default: 2)"
-    )
-    parser.add_argument("--fixed-layers", type=int, default=0, metavar="N", help="hold the N lowest layers fixed")
-    parser.add_argument("--counterpoise", action="store_true", help="also the slabs of interfaces with ghost partners")
-    parser.add_argument("--on-scf-failure", choices=("default", "continue"), default="default")
-    parser.add_argument("--dispersion", choices=("none", "d3bj"), default="none", help="van der Waals correction")
-    parser.add_argument("--dipole-correction", choices=("on", "off"), help="default: the preset's; slabs only")
-    parser.add_argument("--walltime", type=int, metavar="SECONDS", help="CP2K stops by itself after this time, in s")
+    add_options(parser, InputsRequest)
     parser.add_argument("--site", metavar="NAME", help="also a job script: laptop, slurm, pbs or a YAML file like them")
     parser.add_argument("--role", help="role of the runs (default: from the sidecar, else single)")
     parser.add_argument("--group", help="group of the runs (default: from the sidecar, else the structure's name)")
-    parser.add_argument("--cp2k-version", metavar="VERSION", help="version the inputs are for (default: the installed)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,19 +56,15 @@ def inputs_command(args: argparse.Namespace) -> int:
     """Make the decks, check every one, then write all run folders."""
     from qdip_struct.base.files import provenance, refuse_existing, write_text
     from qdip_struct.campaign.engines.jobscript import LIST, job_script, load_site, run_list, script_name
-    from qdip_struct.cli.building import request_of
     from qdip_struct.cli.check import schema_for
-    from qdip_struct.cp2k.inputs.presets import get_preset, template_text
-    from qdip_struct.runs.inputs_request import DeckMaker, InputsRequest, wishes_of
+    from qdip_struct.cp2k.inputs.deck import deck_maker
     from qdip_struct.runs.run_draft import create_run_folder
 
-    preset = get_preset(args.preset)
-    template = template_text(args.task, own=args.template)
-    schema, version = schema_for(args.cp2k_version)
-    site = load_site(args.site) if args.site else None
     request = request_of(args, InputsRequest)
-    wishes = wishes_of(request, version=version, walltime_s=None if site is None else site.walltime_s)
-    maker = DeckMaker(request, preset, template, wishes)
+    maker = deck_maker(request)
+    schema, version = schema_for(request.cp2k_version)
+    site = load_site(args.site) if args.site else None
+    maker = replace(maker, version=version, walltime_s=None if site is None else site.walltime_s)
     out = args.out if args.out is not None else Path("runs")
     planned = [item for path in args.structure for item in _planned(path, args)]
     names = [item.name for item in planned]
@@ -98,8 +72,9 @@ def inputs_command(args: argparse.Namespace) -> int:
     for name in [*names, *([script_name(site), LIST] if site else [])]:
         refuse_existing(out / name, force=args.force)
     decks = [_checked_deck(item, maker=maker, schema=schema) for item in planned]
-    parameters = {name: value for name, value in vars(args).items() if name not in _NOT_RECORDED}
-    parameters["template"] = None if args.template is None else args.template.name
+    parameters = {**recorded(request, place="command"), "site": args.site}
+    del parameters["cp2k_version"]
+    parameters["template"] = None if request.template is None else Path(request.template).name
     written = [
         create_run_folder(
             out / item.name,
@@ -117,9 +92,9 @@ def inputs_command(args: argparse.Namespace) -> int:
         write_text(out / LIST, run_list(names), force=args.force)
         write_text(out / script_name(site), job_script(site, n_runs=len(names)), force=args.force)
     document = {
-        "preset": preset.name,
-        "about": preset.about,
-        "cost": preset.cost,
+        "preset": maker.preset.name,
+        "about": maker.preset.about,
+        "cost": maker.preset.cost,
         "cp2k_version": version,
         "job_script": str(out / script_name(site)) if site else None,
         "keywords_checked": schema is not None,
@@ -133,10 +108,11 @@ def inputs_command(args: argparse.Namespace) -> int:
 
 def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:
     """The run of a structure file and, where they are asked for, those of its slabs with ghost partners."""
-    from qdip_struct.builders.atoms.store import read_sidecar, read_structure, sidecar_of
+    from qdip_struct.builders.atoms.store import read_sidecar, sidecar_of
     from qdip_struct.builders.interface.parts import ghost_partners
+    from qdip_struct.builders.roles import ROLES
+    from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.runs.run_draft import refuse_name
-    from qdip_struct.runs.rundir import ROLES
 
     atoms = read_structure(path)
     said, sidecar = read_sidecar(path)
@@ -151,10 +127,7 @@ def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:
     ghosts = ghost_partners(atoms) if args.counterpoise and role == "interface" else {}
     return [
         _Planned(path.stem, path, atoms, sidecar, role, group),
-        *(
-            _Planned(f"{path.stem}_{partner}_ghost", path, ghosted, sidecar, f"{partner}_ghost", group)
-            for partner, ghosted in ghosts.items()
-        ),
+        *(_Planned(f"{path.stem}_{ghost}", path, ghosted, sidecar, ghost, group) for ghost, ghosted in ghosts.items()),
     ]
 
 
@@ -166,7 +139,7 @@ def _refuse_double(names: list[str]) -> None:
 
 def _checked_deck(item: _Planned, *, maker: "DeckMaker", schema: "Schema | None") -> "Deck":
     """The input of a run after pre-flight: an error is raised with the structure's name, warnings are printed."""
-    from qdip_struct.runs.inputs_request import checked
+    from qdip_struct.cp2k.inputs.preflight import checked
 
     try:
         deck = maker.deck(item.atoms, role=item.role)
@@ -179,7 +152,7 @@ def _checked_deck(item: _Planned, *, maker: "DeckMaker", schema: "Schema | None"
 
 def _entry(folder: "RunFolder") -> dict[str, Any]:
     """A written run and what it will cost, as an entry of the document."""
-    from qdip_struct.campaign.cost import estimate_run
+    from qdip_struct.runs.cost import estimate_run
 
     cost = estimate_run(folder.record)
     return {

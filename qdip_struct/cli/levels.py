@@ -21,131 +21,58 @@ examples:
   qdip levels runs/matched --against runs/rotated
   qdip levels runs/layers --period 5.99 --period 3.004 --bulk film=runs/film_bulk --bulk substrate=runs/substrate_bulk
   qdip levels runs/interface --host film --period 6.0 --align film=-1.20,7.10,0.40 --align substrate=-0.35,5.60,1.70
-
-The readable form of the document of ``qdip levels``.
 """
 
 import argparse
 import math
-from pathlib import Path
 from typing import Any
 
+from qdip_struct.analysis.electrons.levels_request import LevelsRequest, requested_levels
 from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, UsageError
 from qdip_struct.base.files import provenance, write_text
-from qdip_struct.cli.console import CELL_VECTORS, answer, note, refuse_places, table
+from qdip_struct.base.options import add_options, request_of
+from qdip_struct.cli.console import answer, note, refuse_places, table
+from qdip_struct.materials.options import OutputOptions
 
 
 def add_levels_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip levels``."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="a run folder (or its output file)")
-    parser.add_argument("--sigma", type=float, default=0.1, metavar="EV", help="width of the Gaussians, eV (0.1)")
-    parser.add_argument("--host", metavar="REGION", help="whose gap is searched for states (dot, else film)")
-    parser.add_argument("--share", type=float, default=0.5, metavar="X", help="weight that makes a level its own (0.5)")
-    parser.add_argument("--axis", choices=tuple(CELL_VECTORS), default="c", help="cell vector across the slab (c)")
-    parser.add_argument(
-        "--period", action="append", type=float, default=[], metavar="A", help="period to average over, Å; repeatable"
-    )
-    parser.add_argument("--align", action="append", default=[], metavar="NAME=V,EDGE,GAP", help="a material, eV; twice")
-    parser.add_argument("--bulk", action="append", default=[], metavar="REGION=DIR", help="run of a bulk; twice")
-    parser.add_argument("--against", type=Path, metavar="DIR", help="another run folder to compare with")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="table of the broadened PDOS")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="figure: png, svg or pdf")
+    add_options(parser, LevelsRequest)
+    add_options(parser, OutputOptions, names=("csv", "plot"), told={"csv": "table of the broadened PDOS"})
 
 
 def levels_command(args: argparse.Namespace) -> int:
     """Read the run, print its levels; exit 3 when something asked for could not be decided."""
-    from qdip_struct.analysis.electrons.orbitals import orbital_document
-    from qdip_struct.analysis.electrons.run_levels import (
-        alignment_document,
-        comparison_document,
-        level_document,
-        surface_document,
-    )
-    from qdip_struct.cp2k.outputs.output import read_run
-
-    if args.align and args.bulk:
-        raise UsageError("--align and --bulk say the same thing twice; use one of them")
-    alignment = _alignment(args.align)
-    bulks = _bulks(args.bulk)
     refuse_places((args.out, args.csv), figures=(args.plot,), force=args.force)
-    finished = read_run(args.folder)
-    orbitals = orbital_document(args.folder, finished)
-    found = level_document(
-        args.folder, finished, sigma_ev=args.sigma, host=args.host, share=args.share, orbitals=orbitals
-    )
-    if found["pdos"] is None and args.csv is not None:
+    request = request_of(args, LevelsRequest)
+    document = requested_levels(request)
+    if document["pdos"] is None and args.csv is not None:
         raise UsageError(
             f"--csv: {args.folder} holds no PDOS; ask for it with 'qdip inputs --print pdos' (Γ point only)"
         )
-    doubts: list[str] = []
-    if bulks:
-        alignment, doubts = alignment_document(
-            args.folder, finished, bulks=bulks, axis=CELL_VECTORS[args.axis], periods_angstrom=tuple(args.period)
-        )
-    elif found["levels_from"] is None and alignment is None and not args.period:
-        doubts.append("the run wrote neither PDOS nor orbital cubes nor bands: no levels, only the potential")
-    comparison = None if args.against is None else comparison_document(found, _levels_of_other(args))
-    surface, problems = surface_document(
-        args.folder,
-        finished,
-        axis=CELL_VECTORS[args.axis],
-        periods_angstrom=tuple(args.period),
-        fermi_ev=found["fermi_ev"],
-        homo_ev=_valence_edge(found),
-    )
-    notes = found.pop("notes") + problems + doubts
-    pdos = found.pop("pdos")
-    document: dict[str, Any] = {
-        **found,
-        "orbitals": orbitals,
-        "comparison": comparison,
-        "surface": surface,
-        "alignment": alignment,
-        "pdos": pdos,
-        "notes": notes,
-        "provenance": provenance("levels", _parameters(args)),
-    }
+    document["provenance"] = provenance("levels", _parameters(request))
     if args.csv is not None:
-        write_text(args.csv, _csv(pdos), force=args.force)
+        write_text(args.csv, _csv(document["pdos"]), force=args.force)
     if args.plot is not None:
         from qdip_struct.report.electron_plots import levels_figure
         from qdip_struct.report.figures import save_figure
 
         save_figure(args.plot, levels_figure(document), force=args.force)
     answer(args, document, text=levels_text(document))
-    for line in notes:
+    for line in document["notes"]:
         note(line)
-    return EXIT_UNFINISHED if notes else EXIT_DONE
+    return EXIT_UNFINISHED if document["notes"] else EXIT_DONE
 
 
-def _levels_of_other(args: argparse.Namespace) -> dict[str, Any]:
-    """Levels of the run of ``--against``."""
-    from qdip_struct.analysis.electrons.orbitals import orbital_document
-    from qdip_struct.analysis.electrons.run_levels import level_document
-    from qdip_struct.cp2k.outputs.output import read_run
-
-    finished = read_run(args.against)
-    orbitals = orbital_document(args.against, finished)
-    return level_document(args.against, finished, host=args.host, share=args.share, orbitals=orbitals)
-
-
-def _parameters(args: argparse.Namespace) -> dict[str, Any]:
+def _parameters(request: LevelsRequest) -> dict[str, Any]:
     return {
-        "folder": args.folder,
-        "sigma_ev": args.sigma,
-        "share": args.share,
-        "periods_angstrom": args.period,
-        "align": args.align,
-        "bulk": args.bulk,
+        "folder": request.folder,
+        "sigma_ev": request.sigma,
+        "share": request.share,
+        "periods_angstrom": request.period,
+        "align": request.align,
+        "bulk": request.bulk,
     }
-
-
-def _valence_edge(found: dict[str, Any]) -> float | None:
-    """Energy of the highest occupied level or band, where it is known."""
-    if found["bands"] is not None:
-        return float(found["bands"]["valence"]["energy_ev"])
-    homo = found["homo"]
-    return None if homo is None or homo["energy_ev"] != homo["energy_ev"] else float(homo["energy_ev"])
 
 
 def _csv(pdos: dict[str, Any]) -> str:
@@ -153,47 +80,6 @@ def _csv(pdos: dict[str, Any]) -> str:
     names = ["_".join(filter(None, (part["group"], part["spin"]))).replace(" ", "_") for part in parts]
     rows = zip(pdos["energy_ev"].tolist(), *(part["values"].tolist() for part in parts), strict=True)
     return "\n".join([",".join(["energy_ev", *names]), *(",".join(f"{v:.6g}" for v in row) for row in rows)]) + "\n"
-
-
-def _bulks(words: list[str]) -> dict[str, Path]:
-    found = {}
-    for word in words:
-        name, _, place = word.partition("=")
-        if not name or not place:
-            raise UsageError(f"--bulk {word}: expected REGION=DIR, as film=runs/film_bulk")
-        found[name] = Path(place)
-    if words and len(found) != 2:
-        raise UsageError(f"--bulk is needed for two regions, not for {len(found)}")
-    return found
-
-
-def _alignment(words: list[str]) -> dict[str, Any] | None:
-    """Band alignment of the two materials of ``--align``."""
-    from qdip_struct.analysis.electrons.potential import band_alignment
-
-    if not words:
-        return None
-    if len(words) != 2:
-        raise UsageError(f"--align is needed for two materials, not for {len(words)}")
-    names, numbers = [], []
-    for word in words:
-        name, _, text = word.partition("=")
-        try:
-            values = [float(part) for part in text.split(",")]
-        except ValueError:
-            values = []
-        if not name or len(values) != 3:
-            raise UsageError(f"--align {word}: expected NAME=V,EDGE,GAP in eV, as film=-1.20,7.10,0.40")
-        names.append(name)
-        numbers.append(values)
-    potentials, edges, gaps = ((a, b) for a, b in zip(*numbers, strict=True))
-    found = band_alignment(potentials_ev=potentials, valence_edges_ev=edges, gaps_ev=gaps)
-    return {
-        "materials": names,
-        "type": found.kind,
-        "valence_offset_ev": found.valence_offset_ev,
-        "conduction_offset_ev": found.conduction_offset_ev,
-    }
 
 
 def levels_text(document: dict[str, Any]) -> str:

@@ -10,13 +10,13 @@ examples:
 """
 
 import argparse
-from pathlib import Path
 
 from qdip_struct.base.errors import EXIT_DONE, UsageError
+from qdip_struct.base.options import add_options
 from qdip_struct.builders.parsing import number_pairs
 from qdip_struct.cli.console import answer
-from qdip_struct.materials.datasets import DEFAULT_DATASET
 from qdip_struct.materials.loading import dot_spacings, loading_from_fraction, loading_from_mass
+from qdip_struct.materials.options import CrystalOptions
 
 
 def add_loading_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,15 +25,15 @@ def add_loading_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--matrix", metavar="FORMULA", help="MAPbI3, MAPbI2.5Br0.5; needed with a mass ratio")
     parser.add_argument("--mass-ratio", type=float, metavar="R", help="mass of precursor or matrix per mass of dot")
     parser.add_argument(
-        "--mass-of", choices=("precursor", "matrix"), default="precursor", help="what R weighs (precursor, PbX2)"
+        "--mass-of",
+        choices=("precursor", "matrix"),
+        default="precursor",
+        help="what R weighs (default: precursor, PbX2)",
     )
     parser.add_argument("--density", metavar="dot=D,matrix=D", help="densities, g/cm³")
     parser.add_argument("--volume-fraction", type=float, metavar="F", help="dot volume over total volume, 0 to 1")
     parser.add_argument("--diameter", type=float, metavar="A", help="diameter of the dots, Å: adds the spacings")
-    parser.add_argument("--dataset", default=DEFAULT_DATASET, metavar="NAME", help=f"data set ({DEFAULT_DATASET})")
-    parser.add_argument(
-        "--crystals", action="append", type=Path, default=[], metavar="FILE", help="YAML file that adds crystals"
-    )
+    add_options(parser, CrystalOptions, names=("dataset", "crystals"))
 
 
 def loading_command(args: argparse.Namespace) -> int:

@@ -197,6 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
+        # At its exit Python flushes stdout once more, and would complain of the closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except Exception as error:

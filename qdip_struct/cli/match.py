@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.base.errors import EXIT_DONE, UsageError
+from qdip_struct.base.options import add_options
 from qdip_struct.cli.console import answer, note, table
-from qdip_struct.matching.coincidence import Match, find_matches, pareto
+from qdip_struct.matching.coincidence import Match, find_matches, orientation_relations, pareto
 from qdip_struct.matching.nets import Net, surface_net
-from qdip_struct.matching.orientations import orientation_relations
 from qdip_struct.matching.planes import Plane, parse_plane, plane_text, pseudocubic_direction, pseudocubic_plane
 from qdip_struct.materials.crystals import Crystal, scaled, with_edges
-from qdip_struct.materials.datasets import DEFAULT_DATASET, get_crystal
 from qdip_struct.materials.elasticity import lattice_at
-from qdip_struct.materials.structure_files import looks_like_file, read_crystal
+from qdip_struct.materials.options import CrystalOptions
+from qdip_struct.materials.structure_files import as_crystal, crystal_of
 
 
 def add_match_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,10 +37,8 @@ def add_match_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("substrate_plane", metavar="PLANE", help="plane of the substrate")
     parser.add_argument("--film-lattice", metavar="A[,C]", help="lattice constants of the film, Å")
     parser.add_argument("--substrate-lattice", metavar="A[,C]", help="lattice constants of the substrate, Å")
-    parser.add_argument("--max-area", type=float, default=400.0, metavar="A2", help="largest area, Å², inclusive (400)")
-    parser.add_argument("--max-strain", type=float, default=0.03, metavar="F", help="largest principal strain (0.03)")
     parser.add_argument(
-        "--max-angle", type=float, default=1.0, metavar="DEG", help="largest change of angle (1 degree)"
+        "--max-angle", type=float, default=1.0, metavar="DEG", help="largest change of angle (default: 1 degree)"
     )
     parser.add_argument(
         "--symmetric", action="store_true", help="limit |ln stretch| and the larger area: same list when swapped"
@@ -49,11 +47,7 @@ def add_match_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--orientations", action="store_true", help="also every distinct twist of film against substrate, per match"
     )
-    parser.add_argument("--dataset", default=DEFAULT_DATASET, metavar="NAME", help=f"data set ({DEFAULT_DATASET})")
-    parser.add_argument("--temperature", type=float, metavar="K", help="bring both lattices to K kelvin")
-    parser.add_argument(
-        "--crystals", action="append", type=Path, default=[], metavar="FILE", help="YAML file that adds crystals"
-    )
+    add_options(parser, CrystalOptions, names=("dataset", "temperature", "crystals", "max_area", "max_strain"))
 
 
 def match_command(args: argparse.Namespace) -> int:
@@ -104,14 +98,12 @@ def match_command(args: argparse.Namespace) -> int:
 
 
 def _crystal(word: str, edges: str | None, args: argparse.Namespace) -> Crystal:
-    if looks_like_file(word):
-        crystal = read_crystal(Path(word))
-    else:
-        crystal = get_crystal(word, dataset=args.dataset, files=tuple(args.crystals))
-        if args.temperature is not None and edges is None:
-            moved, _ = lattice_at(crystal, temperature=args.temperature, files=tuple(args.crystals))
-            source = f"{crystal.source}, brought to {args.temperature:g} K"
-            crystal = scaled(crystal, lattice=moved, source=source, temperature=args.temperature)
+    found = crystal_of(word, dataset=args.dataset, files=tuple(args.crystals))
+    crystal = as_crystal(found, path=Path(word))
+    if crystal is found and args.temperature is not None and edges is None:
+        moved, _ = lattice_at(crystal, temperature=args.temperature, files=tuple(args.crystals))
+        source = f"{crystal.source}, brought to {args.temperature:g} K"
+        crystal = scaled(crystal, lattice=moved, source=source, temperature=args.temperature)
     if edges is None:
         return crystal
     try:

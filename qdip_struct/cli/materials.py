@@ -10,14 +10,15 @@ examples:
 """
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from qdip_struct.base.errors import EXIT_DONE, UsageError
+from qdip_struct.base.options import add_options
 from qdip_struct.cli.console import answer, table
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.datasets import PHASE_ALIASES, get_crystal, list_crystals, list_datasets
 from qdip_struct.materials.elasticity import Property, list_properties
+from qdip_struct.materials.options import CrystalOptions
 
 
 def add_materials_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +28,7 @@ def add_materials_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--properties", action="store_true", help="also expansion, moduli, dielectric constants, band edges of all"
     )
-    parser.add_argument(
-        "--crystals", action="append", type=Path, default=[], metavar="FILE", help="YAML file that adds crystals"
-    )
+    add_options(parser, CrystalOptions, names=("crystals",))
 
 
 def materials_command(args: argparse.Namespace) -> int:

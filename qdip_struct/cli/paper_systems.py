@@ -22,7 +22,7 @@ from qdip_struct.runs.collection import read_sealed, sealed_text
 from qdip_struct.runs.rundir import open_run_folder
 
 if TYPE_CHECKING:
-    from qdip_struct.papers.systems import Curve, Judged, PaperSystem, Relaxed, StatedEnergy
+    from qdip_struct.papers.systems import Curve, Judged, PaperItem, PaperSystem, Relaxed, StatedEnergy
 
 SYSTEM_RECORD = "system.json"
 STRUCTURES = "structures"
@@ -111,7 +111,7 @@ def _opens(run: Path) -> bool:
 
 
 def _check(system: "PaperSystem", folder: Path, document: dict[str, Any]) -> None:
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.papers.systems import compare_numbers, faults, measure
 
     measured = {}
@@ -138,7 +138,7 @@ def draw_curve(curve: "Curve", *, folder: Path, force: bool) -> dict[str, Any]:
     """
     figure, answer = folder / "curve.svg", folder / "curve.json"
     command = f"{curve.words} --plot {figure.name} -o {answer.name}"
-    document = {"id": curve.id, "paper": curve.paper, "title": curve.title, "commands": [command]}
+    document = _started(curve, command)
     if force or not _is_answered(folder, document):
         words = [str(folder / w) if w in (figure.name, answer.name) else w for w in shlex.split(command)]
         _answer(words, document, (figure, answer))
@@ -158,7 +158,7 @@ def measure_strain(dot: "Relaxed", *, folder: Path, force: bool) -> dict[str, An
 
     figure, answer = folder / "strain.svg", folder / "strain.json"
     command = f"{dot.words} --plot {figure.name} --json"
-    document = {"id": dot.id, "paper": dot.paper, "title": dot.title, "commands": [command]}
+    document = _started(dot, command)
     if force or not _is_answered(folder, document):
         source = shipped("workflows", *dot.folder.split("/"))
         words = [str(source / w) if w.endswith(".extxyz") else w for w in shlex.split(dot.words)]
@@ -174,6 +174,10 @@ def measure_strain(dot: "Relaxed", *, folder: Path, force: bool) -> dict[str, An
         "answer": strain,
         "numbers": [_number_entry(judged)],
     }
+
+
+def _started(item: "PaperItem", command: str) -> dict[str, Any]:
+    return {"id": item.id, "paper": item.paper, "title": item.title, "commands": [command]}
 
 
 def _is_answered(folder: Path, document: dict[str, Any]) -> bool:

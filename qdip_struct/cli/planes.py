@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.base.errors import EXIT_DONE
+from qdip_struct.base.options import add_options
 from qdip_struct.cli.console import answer, table
 from qdip_struct.matching.planes import (
     Reflection,
@@ -33,8 +34,8 @@ from qdip_struct.matching.planes import (
     reflections,
 )
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.datasets import DEFAULT_DATASET, get_crystal
-from qdip_struct.materials.structure_files import looks_like_file, read_crystal
+from qdip_struct.materials.options import CrystalOptions
+from qdip_struct.materials.structure_files import as_crystal, crystal_of
 
 
 def add_planes_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,15 +43,8 @@ def add_planes_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("crystal", nargs="+", metavar="CRYSTAL", help="NAME, NAME:phase or structure file")
     parser.add_argument("--plane", action="append", default=[], metavar="HKL", help="a plane; repeatable")
     parser.add_argument("--zone", metavar="UVW", help="zone axis to which every plane must belong")
-    parser.add_argument("--spacing", type=float, metavar="A", help="a measured fringe, Å")
-    parser.add_argument("--tolerance", type=float, default=0.05, metavar="A", help="of the fringe, Å (0.05)")
-    parser.add_argument("--d-min", type=float, default=1.5, metavar="A", help="smallest spacing of the list, Å (1.5)")
     parser.add_argument("--powder", action="store_true", help="powder lines with intensities (pymatgen), up to 60°")
-    parser.add_argument("--wavelength", type=float, default=1.54184, metavar="A", help="of --powder, Å (Cu Kα)")
-    parser.add_argument("--dataset", default=DEFAULT_DATASET, metavar="NAME", help=f"data set ({DEFAULT_DATASET})")
-    parser.add_argument(
-        "--crystals", action="append", type=Path, default=[], metavar="FILE", help="YAML file that adds crystals"
-    )
+    add_options(parser, CrystalOptions, names=("spacing", "tolerance", "d_min", "wavelength", "dataset", "crystals"))
 
 
 def planes_command(args: argparse.Namespace) -> int:
@@ -62,10 +56,7 @@ def planes_command(args: argparse.Namespace) -> int:
             check_zone(plane, zone=zone)
     documents, texts = [], []
     for word in args.crystal:
-        if looks_like_file(word):
-            crystal = read_crystal(Path(word))
-        else:
-            crystal = get_crystal(word, dataset=args.dataset, files=tuple(args.crystals))
+        crystal = as_crystal(crystal_of(word, dataset=args.dataset, files=tuple(args.crystals)), path=Path(word))
         document = _document(crystal, planes, zone, args)
         documents.append(document)
         texts.append(_text(document, args))

@@ -19,13 +19,14 @@ examples:
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, UsageError
 from qdip_struct.base.files import provenance, refuse_existing, sha256
+from qdip_struct.base.options import add_options, request_of
 from qdip_struct.cli.console import emit, note
+from qdip_struct.mlip.relax_request import RelaxRequest
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -39,62 +40,35 @@ COMPARABLE = "energies of relaxations from different starts, models or cells are
 def add_relax_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``qdip relax``."""
     parser.add_argument("structure", type=Path, metavar="FILE", help="structure file (extxyz keeps the labels)")
-    parser.add_argument("--model", default="chgnet", help="chgnet (default), sevennet, sevennet-l3i5 or mace")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights of the model; needed by mace")
-    parser.add_argument("--fmax", type=float, default=0.03, help="largest force at the end, eV/Å (default: 0.03)")
-    parser.add_argument(
-        "--rattle", type=float, default=0.03, help="random displacement of the start, Å (default: 0.03)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random displacement (default: 0)")
-    parser.add_argument(
-        "--cell", choices=("fixed", "normal", "free"), default="fixed", help="what of the cell relaxes (default: fixed)"
-    )
-    parser.add_argument(
-        "--smax", type=float, default=0.02, help="largest free stress at the end, GPa (default: 0.02); not when fixed"
-    )
-    parser.add_argument(
-        "--freeze", metavar="REGION,...", help="regions that stay where they are, for example substrate"
-    )
-    parser.add_argument("--fixed-layers", type=int, default=0, metavar="N", help="hold the N lowest layers fixed")
-    parser.add_argument(
-        "--dot-lattice",
-        metavar="OWN,BUILT",
-        help="start with the dot at its own lattice constant: scale it about its centre by OWN/BUILT, both in Å",
-    )
-    parser.add_argument(
-        "--part",
-        choices=("all", "dot"),
-        default="all",
-        help="dot: relax the dot alone in the same cell, as the vacuum reference of 'qdip strain' (default: all)",
-    )
-    parser.add_argument("--max-steps", type=int, default=3000, help="stop after this many steps (default: 3000)")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
+    add_options(parser, RelaxRequest)
 
 
 def relax_command(args: argparse.Namespace) -> int:
     """Relax one structure and write it with its sidecar."""
     from qdip_struct.builders.atoms.store import sidecar_of, write_structure
     from qdip_struct.mlip.models import check_weights, find_model, load_model
-    from qdip_struct.mlip.relax import RelaxSettings, check_cell_mode, frozen_atoms, relax
+    from qdip_struct.mlip.relax import check_cell_mode, frozen_atoms, relax
 
-    settings = RelaxSettings(
-        args.model, args.fmax, args.rattle, args.seed, args.max_steps, cell=args.cell, smax_gpa=args.smax
-    )
-    check_weights(find_model(args.model), args.weights)
-    if args.fixed_layers < 0:
-        raise UsageError(f"--fixed-layers is a number of layers, not {args.fixed_layers}")
+    request = request_of(args, RelaxRequest)
+    request.check()
+    check_weights(find_model(request.model), request.weights)
+    if request.fixed_layers < 0:
+        raise UsageError(f"--fixed-layers is a number of layers, not {request.fixed_layers}")
     out: Path = args.out or args.structure.with_name(f"{args.structure.stem}.relaxed.extxyz")
     refuse_existing(out, force=args.force)
     refuse_existing(sidecar_of(out), force=args.force)
-    atoms, sidecar, lattices = _start(args)
-    check_cell_mode(atoms, cell=settings.cell, role=sidecar.get("role"))
-    regions = [name.strip() for name in args.freeze.split(",")] if args.freeze else []
-    frozen = frozen_atoms(atoms, regions=regions, n_layers=args.fixed_layers)
-    if frozen.any() and args.cell != "fixed":
+    atoms, sidecar, lattices = _start(args, request)
+    check_cell_mode(atoms, cell=request.cell, role=sidecar.get("role"))
+    regions = [name.strip() for name in request.freeze.split(",")] if request.freeze else []
+    frozen = frozen_atoms(atoms, regions=regions, n_layers=request.fixed_layers)
+    if frozen.any() and request.cell != "fixed":
         raise UsageError("frozen atoms need --cell fixed: in a cell that changes they would move with it")
     potential = load_model(
-        args.model, threads=args.threads, weights=args.weights, stress=args.cell != "fixed", device=args.device
+        request.model,
+        threads=request.threads,
+        weights=request.weights,
+        stress=request.cell != "fixed",
+        device=request.device,
     )
     potential.refuse_unknown_elements(atoms)
     checkpoint = out.with_name(f"{out.name}.checkpoint.npz")
@@ -103,8 +77,9 @@ def relax_command(args: argparse.Namespace) -> int:
     progress = _Progress(quiet=args.json)
     done = relax(
         atoms,
+        request,
         calculator=potential.calculator,
-        settings=replace(settings, weights_sha256=potential.weights_sha256),
+        weights_sha256=potential.weights_sha256,
         frozen=frozen,
         checkpoint=checkpoint,
         progress=progress.show,
@@ -116,12 +91,12 @@ def relax_command(args: argparse.Namespace) -> int:
         "start_file_sha256": sha256(args.structure.read_bytes()),
         "dot_start": _dot_start(lattices, atoms=atoms),
         "dot_start_lattice_angstrom": lattices,
-        "part": args.part,
+        "part": request.part,
         "frozen_regions": regions,
-        "frozen_layers": args.fixed_layers,
+        "frozen_layers": request.fixed_layers,
         "energies_comparable_across_starts": False,
     }
-    written = provenance("relax", _parameters(args), seed=args.seed, start=sidecar.get("provenance"))
+    written = provenance("relax", _parameters(args, request), seed=request.seed, start=sidecar.get("provenance"))
     report = {**_described(done.atoms, sidecar=sidecar), "relaxation": relaxation}
     write_structure(out, done.atoms, provenance=written, report=report, force=args.force)
     if done.converged:
@@ -133,20 +108,23 @@ def relax_command(args: argparse.Namespace) -> int:
     return EXIT_DONE if done.converged else EXIT_UNFINISHED
 
 
-def _start(args: argparse.Namespace) -> tuple["Atoms", dict[str, Any], tuple[float, float] | None]:
+def _start(
+    args: argparse.Namespace, request: RelaxRequest
+) -> tuple["Atoms", dict[str, Any], tuple[float, float] | None]:
     """The structure to start from, what its sidecar says, and the lattices of dot and matrix (Å) where they are known.
 
     ``--dot-lattice`` scales the dot, ``--part dot`` leaves the matrix and the sidecar, which speaks of the whole, out.
     """
-    from qdip_struct.builders.atoms.store import read_sidecar, read_structure
+    from qdip_struct.builders.atoms.store import read_sidecar
+    from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.mlip.relax import only_dots, with_dot_lattice
 
     atoms = read_structure(args.structure)
     _, sidecar = read_sidecar(args.structure)
-    lattices = _dot_lattices(args.dot_lattice, sidecar=sidecar, atoms=atoms)
-    if args.dot_lattice is not None and lattices is not None:
+    lattices = _dot_lattices(request.dot_lattice, sidecar=sidecar, atoms=atoms)
+    if request.dot_lattice is not None and lattices is not None:
         atoms = with_dot_lattice(atoms, own=lattices[0], built=lattices[1])
-    if args.part == "dot":
+    if request.part == "dot":
         atoms, sidecar = only_dots(atoms), {}
         for name in ("role", "group"):
             atoms.info.pop(name, None)
@@ -186,10 +164,10 @@ def _described(atoms: "Atoms", *, sidecar: dict[str, Any]) -> dict[str, Any]:
     return {"n_atoms": len(atoms)}
 
 
-def _parameters(args: argparse.Namespace) -> dict[str, Any]:
+def _parameters(args: argparse.Namespace, request: RelaxRequest) -> dict[str, Any]:
     names = ("model", "fmax", "rattle", "cell", "smax", "freeze", "fixed_layers", "dot_lattice", "part", "max_steps")
-    weights = None if args.weights is None else args.weights.name
-    return {"structure": args.structure.name, "weights": weights, **{name: getattr(args, name) for name in names}}
+    weights = None if request.weights is None else request.weights.name
+    return {"structure": args.structure.name, "weights": weights, **{name: getattr(request, name) for name in names}}
 
 
 def _dot_lattices(text: str | None, *, sidecar: dict[str, Any], atoms: "Atoms") -> tuple[float, float] | None:

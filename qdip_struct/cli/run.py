@@ -31,7 +31,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_command(args: argparse.Namespace) -> int:
     """Carry out all runs, show how they go, and say how each ended."""
-    from qdip_struct.campaign.engines.engines import run_locally
+    from qdip_struct.campaign.engines.local import run_locally
     from qdip_struct.cli.console import LiveView
     from qdip_struct.cp2k.program import require_program
     from qdip_struct.runs.rundir import distinct, find_run_folders

@@ -14,18 +14,18 @@ examples:
 
 import argparse
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from qdip_struct.base.errors import EXIT_DONE, UsageError
+from qdip_struct.base.options import add_options
 from qdip_struct.cli.console import answer, note, table
 from qdip_struct.matching.composition_grid import Side
 from qdip_struct.matching.misfit import DENOMINATORS
 from qdip_struct.matching.planes import parse_plane
 from qdip_struct.matching.screening import Screen, screen, temperature_sweep
-from qdip_struct.materials.datasets import DEFAULT_DATASET
+from qdip_struct.materials.options import CrystalOptions, OutputOptions
 
 
 def add_screen_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,25 +34,29 @@ def add_screen_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--matrix", action="append", required=True, metavar="FORMULA", help="'CsPb(Br,I)3', MAPbI3; repeatable"
     )
-    parser.add_argument("--points", type=int, default=101, metavar="N", help="points on the composition axis (101)")
-    parser.add_argument("--dataset", default=DEFAULT_DATASET, metavar="NAME", help=f"data set ({DEFAULT_DATASET})")
-    parser.add_argument("--temperature", type=float, metavar="K", help="bring both lattices to K kelvin")
+    parser.add_argument(
+        "--points", type=int, default=101, metavar="N", help="points on the composition axis (default: 101)"
+    )
     parser.add_argument(
         "--temperatures", metavar="FROM,TO,N", help="also the zero-misfit composition at N temperatures, K"
     )
     parser.add_argument("--dot-lattice", type=float, metavar="A", help="lattice constant of the dot, Å")
-    parser.add_argument("--denominator", choices=DENOMINATORS, default="dot", help="what f is divided by (dot)")
-    parser.add_argument("--window", type=float, default=0.002, metavar="F", help="|f| of the window, fraction (0.002)")
-    parser.add_argument("--other-points", type=int, default=11, metavar="N", help="points on every other axis (11)")
+    parser.add_argument(
+        "--denominator", choices=DENOMINATORS, default="dot", help="what f is divided by (default: dot)"
+    )
+    parser.add_argument(
+        "--window", type=float, default=0.002, metavar="F", help="|f| of the window, fraction (default: 0.002)"
+    )
+    parser.add_argument(
+        "--other-points", type=int, default=11, metavar="N", help="points on every other axis (default: 11)"
+    )
     parser.add_argument(
         "--bowing", action="append", default=[], metavar="Br-I=B", help="bowing of a pair, Å; repeatable"
     )
-    parser.add_argument("--max-area", type=float, default=400.0, metavar="A2", help="of a coincidence cell, Å² (400)")
-    parser.add_argument("--max-strain", type=float, default=0.03, metavar="F", help="of a coincidence cell (0.03)")
-    parser.add_argument("--plane", default="100", metavar="HKL", help="plane of both crystals (100)")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="figure (png, svg or pdf) of one dot in one matrix")
-    parser.add_argument(
-        "--crystals", action="append", type=Path, default=[], metavar="FILE", help="YAML file that adds crystals"
+    parser.add_argument("--plane", default="100", metavar="HKL", help="plane of both crystals (default: 100)")
+    add_options(parser, CrystalOptions, names=("dataset", "temperature", "crystals", "max_area", "max_strain"))
+    add_options(
+        parser, OutputOptions, names=("plot",), told={"plot": "figure (png, svg or pdf) of one dot in one matrix"}
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, ToolError
+from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED
 from qdip_struct.cli.console import answer, note, table
 
 if TYPE_CHECKING:
@@ -31,26 +31,18 @@ def add_status_arguments(parser: argparse.ArgumentParser) -> None:
 
 def status_command(args: argparse.Namespace) -> int:
     """Look at every run and say how it stands."""
+    from qdip_struct.campaign.engines.engines import queued_folders
     from qdip_struct.campaign.status import status_of
 
-    found = status_of(args.path, queued=_queued(args.path))
+    queued: list[Path] = []
+    for path in args.path:
+        folders, untold = queued_folders(path)
+        queued += folders
+        for sentence in untold:
+            note(f"note: {sentence}")
+    found = status_of(args.path, queued=queued)
     answer(args, found.to_dict(), text=status_text(found, every_run=args.all))
     return EXIT_DONE if found.finished else EXIT_UNFINISHED
-
-
-def _queued(paths: Iterable[Path]) -> list[Path]:
-    """Run folders for which Slurm has a job, where a campaign was submitted to it."""
-    found: list[Path] = []
-    for path in paths:
-        if not (path / "slurm").is_dir():
-            continue
-        from qdip_struct.campaign.engines.sbatch import queued_tasks
-
-        try:
-            found += [task.folder for task in queued_tasks(path)]
-        except ToolError as error:
-            note(f"note: what Slurm has in its queue is not known: {error}")
-    return found
 
 
 def status_text(found: "CampaignStatus", *, every_run: bool = False) -> str:

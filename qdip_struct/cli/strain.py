@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 from qdip_struct.analysis.strain.measures import MEASURES
 from qdip_struct.base.errors import EXIT_DONE, DataError, UsageError
 from qdip_struct.base.files import provenance, sha256, write_text
+from qdip_struct.base.options import add_options
 from qdip_struct.cli.console import emit, note, refuse_places, table
 from qdip_struct.materials.crystals import check_lattice
+from qdip_struct.materials.options import OutputOptions
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -43,14 +45,15 @@ def add_strain_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dataset", metavar="NAME", help="data set of the lattice constants that are not given")
     parser.add_argument("--crystal", action="append", default=[], metavar="NAME:phase", help="CdS:wurtzite; repeatable")
-    parser.add_argument("--measure", choices=MEASURES, default="engineering", help="strain measure (engineering)")
+    parser.add_argument(
+        "--measure", choices=MEASURES, default="engineering", help="strain measure (default: engineering)"
+    )
     parser.add_argument("--line", default="x,y,z", metavar="x,y,z", help="axes of the line gauge, or a direction 1,1,0")
     parser.add_argument("--moduli", metavar="ROLE=K/G,...", help="moduli of dot and matrix, GPa: dot=53/27,matrix=12/5")
-    parser.add_argument("--bin", type=float, default=3.0, metavar="Å", help="width of the radial bins, Å (3)")
+    parser.add_argument("--bin", type=float, default=3.0, metavar="Å", help="width of the radial bins (default: 3 Å)")
     parser.add_argument("--frames", metavar="SLICE", help="average over frames of a trajectory: ':' for all, '100::10'")
     parser.add_argument("--built", type=Path, metavar="FILE", help="structure before relaxation, for displacements")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="table of all cations")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="figure: png, svg or pdf")
+    add_options(parser, OutputOptions, names=("csv", "plot"), told={"csv": "table of all cations"})
 
 
 def strain_command(args: argparse.Namespace) -> int:
@@ -58,7 +61,8 @@ def strain_command(args: argparse.Namespace) -> int:
     from qdip_struct.analysis.strain.bonds import displacements
     from qdip_struct.analysis.strain.gauge import parse_directions
     from qdip_struct.analysis.strain.strain_summary import summarise
-    from qdip_struct.builders.atoms.store import read_structure, sidecar_of, write_structure
+    from qdip_struct.builders.atoms.store import sidecar_of, write_structure
+    from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.report.figures import save_figure
 
     sidecar = None if args.out is None else sidecar_of(args.out)
@@ -98,7 +102,7 @@ def strain_command(args: argparse.Namespace) -> int:
             "measure": args.measure,
             "frames": args.frames,
         }
-        source = provenance("qdip strain", parameters, structure_read_sha256=sha256(args.structure.read_bytes()))
+        source = provenance("strain", parameters, structure_read_sha256=sha256(args.structure.read_bytes()))
         write_structure(args.out, labelled, provenance=source, report=document, force=args.force)
     if args.csv is not None:
         write_text(args.csv, summary.csv(), force=args.force)

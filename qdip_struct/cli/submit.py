@@ -4,9 +4,7 @@ CAMPAIGN is a campaign.yaml, a folder that holds one, the name of a shipped stud
 campaign's folder that was written before. --dry-run shows every run with its atoms, electrons and estimated cost, and
 writes nothing. Identical runs of several groups are calculated once.
 
-  local   runs here, --nproc cores at a time, and returns when all have ended
-  sbatch  an array job on a Slurm cluster, as the site file says (--site)
-  aiida   AiiDA work chains (extra aiida)
+{engines}
 
 units: electrons are valence electrons; core-h and GB are estimates, good to a factor of three either way.
 
@@ -24,18 +22,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, DataError, UsageError
-from qdip_struct.campaign.engines.submission import ENGINES
+from qdip_struct.campaign.engines.engines import ENGINES, tells_time_left
 from qdip_struct.cli.console import emit, note
 
 if TYPE_CHECKING:
     from qdip_struct.campaign.engines.jobscript import ClusterSite
     from qdip_struct.campaign.folder import Index
-    from qdip_struct.campaign.plan import Plan, PlannedRun
+    from qdip_struct.campaign.plan import Plan
     from qdip_struct.campaign.status import CampaignStatus
+    from qdip_struct.runs.run_draft import RunDraft
 
 
 def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip submit``."""
+    width = max(map(len, ENGINES))
+    listed = "\n".join(f"  {engine.name:<{width}}  {engine.about}" for engine in ENGINES.values())
+    parser.description = (__doc__ or "").format(engines=listed)
     parser.add_argument("campaign", type=Path, metavar="CAMPAIGN", help="campaign.yaml, its folder, or a study's name")
     parser.add_argument("--engine", choices=ENGINES, help="where the runs go; without it they are only written")
     parser.add_argument("--dry-run", action="store_true", help="show runs, atoms, electrons and cost; write nothing")
@@ -53,8 +55,9 @@ def submit_command(args: argparse.Namespace) -> int:
     if cores < 1:
         raise UsageError(f"--nproc is a positive number of cores, not {cores}")
     site = load_site(args.site) if args.site else None
-    if args.engine == "sbatch" and site is None:
-        raise UsageError("--engine sbatch needs --site slurm, or a YAML file like it")
+    engine = ENGINES.get(args.engine)
+    if engine is not None and engine.site is not None and site is None:
+        raise UsageError(f"--engine {engine.name} needs --site {engine.site}, or a YAML file like it")
     if is_campaign(args.campaign):
         if args.out is not None and args.out.resolve() != args.campaign.resolve():
             raise UsageError(f"{args.campaign} is a campaign's folder; leave -o out, or give the campaign file")
@@ -67,7 +70,6 @@ def submit_command(args: argparse.Namespace) -> int:
 
 
 def _from_file(args: argparse.Namespace, *, site: "ClusterSite | None", cores: int) -> int:
-    from qdip_struct.campaign.drafting import Terms
     from qdip_struct.campaign.folder import write_campaign
     from qdip_struct.campaign.plan import make_plan
     from qdip_struct.campaign.spec import load_spec
@@ -77,9 +79,8 @@ def _from_file(args: argparse.Namespace, *, site: "ClusterSite | None", cores: i
     schema, version = schema_for(spec.inputs.get("cp2k_version"))
     if schema is None:
         note("note: no CP2K is installed here, so keywords were not checked against its own list (qdip doctor)")
-    walltime = site.walltime_s if site is not None and site.engine != "slurm" else None
-    terms = Terms(schema=schema, version=version, walltime_s=walltime, texts=not args.dry_run)
-    plan = make_plan(spec, terms=terms)
+    walltime = site.walltime_s if site is not None and not tells_time_left(site) else None
+    plan = make_plan(spec, schema=schema, version=version, walltime_s=walltime, texts=not args.dry_run)
     for warning in plan.warnings:
         note(f"warning: {warning}")
     document = plan_document(plan)
@@ -146,7 +147,7 @@ def _hand_over(
     found = status_of([index.root])
     document = {**document, "submission": vars(done), "status": found.to_dict()}
     emit(document, as_json=args.json, text=f"{done.note}\n{status_text(found)}")
-    return _code(found) if args.engine == "local" else 0
+    return _code(found) if ENGINES[args.engine].waits else EXIT_DONE
 
 
 def _code(found: "CampaignStatus") -> int:
@@ -181,15 +182,15 @@ def plan_document(plan: "Plan") -> dict[str, Any]:
     }
 
 
-def _entry(run: "PlannedRun") -> dict[str, Any]:
-    record = run.draft.record
+def _entry(run: "RunDraft") -> dict[str, Any]:
+    record = run.record
     return {
         "path": run.path,
         "role": record.role,
         "n_atoms": record.n_atoms,
         "n_electrons": record.n_electrons,
         "same_as": run.same_as,
-        "relax": run.draft.content.get("relax"),
+        "relax": run.content.get("relax"),
         "estimate": {
             "core_hours": run.cost.core_hours,
             "core_hours_range": run.cost.range_core_hours,
@@ -208,7 +209,7 @@ def plan_text(plan: "Plan") -> str:
         if run.path.rpartition("/")[0] != group:
             group = run.path.rpartition("/")[0]
             lines.append(group)
-        record = run.draft.record
+        record = run.record
         if run.same_as is not None:
             lines.append(f"  {name:<{wide}}  same as {run.same_as}")
             continue

@@ -23,8 +23,6 @@ class Program:
 
     Attributes
     ----------
-    path
-        The executable.
     version
         For example ``2023.1``.
     """

@@ -24,8 +24,6 @@ class Axis:
 
     Attributes
     ----------
-    side
-        ``dot`` or ``matrix``.
     site
         Sublattice, such as ``X``.
     species
@@ -71,18 +69,12 @@ class Side:
 
     Attributes
     ----------
-    name
-        Which of the two it is.
     formula
         Its composition, axes left open.
-    source
-        Where the lattice constants come from.
     ends
         End members in the order of the free sites' species, the last site changing fastest.
     given_lattice
         Lattice constant (Å) in place of the data set's.
-    datasets
-        Data sets that were used.
     """
 
     name: SideName

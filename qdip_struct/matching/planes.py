@@ -1,6 +1,7 @@
-"""Diffraction facts: spacings, angles between planes, the zone law, and which reflections a phase can show.
+"""Planes: Miller indices read and written, spacings, angles, the zone law, and which reflections a phase can show.
 
-Miller indices: planes (hkl) read and written, and planes and directions in the parent pseudo-cubic cube.
+Indices are those of the crystal's conventional cell, or of the parent pseudo-cubic cube where a function says so.
+Spacings in Å, angles in degree.
 """
 
 import itertools
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.ions import IONS, MOLECULES
 
 Plane = tuple[int, int, int]
 
@@ -86,25 +88,15 @@ def _smallest(values: Sequence[Fraction]) -> Plane:
     return (whole[0] // divisor, whole[1] // divisor, whole[2] // divisor)
 
 
-ELECTRONS: dict[str, int] = {
-    "F": 9, "Na": 11, "S": 16, "Cl": 17, "K": 19, "Zn": 30, "Se": 34, "Br": 35, "Rb": 37, "Cd": 48, "Sn": 50,
-    "Te": 52, "I": 53, "Cs": 55, "Hg": 80, "Pb": 82, "MA": 18, "FA": 24,
-}  # fmt: skip
-"""Scattering power of a site at zero angle; a molecular ion counts as a point at its centre."""
-
 _FORBIDDEN = 1e-12
 
 
 @dataclass(frozen=True)
 class Reflection:
-    """A family of equivalent planes.
+    """A family of equivalent planes, named by its member with the largest indices.
 
     Attributes
     ----------
-    plane
-        Its member with the largest indices.
-    spacing_angstrom
-        d(hkl).
     multiplicity
         Planes in the family (Friedel pairs counted).
     strength
@@ -205,17 +197,19 @@ def reflections(crystal: Crystal, *, d_min: float) -> tuple[Reflection, ...]:
 
 
 def structure_strengths(crystal: Crystal, *, planes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """\\|F(hkl)\\|²/F(000)² of (n, 3) planes, with the electrons of each site as point scatterers.
+    """\\|F(hkl)\\|²/F(000)² of (n, 3) planes, with the electrons of each site (of a mixed one their mean) as points.
 
     Raises
     ------
     UsageError
         If a species has no number of electrons.
     """
-    unknown = next((site.species for site in crystal.sites if site.species not in ELECTRONS), None)
+    ions = [crystal.ions_on(site) for site in crystal.sites]
+    unknown = next((name for shares in ions for name in shares if name not in IONS), None)
     if unknown is not None:
         raise UsageError(f"no scattering power is known for '{unknown}' of {crystal.name}")
-    weights = np.array([ELECTRONS[site.species] for site in crystal.sites], dtype=float)
+    electrons = {name: IONS[name].scattering_electrons for shares in ions for name in shares}
+    weights = np.array([sum(share * electrons[name] for name, share in shares.items()) for shares in ions])
     positions = np.array([site.position for site in crystal.sites])
     phase = np.exp(2j * np.pi * (np.asarray(planes, dtype=float) @ positions.T))
     strength: NDArray[np.float64] = np.abs(phase @ weights) ** 2 / weights.sum() ** 2
@@ -259,7 +253,13 @@ def powder_lines(
     from pymatgen.analysis.diffraction.xrd import XRDCalculator
     from pymatgen.core import Lattice, Structure
 
-    species = ["N" if site.species in ("MA", "FA") else site.species for site in crystal.sites]
+    species = []
+    for site in crystal.sites:
+        atoms: dict[str, float] = {}
+        for name, share in crystal.ions_on(site).items():
+            atom = "N" if name in MOLECULES else name
+            atoms[atom] = atoms.get(atom, 0.0) + share
+        species.append(atoms)
     structure = Structure(Lattice(crystal.cell), species, [site.position for site in crystal.sites])
     pattern = XRDCalculator(wavelength=wavelength).get_pattern(structure, two_theta_range=(0.0, two_theta_max))
     lines = []

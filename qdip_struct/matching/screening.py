@@ -1,6 +1,7 @@
 """Screens: misfit of dots in matrices over every free composition axis, from one data set, at one temperature.
 
-Match points: compositions of zero misfit along the main axis, and windows of small misfit, in closed form.
+Compositions of zero misfit along the main axis, and windows of small misfit, are found in closed form and not on the
+grid of points.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,8 @@ from qdip_struct.matching.nets import Net, surface_net
 from qdip_struct.matching.planes import Plane
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.datasets import DEFAULT_DATASET, get_dataset
+from qdip_struct.materials.datasets import get_dataset
+from qdip_struct.materials.options import DEFAULT_DATASET
 from qdip_struct.materials.sites import prototype_sites
 
 
@@ -56,8 +58,6 @@ class ZeroMisfit:
         One standard uncertainty of it, from the lattice constants of both sides over the slope.
     formula
         The mixed side at x.
-    a_angstrom
-        The common lattice constant, Å.
     others
         Fractions on the other axes by name.
     """
@@ -182,8 +182,6 @@ class Screen:
         there is none within the limits.
     zero_mismatch, window
         Along the main axis, for every combination on the other axes.
-    assumptions
-        What was assumed for the moduli.
     """
 
     dot: Side

@@ -1,12 +1,10 @@
-"""Superlattices of a net up to its point group: exact integer enumeration, reduced cells, vectorised.
+"""Superlattices of a net up to its point group, and pairs of two nets with a common shape: integers, vectorised.
 
 A superlattice of index n is a Hermite normal form [[d, k], [0, m]] with d·m = n and 0 ≤ k < m, acting on the rows of
 the net. Two superlattices are the same when an operation of the net's point group takes one onto the other; that is
-decided in integers, so that a change of the lattice constant in the last digit cannot change the list.
-
-Pairs of superlattices of two nets with a common shape: candidates, the best linear map, its stretches and angle.
-
-Vectorised over pairs. A Gram matrix is kept as the three numbers g₁₁, g₁₂, g₂₂ (Å²).
+decided in integers, so that a change of the lattice constant in the last digit cannot change the list. Pairs
+have the best linear map between them, its stretches and its angle; a Gram matrix is kept as the three numbers g₁₁, g₁₂,
+g₂₂ (Å²).
 """
 
 import itertools

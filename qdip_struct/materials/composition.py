@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.materials.sites import CHALCOGENS, DIVALENT, HALIDES, MONOVALENT
+from qdip_struct.materials.ions import CHALCOGENS, DIVALENT, HALIDES, MOLECULES, MONOVALENT
 
-_TOKEN = re.compile(r"\((?P<group>[^()]*)\)(?P<count>\d*\.?\d*)|(?P<species>MA|FA|[A-Z][a-z]?)(?P<amount>\d*\.?\d*)")
-_PART = re.compile(r"\s*(MA|FA|[A-Z][a-z]?)\s*(\d*\.?\d*)\s*$")
+_SPECIES, _AMOUNT = "|".join((*MOLECULES, "[A-Z][a-z]?")), r"\d*\.?\d*"
+_TOKEN = re.compile(rf"\((?P<group>[^()]*)\)(?P<count>{_AMOUNT})|(?P<species>{_SPECIES})(?P<amount>{_AMOUNT})")
+_PART = re.compile(rf"\s*({_SPECIES})\s*({_AMOUNT})\s*$")
 _AMOUNT_TOLERANCE = 0.011
 
 
@@ -75,6 +76,15 @@ class Formula:
     def text(self) -> str:
         """The formula as text that :func:`parse_formula` reads again."""
         return "".join(sublattice.text() for sublattice in self.sublattices)
+
+    @property
+    def occupancies(self) -> dict[str, dict[str, float]]:
+        """Shares of the species on each mixed sublattice whose shares are given: ``{"X": {"Br": 0.67, "I": 0.33}}``."""
+        return {
+            site.label: dict(zip(site.species, site.fractions, strict=True))
+            for site in self.sublattices
+            if site.fractions is not None and len(site.species) > 1
+        }
 
     @property
     def free(self) -> tuple[Sublattice, ...]:

@@ -1,8 +1,8 @@
-"""The record of one crystal: its cell, its sites, where the numbers come from; and the crystal at another lattice."""
+"""The record of one crystal, ordered or mixed: its cell, its sites, where the numbers come from; at another lattice."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -40,6 +40,12 @@ class Crystal:
         One standard uncertainty of the (pseudo-cubic) lattice constant, ``None`` when the source gives none.
     note, origin
         Remark, and the file from which the record was read.
+    occupancies
+        Shares of the species on each mixed sublattice, ``{"X": {"Br": 0.67, "I": 0.33}}``; empty for an ordered
+        crystal. Which ion sits where is not a property of the crystal: until a builder has decided it, ``sites`` holds
+        the ions of the end member.
+    end_member
+        Of a mixture, the name of the crystal whose cell and sites it has; else empty.
     """
 
     name: str
@@ -58,6 +64,9 @@ class Crystal:
     uncertainty_angstrom: float | None = None
     note: str = ""
     origin: str = ""
+    # A mapping cannot be hashed; two crystals that differ in it alone are still unequal.
+    occupancies: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
+    end_member: str = ""
 
     @cached_property
     def cell(self) -> np.ndarray:
@@ -87,6 +96,10 @@ class Crystal:
             if per_cube == 1:
                 return self.lengths[0]
         return (self.volume * self._units_per_cube / self.n_formula_units) ** (1.0 / 3.0)
+
+    def ions_on(self, site: Site) -> Mapping[str, float]:
+        """Species on a site and their shares: one of share 1 in an ordered crystal."""
+        return self.occupancies.get(site.label, {site.species: 1.0})
 
     @property
     def _units_per_cube(self) -> int:

@@ -2,9 +2,8 @@
 
 A *data set* is one source of lattice constants that belong together (one paper, one method, one temperature). A
 record always belongs to exactly one; :func:`get_crystal` never takes a crystal from another data set than the one
-asked for, because measured and computed lattices together move a match point by 10 to 20 % of composition.
-
-Reading ``structures/crystals.yaml`` and a user's files of the same format: data sets and checked, raw records.
+asked for, because measured and computed lattices together move a match point by 10 to 20 % of composition. Files are
+checked key by key as they are read.
 """
 
 import math
@@ -18,6 +17,7 @@ from qdip_struct.base.documents import yaml_document
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.resources import shipped
 from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.options import DEFAULT_DATASET
 from qdip_struct.materials.sites import STRUCTURE_TYPES, prototype_sites, sites_from_orbits
 
 _KEYS = {
@@ -148,8 +148,6 @@ def _checked(entry: Any, index: int, path: Path) -> dict[str, Any]:
             raise DataError(f"{where}: {key} is {value:g}, expected {low} to {high}")
     return {**entry, "dataset": str(entry.get("dataset", path.stem)), "origin": path.name, "where": where}
 
-
-DEFAULT_DATASET = "xrd_298K"
 
 PHASE_ALIASES: dict[str, str] = {
     "alpha": "cubic",

@@ -1,8 +1,7 @@
-"""Elastic moduli: cubic constants, isotropic averages, Young's and biaxial moduli, and what was assumed to get them.
+"""Properties of materials with their sources (``structures/properties.yaml``): expansion, moduli, masses, densities.
 
-Material properties with their sources (``structures/properties.yaml``): expansion, moduli, dielectric constants.
-
-Molar masses of formulas and densities of crystals.
+Moduli are completed from what is known: cubic constants, isotropic averages, Young's and biaxial moduli, each with a
+word on what had to be assumed. Moduli in GPa, molar masses in g/mol, densities in g/cm³, temperatures in K.
 """
 
 import math
@@ -18,6 +17,7 @@ from qdip_struct.base.resources import shipped
 from qdip_struct.materials.composition import Formula, parse_formula
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.datasets import load_yaml
+from qdip_struct.materials.ions import IONS, MOLECULES
 
 _COMMON = ("material", "quantity", "phase", "temperature_kelvin", "source", "doi", "verified", "note", "uncertainty")
 
@@ -142,20 +142,10 @@ def _property(entry: Any, where: str, origin: str) -> Property:
     )
 
 
-ATOMIC_MASSES: dict[str, float] = {
-    "H": 1.008, "C": 12.011, "N": 14.007, "F": 18.998403, "Na": 22.989769, "S": 32.06, "Cl": 35.45, "K": 39.0983,
-    "Zn": 65.38, "Se": 78.971, "Br": 79.904, "Rb": 85.4678, "Cd": 112.414, "Sn": 118.71, "Te": 127.60, "I": 126.90447,
-    "Cs": 132.905452, "Hg": 200.592, "Pb": 207.2,
-}  # fmt: skip
-"""Standard atomic weights (IUPAC 2021, abridged), g/mol."""
-
-MOLECULAR_IONS: dict[str, str] = {"MA": "CH6N", "FA": "CH5N2"}
-"""Composition of the molecular ions methylammonium and formamidinium."""
-
 GRAM_PER_CM3 = 1.66053906660
 """g/cm³ per (g/mol)/Å³: 10²⁴/N_A."""
 
-_PIECE = re.compile(r"(MA|FA|[A-Z][a-z]?)(\d*\.?\d*)")
+_PIECE = re.compile(rf"({'|'.join(MOLECULES)}|[A-Z][a-z]?)(\d*\.?\d*)")
 
 
 def molar_mass(formula: str | Formula) -> float:
@@ -175,10 +165,9 @@ def molar_mass(formula: str | Formula) -> float:
         raise UsageError(f"cannot read '{formula}' as a formula; expected for example PbI2 or MAPbI3")
     total = 0.0
     for name, amount in pieces:
-        if name not in ATOMIC_MASSES and name not in MOLECULAR_IONS:
-            raise UsageError(f"no atomic mass for '{name}' in '{formula}'; known: {', '.join(ATOMIC_MASSES)}, MA, FA")
-        mass = molar_mass(MOLECULAR_IONS[name]) if name in MOLECULAR_IONS else ATOMIC_MASSES[name]
-        total += mass * (float(amount) if amount else 1.0)
+        if name not in IONS:
+            raise UsageError(f"no atomic mass for '{name}' in '{formula}'; known: {', '.join(IONS)}")
+        total += IONS[name].mass * (float(amount) if amount else 1.0)
     return total
 
 

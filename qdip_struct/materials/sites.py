@@ -8,14 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 from qdip_struct.base.errors import DataError
+from qdip_struct.materials.ions import CHALCOGENS, DIVALENT, HALIDES, MONOVALENT
 
 STRUCTURE_TYPES = ("rocksalt", "perovskite", "zincblende", "wurtzite", "cscl", "other")
-
-MONOVALENT = ("Cs", "Rb", "K", "Na", "MA", "FA")
-"""Species of charge +1; MA and FA are the molecular ions methylammonium and formamidinium."""
-DIVALENT = ("Pb", "Sn", "Cd", "Zn", "Hg")
-CHALCOGENS = ("S", "Se", "Te")
-HALIDES = ("F", "Cl", "Br", "I")
 
 _FCC = ((0.0, 0.0, 0.0), (0.0, 0.5, 0.5), (0.5, 0.0, 0.5), (0.5, 0.5, 0.0))
 

@@ -1,11 +1,26 @@
-"""A crystal from a structure file (CIF, POSCAR, extxyz), so that own structures are matched like the shipped ones."""
+"""From a word to a crystal or a structure: the one rule by which a word names a file, and the one reader of files.
 
+Every command and every key of ``campaign.yaml`` that takes a crystal reads it here, so that a word means the same
+everywhere.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from qdip_struct.base.errors import DataError
-from qdip_struct.materials.crystals import Crystal
+from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.materials.composition import parse_formula
+from qdip_struct.materials.crystals import Crystal, scaled
+from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 from qdip_struct.materials.sites import Site
 
+if TYPE_CHECKING:
+    from ase import Atoms
+
+_SUFFIXES = (".cif", ".extxyz", ".vasp", ".poscar", ".xyz", ".json", ".traj", ".inc")
+_FORMATS = {".extxyz": "extxyz", ".cif": "cif", ".vasp": "vasp", ".poscar": "vasp"}
 _UNREADABLE = (
     ValueError,
     KeyError,
@@ -17,38 +32,175 @@ _UNREADABLE = (
     StopIteration,
     AssertionError,
 )
-"""What ASE's readers raise on a file of another kind."""
+"""What ASE's readers raise on a file of another kind, besides its own ``UnknownFileTypeError``."""
 
 
-def looks_like_file(text: str) -> bool:
-    """Whether a command-line word names a file rather than a crystal: it has a folder or a suffix, or exists."""
-    path = Path(text)
-    return "/" in text or path.suffix.lower() in (".cif", ".vasp", ".xyz", ".extxyz", ".poscar") or path.is_file()
+def is_structure_file(word: str, *, folder: Path = Path()) -> bool:
+    """Whether a word names a structure file rather than a crystal; a relative one starts in ``folder``.
+
+    A file has a known ending (in any case), a name that begins with POSCAR or CONTCAR, a ``/``, or it exists.
+    """
+    path = folder / word
+    return path.suffix.lower() in _SUFFIXES or _is_poscar(path) or "/" in word or path.is_file()
 
 
-def read_crystal(path: Path) -> Crystal:
-    """Read a periodic structure with ASE; the cell is taken as it stands in the file.
+def _is_poscar(path: Path) -> bool:
+    """Whether a file has a name of VASP's, which has no ending that tells the format."""
+    return path.name.upper().startswith(("POSCAR", "CONTCAR"))
+
+
+def crystal_of(
+    word: str,
+    *,
+    dataset: str | None = None,
+    lattice: float | None = None,
+    files: Sequence[Path] = (),
+    folder: Path = Path(),
+) -> "Crystal | Atoms":
+    """A crystal by its name, a mixed crystal by its formula, or the structure in a file.
+
+    Parameters
+    ----------
+    word
+        ``NAME[:phase]``, a mixed formula such as ``CsPbBr2I``, or a structure file.
+    dataset, lattice
+        Data set of the lattice constants; another (pseudo-)cubic lattice constant, Å.
+    files
+        User's files of crystals.
+    folder
+        Where a relative file name starts.
+
+    Raises
+    ------
+    UsageError
+        If there is no such crystal, or a lattice constant is given with a file.
+    DataError
+        If the file cannot be read.
+    """
+    if not is_structure_file(word, folder=folder):
+        return crystal_named(word, dataset=dataset, lattice=lattice, files=files)
+    if lattice is not None:
+        raise UsageError(f"{word} is a structure file: its lattice is taken as it is, drop the lattice option")
+    return read_structure(folder / word)
+
+
+def crystal_named(
+    word: str, *, dataset: str | None = None, lattice: float | None = None, files: Sequence[Path] = ()
+) -> Crystal:
+    """A crystal of a data set, or a mixture of its crystals by Vegard's rule; never a file.
+
+    A mixture has the cell of its end member of largest weight (of equal ones the first), at the mixed lattice constant.
+    A mixed perovskite is cubic unless its formula names a phase: the mixed constant is the pseudo-cubic one.
+
+    Parameters
+    ----------
+    word
+        ``PbS``, ``MAPbI3:tetragonal``, ``CsPbBr2I``, ``MAPbI2.5Br0.5``, ``PbS0.5Se0.5``, ``CdSe:zincblende``.
+    dataset
+        Data set of the crystal, or of all end members.
+    lattice
+        Another (pseudo-)cubic lattice constant, Å.
+    files
+        User's files of crystals.
+
+    Raises
+    ------
+    UsageError
+        If neither the crystal nor its end members are known, the formula leaves a site open, or the word is a file.
+    """
+    if is_structure_file(word):
+        raise UsageError(
+            f"{word} is a structure file; here a crystal is taken by its name, such as PbS or CsPbI3:cubic"
+        )
+    try:
+        crystal = get_crystal(word, dataset=dataset, files=files)
+    except UsageError as unknown:
+        try:
+            formula = parse_formula(word)
+        except UsageError:
+            raise unknown from None
+        if len(formula.end_members()) == 1:
+            raise
+        mixture = mixed_lattice_constant(formula, dataset=dataset, files=files)
+        # Weights are products of shares: rounded, so that their last bit does not choose between equal ones.
+        largest = max(mixture.terms, key=lambda term: round(term[1], 9))[0]
+        constant, source = mixture.a_angstrom, mixture.source
+        if lattice is not None:
+            constant, source = lattice, f"given by the user: {lattice:g} Å"
+        parent = scaled(_cubic(largest, phase=formula.phase, files=files), lattice=constant, source=source)
+        return replace(parent, name=formula.text, end_member=parent.name, occupancies=formula.occupancies)
+    return crystal if lattice is None else scaled(crystal, lattice=lattice)
+
+
+def _cubic(crystal: Crystal, *, phase: str, files: Sequence[Path]) -> Crystal:
+    """The (pseudo-)cubic phase of a perovskite where the data set has one and no phase is asked for."""
+    if crystal.structure_type != "perovskite" or phase or crystal.phase in ("cubic", "pseudocubic"):
+        return crystal
+    for name in ("cubic", "pseudocubic"):
+        try:
+            return get_crystal(f"{crystal.name}:{name}", dataset=crystal.dataset, files=files)
+        except UsageError:
+            continue
+    return crystal
+
+
+def read_structure(path: Path) -> "Atoms":
+    """Read one structure (the last of a trajectory) of any format ASE knows.
 
     Raises
     ------
     DataError
-        If the file is missing, cannot be read as a structure or has no three-dimensional cell.
+        If the file is missing, empty, or not a structure; the message names the file and the reader's complaint.
     """
-    import ase.io
+    import numpy as np
+    from ase import Atoms
+    from ase.io import read
+    from ase.io.formats import UnknownFileTypeError
 
     if not path.is_file():
-        raise DataError(f"cannot read {path}: no such file")
+        raise DataError(f"cannot read {path}: {'it is a folder' if path.is_dir() else 'no such file'}")
+    if path.stat().st_size == 0:
+        raise DataError(f"cannot read {path}: it is empty; expected a structure (extxyz, cif, POSCAR, xyz)")
+    guess = _FORMATS.get(path.suffix.lower())
+    if guess is None and _is_poscar(path):
+        guess = "vasp"
     try:
-        atoms = ase.io.read(path)
-    except (*_UNREADABLE, ase.io.formats.UnknownFileTypeError) as error:
+        found = read(path, format=guess)
+    except (*_UNREADABLE, UnknownFileTypeError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"cannot read {path} as a crystal structure: {reason}") from error
-    if isinstance(atoms, list) or len(atoms) == 0 or not atoms.cell.rank == 3:
+        raise DataError(f"cannot read {path} as a structure: {reason[:200]}") from error
+    atoms = found[-1] if isinstance(found, list) else found
+    if not isinstance(atoms, Atoms) or len(atoms) == 0:
+        raise DataError(f"{path} holds no atoms")
+    if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell.array).all():
+        raise DataError(f"{path}: a coordinate or a cell vector is not a finite number")
+    atoms.calc = None
+    return atoms
+
+
+def as_crystal(found: "Crystal | Atoms", *, path: Path) -> Crystal:
+    """A periodic structure as the record of a crystal, its cell as it stands in the file; a crystal as it is.
+
+    Parameters
+    ----------
+    found
+        From :func:`crystal_of`.
+    path
+        The file it is from, for its name.
+
+    Raises
+    ------
+    DataError
+        If the structure has no three-dimensional cell.
+    """
+    if isinstance(found, Crystal):
+        return found
+    if found.cell.rank != 3:
         raise DataError(f"{path} holds no crystal: expected atoms in a three-dimensional cell")
-    lengths, angles = atoms.cell.lengths(), atoms.cell.angles()
+    lengths, angles = found.cell.lengths(), found.cell.angles()
     sites = tuple(
         Site("", symbol, (float(x) % 1.0, float(y) % 1.0, float(z) % 1.0))
-        for symbol, (x, y, z) in zip(atoms.get_chemical_symbols(), atoms.get_scaled_positions(wrap=True), strict=True)
+        for symbol, (x, y, z) in zip(found.get_chemical_symbols(), found.get_scaled_positions(wrap=True), strict=True)
     )
     return Crystal(
         name=path.stem,

@@ -108,14 +108,10 @@ class LoadedModel:
     ----------
     calculator
         ASE calculator of energies (eV), forces (eV/Å) and, when asked for, stress (eV/Å³).
-    model
-        The entry of :data:`MODELS`.
     version
         Name of the weights and version of the package.
     weights
         Name of the weights file; ``None`` for weights that the package loads itself.
-    weights_sha256
-        Hash of that file.
     elements
         Atomic numbers the model knows.
     """
@@ -269,6 +265,7 @@ def _load_sevennet(module: ModuleType, file: Path | None, *, stress: bool, devic
 
 def _load_mace(module: ModuleType, file: Path | None, *, stress: bool, device: Device) -> Loaded:
     _refuse_foreign_pickle(file)
+    # MACE itself advises double precision for relaxations; single is for dynamics.
     calculator = module.MACECalculator(model_paths=str(file), device=device, default_dtype="float64")
     return calculator, [int(z) for z in calculator.z_table.zs], None
 

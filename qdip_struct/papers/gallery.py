@@ -85,7 +85,7 @@ def _figure(page: Page, item: Mapping[str, Any], *, folder: Path) -> None:
 
 
 def _system(page: Page, system: Mapping[str, Any], *, folder: Path) -> None:
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
 
     page.heading(_capital(system["title"]), level=3)
     page.paragraph(system["about"])

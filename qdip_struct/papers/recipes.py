@@ -1,12 +1,9 @@
-"""Statements about lattices: misfit, match compositions, spacings, angles, zones, forbidden reflections.
+"""How each statement of a paper is recomputed: the public functions that do it, and what comes out.
 
-How one statement of a paper is recomputed: the public functions that do it, and what comes out.
-
-Statements about stiffness, strain, interface energy and the size of the box that was computed.
-
-Statements about amounts: mass and volume ratios, densities, spacings of dots, counts of ions.
-
-Statements about light: transfer efficiencies, absorption edges, exciton peaks, X-rays.
+In the order of the statements' subjects: lattices (misfit, match compositions, spacings, angles, zones, forbidden
+reflections); stiffness, strain, interface energy and the size of the box that was computed; amounts (mass and volume
+ratios, densities, spacings of dots, counts of ions); light (transfer efficiencies, absorption edges, exciton peaks,
+X-rays).
 """
 
 import math
@@ -20,7 +17,6 @@ from qdip_struct.analysis.energies.energies import combine_group
 from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.base.units import MEV_PER_EV
 from qdip_struct.builders.atoms.cells import Occupation
-from qdip_struct.builders.atoms.material import material
 from qdip_struct.builders.atoms.regions import formal_charges
 from qdip_struct.builders.dot.embed import embed_dot
 from qdip_struct.builders.dot.embedding_options import DotForm
@@ -33,8 +29,8 @@ from qdip_struct.materials.elasticity import density, isotropic_moduli, known_mo
 from qdip_struct.materials.loading import Loading, dot_spacings, loading_from_fraction, loading_from_mass
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 from qdip_struct.materials.strain_sharing import share_dot
-from qdip_struct.papers.photons import photon_energy, photon_wavelength
-from qdip_struct.papers.transfer import transfer_efficiency
+from qdip_struct.materials.structure_files import crystal_named
+from qdip_struct.papers.transfer import photon_energy, photon_wavelength, transfer_efficiency
 
 
 @dataclass(frozen=True)
@@ -43,8 +39,6 @@ class Attempt:
 
     Attributes
     ----------
-    condition
-        What was assumed.
     values
         In the statement's unit and order.
     possible
@@ -329,7 +323,7 @@ def _combined(film: float, substrate: float, adsorption: float) -> float:
 def _atoms_in_the_box() -> list[Attempt]:
     found = []
     for a_site, words in (("molecule", "methylammonium as a molecule"), ("Cs", "one ion on the A site")):
-        dot, matrix = material("PbS"), material("MAPbI3:cubic")
+        dot, matrix = crystal_named("PbS"), crystal_named("MAPbI3:cubic")
         built = embed_dot(
             dot, matrix, form=DotForm(diameter=30.0), cells=(8, 8, 8), lattice=6.325, occupation=Occupation(a_site)
         )

@@ -53,8 +53,6 @@ class Statement:
         Other conditions under which the statement holds.
     why
         Why it is not answerable, else empty.
-    expected
-        The recorded verdict.
     deviations
         Computed values that are not those on record, in words.
     """

@@ -37,10 +37,6 @@ class Number:
         What is measured, and of which structure.
     stated, tolerance
         The paper's number and how far a measured one may be, in the unit that ``what`` names.
-    where
-        Place in the paper.
-    verdict
-        What is expected.
     """
 
     what: str
@@ -52,24 +48,28 @@ class Number:
 
 
 @dataclass(frozen=True)
-class PaperSystem:
-    """One system of a paper.
-
-    Attributes
-    ----------
-    id, paper, title, about
-        Name, short name of the paper, what it is, and what was chosen beyond the paper.
-    build, out
-        Words after ``qdip build``, and the file (or ``folder``) that they write.
-    structures, inputs
-        Names of the structures that get a CP2K input, and the words after ``qdip inputs``.
-    numbers
-        The paper's numbers.
-    """
+class PaperItem:
+    """Something that a paper shows and a command of this package makes again; ``paper`` is its short name."""
 
     id: str
     paper: str
     title: str
+
+
+@dataclass(frozen=True)
+class PaperSystem(PaperItem):
+    """One system of a paper.
+
+    Attributes
+    ----------
+    about
+        What was chosen beyond the paper.
+    build, out
+        Words after ``qdip build``, and the file (or ``folder``) that they write.
+    structures, inputs
+        Names of the structures that get a CP2K input, and the words after ``qdip inputs``.
+    """
+
     about: str
     build: str
     out: str
@@ -79,31 +79,18 @@ class PaperSystem:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """A misfit or energy curve of a paper.
+class Curve(PaperItem):
+    """A misfit or energy curve of a paper, and the words after ``qdip`` that compute it."""
 
-    Attributes
-    ----------
-    id, paper, title
-        Name, short name of the paper, what it shows.
-    words
-        Words after ``qdip`` that compute it.
-    """
-
-    id: str
-    paper: str
-    title: str
     words: str
 
 
 @dataclass(frozen=True)
-class Relaxed:
+class Relaxed(PaperItem):
     """A relaxed dot that ships.
 
     Attributes
     ----------
-    id, paper, title
-        Name, short name of the paper, what it is.
     folder
         Folder of ``workflows`` its files are in.
     words
@@ -112,9 +99,6 @@ class Relaxed:
         The paper's strain (%) of a row of lead ions against the dot in vacuum.
     """
 
-    id: str
-    paper: str
-    title: str
     folder: str
     words: str
     gauge: Number
@@ -155,8 +139,6 @@ class Judged:
 
     Attributes
     ----------
-    number
-        The paper's.
     measured
         In its unit; ``None`` when the structure has none.
     verdict

@@ -1,15 +1,20 @@
-"""Carriers that a matrix hands to its dots: transfer efficiency from two excitations, and how far they diffuse.
+"""Light in, light out: carriers that a matrix hands to its dots, how far they diffuse, and photons by wavelength.
 
-Equations 3 and 11 of Ning et al., Nature 523, 324 (2015), doi:10.1038/nature14563.
+Transfer efficiency from two excitations and diffusion length: equations 3 and 11 of Ning et al., Nature 523, 324
+(2015), doi:10.1038/nature14563. Photons: E·λ = h·c = 1239.84 eV·nm, for absorption edges, exciton peaks and X-rays.
 """
 
 import itertools
 import math
 
+from ase import units
+
 from qdip_struct.base.errors import UsageError, check_positive
 
 NM2_PER_CM2 = 1e14
 S_PER_NS = 1e-9
+EV_NM: float = units._hplanck * units._c / units._e * 1e9
+"""h·c in eV·nm."""
 
 
 def transfer_efficiency(
@@ -125,3 +130,15 @@ def diffusion_length(diffusivity: float, *, lifetime: float) -> float:
     check_positive(diffusivity, what="the diffusivity")
     check_positive(lifetime, what="the lifetime")
     return math.sqrt(diffusivity * NM2_PER_CM2 * lifetime * S_PER_NS)
+
+
+def photon_energy(wavelength: float) -> float:
+    """E = h·c/λ (eV) of a wavelength in nm, which must be positive."""
+    check_positive(wavelength, what="the wavelength")
+    return EV_NM / wavelength
+
+
+def photon_wavelength(energy: float) -> float:
+    """λ = h·c/E (nm) of an energy in eV, which must be positive."""
+    check_positive(energy, what="the photon energy")
+    return EV_NM / energy

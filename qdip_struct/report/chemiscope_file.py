@@ -61,7 +61,7 @@ def write_chemiscope(path: Path, study: "Study", *, title: str, force: bool = Fa
 
 def _structures(study: "Study") -> "tuple[list[Atoms], list[RunState | None]]":
     """Structures of runs, then the files with strain arrays, which belong to no run."""
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.runs.trajectories import final_structure
 
     structures: list[Atoms] = []
@@ -69,7 +69,7 @@ def _structures(study: "Study") -> "tuple[list[Atoms], list[RunState | None]]":
     for state in study.runs:
         try:
             found = None
-            if state.run is not None and state.run.geo_converged:
+            if state.run is not None and state.run.moved:
                 found = final_structure(state.folder.path, state.run)
             structures.append(found or read_structure(state.folder.path / STRUCTURE))
         except QdipError:

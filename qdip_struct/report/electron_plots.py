@@ -1,6 +1,6 @@
-"""Figures of charge-density differences: profiles across slabs, shells about dots. Axes in, Axes out.
+"""Figures of electrons: charge differences across slabs and about dots, densities of states by region, potentials.
 
-Figures of one-electron levels: densities of states by region, edges marked, potentials. Axes in, Axes out.
+Axes in, Axes out. What they take are parts of the documents of ``qdip charge-difference`` and ``qdip levels``.
 """
 
 from collections.abc import Callable, Mapping

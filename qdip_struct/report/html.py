@@ -1,9 +1,8 @@
 """One static HTML page: no script, no network, figures as inline SVG; every text is escaped.
 
-Colours and style sheet of every page: light and dark, screen and paper, wide and 400 px.
-
-Text colours stand at 4.5 : 1 or more on every ground they are used on (WCAG 2.2, AA). Figures keep a white ground in
-the dark, for their own colours are made for paper.
+One style sheet serves light and dark, screen and paper, wide and 400 px. Text colours stand at 4.5 : 1 or more on every
+ground they are used on (WCAG 2.2, AA). Figures keep a white ground in the dark, for their own colours are made for
+paper.
 """
 
 import re

@@ -7,7 +7,7 @@ import numpy as np
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.matching.screening import Screen
-from qdip_struct.materials.coherency import StabilityCurve
+from qdip_struct.materials.strain_sharing import StabilityCurve
 from qdip_struct.report.figures import BLUE, GREEN, GREY, ORANGE, styled_figure
 
 if TYPE_CHECKING:
@@ -19,11 +19,6 @@ def plot_lattice_constant(axes: "Axes", screen: Screen) -> "Axes":
     """Lattice constant (Å) of the mixed side against its composition with the other side's constant as a line.
 
     Needs one composition axis; the zero-misfit point is marked (as in Fig. 1b of Liu et al., Nature 570, 96 (2019)).
-
-    Raises
-    ------
-    UsageError
-        If the screen has no or more than one composition axis.
     """
     axis = _single_axis(screen)
     x = screen.fractions[:, 0]
@@ -47,10 +42,7 @@ def plot_lattice_constant(axes: "Axes", screen: Screen) -> "Axes":
 def plot_misfit(axes: "Axes", screen: Screen) -> "Axes":
     """Misfit (%) against composition with one standard uncertainty as a band and the tolerance window shaded.
 
-    Raises
-    ------
-    UsageError
-        If the screen has no or more than one composition axis.
+    Needs one composition axis.
     """
     axis = _single_axis(screen)
     x = screen.fractions[:, 0]

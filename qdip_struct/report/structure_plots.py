@@ -1,10 +1,8 @@
-"""Figures of diffraction: powder lines, spots of a zone with their Friedel partners, micrographs.
+"""Figures of structures: their diffraction and micrographs as Axes, and a structure itself as plain SVG.
 
-Axes in, Axes out.
-
-A structure seen along x, y and z as plain SVG: discs, cell edges, a scale bar. Text out, quick enough for hundreds.
-
-Drawn without Matplotlib: a projection takes a millisecond, and a browser shows it at any size.
+Powder lines, spots of a zone with their Friedel partners, micrographs: Axes in, Axes out. The views along x, y and z
+(discs, cell edges, a scale bar) are drawn without Matplotlib: a projection takes a millisecond, which a page of
+hundreds needs, and a browser shows it at any size.
 """
 
 from collections.abc import Mapping

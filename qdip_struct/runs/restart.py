@@ -25,15 +25,7 @@ _FIRST_RECORDS = {"wfn": 20, "kp": 4}
 
 @dataclass(frozen=True)
 class GoodState:
-    """What the next segment can start from.
-
-    Attributes
-    ----------
-    geometry
-        Restart file with the last geometry.
-    orbitals
-        Whether a whole wave function is there.
-    """
+    """What the next segment can start from: a restart file with the last geometry, whole orbitals, or neither."""
 
     geometry: Path | None
     orbitals: bool

@@ -3,11 +3,12 @@
 A folder is complete or absent: it is built beside its final place and renamed.
 """
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from qdip_struct.base.documents import ONE_LINE, Word, document_or_fault, fault
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import json_text, plain, sha256, write_text
-from qdip_struct.runs.rundir import INPUT, LINK, RECORD, ROLES, STRUCTURE, RunFolder, RunRecord, open_run_folder
+from qdip_struct.builders.roles import ROLES
+from qdip_struct.runs.cost import Cost, estimate_run
+from qdip_struct.runs.rundir import INPUT, LINK, RECORD, STRUCTURE, RunFolder, RunRecord, open_run_folder
 
 _SHOWN = 40
 
@@ -27,19 +30,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunDraft:
-    """The content of a run folder before it is written.
+    """A run before its folder is written.
 
     Attributes
     ----------
     content
         Of ``run.json``, plain values.
     input_text, structure_text
-        The two files beside it.
+        The two files beside it; empty in a plan that is only looked at.
+    warnings
+        Of the pre-flight.
+    path
+        Where its folder goes below a campaign, ``group/name``.
+    same_as
+        Path of the run that this one shares, ``None`` for a run of its own.
     """
 
     content: Mapping[str, Any]
     input_text: str
     structure_text: str
+    warnings: tuple[str, ...] = ()
+    path: str = ""
+    same_as: str | None = None
 
     @cached_property
     def record(self) -> RunRecord:
@@ -48,6 +60,39 @@ class RunDraft:
         if isinstance(record, str):
             raise DataError(f"a {RECORD} that nobody could read would be written: {record}")
         return record
+
+    @property
+    def role(self) -> str:
+        """The part the run plays in its group."""
+        return self.record.role
+
+    @property
+    def group(self) -> str:
+        """Runs of one group are combined by ``qdip energies``."""
+        return self.record.group
+
+    @cached_property
+    def identity(self) -> str:
+        """Runs of one identity are the same calculation."""
+        return identity_of(self.content)
+
+    @cached_property
+    def cost(self) -> Cost:
+        """Estimate."""
+        return estimate_run(self.record)
+
+    def calculated_at(self, path: str) -> "RunDraft":
+        """The same run, which is the one at ``path``: this one itself, or another one that it shares."""
+        same_as = None if path == self.path else path
+        return self if same_as == self.same_as else replace(self, same_as=same_as)
+
+
+def identity_of(content: Mapping[str, Any]) -> str:
+    """Which calculation a run is: the hash of its input, or of what a shift of all atoms leaves as it is, and of the
+    settings of a pre-relaxation.
+    """
+    base, relax = content.get("shifted_sha256") or content["input_sha256"], content.get("relax")
+    return str(base) if not relax else sha256(f"{base} {json.dumps(relax)}")
 
 
 def draft_run(
@@ -66,7 +111,7 @@ def draft_run(
     atoms, deck
         Structure and finished input.
     role, group
-        See ``ROLES``; runs of one group belong together.
+        See :data:`qdip_struct.builders.roles.ROLES`; runs of one group belong together.
     provenance
         From :func:`qdip_struct.base.files.provenance`.
     structure_report

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -19,26 +19,6 @@ from qdip_struct.base.documents import Count, Number, Positive, Text, Vector, Wo
 from qdip_struct.base.errors import DataError, NotTaken, not_taken
 from qdip_struct.base.files import read_text, sha256
 from qdip_struct.builders.atoms.store import StructureRecord
-
-Role = Literal[
-    "film",
-    "substrate",
-    "interface",
-    "sandwich",
-    "film_bulk",
-    "substrate_bulk",
-    "film_bulk_free",
-    "substrate_bulk_free",
-    "substrate_other",
-    "film_other",
-    "film_ghost",
-    "substrate_ghost",
-    "reservoir",
-    "dot",
-    "embedded",
-    "single",
-]
-ROLES: tuple[str, ...] = get_args(Role)
 
 RECORD = "run.json"
 LINK = "same_as.json"

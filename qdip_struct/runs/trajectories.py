@@ -35,7 +35,7 @@ def write_trajectory(folder: Path, *, force: bool = False) -> tuple[Path, int] |
     structure = folder / STRUCTURE
     if files.positions is None or not structure.is_file():
         return None
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
 
     frames = labelled(
         read_frames(files.positions),
@@ -60,7 +60,7 @@ def final_structure(folder: Path, run: Run) -> "Atoms | None":
     structure = folder / STRUCTURE
     if files.positions is None or not structure.is_file():
         return None
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
 
     last = None
     for frame in read_frames(files.positions):

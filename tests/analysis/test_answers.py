@@ -25,7 +25,7 @@ from energy_folders import (
 from qdip_struct.analysis.energies.study import energies_of
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.resources import shipped
-from qdip_struct.builders.atoms.store import read_structure
+from qdip_struct.materials.structure_files import read_structure
 from qdip_struct.runs.rundir import find_run_folders
 
 REGISTRIES = Path(str(shipped("workflows", "registry"))) / "reference" / "pbs_cspbbr3_registries.json"

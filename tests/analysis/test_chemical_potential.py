@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
+from known_energies import known_run
 
 from qdip_struct.analysis.energies.chemical_potential import (
     PotentialLine,
@@ -18,16 +18,7 @@ from qdip_struct.base.errors import MismatchError
 
 
 def crystal(energy: float, composition: dict[str, int], role: str = "reservoir") -> EnergyRun:
-    return EnergyRun(
-        path=f"runs/{role}",
-        role=role,
-        group="g",
-        status="done",
-        energy_ev=energy,
-        composition=composition,
-        cell=np.diag([6.0, 6.0, 6.0]),
-        settings={"functional": "PBE", "kpoints": (4, 4, 4)},
-    )
+    return known_run(role, energy, composition)
 
 
 BULK = crystal(-300.2, {"Cs": 1, "Pb": 1, "Br": 3}, "substrate_bulk")

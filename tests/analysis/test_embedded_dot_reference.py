@@ -8,7 +8,7 @@ import pytest
 from qdip_struct.analysis.strain.strain_summary import summarise
 from qdip_struct.base.files import sha256
 from qdip_struct.base.resources import shipped
-from qdip_struct.builders.atoms.store import read_structure
+from qdip_struct.materials.structure_files import read_structure
 
 REFERENCE = shipped("workflows", "embedded_dot", "reference")
 LATTICES = {"dot": 6.016, "matrix": 6.41}

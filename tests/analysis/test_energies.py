@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from known_energies import known_run
 
 from qdip_struct.analysis.energies.comparability import run_difference
 from qdip_struct.analysis.energies.energies import adsorption_energy, combine_group, strain_energy, surface_energy
@@ -28,17 +29,8 @@ A = 36.0
 
 
 def run(role: str, energy: float, composition: dict[str, int], *, height: float = 30.0, mesh=(4, 4, 1)) -> EnergyRun:
-    return EnergyRun(
-        path=f"runs/{role}",
-        role=role,
-        group="g",
-        status="done",
-        energy_ev=energy,
-        composition=composition,
-        cell=np.diag([6.0, 6.0, height]),
-        settings={**SETTINGS, "kpoints": mesh},
-        run_type="ENERGY_FORCE",
-    )
+    settings = {**SETTINGS, "kpoints": mesh}
+    return known_run(role, energy, composition, height=height, settings=settings, run_type="ENERGY_FORCE")
 
 
 def group() -> dict[str, EnergyRun]:

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from known_energies import known_run
 
 from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.formation import formation_energies, site_shares, units_by_sites
@@ -14,16 +14,7 @@ from qdip_struct.base.errors import MismatchError
 
 def cell(composition: dict[str, int], energy: float, name: str = "") -> EnergyRun:
     path = name or "".join(f"{e}{n}" for e, n in composition.items())
-    return EnergyRun(
-        path=path,
-        role="substrate_bulk_free",
-        group="g",
-        status="done",
-        energy_ev=energy,
-        composition=composition,
-        cell=np.diag([6.0, 6.0, 6.0]),
-        settings={"functional": "PBE", "kpoints": (4, 4, 4)},
-    )
+    return known_run("substrate_bulk_free", energy, composition, path=path)
 
 
 def halide(n_bromine: int, energy_per_unit: float, *, cells: int = 1, of: int = 3) -> EnergyRun:

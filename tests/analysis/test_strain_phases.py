@@ -72,6 +72,16 @@ def test_a_structure_without_framework_is_refused():
     assert cations_of("NaI") == ("Na",)
 
 
+def test_a_cation_whose_neighbours_are_not_known_is_refused_in_a_sentence(monkeypatch):
+    atoms = cubic_perovskite(2)
+    atoms.symbols[atoms.symbols == "Pb"] = "Ge"
+    with pytest.raises(DataError, match="no cation with a phase: expected Pb, Sn, Cd, Zn or Hg"):
+        find_phases(atoms)
+    monkeypatch.setattr("qdip_struct.analysis.strain.phases.DIVALENT", ("Pb", "Ge"))
+    with pytest.raises(DataError, match=r"how many anions surround Ge .* anion_cutoff and coordination to Ge"):
+        find_phases(atoms)
+
+
 def test_references_from_role_phase_and_data_set(embedded):
     phases = find_phases(embedded.atoms)
     given = references_of(phases, lattices={"dot": 5.987, "CsPbI3": [6.2, 6.2, 6.3]})

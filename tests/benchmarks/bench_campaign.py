@@ -17,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qdip_struct.base.resources import shipped
-from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.folder import INDEX
 from qdip_struct.campaign.plan import Plan, make_plan
 from qdip_struct.campaign.spec import load_spec
@@ -41,7 +40,7 @@ def plan_of(folder: Path, *, gaps: int) -> Plan:
     """A plan for looking: 16 interfaces for each gap."""
     values = ", ".join(f"{2.5 + 2.5 * k / gaps:.4f}" for k in range(gaps))
     (folder / "campaign.yaml").write_text(CAMPAIGN.format(gaps=values))
-    return make_plan(load_spec(folder), terms=Terms(texts=False))
+    return make_plan(load_spec(folder), texts=False)
 
 
 def folders_of(root: Path, *, n: int) -> list[Path]:

@@ -13,13 +13,13 @@ from typing import Any
 
 from ase.build import bulk
 
-from qdip_struct.builders.atoms.material import material
 from qdip_struct.builders.atoms.orientation import about
 from qdip_struct.builders.dot.dot import cut_dot, dot_atoms
 from qdip_struct.builders.dot.embed import embed_dot
 from qdip_struct.builders.dot.embedding_options import DotForm, DotPlacement
 from qdip_struct.builders.dot.passivation import passivate
 from qdip_struct.builders.dot.shapes import polyhedron
+from qdip_struct.materials.structure_files import crystal_named
 
 LATTICE = 6.325
 SIZES = ((8, 30.0), (20, 75.0), (40, 140.0), (58, 200.0))
@@ -39,7 +39,7 @@ def cpu(action: Callable[[], Any], *, repeats: int = 1) -> tuple[float, Any]:
 
 def embedding() -> None:
     """Coherent and rotated dots against replication."""
-    dot, matrix = material("PbS"), material("CsPbI3").at(lattice=LATTICE)
+    dot, matrix = crystal_named("PbS"), crystal_named("CsPbI3", lattice=LATTICE)
     turn = about((1, 1, 1), degrees=20)
     embed_dot(dot, matrix, form=DotForm(diameter=12.0), cells=(4, 4, 4))
     print("  atoms   coherent s   rotated s   ase repeat s   coherent/ase   µs/atom")
@@ -52,7 +52,7 @@ def embedding() -> None:
         )
         turned, _ = cpu(
             lambda n=cells, d=diameter: embed_dot(
-                dot, matrix, form=DotForm(diameter=d), cells=(n,) * 3, seat=DotPlacement(rotate=turn)
+                dot, matrix, form=DotForm(diameter=d), cells=(n,) * 3, placement=DotPlacement(rotate=turn)
             ),
             repeats=repeats,
         )
@@ -75,7 +75,7 @@ def bare_dots() -> None:
     except ImportError:
         print("WulffPack is not installed (pip install wulffpack); bare dots are not compared")
         SingleCrystal = None
-    dot = material("PbS")
+    dot = crystal_named("PbS")
     print("wanted   ours: ions, charge, s          WulffPack: atoms, charge, s")
     for wanted in (300, 1000, 3000, 30000):
         volume = wanted * 5.936**3 / 8

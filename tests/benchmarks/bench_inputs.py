@@ -4,10 +4,10 @@ import time
 
 from ase.build import bulk
 
-from qdip_struct.cp2k.inputs.deck import make_deck
+from qdip_struct.cp2k.inputs.deck import deck_maker
 from qdip_struct.cp2k.inputs.inputfile import parse_input
 from qdip_struct.cp2k.inputs.preflight import check_input
-from qdip_struct.cp2k.inputs.presets import get_preset, template_text
+from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.inputs.schema import load_schema
 from qdip_struct.cp2k.program import find_program
 
@@ -26,11 +26,11 @@ def main() -> None:
     """Print CPU time per input, the growth exponent, and the ratio to pymatgen's StaticSet."""
     program = find_program()
     schema = load_schema(program) if program else None
-    preset, template = get_preset("ning2015"), template_text("geo_opt")
+    maker = deck_maker(InputsRequest(task="geo_opt", preset="ning2015"))
     cell = bulk("PbS", "rocksalt", a=6.0, cubic=True)
 
     def write_and_check(atoms) -> None:
-        deck = make_deck(atoms, task="geo_opt", preset=preset, template=template)
+        deck = maker.deck(atoms, role="single")
         check_input(parse_input(deck.text), schema=schema)
 
     small, large = cell * (4, 4, 3), cell * (8, 8, 6)

@@ -6,12 +6,12 @@ Run ``python tests/benchmarks/bench_interfaces.py``. CPU seconds of this process
 import time
 import warnings
 
-from qdip_struct.builders.atoms.alloy import make_alloy
 from qdip_struct.builders.interface.interface import build_interface, place
 from qdip_struct.builders.interface.interface_options import LateralCell, Placement, Stack
 from qdip_struct.builders.interface.joint import join
 from qdip_struct.builders.interface.registry import irreducible_shifts
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.structure_files import crystal_named
 
 TARGET_SECONDS = 10.0
 
@@ -23,10 +23,10 @@ def two_hundred() -> tuple[int, int, float]:
     substrates = [
         (get_crystal("CsPbBr3"), (1, 0, 0)),
         (get_crystal("CsPbI3"), (1, 0, 0)),
-        (make_alloy("CsPbBr2I"), (1, 0, 0)),
+        (crystal_named("CsPbBr2I"), (1, 0, 0)),
         (get_crystal("MAPbBr3"), (1, 0, 0)),
         (get_crystal("MAPbI3:tetragonal"), (1, 1, 0)),
-        (make_alloy("MAPbI2.5Br0.5"), (1, 0, 0)),
+        (crystal_named("MAPbI2.5Br0.5"), (1, 0, 0)),
         (get_crystal("NaI"), (1, 0, 0)),
     ]
     count = atoms = 0

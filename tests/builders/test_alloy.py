@@ -1,6 +1,7 @@
 """Alloys: whole ions in the right numbers, seeds that repeat, arrangements as random as they claim."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.alloy import blocks_for, correlation_error, decorate, make_alloy, whole_counts
+from qdip_struct.builders.atoms.alloy import blocks_for, correlation_error, decorate, occupy, whole_counts
 from qdip_struct.builders.atoms.cells import SiteCell
 from qdip_struct.builders.slab.block import bulk_block
 from qdip_struct.builders.slab.surface import surface_cell
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.structure_files import crystal_named
 
 
 def supercell(name="CsPbBr3", n=2, periods=2):
@@ -95,13 +97,32 @@ def test_correlation_error_of_known_chains():
 
 
 def test_mixed_crystals_carry_their_vegard_lattice():
-    alloy = make_alloy("CsPbBr2I", dataset="liu2019")
-    assert alloy.parent.a_angstrom == pytest.approx(6.21 - 0.36 * 2 / 3)
-    assert alloy.fractions == {"X": {"Br": pytest.approx(2 / 3), "I": pytest.approx(1 / 3)}}
-    assert make_alloy("CsPbBr2I", lattice=6.131).parent.a_angstrom == pytest.approx(6.131)
-    anion = make_alloy("PbS0.5Se0.5", dataset="liu2019")
-    assert anion.parent.a_angstrom == pytest.approx((5.94 + 6.12) / 2)
-    assert make_alloy("MAPbI2.5Br0.5").parent.phase == "cubic"
+    alloy = crystal_named("CsPbBr2I", dataset="liu2019")
+    assert alloy.a_angstrom == pytest.approx(6.21 - 0.36 * 2 / 3)
+    assert alloy.occupancies == {"X": {"Br": pytest.approx(2 / 3), "I": pytest.approx(1 / 3)}}
+    assert alloy.end_member == "CsPbBr3" and alloy.label == "CsPbBr2I:cubic"
+    assert crystal_named("CsPbBr2I", lattice=6.131).a_angstrom == pytest.approx(6.131)
+    anion = crystal_named("PbS0.5Se0.5", dataset="liu2019")
+    assert anion.a_angstrom == pytest.approx((5.94 + 6.12) / 2)
+    assert crystal_named("MAPbI2.5Br0.5").phase == "cubic" and get_crystal("MAPbI3").phase == "tetragonal"
+
+
+def test_crystals_that_differ_in_their_shares_alone_are_not_equal():
+    alloy = crystal_named("CsPbBr2I")
+    other = replace(alloy, occupancies={"X": {"Br": 0.5, "I": 0.5}})
+    assert alloy != other and hash(alloy) == hash(other) and {alloy: 1, other: 2}[alloy] == 1
+
+
+def test_a_large_matrix_and_a_cut_dot_are_filled_by_the_same_rule():
+    sites, shares = supercell(n=4, periods=3), {"X": {"Br": 2 / 3, "I": 1 / 3}}
+    filled = occupy(sites, occupancies=shares, seed=2)
+    assert (filled.species == "I").sum() == 48 and set(filled.species[filled.sublattice != "X"]) == {"Cs", "Pb"}
+    arranged = occupy(sites, occupancies=shares, seed=2, arrangement="sqs")
+    assert (
+        arranged.species.tolist() == decorate(sites, sublattice="X", fractions=shares["X"], seed=2)[0].species.tolist()
+    )
+    with pytest.raises(UsageError, match="no sublattice"):
+        occupy(sites, occupancies={"anion": {"S": 1.0}}, seed=0)
 
 
 def test_the_block_grows_until_the_composition_fits():
@@ -121,6 +142,6 @@ def test_what_cannot_be_arranged_is_refused():
         with pytest.raises(UsageError):
             decorate(supercell(), sublattice="X", fractions=shares)
     with pytest.raises(UsageError, match="arrangement"):
-        make_alloy("CsPbBr2I", arrangement="best")
+        decorate(supercell(), sublattice="X", fractions={"Br": 0.5, "I": 0.5}, arrangement="best")  # type: ignore[arg-type]
     with pytest.raises(UsageError):
-        make_alloy("CsPb(Br,I)3")
+        crystal_named("CsPb(Br,I)3")

@@ -4,21 +4,22 @@ import numpy as np
 import pytest
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.material import Material, material
 from qdip_struct.builders.atoms.regions import formal_charge_of
 from qdip_struct.builders.dot.attach import attach_dot, bury_dots, surface_slab
 from qdip_struct.builders.dot.dot import cut_dot
 from qdip_struct.builders.dot.embedding_options import DotForm
 from qdip_struct.builders.dot.passivation import passivate
 from qdip_struct.builders.dot.shapes import make_shape
+from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.structure_files import crystal_named
 
 
-def bromide() -> Material:
-    return material("CsPbBr3").at(lattice=5.936)
+def bromide() -> Crystal:
+    return crystal_named("CsPbBr3", lattice=5.936)
 
 
 def small_cube():  # type: ignore[no-untyped-def]
-    dot = cut_dot(material("PbS"), form=DotForm("cube", diameter=2 * 5.936, center="metal"))
+    dot = cut_dot(crystal_named("PbS"), form=DotForm("cube", diameter=2 * 5.936, center="metal"))
     return passivate(dot, surface="stoichiometric")[0]
 
 
@@ -64,7 +65,7 @@ def test_fractions_name_the_same_places() -> None:
 
 @pytest.mark.parametrize("facet", [(1, 0, 0), (1, 1, 0), (1, 1, 1)])
 def test_the_facet_named_faces_the_slab(facet: tuple[int, int, int]) -> None:
-    dot, _ = passivate(cut_dot(material("PbS"), form=DotForm("sphere", diameter=16.0)), surface="stoichiometric")
+    dot, _ = passivate(cut_dot(crystal_named("PbS"), form=DotForm("sphere", diameter=16.0)), surface="stoichiometric")
     built = attach_dot(dot, surface_slab(bromide(), cells=(6, 6, 2)), facet=facet)
     turn = np.array(built.report["rotation"])
     normal = np.array(facet) / np.linalg.norm(facet)
@@ -75,7 +76,7 @@ def test_the_facet_named_faces_the_slab(facet: tuple[int, int, int]) -> None:
 
 
 def test_a_facet_of_anions_continues_with_an_anion_over_a_metal() -> None:
-    dot = cut_dot(material("PbS"), form=DotForm("octahedron", diameter=14.0, center="metal"))
+    dot = cut_dot(crystal_named("PbS"), form=DotForm("octahedron", diameter=14.0, center="metal"))
     low = dot.sites.positions @ np.ones(3)
     assert set(dot.sites.species[low > low.max() - 0.1]) == {"S"}
     built = attach_dot(dot, surface_slab(bromide(), cells=(6, 6, 2)), facet=(1, 1, 1))
@@ -88,7 +89,7 @@ def test_a_facet_of_anions_continues_with_an_anion_over_a_metal() -> None:
 
 def test_buried_dots_stand_on_the_slab_and_are_covered() -> None:
     shape = make_shape("cube", diameter=2 * 5.936)
-    built = bury_dots(material("PbS"), bromide(), cells=(9, 5, 2), overgrown=4, form=DotForm(shape), array=(2, 1))
+    built = bury_dots(crystal_named("PbS"), bromide(), cells=(9, 5, 2), overgrown=4, form=DotForm(shape), array=(2, 1))
     atoms = built.atoms
     assert built.report["formal_charge"]["total"] == 0
     assert built.report["n_dots"] == 2
@@ -118,9 +119,9 @@ def test_more_refusals() -> None:
     with pytest.raises(UsageError, match="must stay free"):
         attach_dot(small_cube(), surface_slab(bromide(), cells=(2, 5, 2)))
     with pytest.raises(UsageError, match="not covered"):
-        bury_dots(material("PbS"), bromide(), cells=(5, 5, 2), overgrown=2, form=DotForm("cube", diameter=12.0))
+        bury_dots(crystal_named("PbS"), bromide(), cells=(5, 5, 2), overgrown=2, form=DotForm("cube", diameter=12.0))
     with pytest.raises(UsageError, match="no cubic perovskite"):
-        surface_slab(material("MAPbI3:tetragonal"), cells=(2, 2, 2))
+        surface_slab(crystal_named("MAPbI3:tetragonal"), cells=(2, 2, 2))
 
 
 @pytest.mark.parametrize("lift", [0.0, 0.4])
@@ -135,7 +136,7 @@ def test_the_gap_is_counted_from_the_highest_atom_of_a_rumpled_surface(lift: flo
 
 
 def test_the_gap_of_a_molecular_surface_is_counted_from_its_hydrogens() -> None:
-    slab = surface_slab(material("MAPbBr3"), cells=(5, 5, 2), top="AX")
+    slab = surface_slab(crystal_named("MAPbBr3"), cells=(5, 5, 2), top="AX")
     heights = slab.positions[:, 2]
     assert slab.symbols[int(np.argmax(heights))] == "H"
     built = attach_dot(small_cube(), slab, gap=3.0)

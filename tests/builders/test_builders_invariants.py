@@ -8,9 +8,8 @@ import pytest
 
 from qdip_struct.base.errors import DataError
 from qdip_struct.builders.atoms.cells import conventional_cell, sites_of_atoms
-from qdip_struct.builders.atoms.material import material
 from qdip_struct.builders.atoms.neighbours import nearest_neighbour
-from qdip_struct.builders.atoms.regions import CONTACT_RADII_ANGSTROM, contact_limit
+from qdip_struct.builders.atoms.regions import contact_limit
 from qdip_struct.builders.dot import embed
 from qdip_struct.builders.dot.attach import attach_dot, surface_slab
 from qdip_struct.builders.dot.dot import cut_dot, dot_atoms
@@ -23,6 +22,8 @@ from qdip_struct.builders.interface.interface import build_interface
 from qdip_struct.builders.interface.interface_options import LateralCell, imposed_cell
 from qdip_struct.builders.interface.registry import radii_of
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.ions import CONTACT_RADII_ANGSTROM
+from qdip_struct.materials.structure_files import crystal_named
 
 PBC = np.array([True, True, True])
 
@@ -57,20 +58,20 @@ def test_a_structure_with_a_number_that_is_none_is_refused(where: str) -> None:
 def test_a_box_a_little_over_whole_lattice_constants_gets_whole_ones() -> None:
     a = get_crystal("PbS").a_angstrom
     edges = (2 * a + 0.08, 3 * a + 0.08, 2 * a + 0.08)
-    dot = cut_dot(material("PbS"), form=DotForm(make_shape("cuboid", edges=edges)))
+    dot = cut_dot(crystal_named("PbS"), form=DotForm(make_shape("cuboid", edges=edges)))
     assert np.ptp(dot.sites.positions, axis=0) == pytest.approx([2 * a, 3 * a, 2 * a])
 
 
 @pytest.mark.parametrize("center", [name for name in CENTERS if name.startswith(("anion", "metal", "a-site"))])
 def test_the_centre_holds_the_ion_it_is_named_after(center: str) -> None:
-    dot = cut_dot(material("PbS"), form=DotForm("sphere", diameter=14.0, center=center))
+    dot = cut_dot(crystal_named("PbS"), form=DotForm("sphere", diameter=14.0, center=center))
     middle = np.linalg.norm(dot.sites.positions, axis=1) < 1e-6
     assert dot.sites.species[middle].tolist() == ["Pb" if center.startswith("metal") else "S"]
 
 
 def test_the_gap_of_an_attached_dot_is_from_the_highest_atom_of_the_slab() -> None:
-    dot, _ = passivate(cut_dot(material("PbS"), form=DotForm("cube", diameter=11.872)), surface="stoichiometric")
-    slab = surface_slab(material("MAPbBr3"), cells=(5, 5, 2), top="AX")
+    dot, _ = passivate(cut_dot(crystal_named("PbS"), form=DotForm("cube", diameter=11.872)), surface="stoichiometric")
+    slab = surface_slab(crystal_named("MAPbBr3"), cells=(5, 5, 2), top="AX")
     built = attach_dot(dot, slab, gap=3.4)
     inside = built.atoms.get_array("dot") >= 0
     high = built.atoms.positions[~inside & (built.atoms.get_array("formal_charge") != 0), 2].max()
@@ -110,7 +111,7 @@ def test_an_imposed_cell_has_its_edges_and_its_angle(angle: float, area: float) 
 def test_a_dot_keeps_its_atoms_whatever_the_seed_of_its_mixed_sites() -> None:
     counts = set()
     for seed in range(3):
-        dot = dot_atoms(cut_dot(material("PbS0.5Se0.5"), form=DotForm("sphere", diameter=16.0), seed=seed))
+        dot = dot_atoms(cut_dot(crystal_named("PbS0.5Se0.5"), form=DotForm("sphere", diameter=16.0), seed=seed))
         symbols = dot.get_chemical_symbols()
         counts.add((len(dot), symbols.count("S"), symbols.count("Se")))
     assert len(counts) == 1

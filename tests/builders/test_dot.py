@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.material import fractions_of, material
 from qdip_struct.builders.atoms.regions import formal_charge_of
 from qdip_struct.builders.dot.dot import block, cut_dot, dot_atoms, dot_report, in_vacuum, scale_for
 from qdip_struct.builders.dot.embedding_options import DotForm, make_shell
@@ -17,6 +16,7 @@ from qdip_struct.builders.dot.parent import centre_point, on_parent_lattice
 from qdip_struct.builders.dot.shapes import make_shape
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.structure_files import crystal_named
 
 
 @pytest.mark.parametrize("name", ["PbS", "NaI", "CdSe:zincblende", "CdSe:wurtzite"])
@@ -24,7 +24,7 @@ from qdip_struct.materials.datasets import get_crystal
 def test_a_large_dot_has_the_density_of_its_crystal(name: str, shape: str) -> None:
     """To within half a layer all over the surface."""
     body = make_shape(shape, diameter=60.0)
-    dot = cut_dot(material(name), form=DotForm(body))
+    dot = cut_dot(crystal_named(name), form=DotForm(body))
     layer = 3.0 * 60.0**2 * 3.0
     assert abs(dot.volume - body.volume) < layer
     assert body.contains(dot.sites.positions).all()
@@ -37,7 +37,7 @@ def test_a_large_dot_has_the_density_of_its_crystal(name: str, shape: str) -> No
     center=st.sampled_from(["metal", "anion", "bond", "void"]),
 )
 def test_bonds_are_those_of_the_crystal(name: str, size: float, center: str) -> None:
-    dot = cut_dot(material(name), form=DotForm("sphere", diameter=size, center=center))
+    dot = cut_dot(crystal_named(name), form=DotForm("sphere", diameter=size, center=center))
     metal = dot.sites.sublattice == "cation"
     if metal.all() or not metal.any() or len(metal) < 30:
         return
@@ -53,17 +53,17 @@ def test_bonds_are_those_of_the_crystal(name: str, size: float, center: str) -> 
 def test_centres_put_what_they_say_in_the_middle() -> None:
     body = make_shape("sphere", diameter=20.0)
     for center, species, distance in (("metal", "Pb", 0.0), ("anion", "S", 0.0), ("a-site", "S", 0.0)):
-        dot = cut_dot(material("PbS"), form=DotForm(body, center=center))
+        dot = cut_dot(crystal_named("PbS"), form=DotForm(body, center=center))
         away = np.linalg.norm(dot.sites.positions, axis=1)
         assert away.min() == pytest.approx(distance, abs=1e-9)
         assert dot.sites.species[away.argmin()] == species
-    bond = np.sort(np.linalg.norm(cut_dot(material("PbS"), form=DotForm(body, center="bond")).sites.positions, axis=1))[
-        :2
-    ]
+    bond = np.sort(
+        np.linalg.norm(cut_dot(crystal_named("PbS"), form=DotForm(body, center="bond")).sites.positions, axis=1)
+    )[:2]
     assert bond == pytest.approx([5.936 / 4] * 2)
-    void = np.sort(np.linalg.norm(cut_dot(material("PbS"), form=DotForm(body, center="void")).sites.positions, axis=1))[
-        :8
-    ]
+    void = np.sort(
+        np.linalg.norm(cut_dot(crystal_named("PbS"), form=DotForm(body, center="void")).sites.positions, axis=1)
+    )[:8]
     assert void == pytest.approx([5.936 * np.sqrt(3) / 4] * 8)
 
 
@@ -71,14 +71,16 @@ def test_centres_put_what_they_say_in_the_middle() -> None:
 @pytest.mark.parametrize("shape", ["sphere", "octahedron", "wulff"])
 def test_size_by_number_of_atoms(n_atoms: int, shape: str) -> None:
     body = make_shape(shape, diameter=20.0, energies={(1, 0, 0): 16.0, (1, 1, 1): 20.0})
-    factor = scale_for(material("PbS"), form=DotForm(body), n_atoms=n_atoms)
-    n = len(cut_dot(material("PbS"), form=DotForm(body.scaled(factor))).sites)
+    factor = scale_for(crystal_named("PbS"), form=DotForm(body), n_atoms=n_atoms)
+    n = len(cut_dot(crystal_named("PbS"), form=DotForm(body.scaled(factor))).sites)
     for other in (0.97 * factor, 1.03 * factor):
-        assert abs(n - n_atoms) <= abs(len(cut_dot(material("PbS"), form=DotForm(body.scaled(other))).sites) - n_atoms)
+        assert abs(n - n_atoms) <= abs(
+            len(cut_dot(crystal_named("PbS"), form=DotForm(body.scaled(other))).sites) - n_atoms
+        )
 
 
 def test_a_shell_keeps_the_core_and_its_lattice() -> None:
-    core, body = material("CdSe:zincblende"), make_shape("sphere", diameter=20.0)
+    core, body = crystal_named("CdSe:zincblende"), make_shape("sphere", diameter=20.0)
     bare, coated = (
         cut_dot(core, form=DotForm(body)),
         cut_dot(core, form=DotForm(body, shell=make_shell("CdS", thickness=6.0))),
@@ -93,7 +95,7 @@ def test_a_shell_keeps_the_core_and_its_lattice() -> None:
 
 def test_a_graded_shell_goes_from_the_first_species_to_the_second() -> None:
     shell = make_shell("CdZnS", thickness=16.0)
-    dot = cut_dot(material("CdSe:zincblende"), form=DotForm("sphere", diameter=16.0, shell=shell), seed=1)
+    dot = cut_dot(crystal_named("CdSe:zincblende"), form=DotForm("sphere", diameter=16.0, shell=shell), seed=1)
     reach = np.linalg.norm(dot.sites.positions, axis=1)
     metal = (dot.region == "shell") & (dot.sites.sublattice == "cation")
     shares = [
@@ -105,14 +107,14 @@ def test_a_graded_shell_goes_from_the_first_species_to_the_second() -> None:
 
 
 def test_mixed_cores_hold_whole_counts() -> None:
-    dot = cut_dot(material("PbS0.5Se0.5"), form=DotForm("sphere", diameter=24.0))
+    dot = cut_dot(crystal_named("PbS0.5Se0.5"), form=DotForm("sphere", diameter=24.0))
     anions = dot.sites.species[dot.sites.sublattice == "anion"]
     assert abs(np.count_nonzero(anions == "S") - np.count_nonzero(anions == "Se")) <= 1
-    assert fractions_of(parse_formula("PbS0.25Se0.75")) == {"anion": {"S": 0.25, "Se": 0.75}}
+    assert parse_formula("PbS0.25Se0.75").occupancies == {"anion": {"S": 0.25, "Se": 0.75}}
 
 
 def test_the_vacuum_box_and_the_report() -> None:
-    dot = cut_dot(material("PbS"), form=DotForm("cube", diameter=12.0, center="metal"))
+    dot = cut_dot(crystal_named("PbS"), form=DotForm("cube", diameter=12.0, center="metal"))
     atoms = in_vacuum(dot_atoms(dot), vacuum=10.0)
     assert np.allclose(np.diag(atoms.cell.array) - np.ptp(atoms.positions, axis=0), 10.0)
     assert np.allclose(atoms.positions.min(axis=0) + atoms.positions.max(axis=0), np.diag(atoms.cell.array))
@@ -128,12 +130,15 @@ def test_the_vacuum_box_and_the_report() -> None:
         (lambda: make_shell("CsPbBr3", thickness=5.0), "no binary compound"),
         (lambda: make_shell("CdS", thickness=-1.0), "thick"),
         (lambda: make_shell("CdZnSSe", thickness=5.0), "graded shell"),
-        (lambda: cut_dot(material("CdSe:zincblende"), form=DotForm("cube", diameter=9, termination="BX2")), "'site'"),
-        (lambda: cut_dot(material("PbS"), form=DotForm("cube", diameter=9, center="middle")), "unknown center"),
-        (lambda: cut_dot(material("PbS"), form=DotForm("cube", diameter=0.1, center="void")), "no site of"),
-        (lambda: scale_for(material("PbS"), form=DotForm("cube", diameter=9), n_atoms=1), "2 or more"),
-        (lambda: material("Foo3"), "Foo"),
-        (lambda: material("Pb(S,Se)"), "open"),
+        (
+            lambda: cut_dot(crystal_named("CdSe:zincblende"), form=DotForm("cube", diameter=9, termination="BX2")),
+            "'site'",
+        ),
+        (lambda: cut_dot(crystal_named("PbS"), form=DotForm("cube", diameter=9, center="middle")), "unknown center"),
+        (lambda: cut_dot(crystal_named("PbS"), form=DotForm("cube", diameter=0.1, center="void")), "no site of"),
+        (lambda: scale_for(crystal_named("PbS"), form=DotForm("cube", diameter=9), n_atoms=1), "2 or more"),
+        (lambda: crystal_named("Foo3"), "Foo"),
+        (lambda: crystal_named("Pb(S,Se)"), "open"),
     ],
 )
 def test_refusals(call, words: str) -> None:  # type: ignore[no-untyped-def]
@@ -176,7 +181,7 @@ def test_bonds_and_voids_lie_between_the_ions(name: str) -> None:
 
 
 def test_a_boxed_dot_has_half_the_vacuum_on_every_side() -> None:
-    atoms = dot_atoms(cut_dot(material("PbS"), form=DotForm("cube", diameter=12.0)))
+    atoms = dot_atoms(cut_dot(crystal_named("PbS"), form=DotForm("cube", diameter=12.0)))
     atoms.positions += (70.0, -3.0, 0.4)
     boxed = in_vacuum(atoms, vacuum=17.0)
     assert boxed.positions.min(axis=0) == pytest.approx([8.5] * 3)

@@ -11,24 +11,25 @@ from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Occupation, conventional_cell
-from qdip_struct.builders.atoms.material import Material, material
 from qdip_struct.builders.atoms.orientation import about, from_euler
 from qdip_struct.builders.atoms.regions import mark_interface
 from qdip_struct.builders.dot.embed import Embedded, embed_dot
 from qdip_struct.builders.dot.embedding_options import Balance, DotArrangement, DotForm, DotPlacement, make_shell
-from qdip_struct.builders.dot.host import host_of
+from qdip_struct.builders.dot.matrix import matrix_of
 from qdip_struct.builders.dot.shapes import make_shape
+from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.structure_files import crystal_named
 
 LATTICE = 6.325
 
 
-def lead_sulphide() -> Material:
-    return material("PbS")
+def lead_sulphide() -> Crystal:
+    return crystal_named("PbS")
 
 
-def iodide() -> Material:
-    return material("CsPbI3").at(lattice=LATTICE)
+def iodide() -> Crystal:
+    return crystal_named("CsPbI3", lattice=LATTICE)
 
 
 def fingerprint(atoms: Atoms) -> np.ndarray:
@@ -70,8 +71,8 @@ def check(built: Embedded, *, shortest: float = 2.2) -> None:
 def test_the_dots_and_matrices_of_the_papers(dot: str, matrix: str, cells: tuple[int, int, int]) -> None:
     check(
         embed_dot(
-            material(dot),
-            material(matrix),
+            crystal_named(dot),
+            crystal_named(matrix),
             form=DotForm(diameter=30.0),
             cells=cells,
             occupation=Occupation(a_site="molecule"),
@@ -80,7 +81,7 @@ def test_the_dots_and_matrices_of_the_papers(dot: str, matrix: str, cells: tuple
 
 
 def test_quasi_random_mixed_halide() -> None:
-    built = embed_dot(lead_sulphide(), material("CsPbBr2I"), form=DotForm(diameter=24.0), cells=(6, 6, 6))
+    built = embed_dot(lead_sulphide(), crystal_named("CsPbBr2I"), form=DotForm(diameter=24.0), cells=(6, 6, 6))
     check(built)
     outside = built.atoms.get_array("dot") < 0
     symbols = np.array(built.atoms.get_chemical_symbols())[outside]
@@ -91,8 +92,8 @@ def test_quasi_random_mixed_halide() -> None:
 def test_core_shell_in_bromide() -> None:
     shell = make_shell("CdZnS", thickness=6.0)
     built = embed_dot(
-        material("CdSe:zincblende"),
-        material("MAPbBr3"),
+        crystal_named("CdSe:zincblende"),
+        crystal_named("MAPbBr3"),
         form=DotForm(diameter=20.0, shell=shell),
         cells=(9, 9, 9),
         occupation=Occupation(a_site="molecule"),
@@ -105,7 +106,7 @@ def test_the_box_of_ning() -> None:
     one_atom = embed_dot(lead_sulphide(), iodide(), form=DotForm(diameter=30.0))
     assert one_atom.report["n_atoms"] == pytest.approx(2808, rel=0.15)
     assert np.allclose(np.diag(one_atom.report["cell_angstrom"]), 50.6)
-    matrix = material("MAPbI3:pseudocubic").at(lattice=LATTICE)
+    matrix = crystal_named("MAPbI3:pseudocubic", lattice=LATTICE)
     molecules = embed_dot(
         lead_sulphide(), matrix, form=DotForm(diameter=30.0), occupation=Occupation(a_site="molecule")
     )
@@ -160,7 +161,7 @@ def test_rotating_onto_itself_equals_the_coherent_build(shape: str, axis: tuple,
         iodide(),
         form=DotForm(shape, diameter=26.0),
         balance=Balance(neutral=neutral),
-        seat=DotPlacement(rotate=about(axis, degrees=degrees)),
+        placement=DotPlacement(rotate=about(axis, degrees=degrees)),
     )
     assert coherent.report["mode"] == "coherent"
     assert turned.report["mode"] == "insert"
@@ -192,15 +193,15 @@ def test_every_site_belongs_to_one_phase() -> None:
 def test_far_from_the_dot_it_is_the_matrix_and_in_its_core_the_dot(rotate: tuple | None) -> None:
     turn = None if rotate is None else about(rotate[0], degrees=rotate[1])
     built = embed_dot(
-        lead_sulphide(), iodide(), form=DotForm(diameter=24.0), cells=(8, 8, 8), seat=DotPlacement(rotate=turn)
+        lead_sulphide(), iodide(), form=DotForm(diameter=24.0), cells=(8, 8, 8), placement=DotPlacement(rotate=turn)
     )
     atoms, centre = built.atoms, np.array(built.report["dot_centers_angstrom"][0])
     away = np.linalg.norm(atoms.positions - centre, axis=1)
-    pure = conventional_cell(iodide().crystal).repeat((8, 8, 8))
+    pure = conventional_cell(iodide()).repeat((8, 8, 8))
     far = fingerprint(atoms[away > 20.0])
     pure_far = fingerprint(pure[np.linalg.norm(pure.positions - centre, axis=1) > 20.0])
     assert np.array_equal(far, pure_far)
-    constant = LATTICE if turn is None else lead_sulphide().crystal.a_angstrom
+    constant = LATTICE if turn is None else lead_sulphide().a_angstrom
     core = atoms[away < 7.0]
     vectors = (core.positions - centre) @ (np.eye(3) if turn is None else turn) * 2 / constant
     assert np.abs(vectors - np.rint(vectors)).max() < 1e-6
@@ -224,7 +225,7 @@ def test_a_shifted_origin_gives_the_same_structure(shift: tuple[int, int, int]) 
         lead_sulphide(),
         iodide(),
         form=DotForm(diameter=26.0),
-        seat=DotPlacement(positions=[(0.5 + np.array(shift) / 8) % 1.0]),
+        placement=DotPlacement(positions=[(0.5 + np.array(shift) / 8) % 1.0]),
     )
     moved = here.atoms.copy()
     moved.positions += np.array(shift) * LATTICE
@@ -255,7 +256,7 @@ def test_a_relaxed_dot_is_inserted_as_it_is() -> None:
     free = embed_dot(lead_sulphide(), iodide(), form=DotForm(diameter=24.0), balance=Balance(neutral="off")).atoms
     dot = free[free.get_array("dot") >= 0]
     dot.positions += np.random.default_rng(1).normal(0, 0.05, dot.positions.shape)
-    built = embed_dot(dot, iodide(), seat=DotPlacement(rotate=about((0, 0, 1), degrees=10)))
+    built = embed_dot(dot, iodide(), placement=DotPlacement(rotate=about((0, 0, 1), degrees=10)))
     check(built)
     inside = built.atoms.get_array("dot") >= 0
     assert np.count_nonzero(inside) == len(dot)
@@ -271,7 +272,7 @@ def test_where_the_origin_of_a_relaxed_dot_is_does_not_matter(shift: tuple[float
     dot.positions -= dot.positions.mean(axis=0)
     moved = dot.copy()
     moved.positions += shift
-    one, other = (embed_dot(guest, iodide()).atoms for guest in (dot, moved))
+    one, other = (embed_dot(given, iodide()).atoms for given in (dot, moved))
     assert one.get_chemical_symbols() == other.get_chemical_symbols()
     assert other.positions == pytest.approx(one.positions, abs=1e-6)
 
@@ -282,7 +283,7 @@ def test_arrays_and_random_dots_share_one_matrix() -> None:
         iodide(),
         form=DotForm(diameter=18.0),
         cells=(10, 10, 10),
-        seat=DotPlacement(positions=DotArrangement("array", counts=(2, 2, 1))),
+        placement=DotPlacement(positions=DotArrangement("array", counts=(2, 2, 1))),
     )
     check(regular)
     assert regular.report["n_dots"] == 4
@@ -296,7 +297,7 @@ def test_arrays_and_random_dots_share_one_matrix() -> None:
         iodide(),
         form=DotForm(diameter=15.0),
         cells=(12, 12, 12),
-        seat=DotPlacement(positions=DotArrangement("random", n=5)),
+        placement=DotPlacement(positions=DotArrangement("random", n=5)),
         occupation=Occupation(seed=2),
     )
     check(scattered)
@@ -317,18 +318,18 @@ def test_any_dot_in_any_matrix_is_neutral_and_whole(
     dot: str, matrix: tuple[str, int], shape: str, size: float, turn: tuple | None, center: str, seed: int
 ) -> None:
     body = make_shape(shape, diameter=size, edges=(size, 0.8 * size, 1.1 * size))
-    host = host_of(material(matrix[0]), cells=(matrix[1],) * 3, occupation=Occupation(a_site="molecule"))
+    supercell = matrix_of(crystal_named(matrix[0]), cells=(matrix[1],) * 3, occupation=Occupation(a_site="molecule"))
     built = embed_dot(
-        material(dot),
-        material(matrix[0]),
+        crystal_named(dot),
+        crystal_named(matrix[0]),
         form=DotForm(body, center=center),
         cells=(matrix[1],) * 3,
         occupation=Occupation(a_site="molecule", seed=seed),
-        seat=DotPlacement(rotate=None if turn is None else from_euler(turn)),
+        placement=DotPlacement(rotate=None if turn is None else from_euler(turn)),
     )
     check(built)
     outside = built.atoms.get_array("dot") < 0
-    home = {tuple(row) for row in np.round(host.atoms.positions, 4).tolist()}
+    home = {tuple(row) for row in np.round(supercell.atoms.positions, 4).tolist()}
     kept = [tuple(row) for row in np.round(built.atoms.positions[outside], 4).tolist()]
     assert len(set(kept)) == len(kept)
     assert home.issuperset(kept)
@@ -346,20 +347,20 @@ def test_any_dot_in_any_matrix_is_neutral_and_whole(
         (lambda: {"cells": (8, 0, 8)}, "three whole numbers"),
         (lambda: {"form": DotForm(center="middle")}, "unknown center"),
         (lambda: {"form": DotForm(termination="PbS")}, "unknown termination"),
-        (lambda: {"seat": DotPlacement(mode="glue")}, "unknown mode"),
-        (lambda: {"seat": DotPlacement(mode="coherent", rotate=np.eye(3))}, "needs mode insert"),
+        (lambda: {"placement": DotPlacement(mode="glue")}, "unknown mode"),
+        (lambda: {"placement": DotPlacement(mode="coherent", rotate=np.eye(3))}, "needs mode insert"),
         (lambda: {"lattice": -1.0}, "lattice"),
         (lambda: {"occupation": Occupation(a_site="Pb")}, "a_site"),
         (lambda: {"occupation": Occupation(seed=-1)}, "seed"),
         (lambda: {"occupation": Occupation(orientation="up")}, "unknown orientation"),
         (lambda: {"form": DotForm(diameter=1000000000.0)}, "give a smaller one"),
         (lambda: {"cells": (1000, 1000, 1000)}, "can be built"),
-        (lambda: {"seat": DotPlacement(rotate=-np.eye(3))}, "proper rotation"),
-        (lambda: {"seat": DotPlacement(rotate=np.eye(2))}, "three by three"),
+        (lambda: {"placement": DotPlacement(rotate=-np.eye(3))}, "proper rotation"),
+        (lambda: {"placement": DotPlacement(rotate=np.eye(2))}, "three by three"),
         (lambda: {"balance": Balance(neutral="maybe")}, "unknown neutral"),
         (lambda: {"interface_depth": float("nan")}, "interface depth"),
-        (lambda: {"seat": DotPlacement(positions=DotArrangement("array", counts=(3, 1, 1)))}, "two dots"),
-        (lambda: {"seat": DotPlacement(positions=DotArrangement("random", n=40))}, "found a random place"),
+        (lambda: {"placement": DotPlacement(positions=DotArrangement("array", counts=(3, 1, 1)))}, "two dots"),
+        (lambda: {"placement": DotPlacement(positions=DotArrangement("random", n=40))}, "found a random place"),
         (lambda: {"balance": Balance(rule="pray")}, "unknown rule"),
     ],
 )

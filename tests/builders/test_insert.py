@@ -7,14 +7,15 @@ from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Occupation
-from qdip_struct.builders.atoms.material import material
 from qdip_struct.builders.atoms.neighbours import neighbour_pairs
 from qdip_struct.builders.atoms.orientation import about
-from qdip_struct.builders.atoms.regions import CONTACT_RADII_ANGSTROM, FLOOR, contact_limit, too_close
+from qdip_struct.builders.atoms.regions import FLOOR, contact_limit, too_close
 from qdip_struct.builders.dot.dot import cut_dot, dot_atoms
 from qdip_struct.builders.dot.embed import cavity_by_hull, continues_parent, crowded
 from qdip_struct.builders.dot.embedding_options import DotForm
-from qdip_struct.builders.dot.host import centre_in, host_of
+from qdip_struct.builders.dot.matrix import centre_in, matrix_of
+from qdip_struct.materials.ions import CONTACT_RADII_ANGSTROM
+from qdip_struct.materials.structure_files import crystal_named
 
 IONS = [name for name in CONTACT_RADII_ANGSTROM if name not in ("H", "C", "N")]
 PBC = np.ones(3, dtype=bool)
@@ -29,7 +30,7 @@ def test_limits_are_symmetric_and_never_below_the_floor(one: str, other: str) ->
 @pytest.mark.parametrize("name", ["PbS", "PbSe", "NaI", "CsPbI3", "CsPbBr3", "CdSe:zincblende", "CdSe:wurtzite"])
 def test_limits_leave_every_crystal_alone(name: str) -> None:
     """A perfect crystal has no pair that would count as too close, so a coherent border has none either."""
-    atoms = host_of(material(name), cells=(2, 2, 2), occupation=Occupation(a_site="Cs")).atoms
+    atoms = matrix_of(crystal_named(name), cells=(2, 2, 2), occupation=Occupation(a_site="Cs")).atoms
     first, second, distance = neighbour_pairs(
         atoms.positions, targets=atoms.positions, cell=atoms.cell.array, pbc=PBC, cutoff=4.5
     )
@@ -62,18 +63,18 @@ def test_too_close_sees_periodic_images() -> None:
 def test_what_stays_keeps_its_distance_and_its_molecules(
     matrix: tuple, degrees: float, axis: tuple, size: float
 ) -> None:
-    host = host_of(material(matrix[0]), cells=matrix[1])
-    guest = dot_atoms(cut_dot(material("CdSe:zincblende"), form=DotForm("sphere", diameter=size)))
-    centre = centre_in(host, center="metal", fraction=(0.5, 0.5, 0.5))
-    guest.positions = guest.positions @ about(axis, degrees=degrees).T + centre
-    gone = cavity_by_hull(guest, host=host, centre=centre)
-    gone |= crowded(guest, host=host, centre=centre, among=~gone)
-    stays = ~gone[host.site_of_atom]
-    rest = host.atoms[stays]
+    supercell = matrix_of(crystal_named(matrix[0]), cells=matrix[1])
+    dot = dot_atoms(cut_dot(crystal_named("CdSe:zincblende"), form=DotForm("sphere", diameter=size)))
+    centre = centre_in(supercell, center="metal", fraction=(0.5, 0.5, 0.5))
+    dot.positions = dot.positions @ about(axis, degrees=degrees).T + centre
+    gone = cavity_by_hull(dot, matrix=supercell, centre=centre)
+    gone |= crowded(dot, matrix=supercell, centre=centre, among=~gone)
+    stays = ~gone[supercell.site_of_atom]
+    rest = supercell.atoms[stays]
     first, second, distance = neighbour_pairs(
-        rest.positions, targets=guest.positions, cell=host.cell, pbc=PBC, cutoff=4.0
+        rest.positions, targets=dot.positions, cell=supercell.cell, pbc=PBC, cutoff=4.0
     )
-    ours, theirs = (np.array(part.get_chemical_symbols()) for part in (rest, guest))
+    ours, theirs = (np.array(part.get_chemical_symbols()) for part in (rest, dot))
     limits = np.array([contact_limit(a, b) for a, b in zip(ours[first], theirs[second], strict=True)])
     assert np.all(distance >= limits - 1e-5)
     molecule = rest.get_array("molecule")
@@ -82,13 +83,13 @@ def test_what_stays_keeps_its_distance_and_its_molecules(
 
 
 def test_a_site_inside_the_hull_leaves_even_when_nothing_touches_it() -> None:
-    host = host_of(material("CsPbI3").at(lattice=6.325), cells=(6, 6, 6))
-    shell_only = dot_atoms(cut_dot(material("PbS"), form=DotForm("sphere", diameter=24.0)))
+    supercell = matrix_of(crystal_named("CsPbI3", lattice=6.325), cells=(6, 6, 6))
+    shell_only = dot_atoms(cut_dot(crystal_named("PbS"), form=DotForm("sphere", diameter=24.0)))
     shell_only = shell_only[np.linalg.norm(shell_only.positions, axis=1) > 9.0]
-    centre = centre_in(host, center="metal", fraction=(0.5, 0.5, 0.5))
+    centre = centre_in(supercell, center="metal", fraction=(0.5, 0.5, 0.5))
     shell_only.positions += centre
-    gone = cavity_by_hull(shell_only, host=host, centre=centre)
-    inner = np.linalg.norm(host.sites.positions - centre, axis=1) < 7.0
+    gone = cavity_by_hull(shell_only, matrix=supercell, centre=centre)
+    inner = np.linalg.norm(supercell.sites.positions - centre, axis=1) < 7.0
     assert gone[inner].all()
 
 
@@ -104,16 +105,18 @@ def test_a_site_inside_the_hull_leaves_even_when_nothing_touches_it() -> None:
     ],
 )
 def test_which_rotations_keep_the_parent_lattice(center: str, axis: tuple, degrees: float, expected: bool) -> None:
-    host = host_of(material("CsPbI3"), cells=(6, 6, 6))
-    dot = cut_dot(material("PbS"), form=DotForm("sphere", diameter=20.0, center=center, termination="BX2"))
-    assert continues_parent(dot, host=host, rotation=about(axis, degrees=degrees)) is expected
+    supercell = matrix_of(crystal_named("CsPbI3"), cells=(6, 6, 6))
+    dot = cut_dot(crystal_named("PbS"), form=DotForm("sphere", diameter=20.0, center=center, termination="BX2"))
+    assert continues_parent(dot, matrix=supercell, rotation=about(axis, degrees=degrees)) is expected
 
 
 def test_centres_of_a_tilted_matrix_are_its_own_sites() -> None:
-    host = host_of(material("MAPbI3:tetragonal"), cells=(4, 4, 3))
+    supercell = matrix_of(crystal_named("MAPbI3:tetragonal"), cells=(4, 4, 3))
     for center, label in (("metal", "B"), ("anion", "X"), ("a-site", "A")):
-        point = centre_in(host, center=center, fraction=(0.5, 0.5, 0.5))
-        sites = host.sites.positions[host.sites.sublattice == label]
+        point = centre_in(supercell, center=center, fraction=(0.5, 0.5, 0.5))
+        sites = supercell.sites.positions[supercell.sites.sublattice == label]
         assert np.linalg.norm(sites - point, axis=1).min() < 1e-9
     with pytest.raises(UsageError, match="no A site"):
-        centre_in(host_of(material("CdSe:zincblende"), cells=(2, 2, 2)), center="a-site", fraction=(0.5, 0.5, 0.5))
+        centre_in(
+            matrix_of(crystal_named("CdSe:zincblende"), cells=(2, 2, 2)), center="a-site", fraction=(0.5, 0.5, 0.5)
+        )

@@ -8,26 +8,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.alloy import make_alloy
 from qdip_struct.builders.atoms.cells import Occupation, conventional_cell
 from qdip_struct.builders.atoms.neighbours import neighbour_pairs
 from qdip_struct.builders.atoms.store import structure_text
 from qdip_struct.builders.interface.interface import build_interface
 from qdip_struct.builders.interface.interface_options import LateralCell, Placement, Stack
-from qdip_struct.builders.interface.registry import TOUCHING_RADII_ANGSTROM
 from qdip_struct.builders.slab.block import principal_strain
 from qdip_struct.builders.slab.stoichiometry import ions_of
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.ions import TOUCHING_RADII_ANGSTROM
+from qdip_struct.materials.structure_files import crystal_named
 
 CHARGES = {"Pb": 2, "S": -2, "Cs": 1, "Na": 1, "MA": 1, "Br": -1, "I": -1}
 
 SUBSTRATES = {
     "CsPbBr3": (lambda: get_crystal("CsPbBr3"), (1, 0, 0), 1),
     "CsPbI3": (lambda: get_crystal("CsPbI3"), (1, 0, 0), 1),
-    "CsPbBr2I": (lambda: make_alloy("CsPbBr2I"), (1, 0, 0), 1),
+    "CsPbBr2I": (lambda: crystal_named("CsPbBr2I"), (1, 0, 0), 1),
     "MAPbBr3": (lambda: get_crystal("MAPbBr3"), (1, 0, 0), 1),
     "MAPbI3": (lambda: get_crystal("MAPbI3:tetragonal"), (1, 1, 0), 2),
-    "MAPbI2.5Br0.5": (lambda: make_alloy("MAPbI2.5Br0.5"), (1, 0, 0), 1),
+    "MAPbI2.5Br0.5": (lambda: crystal_named("MAPbI2.5Br0.5"), (1, 0, 0), 1),
 }
 """Maker, plane, and parent cells (one Pb each) in the smallest lateral cell."""
 
@@ -239,7 +239,12 @@ def test_spacings_relax_by_poissons_effect_on_demand(pbs):
 
 
 def test_strained_and_free_alloys_have_the_same_ions_on_the_same_sites(pbs):
-    built = build_interface(make_alloy("PbS0.5Se0.5", seed=3), get_crystal("CsPbI3"), cell=LateralCell(repeat=(2, 2)))
+    built = build_interface(
+        crystal_named("PbS0.5Se0.5"),
+        get_crystal("CsPbI3"),
+        cell=LateralCell(repeat=(2, 2)),
+        occupation=Occupation(seed=3),
+    )
     assert (built.film_bulk.numbers == built.film_bulk_free.numbers).all()
 
 
@@ -347,7 +352,11 @@ def test_the_contact_layer_may_have_its_own_composition(pbs):
 
 def test_alloys_share_their_arrangement_between_slab_and_bulk(pbs):
     built = build_interface(
-        pbs, make_alloy("CsPbBr2I", seed=5), cell=LateralCell(repeat=(2, 2)), stack=Stack(substrate_layers=4)
+        pbs,
+        crystal_named("CsPbBr2I"),
+        cell=LateralCell(repeat=(2, 2)),
+        stack=Stack(substrate_layers=4),
+        occupation=Occupation(seed=5),
     )
     check_set(built)
     # Four layers are one bulk cell or two of them: the same ions in the same numbers.
@@ -395,7 +404,7 @@ def test_the_second_run_gives_the_same_bytes(pbs):
     def texts():
         built = build_interface(
             pbs,
-            make_alloy("MAPbI2.5Br0.5", seed=2),
+            crystal_named("MAPbI2.5Br0.5"),
             occupation=Occupation(orientation="random", seed=9),
             cell=LateralCell(repeat=(2, 1)),
         )

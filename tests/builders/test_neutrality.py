@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Occupation
-from qdip_struct.builders.atoms.material import material
 from qdip_struct.builders.atoms.regions import formal_charge_of
 from qdip_struct.builders.dot.embed import embed_dot
 from qdip_struct.builders.dot.embedding_options import Balance, DotForm
 from qdip_struct.builders.dot.neutrality import neutralise
+from qdip_struct.materials.structure_files import crystal_named
 
 AXES = np.concatenate([np.eye(3), -np.eye(3)])
 
@@ -22,8 +22,8 @@ AXES = np.concatenate([np.eye(3), -np.eye(3)])
        termination=st.sampled_from(["BX2", "AX", "site"]), seed=st.integers(0, 3))  # fmt: skip
 def test_one_swap_per_unit_of_charge(size: float, center: str, termination: str, seed: int) -> None:
     built = embed_dot(
-        material("PbS"),
-        material("CsPbI3"),
+        crystal_named("PbS"),
+        crystal_named("CsPbI3"),
         form=DotForm(diameter=size, center=center, termination=termination),
         cells=(6, 6, 6),
         occupation=Occupation(seed=seed),
@@ -37,7 +37,7 @@ def test_one_swap_per_unit_of_charge(size: float, center: str, termination: str,
 
 def test_the_least_bonded_anions_go_first() -> None:
     """Of the cube with half-integer faces all eight corners, with three metal neighbours each, come first."""
-    built = embed_dot(material("PbS"), material("CsPbI3").at(lattice=6.0), form=DotForm("cube", diameter=18.0))
+    built = embed_dot(crystal_named("PbS"), crystal_named("CsPbI3", lattice=6.0), form=DotForm("cube", diameter=18.0))
     centre = np.array(built.report["dot_centers_angstrom"][0])
     first = np.array([change["position_angstrom"] for change in built.report["changes"][:8]]) - centre
     assert np.allclose(np.abs(first), 9.0, atol=1e-3)
@@ -46,13 +46,13 @@ def test_the_least_bonded_anions_go_first() -> None:
 
 @pytest.mark.parametrize("a_site", ["molecule", "Cs"])
 def test_vacancies_take_whole_ions(a_site: str) -> None:
-    matrix, balance = material("MAPbBr3").at(lattice=6.0), Balance(rule="vacancy")
+    matrix, balance = crystal_named("MAPbBr3", lattice=6.0), Balance(rule="vacancy")
     common = {"cells": (6, 6, 6), "balance": balance, "occupation": Occupation(a_site=a_site)}
-    negative = embed_dot(material("PbS"), matrix, form=DotForm("cube", diameter=18.0), **common)
+    negative = embed_dot(crystal_named("PbS"), matrix, form=DotForm("cube", diameter=18.0), **common)
     assert {(c["action"], c["from"]) for c in negative.report["changes"]} == {("remove", "Br")}
     assert negative.report["formal_charge"]["total"] == 0
     sphere = DotForm("sphere", diameter=18.0, center="a-site", termination="site")
-    positive = embed_dot(material("PbS"), matrix, form=sphere, **common)
+    positive = embed_dot(crystal_named("PbS"), matrix, form=sphere, **common)
     assert positive.report["charge_before_changes"] > 0
     assert {c["from"] for c in positive.report["changes"]} == {"molecular ion" if a_site == "molecule" else "Cs"}
     molecule = positive.atoms.get_array("molecule")
@@ -64,8 +64,8 @@ def test_vacancies_take_whole_ions(a_site: str) -> None:
 @pytest.mark.parametrize("neutral", ["report", "off"])
 def test_report_and_off_change_nothing(neutral: str) -> None:
     built = embed_dot(
-        material("PbS"),
-        material("CsPbI3"),
+        crystal_named("PbS"),
+        crystal_named("CsPbI3"),
         form=DotForm(diameter=24.0),
         cells=(6, 6, 6),
         balance=Balance(neutral=neutral),
@@ -76,10 +76,14 @@ def test_report_and_off_change_nothing(neutral: str) -> None:
         assert sum(c["charge"] for c in built.report["proposed_changes"]) == -built.report["charge_before_changes"]
 
 
+def as_cut(*, diameter: float, cells: int) -> Atoms:
+    """A dot in its matrix with the charge that it was cut with."""
+    dot, matrix, form = crystal_named("PbS"), crystal_named("CsPbI3"), DotForm(diameter=diameter)
+    return embed_dot(dot, matrix, form=form, cells=(cells,) * 3, balance=Balance(neutral="off")).atoms
+
+
 def test_a_structure_that_cannot_be_made_neutral_is_refused() -> None:
-    atoms = embed_dot(
-        material("PbS"), material("CsPbI3"), form=DotForm(diameter=9.0), cells=(4, 4, 4), balance=Balance(neutral="off")
-    ).atoms
+    atoms = as_cut(diameter=9.0, cells=4)
     charges = atoms.get_array("formal_charge")
     charges[0] -= 5000
     atoms.set_array("formal_charge", charges)
@@ -88,13 +92,7 @@ def test_a_structure_that_cannot_be_made_neutral_is_refused() -> None:
 
 
 def test_the_input_is_left_alone() -> None:
-    atoms = embed_dot(
-        material("PbS"),
-        material("CsPbI3"),
-        form=DotForm(diameter=18.0),
-        cells=(5, 5, 5),
-        balance=Balance(neutral="off"),
-    ).atoms
+    atoms = as_cut(diameter=18.0, cells=5)
     before = formal_charge_of(atoms), atoms.numbers.copy()
     done, _ = neutralise(atoms, centres=atoms.cell.array.sum(axis=0)[None] / 2, facets=AXES)
     assert formal_charge_of(atoms) == before[0]

@@ -7,18 +7,18 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.material import material
 from qdip_struct.builders.atoms.neighbours import minimum_distance
 from qdip_struct.builders.dot.dot import DotSites, cut_dot, dot_atoms
 from qdip_struct.builders.dot.embedding_options import DotForm
 from qdip_struct.builders.dot.passivation import charge_of, passivate
+from qdip_struct.materials.structure_files import crystal_named
 
 NAMES = st.sampled_from(["PbS", "PbSe", "CdSe:zincblende", "CdSe:wurtzite", "PbS0.5Se0.5"])
 SHAPE_NAMES = st.sampled_from(["sphere", "octahedron", "truncated-octahedron", "cube"])
 
 
 def raw(name: str, shape: str, size: float) -> DotSites:
-    return cut_dot(material(name), form=DotForm(shape, diameter=size))
+    return cut_dot(crystal_named(name), form=DotForm(shape, diameter=size))
 
 
 @settings(deadline=None, derandomize=True, max_examples=20)

@@ -6,19 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.alloy import make_alloy
 from qdip_struct.builders.atoms.cells import Occupation
 from qdip_struct.builders.interface.interface import build_interface, place
 from qdip_struct.builders.interface.interface_options import LateralCell, Placement, Stack
 from qdip_struct.builders.interface.joint import join
-from qdip_struct.builders.interface.registry import (
-    REGISTRY_NAMES,
-    TOUCHING_RADII_ANGSTROM,
-    irreducible_shifts,
-    radii_of,
-    touching_gap,
-)
+from qdip_struct.builders.interface.registry import REGISTRY_NAMES, irreducible_shifts, radii_of, touching_gap
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.ions import TOUCHING_RADII_ANGSTROM
+from qdip_struct.materials.structure_files import crystal_named
 
 
 def pair(substrate="CsPbBr3", plane=(1, 0, 0), termination="BX2", cell=LateralCell(), occupation=Occupation()):
@@ -139,7 +134,10 @@ def test_registries_called_equal_are_equal_and_others_differ(case):
 
 def test_an_alloy_has_no_more_symmetry_than_its_arrangement():
     alloy = join(
-        get_crystal("PbS"), make_alloy("CsPbBr2I", arrangement="random", seed=1), cell=LateralCell(repeat=(2, 2))
+        get_crystal("PbS"),
+        crystal_named("CsPbBr2I"),
+        cell=LateralCell(repeat=(2, 2)),
+        occupation=Occupation(arrangement="random", seed=1),
     )
     assert len(irreducible_shifts(alloy)) >= len(irreducible_shifts(pair(cell=LateralCell(repeat=(2, 2)))))
 

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.alloy import make_alloy
 from qdip_struct.builders.atoms.cells import Occupation, conventional_cell
 from qdip_struct.builders.atoms.store import structure_text
 from qdip_struct.builders.slab.slab import build_slab
 from qdip_struct.builders.slab.stoichiometry import ions_of
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.structure_files import crystal_named
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -101,7 +101,7 @@ def test_own_structures_are_cut_like_shipped_ones():
 
 def test_the_second_run_gives_the_same_bytes():
     def text():
-        alloy = make_alloy("MAPbI2.5Br0.5", seed=4)
+        alloy = crystal_named("MAPbI2.5Br0.5")
         built = build_slab(alloy, layers=3, repeat=(2, 2), occupation=Occupation(orientation="random", seed=7))
         return structure_text(built.slab, format="extxyz")
 

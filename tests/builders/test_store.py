@@ -18,11 +18,11 @@ from qdip_struct.builders.atoms.store import (
     StructureRecord,
     format_of,
     read_sidecar,
-    read_structure,
     structure_text,
     write_structure,
 )
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.structure_files import read_structure
 
 
 @pytest.fixture

@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 
 from qdip_struct.base.errors import DataError, QdipError, ToolError, UsageError
-from qdip_struct.campaign.cost import estimate_run
-from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.folder import Written, exclusive_campaign, open_campaign, write_campaign
 from qdip_struct.campaign.plan import Plan, make_plan
 from qdip_struct.campaign.spec import load_spec
+from qdip_struct.runs.cost import estimate_run
 from qdip_struct.runs.rundir import distinct, find_run_folders, open_run_folder
 
 CRYSTALS = """\
@@ -43,7 +42,7 @@ inputs: {preset: quick}
 def plan_of(text: str, folder: Path, *, texts: bool = True, processes: int = 1) -> Plan:
     folder.mkdir(exist_ok=True)
     (folder / "campaign.yaml").write_text(text)
-    return make_plan(load_spec(folder), terms=Terms(texts=texts), processes=processes)
+    return make_plan(load_spec(folder), texts=texts, processes=processes)
 
 
 def written(text: str, tmp_path: Path, *, force: bool = False) -> Written:
@@ -109,7 +108,7 @@ def test_same_campaign_same_bytes_with_any_number_of_processes(tmp_path: Path) -
     one = plan_of(SLABS, tmp_path / "a", processes=1)
     two = plan_of(SLABS, tmp_path / "a", processes=2)
     assert [(r.path, r.same_as, r.identity) for r in one.runs] == [(r.path, r.same_as, r.identity) for r in two.runs]
-    assert [r.draft for r in one.runs] == [r.draft for r in two.runs]
+    assert one.runs == two.runs
     looked = plan_of(SLABS, tmp_path / "a", texts=False)
     assert [(r.path, r.same_as, r.identity, r.cost) for r in looked.runs] == [
         (r.path, r.same_as, r.identity, r.cost) for r in one.runs
@@ -166,10 +165,9 @@ def test_killed_while_writing_it_is_completed(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path\n"
         "from qdip_struct.campaign.spec import load_spec\n"
-        "from qdip_struct.campaign.drafting import Terms\n"
         "from qdip_struct.campaign.plan import make_plan\n"
         "from qdip_struct.campaign.folder import write_campaign\n"
-        "plan = make_plan(load_spec(Path('source')), terms=Terms(), processes=1)\n"
+        "plan = make_plan(load_spec(Path('source')), processes=1)\n"
         "print('go', flush=True)\n"
         "write_campaign(plan, Path('camp'))\n"
     )
@@ -215,7 +213,7 @@ def test_the_folder_moves_and_goes_on(how: str, tmp_path: Path) -> None:
     index = open_campaign(new)
     assert len(index.run_folders()) == sum(row.same_as is None for row in index.rows)
     assert {folder.path.parents[1] for folder in find_run_folders([new])} == {new}
-    again = write_campaign(make_plan(load_spec(new), terms=Terms(), processes=1), new)
+    again = write_campaign(make_plan(load_spec(new), processes=1), new)
     assert (again.made, again.shared) == (0, 0)
 
 
@@ -279,12 +277,12 @@ def test_a_case_that_cannot_be_is_named(change: tuple[str, str], message: str, t
 def test_inputs_differ_by_role_and_references_are_chosen(tmp_path: Path) -> None:
     text = SLABS.replace("preset: quick", "preset: quick, roles: {substrate_bulk: {kpoints: '5,5,5'}}")
     plan = plan_of(text + "references: [substrate_bulk]\n", tmp_path / "source")
-    meshes = {run.draft.record.role: run.draft.content["settings"]["kpoints"] for run in plan.runs}
+    meshes = {run.role: run.content["settings"]["kpoints"] for run in plan.runs}
     assert set(meshes) == {"substrate", "substrate_bulk"}
     assert meshes["substrate_bulk"] == [5, 5, 5]
     assert meshes["substrate"][2] == 1
     none = plan_of(SLABS + "references: none\n", tmp_path / "source")
-    assert {run.draft.record.role for run in none.runs} == {"substrate"}
+    assert {run.role for run in none.runs} == {"substrate"}
 
 
 def test_a_convergence_study_is_read_by_its_own_command(
@@ -312,3 +310,81 @@ def test_structure_files_and_their_labels(tmp_path: Path) -> None:
     assert "region:S:1" in (made.path / "structure.extxyz").read_text()
     with pytest.raises(DataError, match=r"case own: cannot read .*none.extxyz"):
         plan_of(text.replace("a film", "none"), source)
+
+
+ATTACHED = """\
+name: on a slab
+build:
+  attach: {dot: PbS, shape: cube, diameter: 12, matrix: CsPbBr3, cells: "5,5,2"}
+vary:
+  top: [BX2, AX]
+inputs: {preset: quick}
+"""
+
+
+def test_attached_dots_are_those_of_the_command(qdip: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    """Role, report and atoms as ``qdip build attach`` writes them; shown first, then written."""
+    import numpy as np
+
+    from qdip_struct.builders.atoms.store import read_sidecar
+    from qdip_struct.materials.structure_files import read_structure
+
+    text = ATTACHED.replace("on a slab", "slab")
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "campaign.yaml").write_text(text)
+    code, out, _ = qdip("submit", source, "--dry-run")
+    assert code == 0
+    assert "BX2" in out and "AX" in out
+    assert list(source.iterdir()) == [source / "campaign.yaml"]
+    done = written(text, tmp_path)
+    assert [row.path for row in done.index.rows] == ["BX2/attached", "AX/attached"]
+    words = [
+        "--dot",
+        "PbS",
+        "--shape",
+        "cube",
+        "--diameter",
+        "12",
+        "--matrix",
+        "CsPbBr3",
+        "--cells",
+        "5,5,2",
+        "--top",
+        "AX",
+    ]
+    assert qdip("build", "attach", *words, "-o", tmp_path / "alone.extxyz")[0] == 0
+    alone, sidecar = read_structure(tmp_path / "alone.extxyz"), read_sidecar(tmp_path / "alone.extxyz")
+    made = open_run_folder(tmp_path / "camp" / "AX" / "attached")
+    assert made.role == sidecar["role"] == "embedded"
+    atoms = read_structure(made.path / "structure.extxyz")
+    assert np.array_equal(atoms.positions, alone.positions)
+    assert list(atoms.arrays["region"]) == list(alone.arrays["region"])
+    assert made.record["parameters"]["build"]["attach"]["top"] == "AX"
+    assert made.record["structure"]["gap_angstrom"] == sidecar["gap_angstrom"]
+
+
+def test_a_slab_from_a_file_lies_beside_the_campaign(tmp_path: Path) -> None:
+
+    from qdip_struct.builders.atoms.store import write_structure
+    from qdip_struct.builders.dot.attach import surface_slab
+    from qdip_struct.materials.structure_files import crystal_named
+
+    source = tmp_path / "source"
+    source.mkdir()
+    slab = surface_slab(crystal_named("CsPbBr3"), cells=(5, 5, 2))
+    write_structure(source / "own.extxyz", slab, provenance={}, report={})
+    text = ATTACHED.replace("on a slab", "slab").replace('matrix: CsPbBr3, cells: "5,5,2"', "slab: own.extxyz")
+    run = plan_of(text.replace("vary:\n  top: [BX2, AX]\n", ""), source).own[0]
+    assert str(run.record["parameters"]["build"]["attach"]["slab"]) == "own.extxyz"
+    with pytest.raises(UsageError, match=r"case slab: give the slab by --matrix or by --slab"):
+        plan_of(text.replace("slab: own.extxyz", "twist: 0").replace("vary:\n  top: [BX2, AX]\n", ""), source)
+
+
+def test_layers_cannot_be_held_where_nothing_moves(tmp_path: Path) -> None:
+    asked = "preset: quick, fixed-layers: 1"
+    with pytest.raises(UsageError, match="--fixed-layers 1 holds atoms while others move"):
+        plan_of(SLABS.replace("preset: quick", asked), tmp_path / "source")
+    text = SLABS.replace("preset: quick", f"{asked}, task: geo_opt, roles: {{substrate_bulk: {{fixed-layers: 0}}}}")
+    run = next(run for run in plan_of(text, tmp_path / "source").runs if run.record["role"] == "substrate")
+    assert "&FIXED_ATOMS" in run.input_text

@@ -10,7 +10,7 @@ from ase.build import bulk
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.campaign.convergence import make_levels, parse_vary
-from qdip_struct.cp2k.inputs.deck import Wishes
+from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.cp2k.program import Program
 from qdip_struct.runs.rundir import find_run_folders
@@ -28,18 +28,18 @@ def test_values_are_sorted_and_nonsense_is_refused() -> None:
 
 
 def test_each_level_changes_one_thing() -> None:
-    wishes = Wishes()
-    cutoffs = make_levels(SLAB, name="cutoff", values=(200, 300), wishes=wishes)
-    assert [level.wishes.settings for level in cutoffs] == [
+    request = InputsRequest()
+    cutoffs = make_levels(SLAB, name="cutoff", values=(200, 300), request=request)
+    assert [level.request.set for level in cutoffs] == [
         (f"FORCE_EVAL/DFT/MGRID/CUTOFF={value}",) for value in (200, 300)
     ]
-    meshes = make_levels(SLAB, name="kpoints", values=(2, 4), wishes=wishes)
-    assert [level.wishes.kpoints for level in meshes] == [(2, 1, 1), (4, 2, 1)]
-    vacua = make_levels(SLAB, name="vacuum", values=(15, 30), wishes=wishes)
+    meshes = make_levels(SLAB, name="kpoints", values=(2, 4), request=request)
+    assert [level.request.mesh for level in meshes] == [(2, 1, 1), (4, 2, 1)]
+    vacua = make_levels(SLAB, name="vacuum", values=(15, 30), request=request)
     heights = [level.atoms.cell.lengths()[2] for level in vacua]
     assert heights[1] - heights[0] == pytest.approx(15)
     with pytest.raises(UsageError, match="no vacuum"):
-        make_levels(CSBR, name="vacuum", values=(15, 30), wishes=wishes)
+        make_levels(CSBR, name="vacuum", values=(15, 30), request=request)
 
 
 @pytest.mark.cp2k

@@ -16,17 +16,20 @@ import numpy as np
 import pytest
 
 from qdip_struct.base.errors import ToolError, UsageError
-from qdip_struct.builders.atoms.store import read_structure
-from qdip_struct.campaign.drafting import Terms
-from qdip_struct.campaign.engines.engines import run_locally, submit
+from qdip_struct.campaign.engines.engine import Engine, Order, Queue, Submission
+from qdip_struct.campaign.engines.engines import ENGINES, queued_folders, submit, tells_time_left
+from qdip_struct.campaign.engines.jobscript import load_site
+from qdip_struct.campaign.engines.local import run_locally
 from qdip_struct.campaign.engines.prerelax import relax_folder
 from qdip_struct.campaign.folder import open_campaign, write_campaign
 from qdip_struct.campaign.plan import make_plan
 from qdip_struct.campaign.spec import load_spec
 from qdip_struct.campaign.status import status_of
+from qdip_struct.cli.main import main
 from qdip_struct.cp2k.inputs.input_settings import read_subsys
 from qdip_struct.cp2k.inputs.inputfile import parse_input
 from qdip_struct.cp2k.program import Program
+from qdip_struct.materials.structure_files import read_structure
 from qdip_struct.runs.rundir import RunFolder, needs_relaxation, open_run_folder
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
@@ -46,7 +49,7 @@ def campaign(text: str, tmp_path: Path, name: str = "camp") -> list[RunFolder]:
     source = tmp_path / "source"
     source.mkdir(exist_ok=True)
     (source / "campaign.yaml").write_text(text)
-    written = write_campaign(make_plan(load_spec(source), terms=Terms(), processes=1), tmp_path / name)
+    written = write_campaign(make_plan(load_spec(source), processes=1), tmp_path / name)
     return written.index.run_folders()
 
 
@@ -74,7 +77,7 @@ def starts(tmp_path: Path) -> list[str]:
 def engine_process(tmp_path: Path, program: Program) -> "subprocess.Popen[bytes]":
     code = (
         "import sys\nfrom pathlib import Path\n"
-        "from qdip_struct.campaign.engines.engines import run_locally\n"
+        "from qdip_struct.campaign.engines.local import run_locally\n"
         "from qdip_struct.campaign.folder import open_campaign\n"
         "from qdip_struct.cp2k.program import Program\n"
         "program = Program(Path(sys.argv[2]), '2023.1')\n"
@@ -92,6 +95,11 @@ def wait_until(condition: Callable[[], bool]) -> None:
     raise AssertionError("never happened")
 
 
+def run_all(folders: list[RunFolder], program: Program) -> None:
+    watches = run_locally(folders, program=program, cores=2)
+    assert [watch.state for watch in watches] == ["done"] * len(folders)
+
+
 def assert_each_once(tmp_path: Path, folders: list[RunFolder]) -> None:
     """Every run has one output that counts, and nothing ran twice."""
     assert status_of([tmp_path / "camp"]).finished
@@ -102,8 +110,7 @@ def assert_each_once(tmp_path: Path, folders: list[RunFolder]) -> None:
 def test_all_runs_end_once_and_again_nothing_starts(tmp_path: Path, stand_in: Program) -> None:
     folders = campaign(TWELVE, tmp_path)
     for _ in range(2):
-        watches = run_locally(folders, program=stand_in, cores=2)
-        assert [watch.state for watch in watches] == ["done"] * 12
+        run_all(folders, stand_in)
     assert_each_once(tmp_path, folders)
 
 
@@ -117,8 +124,7 @@ def test_killed_submitter_leaves_nothing_twice(tmp_path: Path, stand_in: Program
     process.wait()
     (tmp_path / "delay").write_text("0.05")
     assert any(run.state == "running" for run in status_of([tmp_path / "camp"]).runs)
-    watches = run_locally(folders, program=stand_in, cores=2)
-    assert [watch.state for watch in watches] == ["done"] * 12
+    run_all(folders, stand_in)
     assert_each_once(tmp_path, folders)
 
 
@@ -163,8 +169,7 @@ def test_a_half_run_campaign_moves_and_goes_on(tmp_path: Path, stand_in: Program
     moved = tmp_path / "other place" / "camp'$(touch bad)"
     moved.parent.mkdir()
     shutil.move(tmp_path / "camp", moved)
-    watches = run_locally(open_campaign(moved).run_folders(), program=stand_in, cores=2)
-    assert [watch.state for watch in watches] == ["done"] * 12
+    run_all(open_campaign(moved).run_folders(), stand_in)
     assert len(starts(tmp_path)) == 12
     assert status_of([moved]).counts == {"done": 12}
     assert not list(tmp_path.rglob("bad"))
@@ -176,6 +181,42 @@ def test_engines_are_named_and_need_what_they_need(tmp_path: Path) -> None:
         submit([], engine=wrong, root=tmp_path)
     with pytest.raises(UsageError, match="needs a site"):
         submit([], engine="sbatch", root=tmp_path)
+
+
+def test_a_row_of_the_table_is_all_that_an_engine_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A queue that nobody knew yet: its help, its site, its orders, its jobs, its programs and its time limit."""
+    orders: list[Order] = []
+
+    def take(order: Order) -> Submission:
+        orders.append(order)
+        return Submission("pbs", ("7",), len(order.folders), "taken")
+
+    def jobs(root: Path) -> list[Path]:
+        if root == tmp_path:
+            raise ToolError("qstat is away")
+        return [folder.path.resolve() for order in orders for folder in order.folders][:1]
+
+    pbs = Engine("pbs", "a queue", take, site="pbs", queue=Queue("pbs", "PBS", jobs), programs={"qsub": "ask"})
+    site = load_site("pbs")
+    assert not tells_time_left(site)
+    monkeypatch.setitem(ENGINES, "pbs", pbs)
+    assert tells_time_left(site)
+    assert main(["submit", str(tmp_path), "--engine", "pbs"]) == 2
+    assert "--engine pbs needs --site pbs" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["submit", "--help"])
+    assert "  pbs     a queue\n" in capsys.readouterr().out
+    main(["doctor", "--json"])
+    assert {"name": "qsub", "remedy": "ask"}.items() <= json.loads(capsys.readouterr().out)["checks"][12].items()
+    folders = campaign(TWELVE, tmp_path)
+    assert main(["submit", str(tmp_path / "camp"), "--engine", "pbs", "--site", "pbs", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["submission"]["job_ids"] == ["7"]
+    assert len(orders[0].folders) == len(folders) and orders[0].site == site
+    assert main(["status", str(tmp_path / "camp"), "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["counts"]["queued"] == 1
+    assert queued_folders(tmp_path) == ([], ["what PBS has in its queue is not known: qstat is away"])
 
 
 RELAXED = """\

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.campaign.cost import UNCERTAINTY, estimate
 from qdip_struct.campaign.engines.jobscript import job_script, load_site, run_list, script_name
+from qdip_struct.runs.cost import UNCERTAINTY, estimate
 
 SITES = ("laptop", "slurm", "pbs")
 
@@ -64,19 +64,26 @@ def test_pre_relaxation_takes_one_process_and_no_launcher(name: str, tmp_path: P
     assert not any(word in text for word in ("--launcher", "--walltime", "--ntasks=32"))
 
 
-def test_pbs_task_picks_its_line_and_reruns_itself(tmp_path: Path) -> None:
-    """The script alone, with stand-ins: no PBS has run it."""
+def script_with_stand_ins(tmp_path: Path, site_name: str, *, requeue: str, runs: list[str]) -> tuple[Path, Path, str]:
+    """A site's script, the file that its calls go to, and a PATH where ``qdip`` always asks to be run again."""
     calls, tools = tmp_path / "calls", tmp_path / "bin"
     tools.mkdir()
-    for name, code in (("qdip", 75), ("qrerun", 0)):
+    for name, code in (("qdip", 75), (requeue, 0)):
         (tools / name).write_text(f'#!/bin/sh\necho "{name} $*" >> "{calls}"\nexit {code}\n')
         (tools / name).chmod(0o755)
-    site = replace(load_site("pbs"), setup=())
+    site = replace(load_site(site_name), setup=())
     script = tmp_path / script_name(site)
-    script.write_text(job_script(site, n_runs=2))
-    (tmp_path / "runs.txt").write_text(run_list(["one", "$(touch bad) 'two'"]))
+    script.write_text(job_script(site, n_runs=len(runs)))
+    (tmp_path / "runs.txt").write_text(run_list(runs))
+    return script, calls, f"{tools}:/usr/bin:/bin"
+
+
+def test_pbs_task_picks_its_line_and_reruns_itself(tmp_path: Path) -> None:
+    """The script alone, with stand-ins: no PBS has run it."""
+    runs = ["one", "$(touch bad) 'two'"]
+    script, calls, path = script_with_stand_ins(tmp_path, "pbs", requeue="qrerun", runs=runs)
     environment = {
-        "PATH": f"{tools}:/usr/bin:/bin",
+        "PATH": path,
         "PBS_ARRAY_INDEX": "2",
         "PBS_JOBID": "77[2].server",
         "PBS_O_WORKDIR": str(tmp_path),
@@ -93,17 +100,9 @@ def test_pbs_task_picks_its_line_and_reruns_itself(tmp_path: Path) -> None:
 
 
 def test_slurm_array_picks_its_line_and_requeues_itself(tmp_path: Path) -> None:
-    calls, tools = tmp_path / "calls", tmp_path / "bin"
-    tools.mkdir()
-    for name, code in (("qdip", 75), ("scontrol", 0)):
-        (tools / name).write_text(f'#!/bin/sh\necho "{name} $*" >> "{calls}"\nexit {code}\n')
-        (tools / name).chmod(0o755)
-    site = replace(load_site("slurm"), setup=())
-    script = tmp_path / script_name(site)
-    script.write_text(job_script(site, n_runs=2))
-    (tmp_path / "runs.txt").write_text(run_list(["one", "two two"]))
+    script, calls, path = script_with_stand_ins(tmp_path, "slurm", requeue="scontrol", runs=["one", "two two"])
     environment = {
-        "PATH": f"{tools}:/usr/bin:/bin",
+        "PATH": path,
         "SLURM_ARRAY_TASK_ID": "2",
         "SLURM_ARRAY_JOB_ID": "77",
         "SLURM_SUBMIT_DIR": str(tmp_path),
@@ -157,7 +156,7 @@ def test_unknown_site_and_broken_names_are_refused() -> None:
 @pytest.mark.parametrize(("atoms", "seconds", "gigabytes"), [(64, 5.9, 0.7), (216, 39.5, 2.6)])
 def test_estimates_cover_measured_timings(atoms: int, seconds: float, gigabytes: float) -> None:
     """OT at Γ for PbS, seconds per SCF step and memory, measured with CP2K 2023.1 on one core."""
-    cost = estimate(n_electrons=5 * atoms, volume=26.6 * atoms, mesh=None, cutoff=300, optimisation=False)
+    cost = estimate(n_electrons=5 * atoms, volume=26.6 * atoms, mesh=None, cutoff=300, geometry_steps=0)
     assert 1 / UNCERTAINTY < cost.core_hours_per_scf_step * 3600 / seconds < UNCERTAINTY
     assert 1 / UNCERTAINTY < cost.memory_gb / gigabytes < UNCERTAINTY
     low, high = cost.range_core_hours

@@ -18,10 +18,11 @@ from ase import Atoms
 
 from qdip_struct.base.errors import DataError, ToolError, UsageError
 from qdip_struct.base.files import provenance
-from qdip_struct.campaign.engines.engines import run_locally
+from qdip_struct.campaign.engines.local import run_locally
 from qdip_struct.campaign.engines.segment import FolderBusyError, exclusive, run_segment, verdict_of
 from qdip_struct.cp2k.inputs.deck import make_deck
-from qdip_struct.cp2k.inputs.presets import get_preset, template_text
+from qdip_struct.cp2k.inputs.presets import template_text
+from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.cp2k.program import Program
 from qdip_struct.runs.run_draft import create_run_folder
@@ -32,10 +33,7 @@ CSBR = Atoms("CsBr", scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5]], cell=[4.4] *
 
 
 def folder_at(path: Path, *, task: str = "energy", settings: tuple[str, ...] = (), preset: str = "quick") -> RunFolder:
-    from qdip_struct.cp2k.inputs.deck import Wishes
-
-    wishes = Wishes(settings=settings, kpoints=(2, 2, 2))
-    deck = make_deck(CSBR, task=task, preset=get_preset(preset), template=template_text(task), wishes=wishes)
+    deck = make_deck(CSBR, InputsRequest(task=task, preset=preset, set=settings, kpoints="2,2,2"))
     return create_run_folder(
         path, atoms=CSBR, deck=deck, role="single", group="g", provenance=provenance("inputs", {"preset": preset})
     )
@@ -128,8 +126,9 @@ def test_walltime_that_saved_nothing_is_no_endless_loop(tmp_path: Path, replay: 
     assert "before anything was saved" in verdict.reason
 
 
-def test_stopped_run_goes_on_in_a_new_segment(tmp_path: Path, replay: Callable[..., Program]) -> None:
-    folder = folder_at(tmp_path / "a", task="geo_opt")
+@pytest.mark.parametrize("run_type", ["GEO_OPT", "GEOMETRY_OPTIMIZATION"])
+def test_stopped_run_goes_on_in_a_new_segment(tmp_path: Path, replay: Callable[..., Program], run_type: str) -> None:
+    folder = folder_at(tmp_path / "a", task="geo_opt", settings=(f"GLOBAL/RUN_TYPE={run_type}",))
     (folder.path / "run-1.restart").write_text(
         "&FORCE_EVAL\n&SUBSYS\n&COORD\nCs 0 0 0\nBr 2.2 2.2 2.2\n&END\n&END\n&END\n"
     )
@@ -245,7 +244,7 @@ def test_continued_optimisation_ends_at_the_energy_of_an_undisturbed_one(tmp_pat
 
     def folder(name: str) -> RunFolder:
         template = template_text("geo_opt").replace("&GEO_OPT\n", "&GEO_OPT\n    MAX_FORCE 5.0E-5\n")
-        deck = make_deck(h2, task="geo_opt", preset=get_preset("ning2015"), template=template)
+        deck = make_deck(h2, InputsRequest(task="geo_opt", preset="ning2015"), template=template)
         record = provenance("inputs", {})
         return create_run_folder(tmp_path / name, atoms=h2, deck=deck, role="single", group=name, provenance=record)
 

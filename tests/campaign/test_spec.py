@@ -11,8 +11,8 @@ from qdip_struct.base.errors import DataError, QdipError, UsageError
 from qdip_struct.base.options import options_of
 from qdip_struct.campaign.constructions import CONSTRUCTIONS
 from qdip_struct.campaign.spec import MOST_CASES, Spec, expand, label_of, load_spec
+from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.mlip.relax_request import RelaxRequest
-from qdip_struct.runs.inputs_request import InputsRequest
 
 PLAIN = """\
 name: demo
@@ -183,7 +183,7 @@ def test_long_labels_stay_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("command", "request_class"),
-    [(f"build {kind}", CONSTRUCTIONS[kind].request) for kind in ("interface", "slab", "dot", "embed")]
+    [(f"build {kind}", CONSTRUCTIONS[kind].request) for kind in ("interface", "slab", "dot", "embed", "attach")]
     + [("inputs", InputsRequest)],
 )
 def test_keys_and_defaults_are_those_of_the_flags(command: str, request_class: type) -> None:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.plan import make_plan
 from qdip_struct.campaign.spec import load_spec
 from qdip_struct.campaign.status import status_of
@@ -28,12 +27,11 @@ import json, multiprocessing, sys
 from pathlib import Path
 multiprocessing.set_start_method("forkserver")
 from qdip_struct.runs.collection import collect
-from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.plan import make_plan
 from qdip_struct.campaign.spec import load_spec
 from qdip_struct.campaign.status import status_of
 place = Path(sys.argv[1])
-plan = make_plan(load_spec(place / "campaign.yaml"), terms=Terms(), processes=2)
+plan = make_plan(load_spec(place / "campaign.yaml"), processes=2)
 print(json.dumps([
     collect([place / "runs"], processes=2, reread=True).to_dict(),
     status_of([place / "runs"], processes=2).to_dict(),
@@ -50,7 +48,7 @@ def test_the_answers_do_not_depend_on_how_workers_start(tmp_path: Path) -> None:
     (tmp_path / "campaign.yaml").write_text(CAMPAIGN)
     done = subprocess.run([sys.executable, "-c", CODE, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    plan = make_plan(load_spec(tmp_path / "campaign.yaml"), terms=Terms(), processes=1)
+    plan = make_plan(load_spec(tmp_path / "campaign.yaml"), processes=1)
     here = [
         collect([tmp_path / "runs"], processes=1, reread=True).to_dict(),
         status_of([tmp_path / "runs"], processes=1).to_dict(),

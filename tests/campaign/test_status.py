@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from qdip_struct.base.errors import DataError
-from qdip_struct.campaign.drafting import Terms
 from qdip_struct.campaign.engines.lock import exclusive
 from qdip_struct.campaign.engines.segment import run_segment
 from qdip_struct.campaign.folder import write_campaign
@@ -43,7 +42,7 @@ def campaign(text: str, tmp_path: Path) -> Path:
     source = tmp_path / "source"
     source.mkdir(exist_ok=True)
     (source / "campaign.yaml").write_text(text)
-    write_campaign(make_plan(load_spec(source), terms=Terms(), processes=1), tmp_path / "camp")
+    write_campaign(make_plan(load_spec(source), processes=1), tmp_path / "camp")
     return tmp_path / "camp"
 
 

@@ -8,7 +8,7 @@ from ase import Atoms
 
 from qdip_struct.base.files import provenance
 from qdip_struct.cp2k.inputs.deck import make_deck
-from qdip_struct.cp2k.inputs.presets import get_preset, template_text
+from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.runs.run_draft import create_run_folder
 from qdip_struct.runs.rundir import RunFolder
 
@@ -59,7 +59,7 @@ def water(path: Path, *, task: str = "GEO_OPT", bond: float = 1.05) -> RunFolder
         f"      {symbol} {x:.6f} {y:.6f} {z:.6f}"
         for symbol, (x, y, z) in zip(atoms.get_chemical_symbols(), positions, strict=True)
     )
-    deck = make_deck(atoms, task="energy", preset=get_preset("quick"), template=template_text("energy"))
+    deck = make_deck(atoms, InputsRequest(preset="quick"))
     deck = replace(deck, text=_INPUT.format(task=task, rows=rows))
     record = provenance("inputs", {})
     return create_run_folder(path, atoms=atoms, deck=deck, role="single", group="water", provenance=record)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qdip_struct.builders.atoms.store import read_structure
+from qdip_struct.materials.structure_files import read_structure
 
 EMBED = ("build", "embed", "--dot", "PbS", "--matrix", "CsPbI3", "--lattice", "6.325")
 

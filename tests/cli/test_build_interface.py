@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from qdip_struct.builders.atoms.cells import conventional_cell
-from qdip_struct.builders.atoms.store import read_structure, write_structure
+from qdip_struct.builders.atoms.store import write_structure
 from qdip_struct.cli.main import main
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.structure_files import read_structure
 
 BASIC = ["build", "interface", "--film", "PbS", "--substrate", "CsPbBr3", "--dataset", "pbe_cp2k"]
 

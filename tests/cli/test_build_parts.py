@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qdip_struct.base.resources import shipped
-from qdip_struct.builders.atoms.store import read_structure
+from qdip_struct.materials.structure_files import read_structure
 
 RELAXED = Path(str(shipped("workflows", "interface_energy"))) / "reference" / "relaxed_3x3" / "PbBr2" / "interface"
 BUILD = ["build", "interface", "--film", "PbS", "--substrate", "CsPbBr3", "--dataset", "pbe_cp2k"]
@@ -106,3 +106,10 @@ def test_what_is_no_interface_of_film_and_substrate(tmp_path, qdip):
     code, _, err = qdip("build", "parts", film)
     assert code == 2 and "-o DIR" in err
     assert qdip("build", "parts", film, "-o", tmp_path / "film")[0] == 2
+
+
+def test_a_single_point_ends_where_it_began(tmp_path, qdip):
+    shutil.copytree(RELAXED.parents[2] / "runs" / "interface", tmp_path / "point")
+    assert qdip("build", "parts", tmp_path / "point", "-o", tmp_path / "start")[0] == 0
+    built = read_structure(tmp_path / "point" / "structure.extxyz")
+    assert np.abs(read_structure(tmp_path / "start" / "interface.extxyz").positions - built.positions).max() < 1e-9

@@ -104,7 +104,7 @@ def test_a_file_of_another_kind(qdip, tmp_path):
     path = tmp_path / "notes.cif"
     path.write_text("not a structure\n")
     code, _, err = qdip("match", path, "100", "PbS", "100")
-    assert code == 1 and "as a crystal structure" in err
+    assert code == 1 and "as a structure" in err
     text = tmp_path / "README.md"
     text.write_text("# hello\n")
     assert qdip("match", text, "100", "PbS", "100")[0] == 1

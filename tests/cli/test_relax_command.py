@@ -10,8 +10,9 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.files import sha256
-from qdip_struct.builders.atoms.store import read_structure, sidecar_of, write_structure
+from qdip_struct.builders.atoms.store import sidecar_of, write_structure
 from qdip_struct.cli.main import main
+from qdip_struct.materials.structure_files import read_structure
 from qdip_struct.mlip import models
 
 

@@ -81,6 +81,7 @@ def test_files_carry_the_arrays_and_the_measure(built, tmp_path, capsys):
     assert "<svg" in picture.read_text()
     sidecar = json.loads((tmp_path / "map.json").read_text())
     assert sidecar["provenance"]["parameters"]["measure"] == "green"
+    assert sidecar["provenance"]["command"] == "strain"
     before = [path.read_bytes() for path in (out, table, picture)]
     assert main(["strain", *map(str, words)]) == 2
     assert "exists" in capsys.readouterr().err

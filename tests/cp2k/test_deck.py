@@ -7,9 +7,11 @@ from ase.build import bulk
 
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.cp2k.inputs.decisions import decide_spin, look_at, mesh_points
-from qdip_struct.cp2k.inputs.deck import Deck, Wishes, deck_settings, make_deck
-from qdip_struct.cp2k.inputs.inputfile import get_values, parse_input
+from qdip_struct.cp2k.inputs.deck import Deck, deck_settings, make_deck
+from qdip_struct.cp2k.inputs.inputfile import find_section, get_values, parse_input
 from qdip_struct.cp2k.inputs.presets import get_preset, list_presets, template_text
+from qdip_struct.cp2k.inputs.request import InputsRequest
+from qdip_struct.cp2k.inputs.sections import fill_fixed_atoms
 
 PBS = bulk("PbS", "rocksalt", a=6.0, cubic=True)
 
@@ -21,11 +23,9 @@ def slab(vacuum: float = 20.0, axis: int = 2) -> Atoms:
 
 
 def deck(
-    atoms: Atoms = PBS, *, task: str = "energy", preset: str = "production", role: str = "single", **wishes
+    atoms: Atoms = PBS, *, task: str = "energy", preset: str = "production", role: str = "single", **asked
 ) -> Deck:
-    return make_deck(
-        atoms, task=task, preset=get_preset(preset), template=template_text(task), role=role, wishes=Wishes(**wishes)
-    )
+    return make_deck(atoms, InputsRequest(task=task, preset=preset, **asked), role=role)
 
 
 def test_vacuum_is_found_along_any_axis_and_after_any_shift() -> None:
@@ -93,20 +93,17 @@ def test_odd_electrons_and_charge_reach_the_input() -> None:
 def test_dipole_correction_only_for_slabs_along_the_vacuum() -> None:
     assert deck(slab(axis=0)).settings["surface_dipole"] == "X"
     assert deck(slab(), preset="quick").settings["surface_dipole"] is None
-    assert deck(slab(), preset="quick", dipole_correction=True).settings["surface_dipole"] == "Z"
-    assert deck(dipole_correction=True).settings["surface_dipole"] is None
+    assert deck(slab(), preset="quick", dipole_correction="on").settings["surface_dipole"] == "Z"
+    assert deck(dipole_correction="on").settings["surface_dipole"] is None
 
 
 def test_set_beats_template_beats_preset() -> None:
     template = "&GLOBAL\n  RUN_TYPE ENERGY\n&END\n&FORCE_EVAL\n &DFT\n  &MGRID\n   CUTOFF 444\n  &END\n &END\n&END\n"
-    preset = get_preset("production")
-    own = make_deck(PBS, task="energy", preset=preset, template=template)
+    own = make_deck(PBS, InputsRequest(), template=template)
     assert own.settings["cutoff_rydberg"] == 444
     assert own.settings["rel_cutoff_rydberg"] == 50
-    wishes = Wishes(settings=("FORCE_EVAL/DFT/MGRID/CUTOFF=555",))
-    assert (
-        make_deck(PBS, task="energy", preset=preset, template=template, wishes=wishes).settings["cutoff_rydberg"] == 555
-    )
+    asked = InputsRequest(set=("FORCE_EVAL/DFT/MGRID/CUTOFF=555",))
+    assert make_deck(PBS, asked, template=template).settings["cutoff_rydberg"] == 555
 
 
 def test_template_kinds_and_scf_stay() -> None:
@@ -114,7 +111,7 @@ def test_template_kinds_and_scf_stay() -> None:
         "&GLOBAL\n&END\n&FORCE_EVAL\n&DFT\n&SCF\n&OT\nMINIMIZER CG\n&END\n&END\n&END\n"
         "&SUBSYS\n&KIND Pb\nBASIS_SET MINE\n&END\n&END\n&END\n"
     )
-    own = make_deck(PBS, task="energy", preset=get_preset("production"), template=template)
+    own = make_deck(PBS, InputsRequest(), template=template)
     assert own.settings["basis"] == {"Pb": "MINE", "S": "DZVP-MOLOPT-SR-GTH"}
     assert own.settings["potential"]["Pb"] == "GTH-PBE-q4"
     assert get_values(own.tree, "FORCE_EVAL/DFT/SCF/OT/MINIMIZER") == ["CG"]
@@ -138,7 +135,8 @@ def test_ghosts_carry_basis_functions_and_no_electrons() -> None:
 
 
 def test_fixed_atoms_become_one_based_ranges_and_size_decides_the_optimiser() -> None:
-    small = deck(task="geo_opt", fixed_atoms=(0, 1, 2, 5))
+    small = deck(task="geo_opt")
+    fill_fixed_atoms(small.tree, (0, 1, 2, 5))
     assert get_values(small.tree, "MOTION/CONSTRAINT/FIXED_ATOMS/LIST") == ["1..3 6"]
     assert get_values(small.tree, "MOTION/GEO_OPT/OPTIMIZER") == ["BFGS"]
     large = deck(PBS * (6, 6, 6), task="geo_opt")
@@ -165,14 +163,63 @@ def test_nonsense_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown task"):
         template_text("magic")
     with pytest.raises(DataError, match="never closed"):
-        make_deck(PBS, task="energy", preset=get_preset("quick"), template="&GLOBAL\n")
+        make_deck(PBS, InputsRequest(preset="quick"), template="&GLOBAL\n")
     with pytest.raises(UsageError, match="not a cutoff in Ry"):
-        deck(settings=("FORCE_EVAL/DFT/MGRID/CUTOFF=[eV] 4000",))
+        deck(set=("FORCE_EVAL/DFT/MGRID/CUTOFF=[eV] 4000",))
 
 
 def test_outer_loop_follows_a_changed_threshold() -> None:
     path = "FORCE_EVAL/DFT/SCF"
-    loose = deck(preset="ning2015", settings=(f"{path}/EPS_SCF=1E-4",))
+    loose = deck(preset="ning2015", set=(f"{path}/EPS_SCF=1E-4",))
     assert get_values(loose.tree, f"{path}/OUTER_SCF/EPS_SCF") == ["1E-4"]
-    own = deck(preset="ning2015", settings=(f"{path}/EPS_SCF=1E-4", f"{path}/OUTER_SCF/EPS_SCF=1E-3"))
+    own = deck(preset="ning2015", set=(f"{path}/EPS_SCF=1E-4", f"{path}/OUTER_SCF/EPS_SCF=1E-3"))
     assert get_values(own.tree, f"{path}/OUTER_SCF/EPS_SCF") == ["1E-3"]
+
+
+OWN_XC = "&FORCE_EVAL\n&DFT\n&XC\n{xc}\n&END\n&END\n&END\n"
+
+
+@pytest.mark.parametrize(
+    ("xc", "named"),
+    [
+        ("&XC_FUNCTIONAL PBE\n&END", "PBE"),
+        ("&XC_FUNCTIONAL PBE\n&END\n&HF\nFRACTION 0.25\n&END", "PBE+HF(0.25)"),
+        ("&XC_FUNCTIONAL\n&PBE\nSCALE_X 0\n&END\n&XWPBE\n&END\n&END\n&HF\nFRACTION 2.5E-1\n&END", "PBE+XWPBE+HF(0.25)"),
+        ("&HF\n&END", "HF(1)"),
+        ("&XC_FUNCTIONAL blyp\n&END", "BLYP"),
+    ],
+)
+def test_a_template_with_a_functional_keeps_it_and_the_record_says_what_the_deck_says(xc: str, named: str) -> None:
+    own = make_deck(PBS, InputsRequest(preset="quick"), template=OWN_XC.format(xc=xc))
+    assert own.settings["functional"] == named
+    for name in ("XC_FUNCTIONAL", "HF"):
+        place = f"FORCE_EVAL/DFT/XC/{name}"
+        assert find_section(own.tree, place) == find_section(parse_input(OWN_XC.format(xc=xc)), place)
+    changed = InputsRequest(preset="quick", set=("FORCE_EVAL/DFT/XC/HF/FRACTION=0.4",))
+    mixed = make_deck(PBS, changed, template=OWN_XC.format(xc=xc))
+    assert deck_settings(mixed.tree)["functional"].endswith("HF(0.4)")
+
+
+@pytest.mark.parametrize("method", ["&QS\nMETHOD XTB\n&END", "&QS\nMETHOD DFTB\n&END"])
+def test_a_method_without_a_functional_gets_none(method: str) -> None:
+    template = f"&FORCE_EVAL\n&DFT\n{method}\n&END\n&END\n"
+    own = make_deck(PBS, InputsRequest(preset="quick"), template=template)
+    assert own.settings["functional"] is None and "XC_FUNCTIONAL" not in own.text
+
+
+def test_what_a_template_says_beside_the_functional_stays_and_the_preset_gives_the_rest() -> None:
+    own = make_deck(PBS, InputsRequest(preset="quick"), template=OWN_XC.format(xc="&XC_GRID\nXC_DERIV NN10\n&END"))
+    assert own.settings["functional"] == "PBE"
+    assert get_values(own.tree, "FORCE_EVAL/DFT/XC/XC_GRID/XC_DERIV") == ["NN10"]
+    assert own.text.count("&XC\n") == 1
+
+
+def test_dispersion_takes_the_parameters_of_its_functional_or_none_at_all() -> None:
+    reference = "FORCE_EVAL/DFT/XC/VDW_POTENTIAL/PAIR_POTENTIAL/REFERENCE_FUNCTIONAL"
+    assert get_values(deck(dispersion="d3bj").tree, reference) == ["PBE"]
+    template = OWN_XC.format(xc="&XC_FUNCTIONAL BLYP\n&END")
+    with pytest.raises(UsageError, match="functional BLYP; known: PBE"):
+        make_deck(PBS, InputsRequest(preset="quick", dispersion="d3bj"), template=template)
+    asked = InputsRequest(preset="quick", dispersion="d3bj", set=(f"{reference}=BLYP",))
+    own = make_deck(PBS, asked, template=template)
+    assert get_values(own.tree, reference) == ["BLYP"]

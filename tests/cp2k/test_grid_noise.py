@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from qdip_struct.base.units import EV_PER_ANGSTROM_PER_ATOMIC_FORCE
-from qdip_struct.cp2k.inputs.deck import Wishes, make_deck
+from qdip_struct.cp2k.inputs.deck import make_deck
 from qdip_struct.cp2k.inputs.grid_noise import (
     FORETOLD_EV_PER_ANGSTROM,
     LIMIT_EV_PER_ANGSTROM,
@@ -22,7 +22,7 @@ from qdip_struct.cp2k.inputs.grid_noise import (
 from qdip_struct.cp2k.inputs.inputfile import parse_input
 from qdip_struct.cp2k.inputs.kinds import get_kind_set
 from qdip_struct.cp2k.inputs.preflight import Finding, check_input
-from qdip_struct.cp2k.inputs.presets import get_preset, template_text
+from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.outputs.output import read_run
 
 REFERENCE = Path(__file__).parents[2] / "workflows"
@@ -95,9 +95,8 @@ SMOOTH = ("FORCE_EVAL/DFT/XC/XC_GRID/XC_SMOOTH_RHO=NN10", "FORCE_EVAL/DFT/XC/XC_
 
 
 def grid_findings(atoms: Atoms, *, cutoff: float, settings: tuple[str, ...] = ()) -> list[Finding]:
-    wishes = Wishes(settings=(f"FORCE_EVAL/DFT/MGRID/CUTOFF={cutoff:g}", *settings))
-    template = template_text("energy")
-    deck = make_deck(atoms, task="energy", preset=get_preset("quick"), template=template, wishes=wishes)
+    asked = (f"FORCE_EVAL/DFT/MGRID/CUTOFF={cutoff:g}", *settings)
+    deck = make_deck(atoms, InputsRequest(preset="quick", set=asked))
     return [item for item in check_input(parse_input(deck.text), schema=None) if "is coarse for" in item.message]
 
 

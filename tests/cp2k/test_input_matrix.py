@@ -12,10 +12,10 @@ from qdip_struct.builders.atoms.cells import conventional_cell
 from qdip_struct.builders.dot.embed import embed_dot
 from qdip_struct.builders.dot.embedding_options import DotForm
 from qdip_struct.builders.interface.interface import build_interface
-from qdip_struct.cp2k.inputs.deck import Wishes, make_deck
+from qdip_struct.cp2k.inputs.deck import make_deck
 from qdip_struct.cp2k.inputs.inputfile import parse_input
 from qdip_struct.cp2k.inputs.preflight import check_input
-from qdip_struct.cp2k.inputs.presets import get_preset, template_text
+from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.inputs.schema import load_schema
 from qdip_struct.cp2k.program import Program
 from qdip_struct.materials.datasets import get_crystal
@@ -53,12 +53,10 @@ PRINTS = ("mulliken", "hirshfeld", "pdos", "gap", "density", "hartree")
 @pytest.mark.parametrize("task", ["energy", "geo_opt", "cell_opt"])
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_combination(name: str, task: str, preset: str, parity: str, cp2k: Program, tmp_path: Path) -> None:
-    wishes = Wishes(charge=int(parity == "odd"), prints=PRINTS, stride=4)
+    request = InputsRequest(task=task, preset=preset, charge=int(parity == "odd"), print=PRINTS, stride=4)  # type: ignore[arg-type]
 
     def deck() -> str:
-        made = make_deck(
-            system(name), task=task, preset=get_preset(preset), template=template_text(task), wishes=wishes
-        )
+        made = make_deck(system(name), request)
         assert (made.settings["spin"] == "UKS") == (made.n_electrons % 2 == 1)
         return made.text
 
@@ -77,13 +75,7 @@ def test_combination(name: str, task: str, preset: str, parity: str, cp2k: Progr
 
 def test_regions_become_pdos_lists_with_every_atom_once() -> None:
     atoms = system("embedded dot")
-    deck = make_deck(
-        atoms,
-        task="energy",
-        preset=get_preset("ning2015"),
-        template=template_text("energy"),
-        wishes=Wishes(prints=("pdos",)),
-    )
+    deck = make_deck(atoms, InputsRequest(preset="ning2015", print=("pdos",)))
     assert deck.pdos_regions == tuple(sorted(set(atoms.arrays["region"])))
     blocks = deck.text.split("&LDOS")[1:]
     assert len(blocks) == len(deck.pdos_regions)
@@ -98,13 +90,7 @@ def test_regions_become_pdos_lists_with_every_atom_once() -> None:
 
 
 def test_k_point_runs_get_dos_instead_of_pdos() -> None:
-    deck = make_deck(
-        system("bulk"),
-        task="energy",
-        preset=get_preset("quick"),
-        template=template_text("energy"),
-        wishes=Wishes(prints=("pdos", "gap")),
-    )
+    deck = make_deck(system("bulk"), InputsRequest(preset="quick", print=("pdos", "gap")))
     assert "&DOS" in deck.text
     assert "&PDOS" not in deck.text
     assert "&MO_CUBES" not in deck.text
@@ -112,9 +98,8 @@ def test_k_point_runs_get_dos_instead_of_pdos() -> None:
 
 def test_later_version_differs_exactly_where_it_must() -> None:
     def text(version: str, wanted: str) -> str:
-        wishes = Wishes(version=version, on_scf_failure=wanted)  # type: ignore[arg-type]
-        preset, template = get_preset("quick"), template_text("geo_opt")
-        return make_deck(system("bulk"), task="geo_opt", preset=preset, template=template, wishes=wishes).text
+        request = InputsRequest(task="geo_opt", preset="quick", on_scf_failure=wanted)  # type: ignore[arg-type]
+        return make_deck(system("bulk"), request, version=version).text
 
     assert text("2023.1", "default") == text("2026.1", "default") == text("2023.1", "continue")
     extra = set(text("2026.1", "continue").splitlines()) - set(text("2023.1", "continue").splitlines())
@@ -122,24 +107,15 @@ def test_later_version_differs_exactly_where_it_must() -> None:
 
 
 def test_fixed_layers_and_linear_scaling() -> None:
-    preset = get_preset("ning2015")
     slab = system("slab")
-    fixed = make_deck(
-        slab, task="geo_opt", preset=preset, template=template_text("geo_opt"), wishes=Wishes(fixed_layers=1)
-    )
+    fixed = make_deck(slab, InputsRequest(task="geo_opt", preset="ning2015", fixed_layers=1))
     line = next(line for line in fixed.text.splitlines() if line.strip().startswith("LIST"))
     first, _, last = line.split()[1].partition("..")
     lowest = slab.positions[:, 2].min()
     assert all(slab.positions[int(first) - 1 : int(last), 2] < lowest + 0.1)
     with pytest.raises(UsageError, match="between 1 and 2"):
-        make_deck(slab, task="geo_opt", preset=preset, template=template_text("geo_opt"), wishes=Wishes(fixed_layers=3))
-    linear = make_deck(slab, task="energy", preset=preset, template=template_text("energy"), wishes=Wishes(scf="ls"))
+        make_deck(slab, InputsRequest(task="geo_opt", preset="ning2015", fixed_layers=3))
+    linear = make_deck(slab, InputsRequest(preset="ning2015", scf="ls"))
     assert "LS_SCF T" in linear.text
     with pytest.raises(UsageError, match="Gamma only"):
-        make_deck(
-            slab,
-            task="energy",
-            preset=get_preset("quick"),
-            template=template_text("energy"),
-            wishes=Wishes(scf="ot"),
-        )
+        make_deck(slab, InputsRequest(preset="quick", scf="ot"))

@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import DataError, NotTaken
+from qdip_struct.cp2k.inputs.inputfile import parse_input
+from qdip_struct.cp2k.inputs.sections import named_functional
 from qdip_struct.cp2k.outputs.output import output_files, read_run, read_runs
 from qdip_struct.cp2k.outputs.run import Run
 
@@ -436,3 +438,10 @@ def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert int(answer.stdout) < 50_000
+
+
+@pytest.mark.parametrize("folder", [path.parent.name for path in sorted(RUNS.glob("*/run.inp"))])
+def test_an_input_names_its_functional_as_its_output_does(folder: str) -> None:
+    run = read_run(RUNS / folder)
+    if run.settings.functional is not None:
+        assert named_functional(parse_input((RUNS / folder / "run.inp").read_text())) == run.settings.functional

@@ -7,10 +7,10 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from qdip_struct.cp2k.inputs.deck import Wishes, make_deck
+from qdip_struct.cp2k.inputs.deck import make_deck
 from qdip_struct.cp2k.inputs.inputfile import parse_input
 from qdip_struct.cp2k.inputs.preflight import Finding, check_input
-from qdip_struct.cp2k.inputs.presets import get_preset, template_text
+from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.inputs.schema import Schema, load_schema
 from qdip_struct.cp2k.program import Program, find_program
 
@@ -19,14 +19,8 @@ SLAB = PBS * (1, 1, 2)
 SLAB.center(vacuum=10.0, axis=2)
 
 
-def text_for(atoms: Atoms = PBS, *, preset: str = "production", task: str = "energy", **wishes: object) -> str:
-    return make_deck(
-        atoms,
-        task=task,
-        preset=get_preset(preset),
-        template=template_text(task),
-        wishes=Wishes(**wishes),  # type: ignore[arg-type]
-    ).text
+def text_for(atoms: Atoms = PBS, *, preset: str = "production", task: str = "energy", **asked: object) -> str:
+    return make_deck(atoms, InputsRequest(preset=preset, task=task, **asked)).text  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +119,7 @@ def test_planted_fault_is_found(
 def test_generated_inputs_are_good_for_us_and_for_cp2k(
     preset: str, task: str, atoms: Atoms, charge: int, schema: Schema, cp2k: Program, tmp_path: Path
 ) -> None:
-    text = text_for(atoms, preset=preset, task=task, charge=charge, dispersion="d3bj", fixed_atoms=(0,), walltime_s=60)
+    text = text_for(atoms, preset=preset, task=task, charge=charge, dispersion="d3bj", walltime=60)
     assert not findings(text, schema)
     (tmp_path / "run.inp").write_text(text)
     said = subprocess.run(

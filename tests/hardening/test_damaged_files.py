@@ -16,7 +16,7 @@ from qdip_struct.base.errors import DataError, QdipError
 from qdip_struct.base.files import json_text, read_text
 from qdip_struct.base.resources import shipped
 from qdip_struct.builders.atoms.cells import conventional_cell
-from qdip_struct.builders.atoms.store import read_sidecar, read_structure, structure_text
+from qdip_struct.builders.atoms.store import read_sidecar, structure_text
 from qdip_struct.campaign.engines.jobscript import job_script, load_site
 from qdip_struct.campaign.spec import expand, load_spec
 from qdip_struct.cp2k.inputs.inputfile import format_input, parse_input
@@ -27,6 +27,7 @@ from qdip_struct.cp2k.outputs.pdos import read_pdos
 from qdip_struct.cp2k.outputs.trajectory import read_cells, read_frames
 from qdip_struct.materials.datasets import get_crystal, list_crystals
 from qdip_struct.materials.elasticity import list_properties
+from qdip_struct.materials.structure_files import read_structure
 from qdip_struct.runs.rundir import open_run_folder
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"

@@ -6,9 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from qdip_struct.matching.coincidence import find_matches
+from qdip_struct.matching.coincidence import find_matches, orientation_relations
 from qdip_struct.matching.nets import net_from_vectors, point_group, surface_net
-from qdip_struct.matching.orientations import orientation_relations
 from qdip_struct.materials.datasets import get_crystal
 
 SQUARE = net_from_vectors([[4.0, 0.0], [0.0, 4.0]])

@@ -9,12 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.materials.coherency import (
-    critical_diameter,
-    critical_spacing,
-    dislocated_interface_energy,
-    stability_curve,
-)
 from qdip_struct.materials.elasticity import (
     EV_PER_GPA_ANGSTROM3,
     cubic_moduli,
@@ -22,7 +16,14 @@ from qdip_struct.materials.elasticity import (
     known_moduli,
     mixed_moduli,
 )
-from qdip_struct.materials.strain_sharing import share_dot, share_film
+from qdip_struct.materials.strain_sharing import (
+    critical_diameter,
+    critical_spacing,
+    dislocated_interface_energy,
+    share_dot,
+    share_film,
+    stability_curve,
+)
 
 MODULUS = st.floats(1.0, 200.0)
 MISFIT = st.floats(-0.1, 0.1).filter(lambda f: abs(f) > 1e-4)

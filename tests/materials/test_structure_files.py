@@ -3,10 +3,16 @@
 import numpy as np
 import pytest
 
-from qdip_struct.base.errors import DataError
+from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.resources import shipped
 from qdip_struct.materials.datasets import get_crystal
-from qdip_struct.materials.structure_files import looks_like_file, read_crystal
+from qdip_struct.materials.structure_files import (
+    as_crystal,
+    crystal_named,
+    crystal_of,
+    is_structure_file,
+    read_structure,
+)
 
 FILES = sorted(shipped("structures").glob("*.cif"))
 
@@ -22,7 +28,7 @@ def test_there_are_files():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_each_file_is_its_record(path):
     name, phase = path.stem.split("_")
-    record, found = get_crystal(f"{name}:{phase}", dataset="xrd_298K"), read_crystal(path)
+    record, found = get_crystal(f"{name}:{phase}", dataset="xrd_298K"), as_crystal(read_structure(path), path=path)
     assert found.lengths == pytest.approx(record.lengths) and found.angles == pytest.approx(record.angles)
     assert len(found.sites) == len(record.sites)
     for site in found.sites:
@@ -34,8 +40,24 @@ def test_each_file_is_its_record(path):
     assert text.startswith("# ")
 
 
+FILE_WORDS = ("a.cif", "a.CIF", "POSCAR", "POSCAR_film", "contcar", "CONTCAR_x", "dir/thing", "some/POSCAR", "a.json")
+
+
 def test_words_that_are_files(tmp_path):
-    assert looks_like_file("a.cif") and looks_like_file("some/folder/POSCAR") and not looks_like_file("PbS:rocksalt")
+    assert all(map(is_structure_file, FILE_WORDS))
+    assert not any(map(is_structure_file, ("PbS", "PbS:rocksalt", "CsPbBr2I", "MAPbI2.5Br0.5", "PbS0.5Se0.5")))
+    (tmp_path / "thing").write_text("")
+    assert is_structure_file("thing", folder=tmp_path) and not is_structure_file("thing")
+
+
+@pytest.mark.parametrize("word", FILE_WORDS)
+def test_a_word_for_a_file_is_never_a_crystal(word, tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        crystal_of(word, folder=tmp_path)
+    with pytest.raises(UsageError, match="is a structure file"):
+        crystal_named(word)
+    with pytest.raises(UsageError, match="lattice is taken as it is"):
+        crystal_of(word, lattice=6.0, folder=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -45,9 +67,9 @@ def test_files_that_hold_no_crystal(tmp_path, name, content):
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(DataError):
-        read_crystal(path)
+        as_crystal(read_structure(path), path=path)
 
 
 def test_missing_file(tmp_path):
     with pytest.raises(DataError, match="no such file"):
-        read_crystal(tmp_path / "none.cif")
+        read_structure(tmp_path / "none.cif")

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.papers.photons import photon_energy, photon_wavelength
 from qdip_struct.papers.recipes import TABLE_1B
 from qdip_struct.papers.transfer import (
     diffusion_length,
+    photon_energy,
+    photon_wavelength,
     transfer_efficiency,
     transfer_efficiency_bounds,
 )

@@ -5,8 +5,8 @@ import pytest
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.matching.screening import screen
-from qdip_struct.materials.coherency import stability_curve
 from qdip_struct.materials.elasticity import known_moduli, mixed_moduli
+from qdip_struct.materials.strain_sharing import stability_curve
 from qdip_struct.report.figures import save_figure
 from qdip_struct.report.lattice_plots import (
     draw_misfit,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from browser import Tab, browser, find_browser
+from studies import copy_trio_and_strain
 
 from qdip_struct.base.resources import shipped
 from qdip_struct.report.page import study_page
@@ -18,7 +19,6 @@ pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="no Chromium: apt-get install chromium, or name one in QDIP_BROWSER"),
 ]
 LEAST_CONTRAST = 4.5
-TRIO = Path(__file__).parents[1] / "data" / "cp2k_runs" / "trio"
 
 _CONTRASTS = """(() => {
   const rgb = text => (text.match(/[\\d.]+/g) || []).map(Number);
@@ -55,10 +55,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with everything that ships: runs, strain of the embedded dot, a screen, levels, cubes."""
     folder = tmp_path_factory.mktemp("study")
     shutil.copytree(shipped("workflows", "interface_energy", "reference", "runs"), folder / "runs")
-    shutil.copytree(TRIO, folder / "trio")
-    strain = shipped("workflows", "embedded_dot", "reference")
-    for name in ("strain_own.json", "relaxed_own.extxyz"):
-        shutil.copy(strain / name, folder / name)
+    copy_trio_and_strain(folder)
     (folder / "campaign.yaml").write_text("question: How much of the misfit does the dot feel, & what does it cost?\n")
     out = folder / "report.html"
     out.write_text(study_page(read_study(folder)))

@@ -3,28 +3,22 @@
 import json
 import re
 import shutil
-from pathlib import Path
 
 import pytest
+from studies import TRIO, copy_trio_and_strain
 
-from qdip_struct.base.resources import shipped
 from qdip_struct.report.html import DARK, LIGHT_THEME, ON, Page
 from qdip_struct.report.memory import FOLDER, Memory
 from qdip_struct.report.page import study_page
 from qdip_struct.report.sections.energies import ranked
 from qdip_struct.report.study import read_study
 
-TRIO = Path(__file__).parents[1] / "data" / "cp2k_runs" / "trio"
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A study of everything at once: cubes, levels, strain, diffraction, one damaged file, one run that never began."""
     place = tmp_path_factory.mktemp("study")
-    shutil.copytree(TRIO, place / "trio")
-    strain = shipped("workflows", "embedded_dot", "reference")
-    for name in ("strain_own.json", "relaxed_own.extxyz"):
-        shutil.copy(strain / name, place / name)
+    copy_trio_and_strain(place)
     (place / "broken.json").write_text("{")
     waiting = place / "waiting"
     waiting.mkdir()

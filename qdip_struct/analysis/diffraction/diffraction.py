@@ -29,44 +29,45 @@ _RIPPLE = 2.0
 Indices = tuple[Whole, Whole, Whole]
 
 
-class PowderLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One powder line.
+class LatticePlanes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What diffracts.
 
     Attributes
     ----------
     hkl
         Indices in the structure's own cell.
-    spacing_angstrom
-        d, Å.
+    """
+
+    hkl: Indices
+    spacing_angstrom: Positive
+
+
+class PowderLine(LatticePlanes, frozen=True, forbid_unknown_fields=True):
+    """One powder line.
+
+    Attributes
+    ----------
     two_theta_degree
         2θ at the wavelength asked for, degree.
     intensity
         The strongest line has 100.
     """
 
-    hkl: Indices
-    spacing_angstrom: Positive
     two_theta_degree: Number
     intensity: Number
 
 
-class Spot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Spot(LatticePlanes, frozen=True, forbid_unknown_fields=True):
     """A spot of the projected structure (one of each Friedel pair).
 
     Attributes
     ----------
-    hkl
-        Indices in the structure's own cell.
-    spacing_angstrom
-        d, Å.
     strength
         |F|²/F(000)², dimensionless.
     azimuth_degree
         Angle from the first spot, counted about the zone axis, 0 to 180 degree.
     """
 
-    hkl: Indices
-    spacing_angstrom: Positive
     strength: Number
     azimuth_degree: Number
 

@@ -64,10 +64,6 @@ class ChargeProfile:
         (n,) Δλ, e/Å.
     accumulated_e
         (n,) ∫Δλ dz′ from the first height, where the cell starts, to the end of each step, e.
-    area_angstrom2
-        Area of a plane, Å².
-    step_angstrom
-        Distance of the heights, Å.
     """
 
     axis: int

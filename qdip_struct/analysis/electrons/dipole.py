@@ -5,7 +5,8 @@ vacuum: the cut lies in the middle of that vacuum, so the moment of a neutral bo
 CP2K prints for a periodic cell is a Berry-phase moment at Γ, defined only up to e times a cell vector; for a thick
 slab it is another number than the one here, which is the one that makes the step of the potential.
 
-Charges of finished run folders: the difference of a group's three density cubes, dipole moments of single runs.
+The documents of ``qdip dipole`` and ``qdip charge-difference`` are made here from run folders: the moment of one run,
+and the difference of the three density cubes of a group. Moments in e·Å, potentials in eV.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""One-electron levels of a finished run: gap, where HOMO and LUMO live, states inside the gap, broadened PDOS.
+"""One-electron levels: gap, where HOMO and LUMO live, states inside the gap, broadened PDOS, band edges of a crystal.
 
-Weights are CP2K's projections on regions (its lists) or on atomic kinds. Energies in eV on the run's own scale.
-
-Valence and conduction edge of a crystal from its bands: energies, k-points, gap; eV on the scale of the run.
+Weights are CP2K's projections on regions (its lists) or on atomic kinds, at Γ; band edges come from energies along
+lines or on a mesh of k-points and carry no weights. Energies in eV on the run's own scale: two runs compare only after
+an alignment of their potentials (:mod:`qdip_struct.analysis.electrons.potential`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,8 +31,6 @@ class Channel:
     ----------
     spin
         ``None`` without spin polarisation.
-    fermi_ev
-        The header's, eV.
     energies_ev
         (n,) eV on the run's own scale.
     occupations
@@ -71,10 +69,6 @@ class Edge:
 
     Attributes
     ----------
-    energy_ev
-        eV on the run's own scale.
-    spin
-        Its channel.
     n_levels
         Levels of the channel within ``DEGENERATE_EV``.
     weights
@@ -99,10 +93,6 @@ class GapState:
 
     Attributes
     ----------
-    energy_ev
-        eV on the run's own scale.
-    spin
-        Its channel.
     occupation
         Electrons.
     weights
@@ -117,20 +107,12 @@ class GapState:
 
 @dataclass(frozen=True)
 class GapStates:
-    """Levels inside the gap of a host.
+    """Levels between the outermost own levels of a host, which are ``None`` where undecided.
 
     Attributes
     ----------
-    host
-        Its group.
     share
         Weight on it from which a level is its own.
-    host_homo_ev, host_lumo_ev
-        Its outermost own levels, eV; ``None`` where undecided.
-    states
-        What lies between them.
-    reason
-        Why nothing could be decided.
     """
 
     host: str
@@ -326,14 +308,10 @@ class BandEdges:
 
     Attributes
     ----------
-    valence, conduction
-        The edges.
     gap_ev
         E_c − E_v, eV; negative when the bands overlap.
     direct_gap_ev
         Smallest E_c(k) − E_v(k) at one k-point, eV.
-    n_kpoints
-        How many k-points the edges were looked for at.
     """
 
     valence: BandEdge

@@ -1,9 +1,8 @@
 """Where an orbital lives: shares of |ψ|² by region, from orbital cubes (CP2K's ``MO_CUBES``).
 
 Every grid point belongs to the nearest atom, across periodic borders too: a Voronoi partition, without the overlap
-populations that make projections on atoms depend on the basis set.
-
-Orbital cubes of one run folder: shares by region, and the levels they make up where energies were printed.
+populations that make projections on atoms depend on the basis set. The cubes of one run folder become levels where
+their energies were printed, so that gap and edges can be told without a PDOS.
 """
 
 import re
@@ -253,7 +252,7 @@ def _labels(folder: Path, cube: "Cube") -> list[str]:
     file = folder / STRUCTURE
     if not file.is_file():
         return elements
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
 
     atoms = read_structure(file)
     if len(cube.atoms) != len(atoms) or (cube.atoms.numbers != atoms.numbers).any():

@@ -30,8 +30,6 @@ class VacuumLevel:
     ----------
     side
         "upper" is the surface whose outward normal points along the axis.
-    level_ev
-        Mean, eV.
     spread_ev
         Largest − smallest there, eV.
     """

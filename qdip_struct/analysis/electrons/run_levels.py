@@ -1,10 +1,9 @@
-"""Levels of one run folder as the document of ``qdip levels``: projections, orbital cubes, bands, vacuum levels.
+"""The document of ``qdip levels``: what one run folder, two of them, or the runs of a junction say about levels.
 
-Two finished runs side by side: where HOMO and LUMO live in each and which of them moved.
-
-Band alignment of two materials from finished runs: a joint cell lines up the potentials, each bulk has its edges.
-
-The edges of a bulk come from its bands (k-points) or from its PDOS (Γ, where the cell must fold the edges to Γ).
+One run: levels from its projections, else its orbital cubes, else its bands, and the vacuum levels beside them. Two
+runs on the same regions: where HOMO and LUMO live in each and which of them moved. Band alignment: a joint cell lines
+up the potentials of two materials, and each bulk has its edges from its bands (k-points) or from its PDOS (Γ, where the
+cell must fold the edges to Γ). Energies in eV.
 """
 
 from collections.abc import Mapping, Sequence
@@ -472,7 +471,7 @@ def alignment_document(
     """
     if len(bulks) != 2 or not periods_angstrom:
         raise UsageError("an alignment from runs needs the bulk of two regions and the periods of their layers")
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
 
     cube = _potential(folder, run)
     atoms = read_structure(folder / STRUCTURE)

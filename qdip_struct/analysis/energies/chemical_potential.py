@@ -3,9 +3,8 @@
 A slab of N bulk units with an excess of m formula units of a component R (AX of a perovskite ABX3) has
 γ(Δμ) = γ(R-rich) − m·Δμ/(2A), where Δμ = μ_R − E_R ≤ 0 is the chemical potential of R against bulk R. The lower limit
 is where the other component R' (BX2) would form: Δμ_min = ΔE_f/a, ΔE_f = E_bulk − a·E_R − b·E_R' the energy of
-forming one unit of the bulk from a R and b R'. Both limits are energies without zero-point or thermal parts.
-
-Chemical potentials of the studies of a folder: γ and γ_int between the limits where another crystal would form.
+forming one unit of the bulk from a R and b R'. Both limits are energies without zero-point or thermal parts. They come
+from the crystals among the runs of a folder, or from a formation energy that the user gives.
 """
 
 from collections.abc import Mapping, Sequence
@@ -63,8 +62,6 @@ class PotentialLine:
 
     Attributes
     ----------
-    name
-        What it is the energy of.
     rich
         Value at Δμ = 0, meV/Å².
     slope

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.analysis.energies.energy_run import SINGLE_POINTS, SLABS, EnergyRun
+from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.stoichiometry import element_of
 from qdip_struct.base.errors import MismatchError
 from qdip_struct.base.units import EV_PER_ANGSTROM_PER_ATOMIC_FORCE
+from qdip_struct.cp2k.tasks import is_single_point
 
 LATERAL_TOLERANCE_ANGSTROM = 1e-6
 KPOINT_LENGTH_TOLERANCE = 0.1
@@ -26,8 +27,6 @@ CRYSTALS_KPOINT_RATIO = 0.7
 
 _THEORY = ("functional", "dispersion", "cutoff_rydberg", "rel_cutoff_rydberg", "smearing")
 _NO_SIGNATURE = ("eps_scf", "added_mos", "fixed_atoms")
-_BULKS = ("film_bulk", "substrate_bulk")
-_OWN_CELL = ("film_bulk_free", "substrate_bulk_free", "reservoir")
 
 
 def run_difference(first: EnergyRun, second: EnergyRun) -> str | None:
@@ -165,7 +164,7 @@ def _first_of(one: Mapping[str, Any], two: Mapping[str, Any]) -> str | None:
 
 def _cell_difference(first: EnergyRun, second: EnergyRun) -> str | None:
     mesh = [tuple(run.settings.get("kpoints") or (1, 1, 1)) for run in (first, second)]
-    own = [run.role in _OWN_CELL for run in (first, second)]
+    own = [run.plays.crystal_alone for run in (first, second)]
     if any(own):
         lengths = [
             _mesh_length(run, m, axes=3 if alone else 2)
@@ -185,15 +184,14 @@ def _cell_difference(first: EnergyRun, second: EnergyRun) -> str | None:
 def _normal_difference(first: EnergyRun, second: EnergyRun, mesh: Sequence[tuple[int, ...]]) -> str | None:
     """k-points along the normal: those of two slabs agree, those of a bulk are as dense as in the plane."""
     for run, m, other in ((first, mesh[0], second), (second, mesh[1], first)):
-        if run.role in _BULKS and other.role in SLABS:
+        if run.plays.coherent_bulk and other.plays.layered:
             normal, plane = m[2] * float(np.linalg.norm(run.cell[2])), _mesh_length(run, m, axes=2)
             if normal < (1 - KPOINT_LENGTH_TOLERANCE) * plane:
                 return (
                     f"k-points along the normal of the bulk {run.path}: {normal:.1f} Å of Born-von Karman length "
                     f"against {plane:.1f} Å in the plane"
                 )
-    slabs = first.role in SLABS and second.role in SLABS and "sandwich" not in (first.role, second.role)
-    if slabs and mesh[0][2] != mesh[1][2]:
+    if first.plays.has_vacuum and second.plays.has_vacuum and mesh[0][2] != mesh[1][2]:
         return f"k-points along the normal: {mesh[0][2]} against {mesh[1][2]}"
     return None
 
@@ -204,7 +202,7 @@ def _mesh_length(run: EnergyRun, mesh: tuple[int, ...], *, axes: int) -> float:
 
 
 def _slab_difference(first: EnergyRun, second: EnergyRun) -> str | None:
-    if first.role not in SLABS or second.role not in SLABS or "sandwich" in (first.role, second.role):
+    if not (first.plays.has_vacuum and second.plays.has_vacuum):
         return None
     one, two = first.settings.get("surface_dipole"), second.settings.get("surface_dipole")
     if bool(one) != bool(two):
@@ -220,8 +218,8 @@ def _slab_difference(first: EnergyRun, second: EnergyRun) -> str | None:
 
 
 def _relaxation_difference(first: EnergyRun, second: EnergyRun) -> str | None:
-    if first.role in SLABS and second.role in SLABS:
-        kinds = ["single point" if run.run_type in SINGLE_POINTS else run.run_type for run in (first, second)]
+    if first.plays.layered and second.plays.layered:
+        kinds = ["single point" if is_single_point(run.run_type) else run.run_type for run in (first, second)]
         if kinds[0] != kinds[1]:
             return f"the kind of run: {kinds[0]} against {kinds[1]} (relax all slabs or none)"
         if first.facts and second.facts and first.geometry != second.geometry:
@@ -231,7 +229,7 @@ def _relaxation_difference(first: EnergyRun, second: EnergyRun) -> str | None:
         if reason is not None:
             return f"the criterion of the relaxation (hartree, bohr): {reason}"
     for run, other in ((first, second), (second, first)):
-        if run.relaxed or not other.relaxed or run.role in SLABS or run.max_force is None:
+        if run.relaxed or not other.relaxed or run.plays.layered or run.max_force is None:
             continue
         limit = _force_limit(other)
         if run.max_force > limit:
@@ -245,9 +243,9 @@ def _relaxation_difference(first: EnergyRun, second: EnergyRun) -> str | None:
 def _criterion_difference(first: EnergyRun, second: EnergyRun) -> str | None:
     """Slabs are relaxed to one criterion; a bulk crystal may be relaxed further than the slabs it is compared with."""
     limits = [run.asked.get("force_limits") or {} for run in (first, second)]
-    if (first.role in SLABS) == (second.role in SLABS):
+    if first.plays.layered == second.plays.layered:
         return _first_of(limits[0], limits[1])
-    slab, bulk = limits if first.role in SLABS else limits[::-1]
+    slab, bulk = limits if first.plays.layered else limits[::-1]
     one, two = (float(item.get("MAX_FORCE", CP2K_MAX_FORCE)) for item in (slab, bulk))
     return f"MAX_FORCE {one:g} of the slab against {two:g} of the bulk" if two > one * (1 + 1e-9) else None
 

@@ -9,9 +9,8 @@ Signs and definitions (A is the lateral area, N counts formula units):
 - interface: γ_int = γ_film + γ_substrate − E_ad (Ning et al. 2015, doi:10.1038/nature14563).
 - strain: N·(E_strained bulk − E_free bulk) / A.
 
-Energies in eV, lengths in Å, results in meV/Å². Runs that do not belong together are refused, never averaged over.
-
-Everything that the runs of one study give, and what had to be refused.
+Energies in eV, lengths in Å, results in meV/Å². Runs that do not belong together are refused, never averaged over: what
+the runs of one study give stands beside what had to be refused, each with its reason.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,10 +20,12 @@ from typing import Any
 import numpy as np
 
 from qdip_struct.analysis.energies.comparability import require_comparable
-from qdip_struct.analysis.energies.energy_run import SINGLE_POINTS, SLABS, EnergyRun
+from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.stoichiometry import Composition, added, cells_of, reduced_formula, units_per_cell
 from qdip_struct.base.errors import MismatchError, NotTaken
 from qdip_struct.base.units import MEV_PER_EV
+from qdip_struct.builders.roles import PARTS, role_name, role_of
+from qdip_struct.cp2k.tasks import is_single_point
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,8 @@ def adsorption_energy(film: EnergyRun, substrate: EnergyRun, interface: EnergyRu
             f"{interface.path} holds {held[2]} atoms fixed, {film.path} and {substrate.path} {held[0]} and {held[1]}: "
             "fix the same atoms in all three"
         )
-    n_interfaces = 2 if interface.role == "sandwich" else 1
-    return MEV_PER_EV * (_energy(film) + _energy(substrate) - _energy(interface)) / (n_interfaces * interface.area)
+    shared = max(interface.plays.n_interfaces, 1) * interface.area
+    return MEV_PER_EV * (_energy(film) + _energy(substrate) - _energy(interface)) / shared
 
 
 def counterpoise_energy(film: EnergyRun, substrate: EnergyRun, interface: EnergyRun) -> float:
@@ -126,7 +127,7 @@ def counterpoise_energy(film: EnergyRun, substrate: EnergyRun, interface: Energy
         :func:`adsorption_energy`.
     """
     for run in (film, substrate, interface):
-        if run.run_type not in SINGLE_POINTS:
+        if not is_single_point(run.run_type):
             raise MismatchError(f"{run.path} is a {run.run_type}: a counterpoise correction needs single points")
     return adsorption_energy(film, substrate, interface)
 
@@ -248,7 +249,7 @@ class GroupEnergies:
             "strain_energy_substrate_mev_per_angstrom2": self.strain_substrate,
             "terms": self.terms,
             "system": {name: self.facts.get(name) for name in SYSTEM_FACTS},
-            "relaxed": {role: term["relaxed"] for role, term in self.terms.items() if role in SLABS},
+            "relaxed": {role: term["relaxed"] for role, term in self.terms.items() if role_of(role).layered},
             "warnings": list(self.warnings),
         }
 
@@ -303,7 +304,7 @@ def combine_group(
     interface: tuple[SurfaceEnergy, ...] = ()
     if film is not None and adsorption is not None:
         interface = tuple(SurfaceEnergy(film.value + s.value - adsorption, s.reference) for s in substrate)
-    slabs = [usable[role] for role in ("interface", "film", "substrate") if role in usable]
+    slabs = [usable[role] for role in ("interface", *PARTS) if role in usable]
     if not slabs or (film is None and not substrate and mean is None and adsorption is None):
         return None, refused
     result = GroupEnergies(
@@ -356,9 +357,9 @@ def _warnings(runs: Sequence[EnergyRun]) -> tuple[str, ...]:
     thresholds = sorted({run.asked["eps_scf"] for run in runs if "eps_scf" in run.asked})
     if len(thresholds) > 1:
         found.append(f"SCF thresholds differ (EPS_SCF {', '.join(f'{x:g}' for x in thresholds)})")
-    slabs = [run for run in runs if run.role in SLABS]
+    slabs = [run for run in runs if run.plays.layered]
     if slabs and not any(run.relaxed for run in slabs):
-        moved = [run.path for run in runs if run.relaxed and run.role in ("film_bulk", "substrate_bulk")]
+        moved = [run.path for run in runs if run.relaxed and run.plays.coherent_bulk]
         if moved:
             found.append(f"the slabs are single points, the bulk is relaxed: {', '.join(moved)}")
     found += [f"{run.path}: {run.grid_doubt}" for run in runs if run.grid_doubt]
@@ -385,7 +386,8 @@ def _terms(
     terms: dict[str, dict[str, Any]] = {}
     for role in sorted(usable):
         run = usable[role]
-        bulk = usable.get(role.split("_")[0] + "_bulk")
+        part = run.plays.part
+        bulk = usable.get(role_name("bulk", part)) if part is not None else None
         cells = cells_of(run.composition, [bulk.composition]) if bulk is not None else None
         units = cells[0] * units_per_cell(bulk.composition) if bulk is not None and cells else None
         terms[role] = _term(run, units, borrowed)

@@ -1,4 +1,4 @@
-"""One finished run as far as energies need it, and the roles that runs play."""
+"""One finished run as far as energies need it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,19 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SLABS = (
-    "film",
-    "substrate",
-    "interface",
-    "sandwich",
-    "film_other",
-    "substrate_other",
-    "film_ghost",
-    "substrate_ghost",
-)
-INTERFACES = ("interface", "sandwich")
-SINGLE_POINTS = ("ENERGY", "ENERGY_FORCE", "WFN_OPT")
-OPTIMISATIONS = ("GEO_OPT", "GEOMETRY_OPTIMIZATION", "CELL_OPT")
+from qdip_struct.builders.roles import Role, role_of
+from qdip_struct.cp2k.tasks import is_optimisation
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +20,7 @@ class EnergyRun:
     path
         Its folder.
     role, group
-        The part it plays (:data:`SLABS` and bulk references), and in which study.
+        The part it plays, see :data:`qdip_struct.builders.roles.ROLES`, and in which study.
     status
         As in :class:`qdip_struct.cp2k.outputs.run.Run`; the energy only counts when it is ``done``.
     energy_ev
@@ -77,9 +66,14 @@ class EnergyRun:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def plays(self) -> Role:
+        """The record of its role."""
+        return role_of(self.role)
+
+    @property
     def relaxed(self) -> bool:
         """Whether the run is an optimisation."""
-        return self.run_type in OPTIMISATIONS
+        return is_optimisation(self.run_type)
 
     @property
     def geometry(self) -> str:

@@ -2,16 +2,15 @@
 
 E_f(mixed) = E(mixed)/n − Σ x_i·E_i, per formula unit, with x_i the share of end member i and Σ x_i = 1. Mixing means
 the same lattice with other ions on a site: end members and mixture have equal shares of A-site, B-site and anion
-sites, so CsBr + PbBr2 is no pair of end members of CsPbBr3. Energies in eV, results in meV per formula unit.
-
-Formation energies of the mixed crystals among the runs of a folder.
+sites, so CsBr + PbBr2 is no pair of end members of CsPbBr3. The mixed crystals and their end members are found among
+the runs of a folder. Energies in eV, results in meV per formula unit.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -20,15 +19,10 @@ from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.stoichiometry import Composition, cells_of, reduced_formula, units_per_cell
 from qdip_struct.base.errors import MismatchError, NotTaken
 from qdip_struct.base.units import MEV_PER_EV
+from qdip_struct.materials.ions import IONS, MOLECULES, SiteClass
 
-_CLASSES: dict[str, tuple[str, ...]] = {
-    "A": ("Li", "Na", "K", "Rb", "Cs"),
-    "B": ("Pb", "Sn", "Ge", "Cd", "Zn", "Hg", "Bi", "Sb", "Ag", "Cu", "In", "Mg", "Ca", "Sr", "Ba"),
-    "halide": ("F", "Cl", "Br", "I"),
-    "chalcogenide": ("O", "S", "Se", "Te"),
-}
-_MOLECULES = ({"C": 1, "N": 1, "H": 6}, {"C": 1, "N": 2, "H": 5})
-"""MA (CH3NH3) and FA (HC(NH2)2) stand on the A site."""
+_MOLECULES = [IONS[name].atoms for name in MOLECULES]
+"""These stand on the A site."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +64,17 @@ class Formation:
 def site_shares(composition: Composition) -> dict[str, Fraction] | None:
     """Share of A sites, B sites, halides and chalcogenides; ``None`` for a composition of other atoms."""
     counts = dict(composition)
-    sites = dict.fromkeys(_CLASSES, 0)
+    sites: dict[str, int] = dict.fromkeys(get_args(SiteClass), 0)
     if "C" in counts or "N" in counts or "H" in counts:
         molecules = cells_of({e: counts.pop(e, 0) for e in ("C", "N", "H")}, _MOLECULES)
         if molecules is None or min(molecules) < 0:
             return None
         sites["A"] += round(sum(molecules))
     for element, count in counts.items():
-        kind = next((name for name, members in _CLASSES.items() if element in members), None)
-        if kind is None:
+        ion = IONS.get(element)
+        if ion is None or ion.site is None:
             return None
-        sites[kind] += count
+        sites[ion.site] += count
     total = sum(sites.values())
     return {name: Fraction(count, total) for name, count in sites.items()} if total else None
 
@@ -196,13 +190,13 @@ def _hull(run: EnergyRun, others: Sequence[EnergyRun]) -> float:
 
 def formation_table(runs: Sequence[EnergyRun]) -> tuple[list[dict[str, Any]], list[NotTaken]]:
     """Formation energies of mixed bulk crystals against end members, best first, and what may not be compared."""
-    bulks = [run for run in runs if run.role in ("film_bulk_free", "substrate_bulk_free")]
-    free = {(run.role.split("_")[0], reduced_formula(run.composition)) for run in bulks}
+    bulks = [run for run in runs if run.plays.free_bulk]
+    free = {(run.plays.side, reduced_formula(run.composition)) for run in bulks}
     bulks += [
         run
         for run in runs
-        if run.role in ("film_bulk", "substrate_bulk")
-        and (run.role.split("_")[0], reduced_formula(run.composition)) not in free
+        if run.plays.coherent_bulk
+        and (run.plays.side, reduced_formula(run.composition)) not in free
         and not _strained(run)
     ]
     try:
@@ -212,7 +206,7 @@ def formation_table(runs: Sequence[EnergyRun]) -> tuple[list[dict[str, Any]], li
 
 
 def _strained(run: EnergyRun) -> bool:
-    strain = run.facts.get(f"strain_{run.role.split('_')[0]}") or (0.0, 0.0)
+    strain = run.facts.get(f"strain_{run.plays.side}") or (0.0, 0.0)
     return max(map(abs, strain)) > 1e-6
 
 

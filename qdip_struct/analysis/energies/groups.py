@@ -2,14 +2,9 @@
 
 One study has one film, one substrate and one interface. A group (run.json) may hold more: several registries, gaps,
 thicknesses or terminations, which share their slabs and bulk cells. It is then split into studies by what the builder
-said about each interface. A study that lacks a part takes it from another group when the builder calls it the same
-slab or crystal, the lateral cell agrees, and nothing else in it forbids the difference of energies.
-
-What the builder made a run of: its part, the facts that tell slabs of one part apart, and which parts go together.
-
-A fact that is unknown on one side (a structure of other origin) forbids nothing.
-
-Finished runs of all groups that a study may borrow from, found by what must agree instead of one by one.
+said about each interface. A fact that is unknown on one side (a structure of other origin) forbids nothing. A study
+that lacks a part takes it from another group when the builder calls it the same slab or crystal, the lateral cell
+agrees, and nothing else in it forbids the difference of energies.
 
 Runs that nothing but their energies tells apart (same role, atoms, cell, settings and make) are kept together: whether
 they fit is asked once for all of them. They are looked up by lateral cell and by atoms or monolayers, so that the time
@@ -26,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from qdip_struct.analysis.energies.comparability import LATERAL_TOLERANCE_ANGSTROM, run_difference
-from qdip_struct.analysis.energies.energy_run import INTERFACES, SLABS, EnergyRun
+from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.stoichiometry import Composition, added, cells_of, reduced_formula, without
+from qdip_struct.builders.roles import PARTS, ROLES, role_name, role_of
 
 PART_FACTS = {
     "film": ("film", "film_plane", "film_layers", "film_termination"),
@@ -35,13 +31,10 @@ PART_FACTS = {
 }
 """What the builder says of a slab, by the part it plays."""
 
-SLAB_ROLES = ("film", "substrate", "film_other", "substrate_other", "film_ghost", "substrate_ghost")
-BULK_ROLES = ("film_bulk", "substrate_bulk", "film_bulk_free", "substrate_bulk_free")
-
-
-def part_of(role: str) -> str:
-    """``film`` or ``substrate``."""
-    return "film" if role.startswith("film") else "substrate"
+_OF_A_PART = tuple(
+    role.name for role in sorted(ROLES.values(), key=lambda role: not role.layered) if role.part is not None
+)
+"""Slabs, then bulk crystals, that belong to one side of an interface."""
 
 
 def make(run: EnergyRun) -> tuple[Any, ...]:
@@ -50,7 +43,7 @@ def make(run: EnergyRun) -> tuple[Any, ...]:
     Interface and sandwich count as one role; the gap is that of an interface only.
     """
     facts = run.facts
-    role = "interface" if run.role in INTERFACES else run.role
+    role = "interface" if run.plays.n_interfaces else run.role
     common = (role, tuple(sorted(run.composition.items())), run.geometry)
     if role != "interface":
         return (*common, *_slab_facts(run.role, facts))
@@ -61,7 +54,7 @@ def make(run: EnergyRun) -> tuple[Any, ...]:
 
 def _slab_facts(role: str, facts: Mapping[str, Any]) -> tuple[Any, ...]:
     """The facts of a slab, ``None`` where unknown."""
-    return tuple(as_key(facts.get(name)) for name in PART_FACTS[part_of(role)])
+    return tuple(as_key(facts.get(name)) for name in PART_FACTS[role_of(role).side])
 
 
 def as_key(value: Any) -> Any:
@@ -73,14 +66,14 @@ def as_key(value: Any) -> Any:
 
 def goes_with(run: EnergyRun, anchor: EnergyRun) -> bool:
     """Whether a slab or bulk cell has the make and the atoms of a part of ``anchor``."""
-    part = part_of(run.role)
-    if run.role in BULK_ROLES:
+    part = run.plays.side
+    if run.plays.kind == "bulk":
         return run.facts.get(part) is None or run.facts.get(part) == anchor.facts.get(part, run.facts.get(part))
     for name in PART_FACTS[part]:
         one, two = run.facts.get(name), anchor.facts.get(name)
         if one is not None and two is not None and one != two:
             return False
-    if anchor.role in INTERFACES and not run.role.endswith("_other"):
+    if anchor.plays.n_interfaces and run.plays.kind != "companion":
         return all(anchor.composition.get(e, 0) >= n for e, n in run.composition.items())
     return True
 
@@ -112,7 +105,7 @@ class Members:
     def going_with(self, anchor: EnergyRun, *, role: str) -> list[EnergyRun]:
         """Those of a role that go with an interface or slab, in their order; see :func:`goes_with`."""
         own = self.of_role(role)
-        if role in BULK_ROLES:
+        if role_of(role).kind == "bulk":
             return [run for run in own if goes_with(run, anchor)]
         facts = _slab_facts(role, anchor.facts)
         numbers: list[int] = []
@@ -126,7 +119,6 @@ class Members:
 _WEIGHTS = np.sqrt([1.0, 2.0, 3.0, 5.0, 7.0, 11.0])
 _WIDTH_ANGSTROM = 1e-3
 _MARGIN_ANGSTROM = 2.0 * LATERAL_TOLERANCE_ANGSTROM * float(_WEIGHTS.sum())
-_IN_CELLS_OF_THEIR_OWN = ("film_bulk_free", "substrate_bulk_free", "reservoir")
 
 
 @dataclass(frozen=True)
@@ -212,7 +204,7 @@ class Lenders:
 
     def bulks(self, role: str, *, anchor: EnergyRun) -> list[Alike]:
         """Bulk cells of a role: in the lateral cell of ``anchor``, or in cells of their own."""
-        cells = [None] if role in _IN_CELLS_OF_THEIR_OWN else _cells_near(anchor)
+        cells = [None] if role_of(role).crystal_alone else _cells_near(anchor)
         return [same for cell in cells for same in self._found.get((role, cell), [])]
 
     def reservoirs(self, slab: EnergyRun, *, bulk: EnergyRun, known: Collection[str]) -> list[EnergyRun]:
@@ -270,20 +262,20 @@ def _rank(run: EnergyRun) -> tuple[float, str]:
 
 def _likeness(run: EnergyRun) -> tuple[Any, ...]:
     """All that decides whether a run fits a study, and whether its energy may be subtracted from another."""
-    facts = tuple((name in run.facts, as_key(run.facts.get(name))) for name in PART_FACTS[part_of(run.role)])
+    facts = tuple((name in run.facts, as_key(run.facts.get(name))) for name in PART_FACTS[run.plays.side])
     settings = (repr(run.settings), repr(run.asked), run.run_type, run.geometry)
-    force = None if run.relaxed or run.role in SLABS else run.max_force
+    force = None if run.relaxed or run.plays.layered else run.max_force
     return (run.role, _atoms(run.composition), bool(run.facts), facts, run.cell.tobytes(), settings, force)
 
 
 def _keys(run: EnergyRun) -> list[tuple[Any, ...]]:
     """Where a run is looked for."""
-    if run.role in _IN_CELLS_OF_THEIR_OWN:
+    if run.plays.crystal_alone:
         return [(run.role, None)]
     place = (run.role, next(iter(_cells_near(run, margin=0.0)), "nowhere"))
-    if run.role not in SLABS:
+    if not run.plays.layered:
         return [place]
-    n_layers = as_key(run.facts.get(f"{part_of(run.role)}_layers"))
+    n_layers = as_key(run.facts.get(f"{run.plays.side}_layers"))
     return [place, (*place, "atoms", _atoms(run.composition)), (*place, "layers", n_layers)]
 
 
@@ -359,10 +351,10 @@ def _of_group(group: str, runs: Sequence[EnergyRun]) -> list[RunSet]:
         parts = [run for run in _parts(members, chosen[0]) if id(run) not in own]
         sets.append((chosen, parts))
         used |= {run.path for run in parts}
-    rest = [run for run in runs if run.role in ("film", "substrate") and run.path not in used]
+    rest = [run for run in runs if run.plays.kind == "slab" and run.path not in used]
     lonely = _distinct(rest) if anchors or _several(rest) else []
     for chosen in lonely:
-        sets.append((chosen, [run for run in _parts(members, chosen[0]) if run.role in (*BULK_ROLES, "reservoir")]))
+        sets.append((chosen, [run for run in _parts(members, chosen[0]) if run.plays.kind in ("bulk", "reservoir")]))
     if not sets:
         return [RunSet(group, group, tuple(runs), _facts(members))]
     labels = _labels([chosen[0] for chosen, _ in sets])
@@ -373,12 +365,12 @@ def _of_group(group: str, runs: Sequence[EnergyRun]) -> list[RunSet]:
 
 
 def _facts(members: Members) -> Mapping[str, Any]:
-    return next((run.facts for role in ("film", "substrate") for run in members.of_role(role)), {})
+    return next((run.facts for role in PARTS for run in members.of_role(role)), {})
 
 
 def _several(slabs: Sequence[EnergyRun]) -> bool:
     """Whether one role is played by slabs of different make."""
-    return any(len(_distinct([run for run in slabs if run.role == role])) > 1 for role in ("film", "substrate"))
+    return any(len(_distinct([run for run in slabs if run.role == role])) > 1 for role in PARTS)
 
 
 def _distinct(runs: Sequence[EnergyRun]) -> list[list[EnergyRun]]:
@@ -392,13 +384,13 @@ def _distinct(runs: Sequence[EnergyRun]) -> list[list[EnergyRun]]:
 def _parts(members: Members, anchor: EnergyRun) -> list[EnergyRun]:
     """The group's own runs that go with an interface (or slab): those of its make where a role is played by several."""
     chosen: list[EnergyRun] = []
-    for role in (*SLAB_ROLES, *BULK_ROLES):
+    for role in _OF_A_PART:
         own = members.of_role(role)
         if anchor.role == role:
             own = members.of_make(anchor)
         elif len(own) > 1:
             own = members.going_with(anchor, role=role)
-            kind = [run for run in own if run.geometry == anchor.geometry] if role in SLAB_ROLES else []
+            kind = [run for run in own if run.geometry == anchor.geometry] if role_of(role).layered else []
             own = kind or own
         chosen += own
     return [*chosen, *members.of_role("reservoir")]
@@ -426,9 +418,9 @@ def _labels(anchors: Sequence[EnergyRun]) -> list[str]:
 
 
 def _layers(run: EnergyRun) -> str:
-    names = ("film", "substrate") if run.role in INTERFACES else (part_of(run.role),)
+    names = PARTS if run.plays.n_interfaces else (run.plays.side,)
     counts = [run.facts.get(f"{name}_layers") for name in names]
-    who = "" if run.role in INTERFACES else f"{run.role} "
+    who = "" if run.plays.n_interfaces else f"{run.role} "
     return f"{who}{'+'.join(map(str, counts))} layers" if None not in counts else reduced_formula(run.composition)
 
 
@@ -437,12 +429,12 @@ def _termination(run: EnergyRun) -> str:
 
 
 def _registry(run: EnergyRun) -> str:
-    name = run.facts.get("registry") if run.role in INTERFACES else None
+    name = run.facts.get("registry") if run.plays.n_interfaces else None
     return f"registry {name}" if name else ""
 
 
 def _gap(run: EnergyRun) -> str:
-    gap = run.facts.get("gap_angstrom") if run.role in INTERFACES else None
+    gap = run.facts.get("gap_angstrom") if run.plays.n_interfaces else None
     return f"gap {gap:g} Å" if gap is not None else ""
 
 
@@ -453,7 +445,7 @@ def _kind(run: EnergyRun) -> str:
 def _completed(item: RunSet, lenders: Lenders) -> RunSet:
     """Add what a study lacks from other groups."""
     have = {run.role: run for run in item.runs}
-    anchor = next((have[role] for role in (*INTERFACES, "film", "substrate") if role in have), None)
+    anchor = next((have[role] for role in ("interface", "sandwich", *PARTS) if role in have), None)
     if anchor is None:
         return item
     runs, borrowed, warnings = list(item.runs), dict(item.borrowed), list(item.warnings)
@@ -473,20 +465,21 @@ def _completed(item: RunSet, lenders: Lenders) -> RunSet:
         if loan.run.group != item.group:
             borrowed[loan.run.path] = loan.run.group
 
-    if anchor.role in INTERFACES:
-        for role, partner in (("film", "substrate"), ("substrate", "film")):
+    if anchor.plays.n_interfaces:
+        for role, partner in (PARTS, PARTS[::-1]):
             if role not in have:
                 other = have.get(partner)
                 rest = None if other is None else without(anchor.composition, other.composition)
                 candidates = lenders.slabs(role, anchor=anchor, n_layers=anchor.facts.get(f"{role}_layers"), atoms=rest)
                 take(role, candidates, partial(_fits, anchor=anchor, partner=other))
-    for part in ("film", "substrate"):
-        if part in have and f"{part}_bulk" not in have:
-            candidates = lenders.bulks(f"{part}_bulk", anchor=anchor)
-            take(f"{part}_bulk", candidates, partial(_same_crystal, slab=have[part], part=part))
-        if part in have and f"{part}_bulk" in have and f"{part}_bulk_free" not in have:
-            candidates = lenders.bulks(f"{part}_bulk_free", anchor=anchor)
-            take(f"{part}_bulk_free", candidates, partial(_same_formula, second=have[f"{part}_bulk"]))
+    for part in PARTS:
+        coherent, free = role_name("bulk", part), role_name("bulk", part, cell="own")
+        if part in have and coherent not in have:
+            candidates = lenders.bulks(coherent, anchor=anchor)
+            take(coherent, candidates, partial(_same_crystal, slab=have[part], part=part))
+        if part in have and coherent in have and free not in have:
+            candidates = lenders.bulks(free, anchor=anchor)
+            take(free, candidates, partial(_same_formula, second=have[coherent]))
     if "substrate" in have and "substrate_bulk" in have:
         slab, bulk = have["substrate"], have["substrate_bulk"]
         if cells_of(slab.composition, [bulk.composition]) is None:
@@ -528,7 +521,7 @@ def _same_formula(first: EnergyRun, *, second: EnergyRun) -> bool:
 
 def _complementary(run: EnergyRun, *, slab: EnergyRun, bulk: EnergyRun) -> bool:
     """Whether a slab of another group is the other termination of the same crystal, at the same thickness."""
-    if run.role not in ("substrate", "substrate_other") or run.composition == slab.composition:
+    if not (run.plays.alone and run.plays.part == "substrate") or run.composition == slab.composition:
         return False
     for name in ("substrate", "substrate_plane", "substrate_layers"):
         one, two = run.facts.get(name), slab.facts.get(name)

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qdip_struct.analysis.energies.energies import GroupEnergies
-from qdip_struct.analysis.energies.energy_run import INTERFACES
 from qdip_struct.analysis.energies.groups import RunSet
 from qdip_struct.analysis.energies.stoichiometry import reduced_formula
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.roles import PARTS
 
 RANKINGS: dict[str, tuple[str, bool]] = {
     "adsorption": ("adsorption_energy_mev_per_angstrom2", True),
@@ -43,12 +43,12 @@ def ranking(document: Mapping[str, Any], studies: Sequence[tuple[RunSet, GroupEn
     for entry, (item, _) in zip(document["groups"], studies, strict=True):
         bulk = next((run for run in item.runs if run.role == "substrate_bulk"), None)
         mixed = formed.get(reduced_formula(bulk.composition)) if bulk is not None else None
-        relaxed = {run.relaxed for run in item.runs if run.role in (*INTERFACES, "film", "substrate")}
+        relaxed = {run.relaxed for run in item.runs if run.plays.kind in ("interface", "slab")}
         rows.append(
             {
                 "group": entry["group"],
                 **{name: entry["system"][name] for name in ("substrate", "termination", "registry", "gap_angstrom")},
-                "layers": [entry["system"][f"{part}_layers"] for part in ("film", "substrate")],
+                "layers": [entry["system"][f"{part}_layers"] for part in PARTS],
                 "relaxed": relaxed.pop() if len(relaxed) == 1 else None,
                 "adsorption_energy_mev_per_angstrom2": entry["adsorption_energy_mev_per_angstrom2"],
                 "interface_energy_mev_per_angstrom2": entry["interface_energy_mev_per_angstrom2"],
@@ -75,7 +75,7 @@ def _warnings(studies: Sequence[tuple[RunSet, GroupEnergies]], rows: Sequence[Ma
     found = []
     if {True, False} <= {row["relaxed"] for row in rows}:
         found.append("the table holds relaxed and unrelaxed studies; compare like with like")
-    slabs = [run for item, _ in studies for run in item.runs if run.role in (*INTERFACES, "film", "substrate")]
+    slabs = [run for item, _ in studies for run in item.runs if run.plays.kind in ("interface", "slab")]
     for key, label in _SAME:
         values = sorted({str(run.settings.get(key)) for run in slabs if run.status == "done"})
         if len(values) > 1:

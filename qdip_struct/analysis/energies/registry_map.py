@@ -1,20 +1,13 @@
-"""Energy against the lateral shift of a film on a substrate: E(x, y) over the cell and its minimum.
+"""Energy against the lateral shift of a film on a substrate: E(x, y) over the cell, its minimum, the best gap of each.
 
-A shift s is a move of the film in fractions of the common lateral cell, so E(s) has the period 1 along both. Equal
-shifts (:mod:`qdip_struct.analysis.energies.registry_map`) have one energy. Between computed shifts the map is the
-smoothest
-periodic function through all of them and their equals: the kernel interpolant with weights (1 + |G|²·A)⁻³ over
-reciprocal vectors G of the cell of area A, which is exact at every computed shift. Values are E_ad in meV/Å²: the
-largest binds most.
+A shift s is a move of the film in fractions of the common lateral cell, so E(s) has the period 1 along both. Shifts s
+and R·s + t are equal when both slabs have an operation with the in-plane rotation R and t is the difference of its
+translations (substrate minus film); equal shifts have one energy. At each shift the energy is E_ad (meV/Å²: the largest
+binds most) at the gap where it is largest.
 
-Registry maps of the interfaces among the studies of a folder.
-
-Which lateral shifts of a film on a substrate are equal, and by how much a film is shifted, from the structures.
-
-Shifts are moves in fractions of the common lateral cell. Shifts s and R·s + t are equal when both slabs have an
-operation with the in-plane rotation R and t is the difference of its translations (substrate minus film).
-
-E_ad of one lateral shift at several gaps between the contact layers, and the gap where it is largest.
+Between computed shifts the map is the smoothest periodic function through all of them and their equals: the kernel
+interpolant with weights (1 + |G|²·A)⁻³ over reciprocal vectors G of the cell of area A, which is exact at every
+computed shift.
 """
 
 from collections.abc import Mapping, Sequence
@@ -219,19 +212,7 @@ _GRID = 96
 
 @dataclass(frozen=True)
 class ShiftPoint:
-    """One computed shift of the film.
-
-    Attributes
-    ----------
-    fraction
-        Shift in fractions of the common cell.
-    name
-        Of the registry.
-    curve
-        E_ad against the gap.
-    paths
-        Its runs.
-    """
+    """One computed shift of the film, in fractions of the common cell, and E_ad against the gap there."""
 
     fraction: tuple[float, float]
     name: str
@@ -437,7 +418,7 @@ def registry_maps(
 
 
 def _one_map(members: Sequence[Member], place: Mapping[str, RunFolder]) -> dict[str, Any] | None:
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
 
     structures = [read_structure(place[interface.path].path / STRUCTURE) for _, _, interface in members]
     reference = structures[0]

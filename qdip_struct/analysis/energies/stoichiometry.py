@@ -5,28 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-_ORDER = [
-    "MA",
-    "FA",
-    "Cs",
-    "Rb",
-    "K",
-    "Na",
-    "C",
-    "N",
-    "H",
-    "Pb",
-    "Sn",
-    "Cd",
-    "Zn",
-    "S",
-    "Se",
-    "Te",
-    "F",
-    "Cl",
-    "Br",
-    "I",
-]
+from qdip_struct.materials.ions import FORMULA_ORDER, IONS, MOLECULES
 
 Composition = Mapping[str, int]
 """Atoms per element."""
@@ -42,18 +21,17 @@ def reduced_formula(composition: Composition) -> str:
     names = _molecules(whole)
     if names:
         whole = {**names, **{e: n for e, n in whole.items() if e not in ("C", "N", "H")}}
-    ranked = sorted(whole, key=lambda e: (_ORDER.index(e) if e in _ORDER else len(_ORDER), e))
+    ranked = sorted(whole, key=lambda e: (FORMULA_ORDER.index(e) if e in FORMULA_ORDER else len(FORMULA_ORDER), e))
     return "".join(e + (str(whole[e]) if whole[e] > 1 else "") for e in ranked if whole[e])
 
 
 def _molecules(composition: Composition) -> dict[str, int]:
-    """MA and FA that C, N and H make up; empty when they do not."""
-    carbon, nitrogen, hydrogen = (composition.get(e, 0) for e in ("C", "N", "H"))
-    two = nitrogen - carbon
-    one = carbon - two
-    if carbon and one >= 0 and two >= 0 and hydrogen == 6 * one + 5 * two:
-        return {"MA": one, "FA": two}
-    return {}
+    """Molecular ions that C, N and H make up; empty when they do not."""
+    organic = {e: composition.get(e, 0) for e in ("C", "N", "H")}
+    counts = cells_of(organic, [IONS[name].atoms for name in MOLECULES]) if organic["C"] else None
+    if counts is None or any(n < 0 or n != round(n) for n in counts):
+        return {}
+    return {name: round(n) for name, n in zip(MOLECULES, counts, strict=True)}
 
 
 def units_per_cell(composition: Composition) -> int:

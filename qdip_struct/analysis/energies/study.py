@@ -25,6 +25,7 @@ from qdip_struct.cp2k.inputs.input_settings import input_settings
 from qdip_struct.cp2k.inputs.inputfile import parse_input
 from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.cp2k.outputs.run import Run
+from qdip_struct.cp2k.tasks import task_of
 from qdip_struct.runs.rundir import INPUT, RECORD, RunFolder, segment_name
 
 CELL_TOLERANCE_ANGSTROM = 2e-3
@@ -126,7 +127,8 @@ def energy_run(folder: RunFolder) -> EnergyRun:
     if run.n_atoms is not None and run.n_atoms != n_atoms:
         raise DataError(f"{folder.path}: the output has {run.n_atoms} atoms, run.json says {n_atoms}")
     cell = np.array(vectors, dtype=float)
-    if run.run_type != "CELL_OPT":
+    task = task_of(run.run_type)
+    if task is None or task.moves != "cell":
         _check_cell(folder, run, cell)
     elif run.cell is not None:
         cell = run.cell

@@ -1,10 +1,9 @@
-"""Surface energies from slabs of several thicknesses (Fiorentini & Methfessel 1996, doi:10.1088/0953-8984/8/36/005).
+"""Energies against thickness: surface energies from several slabs of a kind, adsorption energies of several interfaces.
 
 A slab of N formula units with two equal faces has E(N) = 2Aγ + N·E_bulk + m·E_reservoir, with m the same at every
-thickness. The slope of the straight line is a bulk energy that has the k-points of the slabs, its intercept gives γ.
-A bulk run sampled otherwise along the normal makes the γ of single slabs drift with N; the fit does not.
-
-Slabs of several thicknesses among the runs of a folder: E(N) of each surface, E_ad against thickness.
+thickness. The slope of the straight line is a bulk energy that has the k-points of the slabs, its intercept gives γ
+(Fiorentini & Methfessel 1996, doi:10.1088/0953-8984/8/36/005). A bulk run sampled otherwise along the normal makes the
+γ of single slabs drift with N; the fit does not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from qdip_struct.analysis.energies.groups import RunSet
 from qdip_struct.analysis.energies.stoichiometry import cells_of, ending, reduced_formula, units_per_cell
 from qdip_struct.base.errors import MismatchError, NotTaken
 from qdip_struct.base.units import MEV_PER_EV
+from qdip_struct.builders.roles import PARTS
 
 DRIFT_MEV_PER_ANGSTROM2 = 0.5
 """A computed bulk that moves the γ of the thickest slab by more than this against the fit is worth a warning."""
@@ -264,10 +264,10 @@ def _drift(
 def thickness_series(runs: Sequence[EnergyRun]) -> tuple[list[dict[str, Any]], list[NotTaken]]:
     """E(N) of every surface that has slabs of at least two thicknesses, and the slabs that make no series."""
     ready = [run for run in runs if run.status == "done" and run.energy_ev is not None]
-    bulks = [run for run in ready if run.role in ("film_bulk", "substrate_bulk")]
+    bulks = [run for run in ready if run.plays.coherent_bulk]
     families: dict[tuple[Any, ...], list[EnergyRun]] = {}
     for run in ready:
-        if run.role in ("film", "substrate", "film_other", "substrate_other"):
+        if run.plays.alone:
             families.setdefault(_surface_of(run, bulks), []).append(run)
     found = []
     refused: list[NotTaken] = []
@@ -290,8 +290,8 @@ def thickness_series(runs: Sequence[EnergyRun]) -> tuple[list[dict[str, Any]], l
 
 def _surface_of(run: EnergyRun, bulks: Sequence[EnergyRun]) -> tuple[Any, ...]:
     """What makes slabs one surface at several thicknesses: side, crystal, termination, lateral cell, relaxed or not."""
-    side = run.role.split("_")[0]
-    own = [bulk for bulk in bulks if bulk.role == f"{side}_bulk" and set(run.composition) == set(bulk.composition)]
+    side = run.plays.side
+    own = [bulk for bulk in bulks if bulk.plays.part == side and set(run.composition) == set(bulk.composition)]
     name = ending(run.composition, own[0].composition) if own else reduced_formula(run.composition)
     crystal = reduced_formula(own[0].composition) if own else reduced_formula(run.composition)
     lateral = tuple(np.round(run.cell[:2], 4).ravel().tolist())
@@ -319,14 +319,12 @@ def _one_each(slabs: Sequence[EnergyRun]) -> list[EnergyRun]:
 def _fitted(
     slabs: Sequence[EnergyRun], bulks: Sequence[EnergyRun], reservoirs: Sequence[EnergyRun]
 ) -> SurfaceSeries | None:
-    side = slabs[0].role.split("_")[0]
+    side = slabs[0].plays.side
     counts = [tuple(sorted(run.composition.items())) for run in slabs]
     double = [run.path for run, count in zip(slabs, counts, strict=True) if counts.count(count) > 1]
     if double:
         raise MismatchError(f"two slabs of one thickness have different energies: {', '.join(double)}")
-    fitting = [
-        bulk for bulk in bulks if bulk.role == f"{side}_bulk" and set(bulk.composition) == set(slabs[0].composition)
-    ]
+    fitting = [bulk for bulk in bulks if bulk.plays.part == side and set(bulk.composition) == set(slabs[0].composition)]
     bulk = next((run for run in fitting if run_difference(slabs[0], run) is None), fitting[0] if fitting else None)
     stoichiometric = bulk is None or all(cells_of(run.composition, [bulk.composition]) for run in slabs)
     reservoir = None
@@ -346,7 +344,7 @@ def adsorption_by_thickness(
     families: dict[str, list[dict[str, Any]]] = {}
     for entry, (item, _) in zip(document["groups"], studies, strict=True):
         system = entry["system"]
-        layers = [system[f"{part}_layers"] for part in ("film", "substrate")]
+        layers = [system[f"{part}_layers"] for part in PARTS]
         if entry["adsorption_energy_mev_per_angstrom2"] is None or None in layers:
             continue
         interface = next(run for run in item.runs if run.role == "interface")

@@ -20,6 +20,7 @@ from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.groups import RunSet
 from qdip_struct.analysis.energies.stoichiometry import added, cells_of
 from qdip_struct.base.errors import MismatchError
+from qdip_struct.builders.roles import PARTS
 
 TerminationPair = tuple[RunSet, GroupEnergies]
 
@@ -42,7 +43,7 @@ def mean_over_terminations(studies: Iterable[TerminationPair]) -> list[dict[str,
     """
     best: dict[tuple[Any, ...], TerminationPair] = {}
     for study in studies:
-        if study[1].adsorption is None or not {"interface", "film", "substrate"} <= set(study[1].terms):
+        if study[1].adsorption is None or not {"interface", *PARTS} <= set(study[1].terms):
             continue
         make = _make(study)
         if make not in best or _strength(study) > _strength(best[make]):
@@ -63,7 +64,7 @@ def _run(study: TerminationPair, role: str) -> Any:
 
 def _make(study: TerminationPair) -> tuple[Any, ...]:
     """What tells one pair, and one termination of it, from another; registry and gap left out."""
-    film, substrate, interface = (_run(study, role) for role in ("film", "substrate", "interface"))
+    film, substrate, interface = (_run(study, role) for role in (*PARTS, "interface"))
     return (
         tuple(sorted(film.composition.items())),
         tuple(sorted(substrate.composition.items())),

@@ -13,14 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qdip_struct.analysis.strain.measures import Measure, mean_strain, polar, strain_tensor
+from qdip_struct.analysis.strain.measures import MEASURES, mean_strain, polar, strain_tensor
 from qdip_struct.analysis.strain.neighbourhood import gradient_weights
 from qdip_struct.analysis.strain.strain import StrainMap
 from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import MismatchError, UsageError
-
-_BIAS_PER_VARIANCE: dict[str, float] = {"engineering": 1.0 / 6.0, "green": 1.0 / 2.0, "almansi": -5.0 / 6.0}
-"""Bias of the mean strain per σ²·tr(Q), Q the covariance of a row of F; second order in the displacement."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class RegionMean:
     undefined: int
 
 
-def region_means(strain: StrainMap, *, groups: ArrayLike, measure: Measure = "engineering") -> dict[str, RegionMean]:
+def region_means(strain: StrainMap, *, groups: ArrayLike, measure: str = "engineering") -> dict[str, RegionMean]:
     """Mean strain of each group of cations.
 
     Parameters
@@ -84,13 +81,13 @@ def region_means(strain: StrainMap, *, groups: ArrayLike, measure: Measure = "en
     }
 
 
-def _region(values: Floats, noise: "_Noise", rows: NDArray[np.int64], measure: Measure) -> RegionMean:
+def _region(values: Floats, noise: "_Noise", rows: NDArray[np.int64], measure: str) -> RegionMean:
     defined = rows[np.isfinite(values[rows])]
     n = len(defined)
     if n == 0:
         return RegionMean(0, np.nan, np.nan, np.nan, np.nan, np.nan, len(rows))
     sigma = noise.displacement(defined)
-    bias = _BIAS_PER_VARIANCE[measure] * sigma**2 * noise.trace(defined)
+    bias = MEASURES[measure].bias_per_variance * sigma**2 * noise.trace(defined)
     inside = values[defined]
     return RegionMean(
         n=n,
@@ -156,7 +153,7 @@ class _Noise:
         return float(np.sqrt((total**2).sum())) / (3.0 * len(rows))
 
 
-def frame_average(frames: Sequence[StrainMap], *, measure: Measure = "engineering") -> tuple[Floats, Floats, Floats]:
+def frame_average(frames: Sequence[StrainMap], *, measure: str = "engineering") -> tuple[Floats, Floats, Floats]:
     """Time average of the strain tensors over the frames of a trajectory.
 
     Returns
@@ -222,7 +219,7 @@ class Change:
 
 
 def change_between(
-    strain: StrainMap, start: StrainMap, *, phase: str, groups: ArrayLike, measure: Measure = "engineering"
+    strain: StrainMap, start: StrainMap, *, phase: str, groups: ArrayLike, measure: str = "engineering"
 ) -> dict[str, Change]:
     """Strain of a phase in one structure against the same cations of another, F·F_start⁻¹, averaged by group.
 

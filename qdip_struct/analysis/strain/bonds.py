@@ -1,13 +1,13 @@
-"""Metal–anion bonds: lengths, coordination, and displacements against another structure with the same atoms.
+"""Metal–anion bonds and tilts of octahedra: what strain does inside a unit cell.
 
-Lengths in Å. Each bond keeps its own periodic image, so thin cells are right.
+Bonds: lengths (Å), coordination, and displacements against another structure with the same atoms. Each bond keeps its
+own periodic image, so thin cells are right.
 
-Tilts of the octahedra of a perovskite matrix: how far each BX6 octahedron is turned from the pseudo-cubic axes.
-
-For each B cation with six halide neighbours the rotation that best brings the axes onto the six bonds (least squares,
-directions only) is split into a rotation vector; its components along the axes are the tilt angles of Glazer's scheme
-(A. M. Glazer, Acta Cryst. B 28, 3384 (1972), doi:10.1107/S0567740872007976), in degree. Along a chain of corner-sharing
-octahedra the angles alternate in sign; ``phase_factor`` tells in-phase (+) from out-of-phase (−) neighbours.
+Tilts: for each B cation with six halide neighbours the rotation that best brings the pseudo-cubic axes onto the six
+bonds (least squares, directions only) is split into a rotation vector; its components along the axes are the tilt
+angles of Glazer's scheme (A. M. Glazer, Acta Cryst. B 28, 3384 (1972), doi:10.1107/S0567740872007976), in degree. Along
+a chain of corner-sharing octahedra the angles alternate in sign; ``phase_factor`` tells in-phase (+) from out-of-phase
+(−) neighbours.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from qdip_struct.analysis.strain.strain import StrainMap
 from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import MismatchError
 from qdip_struct.materials.composition import parse_formula
-from qdip_struct.materials.sites import CHALCOGENS, HALIDES
+from qdip_struct.materials.ions import CHALCOGENS, HALIDES
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -38,8 +38,6 @@ class Bonds:
         (b,) indices of the two ends.
     vectors
         (b, 3) from metal to anion, Å.
-    n_atoms
-        Number of atoms of the structure.
     """
 
     metal: NDArray[np.int64]

@@ -1,19 +1,18 @@
-"""Strain measures of deformation gradients: polar decomposition, engineering, Green and Almansi tensors, invariants.
+"""Strain measures of deformation gradients: polar decomposition, the table of measures, invariants of strain tensors.
 
 ``F`` maps a vector of the unstrained crystal to the actual one, x = F X. Arrays are (n, 3, 3); undefined rows are NaN
 and stay NaN. Every number is dimensionless unless it says degree. For a uniform stretch of 0.5 % the measures print
 0.005 (engineering), 0.0050125 (Green) and 0.0049627 (Almansi): a strain without the name of its measure is no result.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import UsageError
 
-Measure = Literal["engineering", "green", "almansi"]
-MEASURES: tuple[Measure, ...] = ("engineering", "green", "almansi")
 VOIGT: tuple[str, ...] = ("xx", "yy", "zz", "yz", "xz", "xy")
 """Order of the six components; the last three are tensor components (half of the engineering shear angles)."""
 
@@ -60,29 +59,61 @@ def _cofactor(A: Floats) -> tuple[Floats, Floats]:
     return C, A[0, 0] * C[0, 0] + A[0, 1] * C[0, 1] + A[0, 2] * C[0, 2]
 
 
-def strain_tensor(F: Floats, U: Floats, *, measure: Measure) -> Floats:
-    """Strain tensors (n, 3, 3): engineering U − 1, Green (FᵀF − 1)/2, Almansi (1 − F⁻ᵀF⁻¹)/2.
+@dataclass(frozen=True)
+class StrainMeasure:
+    """A strain tensor as a function of the deformation.
 
-    Green and engineering strain live on the axes of the reference crystal, Almansi strain on those of the deformed one.
-
-    Raises
-    ------
-    UsageError
-        If the measure has no such name.
+    Attributes
+    ----------
+    name
+        Its word after ``--measure`` and in documents.
+    tensor
+        Tensors (n, 3, 3) from the gradients F and their stretches U.
+    bias_per_variance
+        Bias of the mean strain tr(E)/3 of an undeformed crystal with noisy gradients, per trace of the covariance of a
+        row of F: the second-order term of the tensor, averaged over independent entries of F.
     """
-    one = np.eye(3)
-    if measure == "engineering":
-        return U - one
-    if measure == "green":
-        # From F − 1, so that a strain of 1e-12 is not lost against 1.
-        H = F - one
-        return 0.5 * (H + H.transpose(0, 2, 1) + np.matmul(H.transpose(0, 2, 1), H))
-    if measure == "almansi":
-        with np.errstate(invalid="ignore", divide="ignore"):
-            cofactor, determinant = _cofactor(np.moveaxis(F, 0, -1))
-            inverse = np.moveaxis(cofactor / determinant, -1, 0).transpose(0, 2, 1)
-        return 0.5 * (one - np.matmul(inverse.transpose(0, 2, 1), inverse))
-    raise UsageError(f"unknown strain measure '{measure}'; known: {', '.join(MEASURES)}")
+
+    name: str
+    tensor: Callable[[Floats, Floats], Floats]
+    bias_per_variance: float
+
+
+def _engineering(F: Floats, U: Floats) -> Floats:
+    """U − 1, on the axes of the reference crystal."""
+    return U - np.eye(3)
+
+
+def _green(F: Floats, U: Floats) -> Floats:
+    """(FᵀF − 1)/2, on the axes of the reference crystal."""
+    # From F − 1, so that a strain of 1e-12 is not lost against 1.
+    H = F - np.eye(3)
+    return 0.5 * (H + H.transpose(0, 2, 1) + np.matmul(H.transpose(0, 2, 1), H))
+
+
+def _almansi(F: Floats, U: Floats) -> Floats:
+    """(1 − F⁻ᵀF⁻¹)/2, on the axes of the deformed crystal."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cofactor, determinant = _cofactor(np.moveaxis(F, 0, -1))
+        inverse = np.moveaxis(cofactor / determinant, -1, 0).transpose(0, 2, 1)
+    return 0.5 * (np.eye(3) - np.matmul(inverse.transpose(0, 2, 1), inverse))
+
+
+MEASURES: dict[str, StrainMeasure] = {
+    measure.name: measure
+    for measure in (
+        StrainMeasure("engineering", _engineering, bias_per_variance=1.0 / 6.0),
+        StrainMeasure("green", _green, bias_per_variance=1.0 / 2.0),
+        StrainMeasure("almansi", _almansi, bias_per_variance=-5.0 / 6.0),
+    )
+}
+
+
+def strain_tensor(F: Floats, U: Floats, *, measure: str) -> Floats:
+    """Strain tensors (n, 3, 3) in one of :data:`MEASURES`; another name is a :class:`UsageError`."""
+    if measure not in MEASURES:
+        raise UsageError(f"unknown strain measure '{measure}'; known: {', '.join(MEASURES)}")
+    return MEASURES[measure].tensor(F, U)
 
 
 def voigt(E: Floats) -> Floats:

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from qdip_struct.analysis.strain.site_grid import periodic_images
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.materials.composition import parse_formula
-from qdip_struct.materials.sites import CHALCOGENS, DIVALENT, HALIDES, MONOVALENT
+from qdip_struct.materials.ions import CHALCOGENS, DIVALENT, HALIDES, IONS, MONOVALENT
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-ANION_CUTOFF_ANGSTROM: dict[str, float] = {"Pb": 4.2, "Sn": 4.2, "Hg": 3.8, "Cd": 3.6, "Zn": 3.4}
-"""Farther anions are no neighbours of the cation, Å: beyond the first shell even with thermal motion."""
-COORDINATION: dict[str, int] = {"Pb": 6, "Sn": 6, "Hg": 4, "Cd": 4, "Zn": 4}
+ANION_CUTOFF_ANGSTROM: dict[str, float] = {
+    ion.name: ion.anion_cutoff for ion in IONS.values() if ion.anion_cutoff is not None
+}
+"""Farther anions are no neighbours of the cation, Å."""
 _MAJORITY = 2.0 / 3.0 - 1e-9
 _ROLE_OF_REGION = {"dot": "dot", "shell": "shell", "matrix": "matrix", "film": "film", "substrate": "substrate"}
 
@@ -70,7 +71,8 @@ def find_phases(atoms: "Atoms") -> Phases:
         found = chemical_phases(atoms)
     if not (found.labels != "").any():
         raise DataError(
-            "no cation with a phase: expected Pb, Sn, Cd, Zn or Hg with chalcogen or halide neighbours, "
+            f"no cation with a phase: expected {', '.join(DIVALENT[:-1])} or {DIVALENT[-1]} with chalcogen or halide "
+            "neighbours, "
             "or the arrays region and phase of 'qdip build'"
         )
     return found
@@ -111,7 +113,13 @@ def cations_of(phase: str) -> tuple[str, ...] | None:
 
 
 def chemical_phases(atoms: "Atoms") -> Phases:
-    """Phases from the anions around each divalent cation; names such as ``PbS`` and ``CsPbBr2I`` from the counts."""
+    """Phases from the anions around each divalent cation; names such as ``PbS`` and ``CsPbBr2I`` from the counts.
+
+    Raises
+    ------
+    DataError
+        If it is not known how far the neighbours of a cation are.
+    """
     symbols = np.asarray(atoms.get_chemical_symbols())
     anions = np.flatnonzero(np.isin(symbols, (*CHALCOGENS, *HALIDES)))
     family = np.full(len(atoms), "", dtype="U10")
@@ -141,7 +149,7 @@ def chemical_phases(atoms: "Atoms") -> Phases:
         found[name] = [cation for key in halides for cation in members[key]]
         roles[name] = "matrix"
     inner = [key for key in members if key[1] == "chalcogenide"]
-    lead = [key for key in inner if key[0] in ("Pb", "Sn")]
+    lead = [key for key in inner if IONS[key[0]].coordination == 6]
     for group in (lead, [key for key in inner if key not in lead]):
         if group:
             name = _formula({key[0]: len(members[key]) for key in group}, 1) + _formula(_sum(around, group), 1)
@@ -160,7 +168,13 @@ def _sum(around: dict[tuple[str, str], Counter[str]], keys: list[tuple[str, str]
 def _anions_around(
     atoms: "Atoms", cations: NDArray[np.int64], anions: NDArray[np.int64], element: str
 ) -> list[NDArray[np.int64]]:
-    cutoff, count = ANION_CUTOFF_ANGSTROM[element], COORDINATION[element]
+    cutoff, count = IONS[element].anion_cutoff, IONS[element].coordination
+    if cutoff is None or count is None:
+        raise DataError(
+            f"it is not known how many anions surround {element} and how far they are, so they do not tell its phase; "
+            "give the structure the arrays region and phase of 'qdip build', or add anion_cutoff and coordination to "
+            f"{element} in qdip_struct/materials/ions.py"
+        )
     both = np.concatenate((cations, anions))
     images = periodic_images(atoms.positions[both], cell=atoms.cell.array, pbc=atoms.pbc, margin=cutoff)
     is_anion = np.flatnonzero(images.owner >= len(cations))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qdip_struct.analysis.strain.measures import Measure
 from qdip_struct.analysis.strain.site_grid import completed_cell, periodic_images
 from qdip_struct.analysis.strain.strain import StrainMap
 from qdip_struct.base.arrays import Floats
@@ -26,8 +25,6 @@ class ProfilePoint:
 
     Attributes
     ----------
-    phase
-        Phase of the cations in the bin.
     depth_angstrom
         Mean distance from the dot's border, negative inside the dot: half-way between cations of the two phases is 0.
     radius_angstrom
@@ -56,8 +53,6 @@ class StrainLayer:
 
     Attributes
     ----------
-    phase
-        Phase of its cations.
     position_angstrom
         Height along the normal, Å.
     n
@@ -159,7 +154,7 @@ def _distance_to(targets: Floats, points: Floats, atoms: "Atoms") -> Floats:
 
 
 def radial_strain(
-    atoms: "Atoms", strain: StrainMap, *, dot: str, width: float = 3.0, measure: Measure = "engineering"
+    atoms: "Atoms", strain: StrainMap, *, dot: str, width: float = 3.0, measure: str = "engineering"
 ) -> list[ProfilePoint]:
     """Strain against the distance from the border of the dot, in bins of ``width`` Å, each phase for itself.
 
@@ -205,7 +200,7 @@ def radial_strain(
 
 
 def layer_profile(
-    atoms: "Atoms", strain: StrainMap, *, axis: int = 2, measure: Measure = "engineering", gap: float = 1.0
+    atoms: "Atoms", strain: StrainMap, *, axis: int = 2, measure: str = "engineering", gap: float = 1.0
 ) -> list[StrainLayer]:
     """Strain of each layer of cations along a cell axis, lowest first.
 

@@ -1,11 +1,9 @@
-"""The unstrained lattice that each phase is measured against, and where its constant comes from.
+"""What a strain is held against: the unstrained lattice of each phase, and what isotropic elasticity predicts.
 
 A reference is a lattice constant given by the user, that of a data set, or the one measured on another structure (the
-same dot relaxed in vacuum). Numbers of different data sets are never mixed.
-
-What isotropic elasticity predicts for the dot of a structure: uniform strain inside, A + B/r³ outside.
-
-The algebra is :func:`qdip_struct.materials.strain_sharing.share_dot`; here it meets the numbers of a strain map.
+same dot relaxed in vacuum). Numbers of different data sets are never mixed. The prediction for a dot in a matrix,
+uniform strain inside and A + B/r³ outside, is that of :func:`qdip_struct.materials.strain_sharing.share_dot`; here it
+meets the numbers of a strain map. Lengths in Å, strains as fractions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +19,7 @@ from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.elasticity import Moduli, mixed_moduli
+from qdip_struct.materials.ions import IONS
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 from qdip_struct.materials.strain_sharing import DotSharing, share_dot
 
@@ -80,7 +79,7 @@ def _reference(phase: str, spec: str, lengths: Lengths | None, *, dataset: str |
             raise UsageError(f"no lattice constant for {phase} ({error}); give one with --reference-lattice") from error
         if formula.family == "perovskite":
             return perovskite(phase, lengths)
-        build = zincblende if cation in ("Cd", "Zn", "Hg") else rocksalt
+        build = zincblende if IONS[cation].coordination == 4 else rocksalt
         return build(phase, float(np.asarray(lengths)))
     crystal = mixed.terms[0][0]
     if formula.family == "perovskite" and lengths is not None:
@@ -150,8 +149,6 @@ class Continuum:
         Radius of the sphere of the dot's volume, Å.
     fixed, infinite
         Strains with a fixed outer boundary at φ, and in a matrix without end.
-    dot, matrix
-        Moduli that were used.
     """
 
     misfit: float

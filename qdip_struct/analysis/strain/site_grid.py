@@ -1,25 +1,22 @@
-"""Matched neighbours of a large crystal by looking where they should be, instead of searching for all that are near.
+"""Matched neighbours of every cation: three ways to the same answer, from the fastest to the one that always works.
 
-Space is divided into boxes so small that two cations which are at least two match radii apart cannot share one. The
-neighbour at an ideal vector v is then in the box of p + v or in one of the 26 around it. This needs no distances to
-other neighbours and is several times faster than a search tree; it gives the same matches. Structures in which two
-cations are closer than two match radii, and sparse ones, go to the tree.
+All find, for an ideal neighbour vector v and a cation at p, the cation within the match radius r of p + v, with its own
+periodic image. Positions in Å, row vectors.
 
-Matched neighbours of a large, nearly regular crystal by counting: one lattice is fitted to all its cations.
+:class:`SiteLattice`: one lattice is fitted to all cations of a nearly regular crystal and each gets the three integers
+of its site; the neighbour is the cation whose integers differ by a known step, one look-up in a table. That these are
+exactly the matches a search would find is proved by four lengths: with every cation at most δ from its site, ideal
+vectors at most γ from the lattice vectors they stand for, and shortest lattice vector s, no cation of another site can
+match when 2δ + γ + r < s.
 
-Every cation is given the three integers of its lattice site. The neighbour at an ideal vector is then the cation whose
-integers differ by a known step, and one look-up in a table finds it; no search. That these are exactly the matches a
-search would find is proved by four lengths: with every cation at most δ from its site, ideal vectors at most γ from the
-lattice vectors they stand for, match radius r and shortest lattice vector s, no cation of another site can match when
-2δ + γ + r < s. Crystals that are not that regular, or have two cations on one site, are left to
-:mod:`~qdip_struct.analysis.strain.site_grid`.
+:class:`SiteGrid`: space is divided into boxes so small that two cations which are at least two match radii apart cannot
+share one. The neighbour is in the box of p + v or in one of the 26 around it, without distances to other neighbours.
 
-Neighbour queries in which every neighbour carries its own periodic image.
-
-The usual minimum-image shortcut gives one image per pair of atoms; in a cell one or two unit cells across the same
-atom is a neighbour several times. Here the images near the cell are points of their own
+:class:`Images` and a k-d tree: for sparse structures and those with two cations closer than two match radii. The usual
+minimum-image shortcut gives one image per pair of atoms; in a cell one or two unit cells across the same atom is a
+neighbour several times. Here the images near the cell are points of their own
 (:func:`qdip_struct.builders.atoms.neighbours.with_images`), so any cell works, of any shape and with any mixture of
-periodic and open directions. Positions in Å, row vectors.
+periodic and open directions.
 """
 
 import itertools

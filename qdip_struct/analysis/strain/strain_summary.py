@@ -12,7 +12,6 @@ from qdip_struct.analysis.strain import measures
 from qdip_struct.analysis.strain.averages import Change, RegionMean, change_between, frame_average, region_means
 from qdip_struct.analysis.strain.bonds import find_bonds, octahedral_tilts
 from qdip_struct.analysis.strain.gauge import AXES, Line, lines
-from qdip_struct.analysis.strain.measures import Measure
 from qdip_struct.analysis.strain.phases import Phases, find_phases
 from qdip_struct.analysis.strain.profiles import ProfilePoint, StrainLayer, layer_profile, radial_strain
 from qdip_struct.analysis.strain.reference import Continuum, Lengths, measured_reference, predict, references_of
@@ -103,7 +102,7 @@ class StrainSummary:
     """
 
     atoms: "Atoms"
-    measure: Measure
+    measure: str
     phases: Phases
     strain: StrainMap
     tensor: Floats
@@ -230,7 +229,7 @@ def summarise(
     structures: Mapping[str, str] | None = None,
     dataset: str | None = None,
     vacuum_dot: "Atoms | None" = None,
-    measure: Measure = "engineering",
+    measure: str = "engineering",
     directions: Sequence[Sequence[float]] = tuple(AXES.values()),
     moduli: Mapping[str, Moduli] | None = None,
     bin_width: float = 3.0,
@@ -328,7 +327,7 @@ def _groups(atoms: "Atoms", phases: Phases, strain: StrainMap) -> list[NDArray[n
     return [role, np.char.add(role, np.where(region == "interface", "_interface", "_core"))]
 
 
-def _regions(strain: StrainMap, groups: list[NDArray[np.str_]], measure: Measure) -> dict[str, RegionMean]:
+def _regions(strain: StrainMap, groups: list[NDArray[np.str_]], measure: str) -> dict[str, RegionMean]:
     found: dict[str, RegionMean] = {}
     for names in groups:
         found.update(region_means(strain, groups=names, measure=measure))

@@ -46,8 +46,6 @@ class MetalSublattice:
         Largest distance in Å between an actual and an ideal neighbour vector that counts as a match.
     anion_coordination
         Number of anions around the cation: 6 in rock salt and perovskite, 4 in zinc blende and wurtzite.
-    source
-        Where the lattice constant comes from.
     """
 
     name: str

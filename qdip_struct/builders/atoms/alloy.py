@@ -13,7 +13,7 @@ Special quasi-random structures: A. Zunger et al., Phys. Rev. Lett. 65, 353 (199
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -22,11 +22,8 @@ from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import SiteCell
 from qdip_struct.builders.atoms.molecules import check_seed
 from qdip_struct.builders.atoms.neighbours import neighbour_pairs
-from qdip_struct.builders.atoms.regions import FORMAL_CHARGES
-from qdip_struct.materials.composition import Formula, parse_formula
-from qdip_struct.materials.crystals import Crystal, scaled
-from qdip_struct.materials.datasets import get_crystal
-from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
+from qdip_struct.materials.ions import FORMAL_CHARGES
+from qdip_struct.materials.options import Arrangement
 
 SHELLS = 3
 _MOST_STEPS = 4000
@@ -120,43 +117,10 @@ def search_arrangement(kinds: Array, shells: list[Any], *, n_kinds: int, generat
     return best
 
 
-Arrangement = Literal["random", "sqs"]
 ARRANGEMENTS: tuple[str, ...] = get_args(Arrangement)
-
-
-@dataclass(frozen=True)
-class Alloy:
-    """A mixed crystal that is still to be arranged.
-
-    Attributes
-    ----------
-    parent
-        The end member of largest weight, scaled to the mixed lattice constant. A perovskite alloy is cubic unless its
-        formula names a phase: the mixed constant is the pseudo-cubic one.
-    formula
-        Which ions share which sublattice.
-    arrangement
-        ``random`` or ``sqs``.
-    seed
-        Seed of the arrangement.
-    source
-        Where the lattice constant comes from.
-    """
-
-    parent: Crystal
-    formula: Formula
-    arrangement: Arrangement
-    seed: int
-    source: str
-
-    @property
-    def fractions(self) -> dict[str, dict[str, float]]:
-        """Site fractions of each mixed sublattice: {"X": {"Br": 0.667, "I": 0.333}}."""
-        return {
-            part.label: dict(zip(part.species, part.fractions, strict=True))
-            for part in self.formula.sublattices
-            if part.fractions is not None and len(part.species) > 1
-        }
+MOST_SQS_SITES = 4000
+"""Largest mixed sublattice of a matrix that is arranged quasi-randomly: beyond, its pair correlations vanish as 1/√n
+anyway."""
 
 
 @dataclass(frozen=True)
@@ -181,42 +145,6 @@ class Decoration:
     realised: Mapping[str, float]
     n_sites: int
     correlation_error: float
-
-
-def make_alloy(
-    formula: str,
-    *,
-    dataset: str | None = None,
-    arrangement: Arrangement = "sqs",
-    seed: int = 0,
-    lattice: float | None = None,
-) -> Alloy:
-    """Describe a mixed crystal such as ``CsPbBr2I``, ``MAPbI2.5Br0.5`` or ``PbS0.5Se0.5``.
-
-    Parameters
-    ----------
-    formula
-        Formula with the amounts of every mixed site.
-    dataset
-        Data set of the end members, whose lattice constants are mixed by Vegard's rule.
-    arrangement, seed
-        How the ions are arranged later.
-    lattice
-        (Pseudo-)cubic lattice constant in Å instead of Vegard's.
-
-    Raises
-    ------
-    UsageError
-        If the formula leaves a site open or an end member is unknown.
-    """
-    if arrangement not in ARRANGEMENTS:
-        raise UsageError(f"unknown arrangement '{arrangement}'; known: {', '.join(ARRANGEMENTS)}")
-    parsed = parse_formula(formula)
-    mixed = mixed_lattice_constant(parsed, dataset=dataset)
-    parent = _parent(max(mixed.terms, key=lambda term: term[1])[0], phase=parsed.phase)
-    a = mixed.a_angstrom if lattice is None else lattice
-    source = mixed.source if lattice is None else f"given by the user: {lattice:g} Å"
-    return Alloy(replace(scaled(parent, lattice=a), name=parsed.text), parsed, arrangement, seed, source)
 
 
 def decorate(
@@ -268,16 +196,59 @@ def decorate(
         kinds = search_arrangement(kinds, shells, n_kinds=len(names), generator=generator)
     elif arrangement != "random":
         raise UsageError(f"unknown arrangement '{arrangement}'; known: {', '.join(ARRANGEMENTS)}")
-    width = max(sites.species.dtype.itemsize // 4, *(len(name) for name in names))
-    species = sites.species.astype(f"U{width}")
-    species[index] = np.array(names)[kinds]
-    return replace(sites, species=species), Decoration(
+    return _filled(sites, index=index, names=np.array(names)[kinds]), Decoration(
         sublattice=sublattice,
         requested={name: float(fractions[name]) for name in names},
         realised={name: int(count) / len(index) for name, count in zip(names, counts, strict=True)},
         n_sites=len(index),
         correlation_error=round(float(np.sqrt(pair_error(kinds, shells, len(names)))), 10),
     )
+
+
+def occupy(
+    sites: SiteCell,
+    *,
+    occupancies: Mapping[str, Mapping[str, float]],
+    seed: int,
+    arrangement: Arrangement = "random",
+) -> SiteCell:
+    """Distribute the species of every mixed sublattice, in periodic sites or in a body cut from them.
+
+    Parameters
+    ----------
+    sites
+        Sites to fill; those of a cut body have no neighbours across a cell, so they take ``random`` only.
+    occupancies
+        Species and their shares on each mixed sublattice; the counts are whole numbers by largest remainder.
+    seed
+        Decides which site gets which species.
+    arrangement
+        ``sqs`` (:func:`decorate`, up to :data:`MOST_SQS_SITES` sites) or ``random``.
+
+    Raises
+    ------
+    UsageError
+        If a sublattice is not in the crystal, or :func:`decorate` refuses.
+    """
+    # Not the draw of `decorate`: here sites are drawn, there ions, and a seed must go on giving the bytes it gave.
+    generator = np.random.default_rng(seed)
+    for label, shares in occupancies.items():
+        index = np.flatnonzero(sites.sublattice == label)
+        if not len(index):
+            raise UsageError(f"{sites.name} has no sublattice '{label}' to mix {', '.join(shares)} on")
+        if arrangement == "sqs" and len(index) <= MOST_SQS_SITES:
+            sites, _ = decorate(sites, sublattice=label, fractions=shares, seed=seed)
+            continue
+        names = np.repeat(list(shares), whole_counts(list(shares.values()), len(index)))
+        sites = _filled(sites, index=generator.permutation(index), names=names)
+    return sites
+
+
+def _filled(sites: SiteCell, *, index: Array, names: Array) -> SiteCell:
+    """The sites with the ions ``names`` (k,) on the sites ``index`` (k,); the array grows with the longest name."""
+    species = sites.species.astype(np.promote_types(sites.species.dtype, names.dtype))
+    species[index] = names
+    return replace(sites, species=species)
 
 
 def _check_shares(fractions: Mapping[str, float], present: Array) -> None:
@@ -317,14 +288,3 @@ def blocks_for(
         return round(worst, 6)
 
     return min(range(1, most + 1), key=lambda blocks: (miss(blocks), blocks))
-
-
-def _parent(crystal: Crystal, *, phase: str) -> Crystal:
-    if crystal.structure_type != "perovskite" or phase or crystal.phase in ("cubic", "pseudocubic"):
-        return crystal
-    for name in ("cubic", "pseudocubic"):
-        try:
-            return get_crystal(f"{crystal.name}:{name}", dataset=crystal.dataset)
-        except UsageError:
-            continue
-    return crystal

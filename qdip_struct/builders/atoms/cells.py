@@ -1,11 +1,9 @@
 """Crystals as sites and sites as atoms: the one place where a molecular ion turns from a point into its atoms.
 
 :class:`SiteCell` is what slabs and interfaces are cut from: every ion one point, molecular ions included, so that no
-cut can split a molecule. :func:`to_atoms` fills the points. Cells are row vectors in Å.
-
-What stands on the sites of a crystal where its formula leaves a choice: the A site, turned molecules, the seed.
-
-Integer arithmetic of lattices: primitive bases, bases adapted to a plane, reduced pairs, points of a supercell.
+cut can split a molecule. :class:`Occupation` says what stands on the sites where the formula leaves a choice (the A
+site, turned molecules, the seed), and :func:`to_atoms` fills the points. Bases of lattices (primitive, adapted to a
+plane, reduced) are found in integers, exactly. Cells are row vectors in Å.
 """
 
 from dataclasses import dataclass, replace
@@ -19,14 +17,15 @@ from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.builders.atoms.molecules import (
     Molecule,
-    MoleculeOrientation,
     check_seed,
     find_molecules,
     library,
     molecule_rotations,
 )
-from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, label
+from qdip_struct.builders.atoms.regions import label
 from qdip_struct.materials.crystals import Crystal, scaled
+from qdip_struct.materials.ions import FORMAL_CHARGES, MOLECULES, molecular_ion
+from qdip_struct.materials.options import Arrangement, MoleculeOrientation
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,9 @@ class Occupation:
         How molecules are turned, see :func:`qdip_struct.builders.atoms.molecules.molecule_rotations`.
     seed
         Whole number that decides what symmetry leaves open: random orientations, mixed sites, equal border sites.
+    arrangement
+        Of the ions on mixed sites: ``sqs`` (special quasi-random) or ``random``, see
+        :mod:`qdip_struct.builders.atoms.alloy`.
 
     Raises
     ------
@@ -51,6 +53,7 @@ class Occupation:
     a_site: str = "molecule"
     orientation: MoleculeOrientation = "antiparallel"
     seed: int = 0
+    arrangement: Arrangement = "sqs"
 
     def __post_init__(self) -> None:
         """Check what can be checked without a crystal."""
@@ -128,9 +131,6 @@ def lattice_points(matrix: Array) -> Array:
     return points[((scaled >= 0) & (scaled < abs(determinant))).all(axis=1)]
 
 
-MOLECULES = ("MA", "FA")
-
-
 @dataclass(frozen=True, eq=False)
 class SiteCell:
     """Ions as points.
@@ -187,7 +187,7 @@ def turned(sites: SiteCell, *, rotation: Array) -> SiteCell:
 
 @lru_cache(maxsize=64)
 def sites_of_crystal(crystal: Crystal) -> SiteCell:
-    """The sites of a crystal's conventional cell."""
+    """The sites of a crystal's conventional cell, mixed ones with the ion of the end member."""
     fractional = np.array([site.position for site in crystal.sites])
     return SiteCell(
         cell=crystal.cell,
@@ -225,7 +225,7 @@ def sites_of_atoms(atoms: Atoms, *, name: str | None = None) -> SiteCell:
         offsets = tuple((float(x), float(y), float(z)) for x, y, z in positions[members] - centre)
         templates.append(Molecule("file", tuple(str(s) for s in symbols[members]), offsets))
         points.append(centre)
-        species.append("MA" if (symbols[members] == "N").sum() == 1 else "FA")
+        species.append(str(molecular_ion(symbols[members].tolist())))
         template.append(number)
     names = np.array([str(s) for s in species])
     unknown = sorted({str(s) for s in names} - set(FORMAL_CHARGES))
@@ -349,8 +349,10 @@ def conventional_cell(
     Raises
     ------
     UsageError
-        If the lattice constant or the A site is not possible.
+        If the lattice constant or the A site is not possible, or the crystal is mixed.
     """
+    if crystal.occupancies:
+        raise UsageError(f"one cell of {crystal.name} cannot hold its mixed sites; build a supercell")
     scaled_crystal = crystal if lattice is None else scaled(crystal, lattice=lattice)
     sites = with_a_site(sites_of_crystal(scaled_crystal), a_site=occupation.a_site)
     return to_atoms(oriented(sites, rule=occupation.orientation, seed=occupation.seed), region=region)

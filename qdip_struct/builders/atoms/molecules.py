@@ -8,14 +8,15 @@ column vectors.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.materials.ions import MOLECULES, molecular_ion
+from qdip_struct.materials.options import MoleculeOrientation
 
-MoleculeOrientation = Literal["antiparallel", "parallel", "random"]
 ORIENTATIONS: tuple[str, ...] = get_args(MoleculeOrientation)
 
 _CN, _CH, _NH, _CN_AMIDINE = 1.49, 1.09, 1.03, 1.32
@@ -60,7 +61,7 @@ def library(name: str) -> Molecule:
     elif name == "FA":
         symbols, points = _formamidinium()
     else:
-        raise UsageError(f"unknown molecular ion '{name}'; known: MA, FA")
+        raise UsageError(f"unknown molecular ion '{name}'; known: {', '.join(MOLECULES)}")
     heavy = [i for i, symbol in enumerate(symbols) if symbol != "H"]
     points = points - points[heavy].mean(axis=0)
     return Molecule(name, tuple(symbols), tuple((float(x), float(y), float(z)) for x, y, z in np.round(points, 9)))
@@ -196,8 +197,7 @@ def find_molecules(symbols: Sequence[str], *, positions: Array, cell: Array, pbc
     inverse = np.linalg.inv(cell)
     for number in range(count):
         members = np.flatnonzero(group == number)
-        formula = "".join(sorted(str(names[organic[i]]) for i in members))
-        if formula not in ("CHHHHHHN", "CHHHHHNN"):
+        if molecular_ion(str(names[organic[i]]) for i in members) is None:
             where = ", ".join(f"{names[organic[i]]} (atom {organic[i] + 1})" for i in members[:4])
             raise DataError(
                 f"atoms {where} form no whole CH3NH3 or CH(NH2)2 ion; molecular ions are never cut or counted as "

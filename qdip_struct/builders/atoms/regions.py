@@ -1,4 +1,4 @@
-"""Whose atom is it: region, phase, formal charge and molecule of every atom, and the report that sums them up.
+"""Whose atom is it: region, phase, formal charge and molecule of every atom, and how close ions may come.
 
 Arrays on every built ``ase.Atoms``, all of length n and kept by extxyz:
 
@@ -15,17 +15,9 @@ Arrays on every built ``ase.Atoms``, all of length n and kept by extxyz:
 
 Charges and valence electrons are the ones a CP2K user expects: whole ions, GTH-PBE default valences.
 
-Radii of ions: how near two of them come when they touch.
-
-Six-coordinate ionic radii of R. D. Shannon, Acta Cryst. A 32, 751 (1976), doi:10.1107/S0567739476001551, as pymatgen
-has them (the paper itself was not read); Sn2+, which is not in it, after its distance to anions. Atoms of molecular
-ions have no ionic radius: those who need one choose it for their purpose.
-
-How close two atoms of different bodies may come, from ionic radii, and which atoms of a host are too close.
-
-Limits: 0.85 of the sum of radii for opposite charges, 0.80 for two anions, 3.3 Å for two cations, never below 2.2 Å.
-Radii are those of :mod:`qdip_struct.builders.atoms.regions`; a hydrogen atom of a molecule counts as 0.75 Å, its carbon
-and nitrogen as 1.6 Å. They only ever serve as generous limits.
+How close two atoms of different bodies may come: 0.85 of the sum of radii for opposite charges, 0.80 for two anions,
+3.3 Å for two cations, never below 2.2 Å, with the radii of
+:data:`qdip_struct.materials.ions.CONTACT_RADII_ANGSTROM`. These limits only ever serve as generous ones.
 """
 
 import math
@@ -40,32 +32,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.neighbours import minimum_distance, nearest_neighbour, neighbour_pairs
-
-FORMAL_CHARGES: dict[str, int] = {
-    **dict.fromkeys(("Li", "Na", "K", "Rb", "Cs", "Ag", "Cu", "MA", "FA"), 1),
-    **dict.fromkeys(("Mg", "Ca", "Sr", "Ba", "Zn", "Cd", "Hg", "Ge", "Sn", "Pb"), 2),
-    **dict.fromkeys(("Al", "Ga", "In", "Sb", "Bi"), 3),
-    **dict.fromkeys(("F", "Cl", "Br", "I"), -1),
-    **dict.fromkeys(("O", "S", "Se", "Te"), -2),
-    **dict.fromkeys(("N", "P", "As"), -3),
-}
-"""Charge in e of the ions of this field; MA and FA are whole molecules."""
-
-VALENCE_ELECTRONS: dict[str, int] = {
-    **dict.fromkeys(("H",), 1),
-    **dict.fromkeys(("Li",), 3),
-    **dict.fromkeys(("C", "Ge", "Sn", "Pb"), 4),
-    **dict.fromkeys(("N", "P", "As", "Sb", "Bi"), 5),
-    **dict.fromkeys(("O", "S", "Se", "Te"), 6),
-    **dict.fromkeys(("F", "Cl", "Br", "I"), 7),
-    **dict.fromkeys(("Na", "K", "Rb", "Cs"), 9),
-    **dict.fromkeys(("Mg", "Ca", "Sr", "Ba"), 10),
-    **dict.fromkeys(("Ag", "Cu"), 11),
-    **dict.fromkeys(("Zn", "Cd", "Hg"), 12),
-    **dict.fromkeys(("Al",), 3),
-    **dict.fromkeys(("Ga", "In"), 13),
-}
-"""Electrons that the default GTH-PBE pseudopotential of each element leaves in the calculation."""
+from qdip_struct.materials.ions import CONTACT_RADII_ANGSTROM, FORMAL_CHARGES, VALENCE_ELECTRONS
 
 INTERFACE_DEPTH = 3.5
 """Atoms with an atom of the other side within this distance (Å) are labelled ``interface``."""
@@ -79,7 +46,7 @@ def formal_charges(symbols: Iterable[str], *, molecule: Sequence[int] | Array | 
     Raises
     ------
     UsageError
-        If the charge of an element outside molecules is not in :data:`FORMAL_CHARGES`.
+        If the charge of an element outside molecules is not in :data:`qdip_struct.materials.ions.FORMAL_CHARGES`.
     """
     names = np.asarray(list(symbols), dtype=str)
     ids = np.full(len(names), -1) if molecule is None else np.asarray(molecule)
@@ -137,7 +104,7 @@ def electrons_of(atoms: Atoms, *, valence: Mapping[str, int] | None = None) -> i
     Raises
     ------
     UsageError
-        If ``valence`` (default :data:`VALENCE_ELECTRONS`) lacks an element.
+        If ``valence`` (default :data:`qdip_struct.materials.ions.VALENCE_ELECTRONS`) lacks an element.
     """
     table = VALENCE_ELECTRONS if valence is None else valence
     counts = composition_of(atoms)
@@ -203,7 +170,7 @@ def report(
     seed
         Seed of every random choice made.
     valence
-        Valence electrons per element; default :data:`VALENCE_ELECTRONS`.
+        Valence electrons per element; default :data:`qdip_struct.materials.ions.VALENCE_ELECTRONS`.
     **more
         Further entries, appended as given.
 
@@ -228,20 +195,6 @@ def report(
         **more,
     }
 
-
-IONIC_RADII_ANGSTROM: dict[str, float] = {
-    "Li": 0.76, "Na": 1.02, "K": 1.38, "Rb": 1.52, "Cs": 1.67, "Ag": 1.15, "Cu": 0.77, "Mg": 0.72, "Ca": 1.00,
-    "Sr": 1.18, "Ba": 1.35, "Zn": 0.74, "Cd": 0.95, "Hg": 1.02, "Ge": 0.73, "Sn": 1.18, "Pb": 1.19, "Al": 0.535,
-    "Ga": 0.62, "In": 0.80, "Sb": 0.76, "Bi": 1.03, "F": 1.33, "Cl": 1.81, "Br": 1.96, "I": 2.20, "O": 1.40,
-    "S": 1.84, "Se": 1.98, "Te": 2.21,
-}  # fmt: skip
-"""Radius of each ion, Å."""
-
-
-CONTACT_RADII_ANGSTROM: dict[str, float] = {
-    **IONIC_RADII_ANGSTROM, "P": 2.12, "As": 2.22, "N": 1.60, "C": 1.60, "H": 0.75,
-}  # fmt: skip
-"""Radius of each ion, and of the atoms that have no ionic radius, Å."""
 
 FLOOR = 2.2
 """No two atoms of different bodies come closer than this (Å)."""

@@ -279,39 +279,6 @@ def _info(value: str | int | float) -> str:
     return repr(value)
 
 
-def read_structure(path: Path) -> Atoms:
-    """Read one structure (the last of a trajectory) of any format ASE knows.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, empty, or not a structure; the message names the file and the reader's complaint.
-    """
-    from ase.io import read
-    from ase.io.formats import UnknownFileTypeError
-
-    if not path.is_file():
-        raise DataError(f"cannot read {path}: {'it is a folder' if path.is_dir() else 'no such file'}")
-    if path.stat().st_size == 0:
-        raise DataError(f"cannot read {path}: it is empty; expected a structure (extxyz, cif, POSCAR, xyz)")
-    guess = {".extxyz": "extxyz", ".cif": "cif", ".vasp": "vasp", ".poscar": "vasp"}.get(path.suffix.lower())
-    if guess is None and path.name.upper().startswith(("POSCAR", "CONTCAR")):
-        guess = "vasp"
-    try:
-        found = read(path, format=guess)
-    except (ValueError, KeyError, IndexError, OSError, AssertionError, RuntimeError, StopIteration, TypeError,
-            AttributeError, UnicodeDecodeError, UnknownFileTypeError) as error:  # fmt: skip
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"cannot read {path} as a structure: {reason[:200]}") from error
-    atoms = found[-1] if isinstance(found, list) else found
-    if not isinstance(atoms, Atoms) or len(atoms) == 0:
-        raise DataError(f"{path} holds no atoms")
-    if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell.array).all():
-        raise DataError(f"{path}: a coordinate or a cell vector is not a finite number")
-    atoms.calc = None
-    return atoms
-
-
 def read_sidecar(path: Path) -> tuple[StructureRecord, dict[str, Any]]:
     """What the sidecar of a structure file says, and all that it holds; nothing when there is none.
 

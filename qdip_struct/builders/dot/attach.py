@@ -6,7 +6,7 @@ carry no formal charge. Any other slab is given as a structure with vacuum along
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -15,22 +15,16 @@ from ase.data import chemical_symbols
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Occupation
-from qdip_struct.builders.atoms.material import Material
 from qdip_struct.builders.atoms.orientation import about, parent_axes
-from qdip_struct.builders.atoms.regions import (
-    CONTACT_RADII_ANGSTROM,
-    FORMAL_CHARGES,
-    INTERFACE_DEPTH,
-    contact_limit,
-    mark_interface,
-    report,
-)
+from qdip_struct.builders.atoms.regions import INTERFACE_DEPTH, contact_limit, mark_interface, report
 from qdip_struct.builders.dot.dot import DotSites, dot_atoms
 from qdip_struct.builders.dot.embed import Embedded, embed_dot, joined
 from qdip_struct.builders.dot.embedding_options import Balance, DotForm, DotPlacement
-from qdip_struct.builders.dot.host import check_cells, host_of
+from qdip_struct.builders.dot.matrix import check_cells, matrix_of
+from qdip_struct.builders.parsing import Top
+from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.ions import CONTACT_RADII_ANGSTROM, FORMAL_CHARGES
 
-Top = Literal["BX2", "AX"]
 REGISTRIES = ("continuation", "metal", "hollow")
 """A metal of the dot's lowest layer stands over an anion of the slab (the rock salt goes on), over a metal (like over
 like), or over the middle of the metal square. A facet of anions alone stands with an anion over a metal, an anion, or
@@ -40,7 +34,7 @@ TOUCH = 0.95
 
 
 def surface_slab(
-    matrix: Material,
+    matrix: Crystal,
     *,
     cells: Sequence[int],
     top: Top = "BX2",
@@ -56,12 +50,12 @@ def surface_slab(
     x, y, z = check_cells(cells)
     if top not in ("BX2", "AX"):
         raise UsageError(f"unknown surface '{top}'; known: BX2, AX")
-    host = host_of(matrix, cells=(x, y, z + 1 if top == "BX2" else z), occupation=occupation)
-    if not host.on_parent or "A" not in host.sites.sublattice:
+    supercell = matrix_of(matrix, cells=(x, y, z + 1 if top == "BX2" else z), occupation=occupation)
+    if not supercell.on_parent or "A" not in supercell.sites.sublattice:
         raise UsageError(f"{matrix.name} is no cubic perovskite; give its slab as a structure file")
-    height = host.sites.positions[:, 2]
-    keep = height < (z + 0.25 if top == "BX2" else z) * host.lattice
-    return host.atoms[keep[host.site_of_atom]]
+    height = supercell.sites.positions[:, 2]
+    keep = height < (z + 0.25 if top == "BX2" else z) * supercell.lattice
+    return supercell.atoms[keep[supercell.site_of_atom]]
 
 
 def attach_dot(
@@ -110,35 +104,35 @@ def attach_dot(
     for name, value in (("vacuum", vacuum), ("gap", 1.0 if gap is None else gap), ("twist", abs(twist) + 1.0)):
         if not (math.isfinite(value) and value > 0):
             raise UsageError(f"the {name} is {value:g}; expected a finite number above zero")
-    guest = dot_atoms(dot) if isinstance(dot, DotSites) else dot.copy()
+    placed = dot_atoms(dot) if isinstance(dot, DotSites) else dot.copy()
     charges, heights = slab.get_array("formal_charge"), slab.positions[:, 2]
     top = float(heights.max())
     metals = np.flatnonzero((charges >= 2) & (heights > heights[charges >= 2].max() - 1.0))
     axes = _square(slab.positions[metals], cell=slab.cell.array)
     turn = about((0, 0, 1), degrees=twist) @ axes @ _facet_down(facet)
-    guest.positions = guest.positions @ turn.T
-    _check_lateral(guest, cell=slab.cell.array)
+    placed.positions = placed.positions @ turn.T
+    _check_lateral(placed, cell=slab.cell.array)
 
-    low = guest.positions[:, 2].min()
-    ions = guest.get_array("formal_charge")
-    lowest = np.flatnonzero((ions != 0) & (guest.positions[:, 2] < low + 1.0))
+    low = placed.positions[:, 2].min()
+    ions = placed.get_array("formal_charge")
+    lowest = np.flatnonzero((ions != 0) & (placed.positions[:, 2] < low + 1.0))
     metal_feet = lowest[ions[lowest] >= 2]
     foot = metal_feet if len(metal_feet) else lowest
-    foot = foot[np.argsort(np.round(np.linalg.norm(guest.positions[foot, :2], axis=1), 4), kind="stable")]
+    foot = foot[np.argsort(np.round(np.linalg.norm(placed.positions[foot, :2], axis=1), 4), kind="stable")]
     spot = _spot(slab, metals=metals, registry=registry, axes=axes, metal_foot=len(metal_feet) > 0)
-    guest.positions[:, :2] += spot - guest.positions[foot[0], :2]
-    lift = _touching(guest, slab=slab) if gap is None else top + gap - low
-    guest.positions[:, 2] += lift
-    guest.set_array("dot", np.zeros(len(guest), dtype=int))
+    placed.positions[:, :2] += spot - placed.positions[foot[0], :2]
+    lift = _touching(placed, slab=slab) if gap is None else top + gap - low
+    placed.positions[:, 2] += lift
+    placed.set_array("dot", np.zeros(len(placed), dtype=int))
     base = slab.copy()
     base.set_array("dot", np.full(len(base), -1))
     cell = slab.cell.array.copy()
-    cell[2] = (0.0, 0.0, guest.positions[:, 2].max() - heights.min() + vacuum)
+    cell[2] = (0.0, 0.0, placed.positions[:, 2].max() - heights.min() + vacuum)
     base.positions[:, 2] -= heights.min()
-    guest.positions[:, 2] -= heights.min()
-    atoms = joined([guest], base, cell=cell)
+    placed.positions[:, 2] -= heights.min()
+    atoms = joined([placed], base, cell=cell)
     mark_interface(atoms, depth=interface_depth)
-    separation = float(guest.positions[:, 2].min() - base.positions[:, 2].max())
+    separation = float(placed.positions[:, 2].min() - base.positions[:, 2].max())
     content = report(
         atoms, volume_fraction=None, changes=changes, seed=seed, role="embedded", mode="attached",
         facet=list(facet), twist_degree=twist,
@@ -149,8 +143,8 @@ def attach_dot(
 
 
 def bury_dots(
-    dot: Material,
-    matrix: Material,
+    dot: Crystal,
+    matrix: Crystal,
     *,
     cells: Sequence[int],
     overgrown: int,
@@ -166,7 +160,7 @@ def bury_dots(
     Parameters
     ----------
     dot, matrix
-        Materials of both; the dots take the lattice of the matrix.
+        Crystals of both; the dots take the lattice of the matrix.
     cells, overgrown
         Parent cells of the slab, and how many more grow over it along z.
     form
@@ -190,7 +184,7 @@ def bury_dots(
     x, y, z = check_cells(cells)
     if overgrown < 1 or min(array) < 1:
         raise UsageError(f"{overgrown} overgrown cells and {array} dots; expected whole numbers above zero")
-    constant = matrix.crystal.a_angstrom if lattice is None else lattice
+    constant = matrix.a_angstrom if lattice is None else lattice
     half = float(form.body.extent[2])
     if 2 * half + constant > overgrown * constant:
         raise UsageError(
@@ -201,7 +195,7 @@ def bury_dots(
     places = [((i + 0.5) / array[0], (j + 0.5) / array[1], height) for i in range(array[0]) for j in range(array[1])]
     built = embed_dot(
         dot, matrix, form=form, cells=(x, y, z + overgrown), lattice=lattice,
-        seat=DotPlacement("coherent", positions=places), balance=balance, occupation=occupation,
+        placement=DotPlacement("coherent", positions=places), balance=balance, occupation=occupation,
     )  # fmt: skip
     if not (math.isfinite(vacuum) and vacuum > 0):
         raise UsageError(f"the vacuum is {vacuum:g} Å; expected a finite length above zero")
@@ -260,12 +254,12 @@ def _spot(slab: Atoms, *, metals: Array, registry: str | tuple[float, float], ax
     return metal + axes[:2, :2] @ np.array(shift) * edge
 
 
-def _check_lateral(guest: Atoms, *, cell: Array) -> None:
+def _check_lateral(dot: Atoms, *, cell: Array) -> None:
     room = 4.0
     for axis in range(2):
         other = cell[1 - axis, :2]
         normal = np.array([other[1], -other[0]]) / np.linalg.norm(other)
-        width = float(np.ptp(guest.positions[:, :2] @ normal))
+        width = float(np.ptp(dot.positions[:, :2] @ normal))
         length = abs(float(cell[axis, :2] @ normal))
         if width + room > length:
             raise UsageError(
@@ -274,19 +268,19 @@ def _check_lateral(guest: Atoms, *, cell: Array) -> None:
             )
 
 
-def _touching(guest: Atoms, *, slab: Atoms) -> float:
+def _touching(dot: Atoms, *, slab: Atoms) -> float:
     """Shift along z at which the first ions of dot and slab touch, Å."""
     upper = np.flatnonzero(slab.positions[:, 2] > slab.positions[:, 2].max() - 8.0)
-    lower = np.flatnonzero(guest.positions[:, 2] < guest.positions[:, 2].min() + 8.0)
+    lower = np.flatnonzero(dot.positions[:, 2] < dot.positions[:, 2].min() + 8.0)
     steps = (
         np.stack(np.meshgrid((-1, 0, 1), (-1, 0, 1), indexing="ij"), axis=-1).reshape(-1, 2) @ slab.cell.array[:2, :2]
     )
     best = -np.inf
     for index in lower:
-        point = guest.positions[index]
+        point = dot.positions[index]
         flat = slab.positions[upper, :2] - point[:2]
         square = ((flat[:, None] + steps) ** 2).sum(axis=2).min(axis=1)
-        limits = np.array([_touch(guest.numbers[index], z) for z in slab.numbers[upper]])
+        limits = np.array([_touch(dot.numbers[index], z) for z in slab.numbers[upper]])
         near = square < limits**2
         if near.any():
             rise = slab.positions[upper[near], 2] + np.sqrt(limits[near] ** 2 - square[near]) - point[2]

@@ -13,13 +13,14 @@ from ase import Atoms
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.atoms.alloy import occupy
 from qdip_struct.builders.atoms.cells import SiteCell, sites_of_crystal, to_atoms
-from qdip_struct.builders.atoms.material import Material, occupy
 from qdip_struct.builders.atoms.regions import report
-from qdip_struct.builders.dot.embedding_options import Center, DotForm, fill_shell
-from qdip_struct.builders.dot.host import atoms_per_site
-from qdip_struct.builders.dot.parent import TERMINATIONS, Termination, centre_point, inside, on_parent_lattice
+from qdip_struct.builders.dot.embedding_options import DotForm, fill_shell
+from qdip_struct.builders.dot.matrix import atoms_per_site
+from qdip_struct.builders.dot.parent import TERMINATIONS, centre_point, inside, on_parent_lattice
 from qdip_struct.builders.dot.shapes import Ellipsoid, Shape
+from qdip_struct.builders.parsing import Center, Termination
 from qdip_struct.materials.crystals import Crystal
 
 MOST_IONS = 20_000_000
@@ -72,13 +73,13 @@ class DotSites:
         return int(np.count_nonzero(self.region != "ligand")) / 2
 
 
-def cut_dot(core: Material, *, form: DotForm = DotForm(), seed: int = 0) -> DotSites:
+def cut_dot(core: Crystal, *, form: DotForm = DotForm(), seed: int = 0) -> DotSites:
     """Cut a dot from its crystal.
 
     Parameters
     ----------
     core
-        Material at the lattice constant wanted.
+        Crystal, ordered or mixed, at the lattice constant wanted.
     form
         Shape, centre, border and shell.
     seed
@@ -89,42 +90,42 @@ def cut_dot(core: Material, *, form: DotForm = DotForm(), seed: int = 0) -> DotS
     UsageError
         If no site lies inside the shape or the rule does not apply to the crystal.
     """
-    crystal, shape, shell = core.crystal, form.body, form.shell
+    shape, shell = form.body, form.shell
     if form.center == "auto":
-        tried = _each(core, kinds=_auto_centers(crystal, shape=shape), form=form, seed=seed)
+        tried = _each(core, kinds=_auto_centers(core, shape=shape), form=form, seed=seed)
         return min(tried, key=lambda dot: _misfit(dot, shape=shape))
     termination: Termination = form.termination or "site"
     if termination not in TERMINATIONS:
         raise UsageError(f"unknown termination '{termination}'; known: {', '.join(TERMINATIONS)}")
-    if termination != "site" and not (on_parent_lattice(crystal) and crystal.structure_type == "rocksalt"):
-        raise UsageError(f"termination '{termination}' is defined for rock salt dots; {crystal.name} takes 'site'")
+    if termination != "site" and not (on_parent_lattice(core) and core.structure_type == "rocksalt"):
+        raise UsageError(f"termination '{termination}' is defined for rock salt dots; {core.name} takes 'site'")
     thickness = 0.0 if shell is None else shell.thickness
-    ions = _grown(shape, by=thickness).volume / crystal.volume * len(crystal.sites)
+    ions = _grown(shape, by=thickness).volume / core.volume * len(core.sites)
     if ions > MOST_IONS:
         raise UsageError(
             f"a {shape.name} of this size holds {ions:.3g} ions, more than {MOST_IONS}; give a smaller one"
         )
-    origin = centre_point(crystal, center=form.center)
-    sites = block(crystal, radius=_reach(shape) + thickness + max(crystal.lengths), origin=origin)
+    origin = centre_point(core, center=form.center)
+    sites = block(core, radius=_reach(shape) + thickness + max(core.lengths), origin=origin)
 
     def taken(grown: float) -> Array:
         if termination == "site":
             return shape.contains(sites.positions, grown=grown)
         return _by_grid(
-            shape, crystal=crystal, origin=origin, points=sites.positions, termination=termination, grown=grown
+            shape, crystal=core, origin=origin, points=sites.positions, termination=termination, grown=grown
         )
 
     within_core = taken(0.0)
     within = taken(thickness) if thickness else within_core
     if not within_core.any():
-        raise UsageError(f"no site of {crystal.name} lies inside this {shape.name}; give a larger one")
+        raise UsageError(f"no site of {core.name} lies inside this {shape.name}; give a larger one")
     chosen = np.flatnonzero(within)
     chosen = chosen[np.lexsort(np.round(sites.positions[chosen], 4).T)]
-    picked = occupy(sites.take(chosen), fractions=core.fractions, seed=seed)
+    picked = occupy(sites.take(chosen), occupancies=core.occupancies, seed=seed)
     region = np.where(within_core[chosen], "dot", "shell").astype("U9")
     if shell is not None:
         picked = fill_shell(picked, region=region, shape=shape, shell=shell, seed=seed)
-    return DotSites(picked, region, shape, crystal, form.center, termination, _grown(shape, by=thickness))
+    return DotSites(picked, region, shape, core, form.center, termination, _grown(shape, by=thickness))
 
 
 def _auto_centers(crystal: Crystal, *, shape: Shape) -> tuple[Center, ...]:
@@ -136,7 +137,7 @@ def _auto_centers(crystal: Crystal, *, shape: Shape) -> tuple[Center, ...]:
     return ("metal", "a-site")
 
 
-def _each(core: Material, *, kinds: Sequence[Center], form: DotForm, seed: int) -> list[DotSites]:
+def _each(core: Crystal, *, kinds: Sequence[Center], form: DotForm, seed: int) -> list[DotSites]:
     """The cuts about each kind of centre that hold a site; refused when none does."""
     found: list[DotSites] = []
     for number, kind in enumerate(kinds):
@@ -204,7 +205,7 @@ def _grown(shape: Shape, *, by: float) -> Shape:
 
 def dot_atoms(dot: DotSites) -> Atoms:
     """The dot's atoms around the origin, without a cell, with arrays ``region``, ``phase``, ``dot`` and the others."""
-    atoms = to_atoms(replace(dot.sites, name=dot.crystal.name))
+    atoms = to_atoms(replace(dot.sites, name=dot.crystal.end_member or dot.crystal.name))
     atoms.set_array("region", np.repeat(dot.region, atoms_per_site(dot.sites)))
     atoms.set_array("dot", np.zeros(len(atoms), dtype=int))
     atoms.set_cell(None)
@@ -262,7 +263,7 @@ def dot_report(atoms: Atoms, *, dot: DotSites, changes: Sequence[Mapping[str, An
     )
 
 
-def scale_for(core: Material, *, form: DotForm, n_atoms: int) -> float:
+def scale_for(core: Crystal, *, form: DotForm, n_atoms: int) -> float:
     """Factor by which the shape must be scaled so that the cut holds as nearly ``n_atoms`` ions as it can.
 
     Raises
@@ -281,7 +282,7 @@ def scale_for(core: Material, *, form: DotForm, n_atoms: int) -> float:
         except UsageError:
             return 0
 
-    low, high = 0.0, (n_atoms * core.crystal.volume / len(core.crystal.sites) / shape.volume) ** (1.0 / 3.0)
+    low, high = 0.0, (n_atoms * core.volume / len(core.sites) / shape.volume) ** (1.0 / 3.0)
     while count(high) < n_atoms:
         low, high = high, high * 1.3
     for _ in range(24):

@@ -1,131 +1,133 @@
-"""Requests for dots, in words: the fields are the options of ``qdip build dot``. Lengths in Å.
+"""Requests for dots, in words: the fields are the options of ``qdip build dot``, ``embed`` and ``attach``; also bulk.
 
-A request for dots in a matrix, in words: the fields are the options of ``qdip build embed``. Lengths in Å.
-
-A request for a bulk crystal, in words: one cell or a supercell of a pure or mixed material. Lengths in Å.
+Lengths in Å.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-from ase import Atoms
+from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.cells import Occupation
-from qdip_struct.builders.atoms.material import Material, material
-from qdip_struct.builders.atoms.molecules import MoleculeOrientation
-from qdip_struct.builders.atoms.orientation import parse_indices, parse_rotation
-from qdip_struct.builders.atoms.regions import report
-from qdip_struct.builders.dot.dot import cut_dot, dot_atoms, dot_report, in_vacuum, scale_for
-from qdip_struct.builders.dot.embed import Embedded, embed_dot
-from qdip_struct.builders.dot.embedding_options import (
-    Balance,
+from qdip_struct.base.options import option
+from qdip_struct.builders.parsing import (
+    DEFAULT_DIAMETER_ANGSTROM,
+    SHAPES,
     Center,
-    DotArrangement,
-    DotForm,
-    DotPlacement,
     Mode,
-    Shell,
-    make_shell,
+    Neutral,
+    Rule,
+    Surface,
+    Termination,
+    Top,
+    numbers,
+    refuse_given,
+    whole_numbers,
 )
-from qdip_struct.builders.dot.host import host_of
-from qdip_struct.builders.dot.neutrality import Neutral, Rule
-from qdip_struct.builders.dot.parent import Termination, on_parent_lattice
-from qdip_struct.builders.dot.passivation import Surface, passivate
-from qdip_struct.builders.dot.shapes import Shape, make_shape
-from qdip_struct.builders.parsing import body_of, numbers, refuse_given, whole_numbers
+from qdip_struct.materials.options import (
+    MoleculeOrientation,
+    a_site_option,
+    dataset_option,
+    lattice_option,
+    orientation_option,
+    seed_option,
+    vacuum_option,
+)
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from qdip_struct.builders.dot.embed import Embedded
+    from qdip_struct.builders.dot.embedding_options import DotArrangement, DotForm, Shell
+    from qdip_struct.builders.dot.shapes import Shape
+    from qdip_struct.materials.crystals import Crystal
+
+_FORM, _FINISH = "shape and size of the dot", "surface of the dot"
+_PUT_IN, _SEVERAL = "how it is put in", "several dots in one matrix"
+_ATTACHED, _BURIED = "attached dot", "buried dots"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FormRequest:
-    """Shape, size, centre, border and shell of a dot, as typed.
+    """Shape, size, centre, border and shell of a dot, as typed."""
 
-    Attributes
-    ----------
-    shape
-        Its name, see :func:`qdip_struct.builders.dot.shapes.make_shape`.
-    diameter, edges
-        Å; ``X,Y,Z`` full widths of a cuboid or ellipsoid.
-    atoms
-        Number of ions instead of a size.
-    energies, facets
-        ``HKL=E,...`` surface energies (any one unit) for Wulff's shape, or ``HKL=D,...`` distances of facets from
-        the centre, Å.
-    center, termination
-        See :class:`qdip_struct.builders.dot.embedding_options.DotForm`.
-    shell, shell_thickness
-        Material and thickness (Å) of a shell.
-    """
-
-    shape: str = "sphere"
-    diameter: float | None = None
-    edges: str | None = None
-    atoms: int | None = None
-    energies: str | None = None
-    facets: str | None = None
-    center: Center = "auto"
-    termination: Termination | None = None
-    shell: str | None = None
-    shell_thickness: float = 10.0
+    shape: str = option("sphere", group=_FORM, help=f"one of {', '.join(SHAPES)}")
+    diameter: float | None = option(
+        None, metavar="A", group=_FORM, shown=f"{DEFAULT_DIAMETER_ANGSTROM:g} Å",
+        help="diameter of a sphere, edge of a cube, else of the sphere of equal volume",
+    )  # fmt: skip
+    edges: str | None = option(
+        None, metavar="X,Y,Z", unit="Å", group=_FORM, help="full widths of a cuboid or ellipsoid"
+    )
+    atoms: int | None = option(
+        None, metavar="N", group=_FORM, help="size by number of ions instead, as near as the shape allows"
+    )
+    energies: str | None = option(
+        None, metavar="HKL=E,...", group=_FORM, help="surface energies for wulff, any one unit: 100=16,111=20"
+    )
+    facets: str | None = option(
+        None, metavar="HKL=D,...", group=_FORM,
+        help="facets and their distances from the centre in Å: 100=12,111=14; the shape is then facets",
+    )  # fmt: skip
+    center: Center = option(
+        "auto", group=_FORM,
+        help="what lies in the centre; auto: metal or A site, whichever comes nearer to the volume asked for",
+    )  # fmt: skip
+    termination: Termination | None = option(
+        None, group=_FORM, shown="BX2 for rock salt in perovskite",
+        help="who takes border sites of the lattice shared with the matrix",
+    )  # fmt: skip
+    shell: str | None = option(
+        None, metavar="NAME", group=_FORM, help="shell: CdS, Cd0.5Zn0.5S, or CdZnS graded from Cd to Zn"
+    )
+    shell_thickness: float = option(10.0, metavar="A", unit="Å", group=_FORM, help="thickness of the shell")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DotRequest(FormRequest):
-    """What ``qdip build dot`` takes, as typed.
+    """What ``qdip build dot`` takes, as typed."""
 
-    Attributes
-    ----------
-    material
-        ``NAME[:phase]`` or a mixture.
-    lattice
-        (Pseudo-)cubic lattice constant, Å.
-    surface, ligand, counter_ion
-        See :func:`qdip_struct.builders.dot.passivation.passivate`.
-    vacuum
-        Between the dot and its images, Å.
-    dataset
-        Of the lattice constants.
-    seed
-        Decides what symmetry leaves open.
-    """
-
-    material: str
-    lattice: float | None = None
-    surface: Surface = "as-cut"
-    ligand: str | None = None
-    counter_ion: str | None = None
-    vacuum: float = 15.0
-    dataset: str | None = None
-    seed: int = 0
+    material: str = option(metavar="NAME", help="NAME[:phase] or a mixture such as PbS0.5Se0.5")
+    lattice: float | None = lattice_option()
+    surface: Surface = option("as-cut", group=_FINISH, help="what is done with excess ions")
+    ligand: str | None = option(None, metavar="X", group=_FINISH, help="halide: F, Cl, Br, I")
+    counter_ion: str | None = option(
+        None, metavar="ION", group=_FINISH, help="MA, FA, Cs, ...: cover with halides and balance them"
+    )
+    vacuum: float = vacuum_option(15.0, where="between dot and images")
+    dataset: str | None = dataset_option()
+    seed: int = seed_option()
 
 
-def requested_shape(request: FormRequest) -> Shape:
+def requested_shape(request: FormRequest) -> "Shape":
     """The shape that is described; an option that the shape does not use is a :class:`UsageError`."""
+    from qdip_struct.builders.dot.shapes import make_shape
+
     energies = _by_plane(request.energies, what="surface energy")
     distances = _by_plane(request.facets, what="distance of the facet")
     name = "facets" if distances is not None else request.shape
     uses = {"edges": ("cuboid", "ellipsoid"), "energies": ("wulff",), "facets": ("facets",)}
-    for option, shapes in uses.items():
-        if getattr(request, option) is not None and name not in shapes:
-            raise UsageError(f"--{option} belongs to {' or '.join(shapes)}, not to a {name}")
+    for given, shapes in uses.items():
+        if getattr(request, given) is not None and name not in shapes:
+            raise UsageError(f"--{given} belongs to {' or '.join(shapes)}, not to a {name}")
     if request.diameter is not None and name in ("cuboid", "ellipsoid", "facets"):
         source = "facets" if name == "facets" else "edges"
         raise UsageError(f"a {name} has its size from --{source}; leave --diameter out")
     if request.atoms is not None and request.diameter is not None:
         raise UsageError("give --diameter or --atoms, not both")
     edges = None if request.edges is None else numbers(request.edges, what="--edges", count=3)
-    diameter = 30.0 if request.diameter is None else request.diameter
+    diameter = DEFAULT_DIAMETER_ANGSTROM if request.diameter is None else request.diameter
     return make_shape(name, diameter=diameter, edges=edges, energies=energies, distances=distances)
 
 
-def requested_shell(request: FormRequest) -> Shell | None:
+def requested_shell(request: FormRequest) -> "Shell | None":
     """The shell that is described, None without one."""
+    from qdip_struct.builders.dot.embedding_options import make_shell
+
     return None if request.shell is None else make_shell(request.shell, thickness=request.shell_thickness)
 
 
-def requested_form(request: FormRequest, *, core: Material | None = None, counted: Termination = "site") -> DotForm:
+def requested_form(request: FormRequest, *, core: "Crystal | None" = None, counted: Termination = "site") -> "DotForm":
     """Shape, centre, border and shell; the shape is scaled to the number of ions where one is asked for.
 
     Parameters
@@ -137,6 +139,9 @@ def requested_form(request: FormRequest, *, core: Material | None = None, counte
     counted
         Border rule by which ions are counted when none is asked for.
     """
+    from qdip_struct.builders.dot.dot import scale_for
+    from qdip_struct.builders.dot.embedding_options import DotForm
+
     shell = requested_shell(request)
     form = DotForm(requested_shape(request), center=request.center, termination=request.termination, shell=shell)
     if request.atoms is None or core is None:
@@ -145,7 +150,7 @@ def requested_form(request: FormRequest, *, core: Material | None = None, counte
     return replace(form, shape=form.body.scaled(factor))
 
 
-def requested_dot(request: DotRequest) -> tuple[Atoms, dict[str, Any]]:
+def requested_dot(request: DotRequest) -> "tuple[Atoms, dict[str, Any]]":
     """Cut, finish and box the dot of a request: its atoms and its report.
 
     Raises
@@ -153,10 +158,15 @@ def requested_dot(request: DotRequest) -> tuple[Atoms, dict[str, Any]]:
     UsageError
         If an option is not possible.
     """
-    core = material(request.material, dataset=request.dataset)
+    from qdip_struct.builders.dot.dot import cut_dot, dot_atoms, dot_report, in_vacuum
+    from qdip_struct.builders.dot.passivation import passivate
+    from qdip_struct.materials.crystals import scaled
+    from qdip_struct.materials.structure_files import crystal_named
+
+    core = crystal_named(request.material, dataset=request.dataset)
     if request.lattice is not None:
-        core = core.at(lattice=request.lattice)
-    if len({site.label for site in core.crystal.sites} & {"cation", "anion"}) != 2:
+        core = scaled(core, lattice=request.lattice)
+    if len({site.label for site in core.sites} & {"cation", "anion"}) != 2:
         raise UsageError(f"{core.name} is no binary compound; a free dot is cut from PbS, CdSe and the like")
     raw = cut_dot(core, form=requested_form(request, core=core), seed=request.seed)
     dot, changes = passivate(
@@ -170,6 +180,8 @@ def _by_plane(text: str | None, *, what: str) -> dict[tuple[int, int, int], floa
     """Numbers by Miller indices: ``100=16,111=20``."""
     if text is None:
         return None
+    from qdip_struct.builders.atoms.orientation import parse_indices
+
     found = {}
     for part in text.split(","):
         plane, _, number = part.partition("=")
@@ -177,34 +189,20 @@ def _by_plane(text: str | None, *, what: str) -> dict[tuple[int, int, int], floa
     return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BulkRequest:
-    """A crystal, how many cells of it, and how its sites are filled.
+    """A crystal, how many cells of it, and how its sites are filled."""
 
-    Attributes
-    ----------
-    material
-        ``NAME[:phase]``, a mixture, or a structure file.
-    cells
-        Conventional cells along its vectors, ``N,N,N``.
-    lattice
-        (Pseudo-)cubic lattice constant, Å.
-    dataset
-        Of the lattice constants.
-    a_site, orientation, seed
-        See :class:`qdip_struct.builders.atoms.cells.Occupation`.
-    """
-
-    material: str
-    cells: str = "1,1,1"
-    lattice: float | None = None
-    dataset: str | None = None
-    a_site: str = "molecule"
-    orientation: MoleculeOrientation = "antiparallel"
-    seed: int = 0
+    material: str = option(metavar="CRYSTAL", help="NAME[:phase], a mixture, or a structure file")
+    cells: str = option("1,1,1", metavar="N,N,N", help="conventional cells along its vectors")
+    lattice: float | None = lattice_option()
+    dataset: str | None = dataset_option()
+    a_site: str = a_site_option()
+    orientation: MoleculeOrientation = orientation_option()
+    seed: int = seed_option()
 
 
-def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> tuple[Atoms, dict[str, Any]]:
+def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Atoms, dict[str, Any]]":
     """Build the cell of a request: its atoms and its report.
 
     Raises
@@ -212,70 +210,56 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> tuple[Atom
     UsageError
         If an option is not possible, or the cell holds no whole number of each ion of a mixture.
     """
-    body = body_of(request.material, dataset=request.dataset, folder=folder)
+    from qdip_struct.builders.atoms.cells import Occupation
+    from qdip_struct.builders.atoms.regions import report
+    from qdip_struct.builders.dot.matrix import matrix_of
+    from qdip_struct.materials.crystals import Crystal, scaled
+    from qdip_struct.materials.structure_files import crystal_of
+
+    body = crystal_of(request.material, dataset=request.dataset, folder=folder)
     if request.lattice is not None:
-        if not isinstance(body, Material):
+        if not isinstance(body, Crystal):
             raise UsageError(f"{request.material} is a structure file: its lattice is taken as it is, drop the lattice")
-        body = body.at(lattice=request.lattice)
+        body = scaled(body, lattice=request.lattice)
     cells = whole_numbers(request.cells, what="cells", count=3)
     occupation = Occupation(request.a_site, request.orientation, request.seed)
-    atoms = host_of(body, cells=cells, occupation=occupation).atoms
-    source = body.crystal.source if isinstance(body, Material) else None
+    atoms = matrix_of(body, cells=cells, occupation=occupation).atoms
+    source = body.source if isinstance(body, Crystal) else None
     return atoms, report(atoms, seed=request.seed, role="single", material=request.material, source=source)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedRequest(FormRequest):
-    """What ``qdip build embed`` takes, as typed.
+    """What ``qdip build embed`` takes, as typed."""
 
-    Attributes
-    ----------
-    dot, matrix
-        ``NAME[:phase]``, a mixture, or a structure file.
-    cells
-        Conventional cells of the matrix, ``N,N,N``.
-    lattice
-        (Pseudo-)cubic lattice constant of the matrix, Å.
-    a_site, orientation, seed
-        See :class:`qdip_struct.builders.atoms.cells.Occupation`.
-    dot_lattice
-        Lattice constant of the dot, Å, or ``own``.
-    rotate, mode
-        See :func:`qdip_struct.builders.atoms.orientation.parse_rotation`,
-        :class:`qdip_struct.builders.dot.embedding_options.DotPlacement`.
-    neutral, rule
-        See :class:`qdip_struct.builders.dot.embedding_options.Balance`.
-    interface_depth
-        Atoms this near to the other side are labelled ``interface``, Å.
-    array, random, volume_fraction
-        Several dots: ``N,N,N``; how many; up to which part of the volume.
-    spacing
-        Least matrix between random dots, Å.
-    dataset
-        Of the lattice constants.
-    """
-
-    dot: str
-    matrix: str
-    cells: str = "8,8,8"
-    lattice: float | None = None
-    a_site: str = "molecule"
-    orientation: MoleculeOrientation = "antiparallel"
-    dot_lattice: str | None = None
-    rotate: str | None = None
-    mode: Mode = "auto"
-    neutral: Neutral = "strict"
-    rule: Rule = "swap"
-    interface_depth: float = 3.5
-    array: str | None = None
-    random: int | None = None
-    volume_fraction: float | None = None
-    spacing: float = 0.0
-    dataset: str | None = None
-    seed: int = 0
+    dot: str = option(metavar="NAME", help="NAME[:phase], a mixture, or a file with a dot")
+    matrix: str = option(metavar="NAME", help="NAME[:phase], a mixture, or a structure file")
+    cells: str = option("8,8,8", metavar="N,N,N", help="conventional cells of the matrix")
+    lattice: float | None = lattice_option("matrix")
+    a_site: str = a_site_option()
+    orientation: MoleculeOrientation = orientation_option()
+    dot_lattice: str | None = option(None, metavar="A", group=_PUT_IN, help="lattice constant of the dot, Å, or 'own'")
+    rotate: str | None = option(
+        None, metavar="HOW", group=_PUT_IN,
+        help="AXIS,DEG (001,45), euler:F1,F,F2, or (hkl)[uvw]||(hkl)[uvw]: cut and insert",
+    )  # fmt: skip
+    mode: Mode = option("auto", group=_PUT_IN, help="coherent: one lattice; insert: the dot keeps its own")
+    neutral: Neutral = option("strict", group=_PUT_IN, help="what is done about the charge")
+    rule: Rule = option("swap", group=_PUT_IN, help="what neutrality changes")
+    interface_depth: float = option(
+        3.5, metavar="A", unit="Å", group=_PUT_IN, help="atoms this near to the other side are labelled interface"
+    )
+    array: str | None = option(None, metavar="N,N,N", group=_SEVERAL, help="periodic array of N × N × N equal dots")
+    random: int | None = option(None, metavar="N", group=_SEVERAL, help="N dots at random places that do not overlap")
+    volume_fraction: float | None = option(
+        None, metavar="F", group=_SEVERAL, help="random dots up to this fraction, 0-1"
+    )
+    spacing: float = option(0.0, metavar="A", unit="Å", group=_SEVERAL, help="least matrix between random dots")
+    dataset: str | None = dataset_option()
+    seed: int = seed_option()
 
 
-def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> Embedded:
+def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> "Embedded":
     """Put the dots of a request into its matrix.
 
     Parameters
@@ -290,7 +274,12 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> Embe
     UsageError
         If an option is not possible.
     """
-    dot, matrix = (body_of(word, dataset=request.dataset, folder=folder) for word in (request.dot, request.matrix))
+    from qdip_struct.builders.atoms.cells import Occupation
+    from qdip_struct.builders.dot.embed import embed_dot
+    from qdip_struct.builders.dot.embedding_options import Balance, DotPlacement
+    from qdip_struct.materials.structure_files import crystal_of
+
+    dot, matrix = (crystal_of(word, dataset=request.dataset, folder=folder) for word in (request.dot, request.matrix))
     turn, absolute = _rotation(request.rotate, dot=dot, matrix=matrix)
     lattice = _dot_lattice(request.dot_lattice, dot=dot)
     return embed_dot(
@@ -299,44 +288,54 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> Embe
         form=_form(request, dot=dot, matrix=matrix),
         cells=whole_numbers(request.cells, what="--cells"),
         lattice=request.lattice,
-        seat=DotPlacement(request.mode, lattice, turn, absolute, _positions(request)),
+        placement=DotPlacement(request.mode, lattice, turn, absolute, _positions(request)),
         balance=Balance(request.neutral, request.rule),
         occupation=Occupation(request.a_site, request.orientation, request.seed),
         interface_depth=request.interface_depth,
     )
 
 
-def _rotation(text: str | None, *, dot: Material | Atoms, matrix: Material | Atoms) -> tuple[Any, bool]:
+def _rotation(text: str | None, *, dot: "Crystal | Atoms", matrix: "Crystal | Atoms") -> tuple[Any, bool]:
+    from qdip_struct.builders.atoms.orientation import parse_rotation
+    from qdip_struct.materials.crystals import Crystal
+
     if text is None:
         return None, False
-    crystals = [body.crystal if isinstance(body, Material) else None for body in (dot, matrix)]
+    crystals = [body if isinstance(body, Crystal) else None for body in (dot, matrix)]
     return parse_rotation(text, dot=crystals[0], matrix=crystals[1])
 
 
-def _dot_lattice(text: str | None, *, dot: Material | Atoms) -> float | None:
+def _dot_lattice(text: str | None, *, dot: "Crystal | Atoms") -> float | None:
+    from qdip_struct.materials.crystals import Crystal
+
     if text is None:
         return None
-    if not isinstance(dot, Material):
+    if not isinstance(dot, Crystal):
         raise UsageError("a dot from a file has its lattice; leave --dot-lattice out")
-    return dot.crystal.a_angstrom if text == "own" else numbers(text, what="--dot-lattice", count=1)[0]
+    return dot.a_angstrom if text == "own" else numbers(text, what="--dot-lattice", count=1)[0]
 
 
-def _form(request: EmbedRequest, *, dot: Material | Atoms, matrix: Material | Atoms) -> DotForm:
+def _form(request: EmbedRequest, *, dot: "Crystal | Atoms", matrix: "Crystal | Atoms") -> "DotForm":
     """What is cut; a number of ions counts those of the dot at the lattice constant it will have."""
-    if not isinstance(dot, Material):
+    from qdip_struct.builders.dot.parent import on_parent_lattice
+    from qdip_struct.materials.crystals import Crystal, scaled
+
+    if not isinstance(dot, Crystal):
         unused = ("diameter", "edges", "atoms", "energies", "facets", "termination", "shell")
-        refuse_given(request, dict.fromkeys(unused), where="with a dot from a file, which has its size")
+        refuse_given(request, unused, where="with a dot from a file, which has its size")
         return requested_form(request)
     core = dot
     counted: Termination = "site"
-    if isinstance(matrix, Material) and on_parent_lattice(dot.crystal) and on_parent_lattice(matrix.crystal):
-        counted = "BX2" if matrix.crystal.structure_type == "perovskite" else "site"
+    if isinstance(matrix, Crystal) and on_parent_lattice(dot) and on_parent_lattice(matrix):
+        counted = "BX2" if matrix.structure_type == "perovskite" else "site"
         if request.rotate is None and request.dot_lattice is None:
-            core = dot.at(lattice=request.lattice or matrix.crystal.a_angstrom)
+            core = scaled(dot, lattice=request.lattice or matrix.a_angstrom)
     return requested_form(request, core=core, counted=counted)
 
 
-def _positions(request: EmbedRequest) -> Sequence[Sequence[float]] | DotArrangement:
+def _positions(request: EmbedRequest) -> "Sequence[Sequence[float]] | DotArrangement":
+    from qdip_struct.builders.dot.embedding_options import DotArrangement
+
     asked = [name for name in ("array", "random", "volume_fraction") if getattr(request, name) is not None]
     if len(asked) > 1:
         raise UsageError("give one of --array, --random and --volume-fraction")
@@ -348,3 +347,147 @@ def _positions(request: EmbedRequest) -> Sequence[Sequence[float]] | DotArrangem
         x, y, z = whole_numbers(request.array, what="--array", count=3)
         return DotArrangement("array", counts=(x, y, z))
     return DotArrangement("random", n=request.random, volume_fraction=request.volume_fraction, spacing=request.spacing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttachRequest(FormRequest):
+    """What ``qdip build attach`` takes, as typed."""
+
+    dot: str = option(metavar="NAME", help="NAME[:phase] or a mixture such as PbS0.5Se0.5")
+    matrix: str | None = option(None, metavar="NAME", help="cubic perovskite of the slab, NAME[:phase] or a mixture")
+    cells: str = option("6,6,3", metavar="N,N,N", help="parent cells of the slab")
+    lattice: float | None = lattice_option("matrix")
+    a_site: str = a_site_option()
+    slab: Path | None = option(None, metavar="FILE", help="slab from a file instead of a matrix")
+    top: Top = option("BX2", help="upper surface of the slab")
+    dot_lattice: float | None = option(
+        None, metavar="A", unit="Å", group=_ATTACHED, shown="its own", help="lattice constant of the dot"
+    )
+    facet: str = option("100", metavar="HKL", group=_ATTACHED, help="facet of the dot that faces the slab")
+    twist: float = option(0.0, metavar="DEG", unit="degree", group=_ATTACHED, help="rotation about the normal")
+    registry: str = option(
+        "continuation", group=_ATTACHED, help="continuation, metal, hollow, or fractions such as 0.5,0"
+    )
+    gap: float | None = option(
+        None, metavar="A", unit="Å", group=_ATTACHED, shown="until ions touch", help="layer to layer"
+    )
+    surface: Surface = option("stoichiometric", group=_ATTACHED, help="what is done with excess ions of the dot")
+    ligand: str | None = option(None, metavar="X", group=_ATTACHED, help="halide that makes the dot neutral")
+    overgrown: int | None = option(
+        None, metavar="N", group=_BURIED, help="cells of the matrix grown over the slab and dots"
+    )
+    array: str = option("1,1", metavar="N,N", group=_BURIED, help="buried dots along x and y")
+    vacuum: float = vacuum_option(where="above everything")
+    dataset: str | None = dataset_option()
+    seed: int = seed_option()
+
+
+_ATTACHED_ONLY = (
+    "facet",
+    "twist",
+    "registry",
+    "gap",
+    "ligand",
+    "surface",
+    "dot_lattice",
+    "shell",
+    "termination",
+    "top",
+)
+
+
+def requested_attachment(request: AttachRequest, *, folder: Path = Path()) -> "Embedded":
+    """Put the dot of a request on its slab, or bury dots below what grows over it.
+
+    Parameters
+    ----------
+    request
+        What is wanted.
+    folder
+        Where the relative name of a slab's file starts.
+
+    Raises
+    ------
+    UsageError
+        If an option is not possible.
+    """
+    from qdip_struct.materials.structure_files import crystal_named
+
+    if (request.matrix is None) == (request.slab is None):
+        raise UsageError("give the slab by --matrix or by --slab, one of them")
+    dot = crystal_named(request.dot, dataset=request.dataset)
+    return _attached(request, dot=dot, folder=folder) if request.overgrown is None else _buried(request, dot=dot)
+
+
+def _attached(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embedded":
+    from qdip_struct.builders.atoms.orientation import parse_indices
+    from qdip_struct.builders.dot.attach import attach_dot
+    from qdip_struct.builders.dot.dot import cut_dot
+    from qdip_struct.builders.dot.passivation import passivate
+    from qdip_struct.materials.crystals import scaled
+
+    refuse_given(request, ("array",), where="with an attached dot (see --overgrown)")
+    core = dot if request.dot_lattice is None else scaled(dot, lattice=request.dot_lattice)
+    raw = cut_dot(core, form=requested_form(request, core=core), seed=request.seed)
+    finished, changes = passivate(raw, surface=request.surface, ligand=request.ligand, seed=request.seed)
+    registry: Any = request.registry
+    if "," in registry:
+        first, second = numbers(registry, what="--registry", count=2)
+        registry = (first, second)
+    return attach_dot(
+        finished,
+        _slab(request, folder=folder),
+        facet=parse_indices(request.facet),
+        twist=request.twist,
+        registry=registry,
+        gap=request.gap,
+        vacuum=request.vacuum,
+        changes=changes,
+        seed=request.seed,
+    )
+
+
+def _buried(request: AttachRequest, *, dot: "Crystal") -> "Embedded":
+    from qdip_struct.builders.atoms.cells import Occupation
+    from qdip_struct.builders.dot.attach import bury_dots
+    from qdip_struct.materials.crystals import scaled
+    from qdip_struct.materials.structure_files import crystal_named
+
+    if request.matrix is None:
+        raise UsageError("buried dots share the lattice of --matrix; a --slab file cannot be overgrown")
+    refuse_given(request, _ATTACHED_ONLY, where="with buried dots, which share the lattice of the matrix")
+    held = crystal_named(request.matrix, dataset=request.dataset)
+    core = scaled(dot, lattice=request.lattice or held.a_angstrom)
+    counts = whole_numbers(request.array, what="--array")
+    if len(counts) != 2:
+        raise UsageError(f"--array is '{request.array}'; expected two whole numbers, for example 2,2")
+    return bury_dots(
+        dot,
+        held,
+        cells=whole_numbers(request.cells, what="--cells"),
+        overgrown=request.overgrown or 0,
+        form=requested_form(request, core=core, counted="BX2"),
+        array=(counts[0], counts[1]),
+        lattice=request.lattice,
+        occupation=Occupation(a_site=request.a_site, seed=request.seed),
+        vacuum=request.vacuum,
+    )
+
+
+def _slab(request: AttachRequest, *, folder: Path) -> "Atoms":
+    from qdip_struct.builders.atoms.cells import Occupation
+    from qdip_struct.builders.atoms.regions import label
+    from qdip_struct.builders.dot.attach import surface_slab
+    from qdip_struct.materials.crystals import scaled
+    from qdip_struct.materials.structure_files import crystal_named, read_structure
+
+    if request.slab is not None:
+        refuse_given(request, ("lattice", "cells", "top"), where="with --slab, which has its own cell")
+        found = read_structure(folder / request.slab)
+        return found if found.has("region") else label(found, region="matrix", phase=request.slab.stem)
+    held = crystal_named(str(request.matrix), dataset=request.dataset)
+    if request.lattice is not None:
+        held = scaled(held, lattice=request.lattice)
+    cells = whole_numbers(request.cells, what="--cells")
+    occupation = Occupation(a_site=request.a_site, seed=request.seed)
+    return surface_slab(held, cells=cells, top=request.top, occupation=occupation)

@@ -16,7 +16,6 @@ from ase import Atoms
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Occupation
-from qdip_struct.builders.atoms.material import Material, pure
 from qdip_struct.builders.atoms.neighbours import nearest_neighbour
 from qdip_struct.builders.atoms.orientation import permutes_axes, proper_rotation
 from qdip_struct.builders.atoms.regions import (
@@ -30,35 +29,35 @@ from qdip_struct.builders.atoms.regions import (
 from qdip_struct.builders.dot.dot import DotSites, cut_dot, dot_atoms
 from qdip_struct.builders.dot.embedding_options import (
     Balance,
-    Center,
     DotArrangement,
     DotForm,
     DotPlacement,
     centres_of,
     spacings,
 )
-from qdip_struct.builders.dot.host import Host, centre_in, check_cells, host_of
+from qdip_struct.builders.dot.matrix import MatrixCell, centre_in, check_cells, matrix_of
 from qdip_struct.builders.dot.neutrality import neutralise
-from qdip_struct.builders.dot.parent import CENTERS, TERMINATIONS, Termination, inside, on_parent_lattice
-from qdip_struct.materials.crystals import Crystal
+from qdip_struct.builders.dot.parent import CENTERS, TERMINATIONS, inside, on_parent_lattice
+from qdip_struct.builders.parsing import Center, Termination
+from qdip_struct.materials.crystals import Crystal, scaled
 
 DOTS_APART = 4.0
 """Atoms of different dots must be farther apart than this (Å)."""
 _MISFIT = 0.15
 
 
-def continues_parent(dot: DotSites, *, host: Host, rotation: Array) -> bool:
+def continues_parent(dot: DotSites, *, matrix: MatrixCell, rotation: Array) -> bool:
     """Whether dot and matrix count the same parent lattice: both on it, axes along axes, centre on an equal point."""
-    if not (host.on_parent and dot.on_parent and permutes_axes(rotation)):
+    if not (matrix.on_parent and dot.on_parent and permutes_axes(rotation)):
         return False
     centre = np.array(CENTERS[dot.center])
     turned = (rotation @ centre - centre) / 2.0
-    ratio = host.lattice / dot.crystal.a_angstrom
+    ratio = matrix.lattice / dot.crystal.a_angstrom
     return bool(np.allclose(turned, np.rint(turned), atol=1e-6) and abs(ratio - 1.0) < _MISFIT)
 
 
-def cavity_on_parent(dot: DotSites, *, host: Host, centre: Array, rotation: Array) -> Array:
-    """Sites of the host that the dot replaces one for one on the parent lattice, bool (n_sites,).
+def cavity_on_parent(dot: DotSites, *, matrix: MatrixCell, centre: Array, rotation: Array) -> Array:
+    """Sites of the matrix that the dot replaces one for one on the parent lattice, bool (n_sites,).
 
     The cavity takes as many parent cells as the dot; a dot with another lattice constant leaves a gap or must be
     given room by :func:`crowded`.
@@ -67,19 +66,19 @@ def cavity_on_parent(dot: DotSites, *, host: Host, centre: Array, rotation: Arra
     ----------
     dot
         The cut dot.
-    host
+    matrix
         The matrix, on the parent lattice.
     centre
         Centre of the dot in the box, (3,) Å.
     rotation
         Rotation (3, 3) of the dot, one that carries the parent lattice onto itself.
     """
-    counts = tuple(np.rint(np.diag(host.cell) / host.lattice).astype(int).tolist())
+    counts = tuple(np.rint(np.diag(matrix.cell) / matrix.lattice).astype(int).tolist())
     mask = inside(
-        dot.outer.scaled(host.lattice / dot.crystal.a_angstrom), cells=counts, lattice=host.lattice,
-        centre=centre * 2.0 / host.lattice, termination=dot.termination, rotation=rotation,
+        dot.outer.scaled(matrix.lattice / dot.crystal.a_angstrom), cells=counts, lattice=matrix.lattice,
+        centre=centre * 2.0 / matrix.lattice, termination=dot.termination, rotation=rotation,
     )  # fmt: skip
-    index = np.rint(host.sites.positions * 2.0 / host.lattice).astype(int) % np.array(mask.shape)
+    index = np.rint(matrix.sites.positions * 2.0 / matrix.lattice).astype(int) % np.array(mask.shape)
     return mask[tuple(index.T)]
 
 
@@ -89,19 +88,19 @@ def relative_to(points: Array, *, centre: Array, cell: Array) -> Array:
     return (fractional - np.round(fractional - 1e-9)) @ cell
 
 
-def cavity_by_hull(guest: Atoms, *, host: Host, centre: Array) -> Array:
-    """Sites of the host inside the convex hull of the dot's atoms (``guest``, already in the box), bool (n_sites,)."""
+def cavity_by_hull(dot: Atoms, *, matrix: MatrixCell, centre: Array) -> Array:
+    """Sites of the matrix inside the convex hull of the dot's atoms (``dot``, already in the box), bool (n_sites,)."""
     from scipy.spatial import ConvexHull, QhullError
 
-    taken = np.zeros(len(host.sites), dtype=bool)
-    away = guest.positions - centre
-    if len(guest) < 5:
+    taken = np.zeros(len(matrix.sites), dtype=bool)
+    away = dot.positions - centre
+    if len(dot) < 5:
         return taken
     try:
         equations = ConvexHull(away).equations
     except QhullError:
         return taken
-    vectors = relative_to(host.sites.positions, centre=centre, cell=host.cell)
+    vectors = relative_to(matrix.sites.positions, centre=centre, cell=matrix.cell)
     near = np.flatnonzero(np.einsum("ij,ij->i", vectors, vectors) <= np.square(away).sum(axis=1).max())
     within = np.ones(len(near), dtype=bool)
     for *normal, offset in np.unique(np.round(equations, 6), axis=0).tolist():
@@ -110,39 +109,39 @@ def cavity_by_hull(guest: Atoms, *, host: Host, centre: Array) -> Array:
     return taken
 
 
-def crowded(guest: Atoms, *, host: Host, centre: Array, among: Array) -> Array:
-    """Sites of the host, of those in ``among``, with an atom too close to one of the dot, bool (n_sites,).
+def crowded(dot: Atoms, *, matrix: MatrixCell, centre: Array, among: Array) -> Array:
+    """Sites of the matrix, of those in ``among``, with an atom too close to one of the dot, bool (n_sites,).
 
     Parameters
     ----------
-    guest
+    dot
         Atoms of the dot where they stand in the box.
-    host
+    matrix
         The matrix.
     centre
         Centre of the dot, (3,) Å; only sites near it are looked at.
     among
         Sites that are still there, bool (n_sites,).
     """
-    result = np.zeros(len(host.sites), dtype=bool)
-    atoms = np.flatnonzero(among[host.site_of_atom])
-    vectors = relative_to(host.atoms.positions[atoms], centre=centre, cell=host.cell)
-    reach = np.sqrt(np.square(guest.positions - centre).sum(axis=1).max()) + 5.0
+    result = np.zeros(len(matrix.sites), dtype=bool)
+    atoms = np.flatnonzero(among[matrix.site_of_atom])
+    vectors = relative_to(matrix.atoms.positions[atoms], centre=centre, cell=matrix.cell)
+    reach = np.sqrt(np.square(dot.positions - centre).sum(axis=1).max()) + 5.0
     atoms = atoms[np.einsum("ij,ij->i", vectors, vectors) <= reach * reach]
     near = too_close(
-        host.atoms.positions[atoms], numbers=host.atoms.numbers[atoms], targets=guest.positions,
-        target_numbers=guest.numbers, cell=host.cell, pbc=np.ones(3, dtype=bool),
+        matrix.atoms.positions[atoms], numbers=matrix.atoms.numbers[atoms], targets=dot.positions,
+        target_numbers=dot.numbers, cell=matrix.cell, pbc=np.ones(3, dtype=bool),
     )  # fmt: skip
-    result[host.site_of_atom[atoms[near]]] = True
+    result[matrix.site_of_atom[atoms[near]]] = True
     return result
 
 
-def check_room(guest: Atoms, *, cell: Array, turn: Array, margin: float) -> None:
+def check_room(dot: Atoms, *, cell: Array, turn: Array, margin: float) -> None:
     """Refuse a dot that does not leave ``margin`` Å of matrix on each side.
 
     Parameters
     ----------
-    guest
+    dot
         Atoms of the dot around the origin.
     cell
         Box, row vectors (3, 3) Å.
@@ -156,7 +155,7 @@ def check_room(guest: Atoms, *, cell: Array, turn: Array, margin: float) -> None
     UsageError
         If the dot is too large for the box.
     """
-    points = guest.positions @ turn.T
+    points = dot.positions @ turn.T
     normals = np.linalg.inv(cell)
     normals = normals / np.linalg.norm(normals, axis=0)
     for axis in range(3):
@@ -169,12 +168,12 @@ def check_room(guest: Atoms, *, cell: Array, turn: Array, margin: float) -> None
             )
 
 
-def check_apart(guests: list[Atoms], *, cell: Array) -> None:
+def check_apart(dots: list[Atoms], *, cell: Array) -> None:
     """Raise :class:`UsageError` for dots whose atoms touch; ``cell`` is the box, row vectors (3, 3) Å."""
-    for number, guest in enumerate(guests[1:], start=1):
-        others = np.concatenate([other.positions for other in guests[:number]])
+    for number, dot in enumerate(dots[1:], start=1):
+        others = np.concatenate([other.positions for other in dots[:number]])
         near, _ = nearest_neighbour(
-            guest.positions, targets=others, cell=cell, pbc=np.ones(3, dtype=bool), cutoff=DOTS_APART
+            dot.positions, targets=others, cell=cell, pbc=np.ones(3, dtype=bool), cutoff=DOTS_APART
         )
         if np.isfinite(near).any():
             raise UsageError(
@@ -183,7 +182,7 @@ def check_apart(guests: list[Atoms], *, cell: Array) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Guest:
+class PlacedDot:
     """A dot around the origin.
 
     Attributes
@@ -224,25 +223,25 @@ class Guest:
         """Where its lattice constant is from."""
         return source_of(self.atoms if self.sites is None else self.sites.crystal)
 
-    def on_parent_of(self, host: Host, *, turn: Array) -> bool:
-        """Whether it continues the parent lattice of ``host`` when turned by ``turn`` (3, 3)."""
-        return self.sites is not None and continues_parent(self.sites, host=host, rotation=turn)
+    def on_parent_of(self, matrix: MatrixCell, *, turn: Array) -> bool:
+        """Whether it continues the parent lattice of ``matrix`` when turned by ``turn`` (3, 3)."""
+        return self.sites is not None and continues_parent(self.sites, matrix=matrix, rotation=turn)
 
 
-def guest_of(
-    dot: Crystal | Material | Atoms, *, host: Host, form: DotForm, seat: DotPlacement, turn: Array, seed: int
-) -> Guest:
+def placed_dot(
+    dot: Crystal | Atoms, *, matrix: MatrixCell, form: DotForm, placement: DotPlacement, turn: Array, seed: int
+) -> PlacedDot:
     """Cut the dot for its matrix, or take it as it is given.
 
     Parameters
     ----------
     dot
-        Crystal or material to cut from, or a finished dot.
-    host
+        Crystal, ordered or mixed, to cut from, or a finished dot.
+    matrix
         The matrix; its lattice constant is taken over where both share the parent lattice and are not cut apart.
     form
         Shape, size, centre, border and shell.
-    seat
+    placement
         Lattice and mode that were asked for.
     turn
         Rotation (3, 3) the dot will have in the box.
@@ -256,21 +255,19 @@ def guest_of(
     """
     if isinstance(dot, Atoms):
         atoms = _centred(dot)
-        return Guest(atoms, None, "metal" if form.center == "auto" else form.center, _hull_volume(atoms))
-    core = pure(dot)
-    shared = host.on_parent and on_parent_lattice(core.crystal) and permutes_axes(turn)
-    if seat.dot_lattice is not None or (shared and seat.mode != "insert"):
-        core = core.at(lattice=host.lattice if seat.dot_lattice is None else seat.dot_lattice)
-    natural: Termination = "BX2" if _takes_bx2(core, host=host) else "site"
+        return PlacedDot(atoms, None, "metal" if form.center == "auto" else form.center, _hull_volume(atoms))
+    core = dot
+    shared = matrix.on_parent and on_parent_lattice(core) and permutes_axes(turn)
+    if placement.dot_lattice is not None or (shared and placement.mode != "insert"):
+        core = scaled(core, lattice=matrix.lattice if placement.dot_lattice is None else placement.dot_lattice)
+    natural: Termination = "BX2" if _takes_bx2(core, matrix=matrix) else "site"
     sites = cut_dot(core, form=replace(form, termination=form.termination or natural), seed=seed)
-    return Guest(dot_atoms(sites), sites, sites.center, sites.volume)
+    return PlacedDot(dot_atoms(sites), sites, sites.center, sites.volume)
 
 
-def source_of(material: Material | Crystal | Atoms) -> str:
+def source_of(material: Crystal | Atoms) -> str:
     """Where a lattice constant is from: the source of the crystal, or the structure that was given."""
-    if isinstance(material, Atoms):
-        return "given structure"
-    return pure(material).crystal.source
+    return "given structure" if isinstance(material, Atoms) else material.source
 
 
 def _hull_volume(atoms: Atoms) -> float:
@@ -286,21 +283,19 @@ def _hull_volume(atoms: Atoms) -> float:
         ) from error
 
 
-def _takes_bx2(core: Material, *, host: Host) -> bool:
-    return (
-        on_parent_lattice(core.crystal) and core.crystal.structure_type == "rocksalt" and "A" in host.sites.sublattice
-    )
+def _takes_bx2(core: Crystal, *, matrix: MatrixCell) -> bool:
+    return on_parent_lattice(core) and core.structure_type == "rocksalt" and "A" in matrix.sites.sublattice
 
 
 def _centred(dot: Atoms) -> Atoms:
     """A copy of a finished dot, the mean of its positions at the origin, with all arrays."""
-    guest = Atoms(numbers=dot.numbers, positions=dot.positions - dot.positions.mean(axis=0))
-    names = guest.get_chemical_symbols()
+    copy = Atoms(numbers=dot.numbers, positions=dot.positions - dot.positions.mean(axis=0))
+    names = copy.get_chemical_symbols()
     for name, default in (("molecule", -1), ("region", "dot"), ("phase", str(dot.symbols.formula.reduce()[0]))):
         given = dot.get_array(name) if dot.has(name) else np.full(len(dot), default)
-        guest.set_array(name, given.astype("U9") if name == "region" else given)
-    guest.set_array("formal_charge", formal_charges(names, molecule=guest.get_array("molecule")))
-    return guest
+        copy.set_array(name, given.astype("U9") if name == "region" else given)
+    copy.set_array("formal_charge", formal_charges(names, molecule=copy.get_array("molecule")))
+    return copy
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,13 +315,13 @@ class Embedded:
 
 
 def embed_dot(
-    dot: Crystal | Material | Atoms,
-    matrix: Crystal | Material | Atoms,
+    dot: Crystal | Atoms,
+    matrix: Crystal | Atoms,
     *,
     form: DotForm = DotForm(),
     cells: Sequence[int] = (8, 8, 8),
     lattice: float | None = None,
-    seat: DotPlacement = DotPlacement(),
+    placement: DotPlacement = DotPlacement(),
     balance: Balance = Balance(),
     occupation: Occupation = Occupation(),
     interface_depth: float = INTERFACE_DEPTH,
@@ -336,16 +331,17 @@ def embed_dot(
     Parameters
     ----------
     dot
-        Crystal or material to cut the dot from, or a finished dot (for example relaxed in vacuum) as ``ase.Atoms``.
+        Crystal, ordered or mixed, to cut the dot from, or a finished dot as ``ase.Atoms`` (for example relaxed in
+        vacuum).
     matrix
-        Crystal, material, or a periodic structure to repeat.
+        Crystal, ordered or mixed, or a periodic structure to repeat.
     form
         Shape, size, centre, border and shell of the dot.
     cells
         Conventional cells of the matrix along its vectors.
     lattice
         (Pseudo-)cubic lattice constant of the matrix in Å; default its own.
-    seat
+    placement
         Lattice, orientation and places of the dots.
     balance
         What makes the whole neutral.
@@ -368,59 +364,57 @@ def embed_dot(
     (332, 'coherent', 0)
     """
     counts, seed = check_cells(cells), occupation.seed
-    if lattice is not None and isinstance(matrix, Atoms):
-        raise UsageError("a matrix given as a structure keeps its cell; leave the lattice constant out")
     body = form.body
-    held = matrix if isinstance(matrix, Atoms) else pure(matrix)
-    if lattice is not None and isinstance(held, Material):
-        held = held.at(lattice=lattice)
-    host = host_of(held, cells=counts, occupation=occupation)
-    coherent = _is_coherent(dot, host=host, seat=seat)
-    turn = np.eye(3) if seat.rotate is None else proper_rotation(seat.rotate)
-    turn = turn if seat.absolute else host.axes @ turn
-    guest = guest_of(dot, host=host, form=form, seat=seat, turn=turn, seed=seed)
-    check_room(guest.atoms, cell=host.cell, turn=turn, margin=host.lattice)
-    centres = _centres(guest, host=host, seat=seat, seed=seed)
-    shared = guest.on_parent_of(host, turn=turn)
-    guests, gone = _placed(guest, host=host, centres=centres, turn=turn, shared=shared, coherent=coherent)
-    check_apart(guests, cell=host.cell)
-    atoms = joined(guests, host.atoms[~gone[host.site_of_atom]], cell=host.cell)
+    if lattice is not None:
+        if isinstance(matrix, Atoms):
+            raise UsageError("a matrix given as a structure keeps its cell; leave the lattice constant out")
+        matrix = scaled(matrix, lattice=lattice)
+    supercell = matrix_of(matrix, cells=counts, occupation=occupation)
+    coherent = _is_coherent(dot, matrix=supercell, placement=placement)
+    turn = np.eye(3) if placement.rotate is None else proper_rotation(placement.rotate)
+    turn = turn if placement.absolute else supercell.axes @ turn
+    placed = placed_dot(dot, matrix=supercell, form=form, placement=placement, turn=turn, seed=seed)
+    check_room(placed.atoms, cell=supercell.cell, turn=turn, margin=supercell.lattice)
+    centres = _centres(placed, matrix=supercell, placement=placement, seed=seed)
+    shared = placed.on_parent_of(supercell, turn=turn)
+    dots, gone = _placed(placed, matrix=supercell, centres=centres, turn=turn, shared=shared, coherent=coherent)
+    check_apart(dots, cell=supercell.cell)
+    atoms = joined(dots, supercell.atoms[~gone[supercell.site_of_atom]], cell=supercell.cell)
     atoms, changes, balanced = _balanced(
         atoms, balance=balance, centres=centres, facets=body.facets @ turn.T, seed=seed
     )
     mark_interface(atoms, depth=interface_depth)
     content = report(
         atoms,
-        volume_fraction=guest.volume * len(centres) / abs(float(np.linalg.det(host.cell))),
+        volume_fraction=placed.volume * len(centres) / abs(float(np.linalg.det(supercell.cell))),
         changes=changes,
         seed=seed,
         role="embedded",
         mode="coherent" if coherent else "insert",
-        shape="given" if guest.sites is None else body.name,
-        center=guest.center,
-        termination=_termination(guest, shared=shared),
+        shape="given" if placed.sites is None else body.name,
+        center=placed.center,
+        termination=_termination(placed, shared=shared),
         **balanced,
         rotation=turn.tolist(),
-        lattice_angstrom={"dot": guest.lattice, "matrix": host.lattice},
-        lattice_source={"dot": guest.source, "matrix": source_of(held)},
+        lattice_angstrom={"dot": placed.lattice, "matrix": supercell.lattice},
+        lattice_source={"dot": placed.source, "matrix": source_of(matrix)},
         n_dots=len(centres),
         dot_centers_angstrom=np.round(centres, 6).tolist(),
-        n_formula_units_dot=guest.n_formula_units,
-        equivalent_diameter_angstrom=guest.diameter,
-        spacing_angstrom=spacings(centres, cell=host.cell, diameter=guest.diameter),
-        extent_angstrom=np.ptp(guest.atoms.positions, axis=0).tolist(),
+        n_formula_units_dot=placed.n_formula_units,
+        equivalent_diameter_angstrom=placed.diameter,
+        spacing_angstrom=spacings(centres, cell=supercell.cell, diameter=placed.diameter),
+        extent_angstrom=np.ptp(placed.atoms.positions, axis=0).tolist(),
         interface_depth_angstrom=interface_depth,
     )
     return Embedded(atoms, content)
 
 
-def _is_coherent(dot: Crystal | Material | Atoms, *, host: Host, seat: DotPlacement) -> bool:
+def _is_coherent(dot: Crystal | Atoms, *, matrix: MatrixCell, placement: DotPlacement) -> bool:
     """Decide between coherent and insert, and refuse a coherent build that is not possible."""
-    mode, asked = seat.mode, seat.rotate is not None or seat.dot_lattice is not None
-    shared = not isinstance(dot, Atoms) and host.on_parent
-    if shared:
-        crystal = dot.crystal if isinstance(dot, Material) else dot
-        shared = isinstance(crystal, Crystal) and on_parent_lattice(crystal) and crystal.structure_type == "rocksalt"
+    mode, asked = placement.mode, placement.rotate is not None or placement.dot_lattice is not None
+    shared = (
+        isinstance(dot, Crystal) and matrix.on_parent and on_parent_lattice(dot) and dot.structure_type == "rocksalt"
+    )
     if mode == "coherent" and not shared:
         raise UsageError("a coherent build needs a rock salt dot in rock salt or a cubic perovskite; use mode insert")
     if mode == "coherent" and asked:
@@ -428,34 +422,34 @@ def _is_coherent(dot: Crystal | Material | Atoms, *, host: Host, seat: DotPlacem
     return shared and not asked and mode != "insert"
 
 
-def _centres(guest: Guest, *, host: Host, seat: DotPlacement, seed: int) -> Array:
-    """Centre of each dot (k, 3) Å: the point of the host that the dot asks for nearest to each place of the seat."""
-    if isinstance(seat.positions, DotArrangement):
-        around = 2.0 * float(np.linalg.norm(guest.atoms.positions, axis=1).max()) + host.lattice
-        fractions = centres_of(seat.positions, cell=host.cell, diameter=around, volume=guest.volume, seed=seed)
+def _centres(dot: PlacedDot, *, matrix: MatrixCell, placement: DotPlacement, seed: int) -> Array:
+    """Centre of each dot (k, 3) Å: the point of the matrix that the dot asks for, nearest to each place given."""
+    if isinstance(placement.positions, DotArrangement):
+        around = 2.0 * float(np.linalg.norm(dot.atoms.positions, axis=1).max()) + matrix.lattice
+        fractions = centres_of(placement.positions, cell=matrix.cell, diameter=around, volume=dot.volume, seed=seed)
     else:
-        fractions = np.array(seat.positions, dtype=float).reshape(-1, 3)
-    return np.array([centre_in(host, center=guest.center, fraction=point) for point in fractions])
+        fractions = np.array(placement.positions, dtype=float).reshape(-1, 3)
+    return np.array([centre_in(matrix, center=dot.center, fraction=point) for point in fractions])
 
 
 def _placed(
-    guest: Guest, *, host: Host, centres: Array, turn: Array, shared: bool, coherent: bool
+    dot: PlacedDot, *, matrix: MatrixCell, centres: Array, turn: Array, shared: bool, coherent: bool
 ) -> tuple[list[Atoms], Array]:
-    """The dot at each centre, numbered, and which sites of the host make room for them, bool (n_sites,)."""
-    gone = np.zeros(len(host.sites), dtype=bool)
-    guests: list[Atoms] = []
+    """The dot at each centre, numbered, and which sites of the matrix make room for them, bool (n_sites,)."""
+    gone = np.zeros(len(matrix.sites), dtype=bool)
+    dots: list[Atoms] = []
     for number, centre in enumerate(centres):
-        placed = guest.atoms.copy()
-        placed.positions = guest.atoms.positions @ turn.T + centre
+        placed = dot.atoms.copy()
+        placed.positions = dot.atoms.positions @ turn.T + centre
         placed.set_array("dot", np.full(len(placed), number))
-        if guest.sites is not None and shared:
-            gone |= cavity_on_parent(guest.sites, host=host, centre=centre, rotation=turn)
+        if dot.sites is not None and shared:
+            gone |= cavity_on_parent(dot.sites, matrix=matrix, centre=centre, rotation=turn)
         else:
-            gone |= cavity_by_hull(placed, host=host, centre=centre)
+            gone |= cavity_by_hull(placed, matrix=matrix, centre=centre)
         if not coherent:
-            gone |= crowded(placed, host=host, centre=centre, among=~gone)
-        guests.append(placed)
-    return guests, gone
+            gone |= crowded(placed, matrix=matrix, centre=centre, among=~gone)
+        dots.append(placed)
+    return dots, gone
 
 
 def _balanced(
@@ -480,20 +474,20 @@ def _balanced(
     return atoms, changes, facts
 
 
-def _termination(guest: Guest, *, shared: bool) -> dict[str, str] | None:
+def _termination(dot: PlacedDot, *, shared: bool) -> dict[str, str] | None:
     """Name of the border rule and what it means for this dot in this matrix; none for a finished dot."""
-    if guest.sites is None:
+    if dot.sites is None:
         return None
-    name = guest.sites.termination
+    name = dot.sites.termination
     if shared:
         return {"name": name, "meaning": TERMINATIONS[name]}
     free = "dot and matrix share no parent lattice here: the dot is cut by this rule, the matrix ends where ions touch"
     return {"name": name, "meaning": free}
 
 
-def joined(guests: list[Atoms], host: Atoms, *, cell: Array) -> Atoms:
+def joined(dots: list[Atoms], matrix: Atoms, *, cell: Array) -> Atoms:
     """Dots, then matrix, in the matrix's cell; molecules keep different numbers."""
-    parts, offset = [*guests, host], 0
+    parts, offset = [*dots, matrix], 0
     for part in parts:
         molecule = part.get_array("molecule")
         part.set_array("molecule", np.where(molecule >= 0, molecule + offset, -1))

@@ -18,11 +18,12 @@ import numpy as np
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.atoms.alloy import occupy
 from qdip_struct.builders.atoms.cells import SiteCell
-from qdip_struct.builders.atoms.material import occupy
-from qdip_struct.builders.dot.neutrality import NEUTRAL, Neutral, Rule
-from qdip_struct.builders.dot.parent import CENTERS, Termination
+from qdip_struct.builders.dot.neutrality import NEUTRAL
+from qdip_struct.builders.dot.parent import CENTERS
 from qdip_struct.builders.dot.shapes import Shape, make_shape
+from qdip_struct.builders.parsing import DEFAULT_DIAMETER_ANGSTROM, Center, Mode, Neutral, Rule, Termination
 from qdip_struct.materials.composition import parse_formula
 
 _TRIALS = 5000
@@ -216,7 +217,7 @@ def fill_shell(sites: SiteCell, *, region: Array, shape: Shape, shell: Shell, se
     """
     species = sites.species.astype("U2")
     members = np.flatnonzero(region == "shell")
-    mixed = occupy(sites.take(members), fractions=shell.species, seed=seed)
+    mixed = occupy(sites.take(members), occupancies=shell.species, seed=seed)
     species[members] = mixed.species
     if shell.graded is not None and len(members):
         first, second = shell.graded
@@ -226,10 +227,6 @@ def fill_shell(sites: SiteCell, *, region: Array, shape: Shape, shell: Shell, se
     return replace(sites, species=species)
 
 
-Center = Literal[
-    "auto", "metal", "anion", "a-site", "bond", "void", "anion-y", "anion-z", "metal-yz", "metal-xz", "metal-xy"
-]
-Mode = Literal["auto", "coherent", "insert"]
 CENTER_NAMES = ("auto", *CENTERS)
 
 
@@ -260,7 +257,7 @@ class DotForm:
     """
 
     shape: str | Shape = "sphere"
-    diameter: float = 30.0
+    diameter: float = DEFAULT_DIAMETER_ANGSTROM
     center: Center = "auto"
     termination: Termination | None = None
     shell: Shell | None = None

@@ -5,20 +5,18 @@ passivation of a ligand exchange), those with the fewest metal neighbours first 
 J. Am. Chem. Soc. 51, 1010 (1929), doi:10.1021/ja01379a006); a positive one turns anions of the matrix's border into
 the dot's anion, those with the most metal neighbours of the dot first. The rule ``vacancy`` removes anions of the
 matrix's border (negative) or its cations of least charge, in a perovskite the A cations, whole molecules (positive);
-it also corrects what is left when there are too few anions to swap. Of equal sites as many of the cube's symmetries
-survive as the count allows, and facets share them evenly; what is still equal is decided by the seed.
+it also corrects what is left when there are too few anions to swap.
 
-Choosing some of many equal border sites: facets share them evenly, and as much of the cube's symmetry as the count
-allows survives.
-
-Among the subgroups of the 48 operations of the cube (m-3m) that carry the sites onto themselves, the largest is taken
-whose orbits add up to the count wanted while the facets share the sites as evenly as a free choice would.
+Of equal sites as many of the cube's symmetries survive as the count allows, and facets share them evenly: among the
+subgroups of the 48 operations of the cube (m-3m) that carry the sites onto themselves, the largest is taken whose
+orbits add up to the count wanted while the facets share the sites as evenly as a free choice would. What is still equal
+is decided by the seed.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations, product
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -27,7 +25,9 @@ from ase.data import atomic_numbers, chemical_symbols
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.neighbours import nearest_neighbour, neighbour_pairs
-from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, formal_charge_of, too_close
+from qdip_struct.builders.atoms.regions import formal_charge_of, too_close
+from qdip_struct.builders.parsing import Rule
+from qdip_struct.materials.ions import FORMAL_CHARGES
 
 MOST_SITES = 400
 """Larger sets are spread without looking for symmetry."""
@@ -219,14 +219,12 @@ def _reachable(sizes: list[int], goal: int) -> bool:
     return bool(sums >> goal & 1)
 
 
-Neutral = Literal["strict", "report", "off"]
 NEUTRAL: dict[str, str] = {
     "strict": "border sites are changed until the whole is neutral, or the structure is refused",
     "report": "nothing is changed; the report lists what strict would change",
     "off": "nothing is changed",
 }
 """What is done about the charge, by name."""
-Rule = Literal["swap", "vacancy"]
 BORDER = 5.3
 """Atoms with an atom of the other side within this distance (Å) are border sites."""
 BOND = 1.3
@@ -376,22 +374,22 @@ def _swap(
     charge, molecule = atoms.get_array("formal_charge"), atoms.get_array("molecule")
     anions = here[(charge[here] < 0) & (molecule[here] < 0)]
     halides = there[(charge[there] < 0) & (molecule[there] < 0)]
-    host = _majority(atoms, among=halides, what="anion in the matrix")
-    guest = _majority(atoms, among=anions, what="anion in the dot")
-    step, needed = FORMAL_CHARGES[host] - FORMAL_CHARGES[guest], abs(border.missing)
+    halide = _majority(atoms, among=halides, what="anion in the matrix")
+    anion = _majority(atoms, among=anions, what="anion in the dot")
+    step, needed = FORMAL_CHARGES[halide] - FORMAL_CHARGES[anion], abs(border.missing)
     swaps, rest = divmod(needed, step) if rule == "swap" and step > 0 else (0, needed)
     if not swaps:
         return [], here[:0], rest
     if sign > 0:
-        name, reason = host, f"anion of the dot with the fewest metal neighbours becomes {host}"
-        candidates = border.near(anions[charge[anions] == FORMAL_CHARGES[guest]], others=there)
+        name, reason = halide, f"anion of the dot with the fewest metal neighbours becomes {halide}"
+        candidates = border.near(anions[charge[anions] == FORMAL_CHARGES[anion]], others=there)
         ranks = border.metal_neighbours(candidates, among=np.concatenate([here, there]))
         if len(candidates):
-            fits = ~_crowds(atoms, candidates=candidates, name=host, among=there)
+            fits = ~_crowds(atoms, candidates=candidates, name=halide, among=there)
             candidates, ranks = candidates[fits], ranks[fits]
     else:
-        name, reason = guest, f"anion of the matrix with the most metal neighbours in the dot becomes {guest}"
-        candidates = border.near(halides[charge[halides] == FORMAL_CHARGES[host]], others=here)
+        name, reason = anion, f"anion of the matrix with the most metal neighbours in the dot becomes {anion}"
+        candidates = border.near(halides[charge[halides] == FORMAL_CHARGES[halide]], others=here)
         ranks = -border.metal_neighbours(candidates, among=here)
     if len(candidates) < swaps:
         rest += (swaps - len(candidates)) * step

@@ -6,7 +6,6 @@ centre (anion of the rock salt, A site of the perovskite).
 """
 
 from itertools import product
-from typing import Literal
 
 import numpy as np
 
@@ -14,9 +13,9 @@ from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import sites_of_crystal
 from qdip_struct.builders.dot.shapes import Shape
+from qdip_struct.builders.parsing import Termination
 from qdip_struct.materials.crystals import Crystal
 
-Termination = Literal["BX2", "AX", "cells", "site"]
 TERMINATIONS: dict[str, str] = {
     "BX2": "dot and matrix meet as BX2 over rock salt on every face (metal over anion, the favourable registry)",
     "AX": "the matrix ends with AX on every face, A above metal of the dot",

@@ -4,28 +4,25 @@ Everything is decided on sites (molecular ions are one point) and every changed 
 """
 
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.cells import MOLECULES, SiteCell, sites_of_crystal
-from qdip_struct.builders.atoms.regions import FORMAL_CHARGES, IONIC_RADII_ANGSTROM
+from qdip_struct.builders.atoms.cells import SiteCell, sites_of_crystal
 from qdip_struct.builders.dot.dot import DotSites, block
 from qdip_struct.builders.dot.neutrality import pick
 from qdip_struct.builders.dot.parent import centre_point
+from qdip_struct.builders.parsing import Surface
+from qdip_struct.materials.ions import FORMAL_CHARGES, IONIC_RADII_ANGSTROM
 
-Surface = Literal["as-cut", "stoichiometric", "metal-rich"]
 SURFACES: tuple[str, ...] = get_args(Surface)
 BONDED = 1.25
 """Ions of opposite charge are bonded within this factor of the crystal's shortest distance."""
 FEWEST = 2
 """An ion with fewer bonds than this is loose and leaves."""
-MOLECULE_RADIUS = 2.17
-"""Radius of MA and FA in Å (Kieslich, Sun and Cheetham, Chem. Sci. 5, 4712 (2014), doi:10.1039/C4SC02211D, for MA;
-written from memory)."""
 _APART = 5.5
 
 
@@ -178,8 +175,8 @@ def _with_ligands(
     places, outward, ranks = _empty_places(dot, ligand=ligand)
     wanted, cations = excess, np.zeros((0, 3))
     if counter_ion is not None:
-        radius = MOLECULE_RADIUS if counter_ion in MOLECULES else IONIC_RADII_ANGSTROM[counter_ion]
-        posts = _counter_places(dot, places=places, outward=outward, away=IONIC_RADII_ANGSTROM[ligand] + radius)
+        away = IONIC_RADII_ANGSTROM[ligand] + IONIC_RADII_ANGSTROM[counter_ion]
+        posts = _counter_places(dot, places=places, outward=outward, away=away)
         wanted = min(len(places), excess + len(posts))
         if wanted < max(excess, 0) or wanted - excess > len(posts):
             raise UsageError(

@@ -10,6 +10,7 @@ import numpy as np
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.parsing import SHAPES
 
 SURFACE = 1e-6
 """Points this close (Å) to the surface count as inside."""
@@ -140,18 +141,6 @@ class Polyhedron:
 
 
 Shape = Ellipsoid | Polyhedron
-SHAPES = (
-    "sphere",
-    "ellipsoid",
-    "cube",
-    "cuboid",
-    "octahedron",
-    "dodecahedron",
-    "truncated-octahedron",
-    "wulff",
-    "facets",
-)
-"""Shapes known by name."""
 
 
 def family(hkl: Sequence[int]) -> Array:
@@ -225,7 +214,7 @@ def make_shape(
     Parameters
     ----------
     name
-        One of :data:`SHAPES`.
+        One of :data:`qdip_struct.builders.parsing.SHAPES`.
     diameter
         Å. Sphere: its diameter. Cube: its edge. Every other polyhedron: diameter of the sphere of the same volume.
     edges

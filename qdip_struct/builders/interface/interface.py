@@ -19,10 +19,11 @@ from qdip_struct.builders.atoms.store import BuilderRecords
 from qdip_struct.builders.interface.interface_options import LateralCell, Placement, Stack, check_vacuum
 from qdip_struct.builders.interface.joint import Joint, join
 from qdip_struct.builders.interface.registry import closing_vector, film_position, joined_atoms, touching_height
+from qdip_struct.builders.roles import role_of
 from qdip_struct.builders.slab.block import wrapped
-from qdip_struct.builders.slab.slab import Material
 from qdip_struct.builders.slab.stoichiometry import companions, excess, face_facts, in_cell, ions_of, units_by_cation
 from qdip_struct.matching.planes import plane_text
+from qdip_struct.materials.crystals import Crystal
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +70,8 @@ class InterfaceCells:
 
 
 def build_interface(
-    film: Material,
-    substrate: Material,
+    film: Crystal | Atoms,
+    substrate: Crystal | Atoms,
     *,
     stack: Stack = Stack(),
     cell: LateralCell = LateralCell(),
@@ -118,10 +119,10 @@ def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells
         If the registry does not exist or the atoms do not fit into the height.
     """
     kind, facts = placement.kind, joint.facts
-    seated = _seated(joint, placement=placement)
-    cell, lift, vacuum = _cell_around(seated, joint, placement=placement)
-    interface = joined_atoms(seated.below, seated.above)
-    pieces = {"film": seated.above, "substrate": seated.below, "interface": interface}
+    placed = _placed_film(joint, placement=placement)
+    cell, lift, vacuum = _cell_around(placed, joint, placement=placement)
+    interface = joined_atoms(placed.below, placed.above)
+    pieces = {"film": placed.above, "substrate": placed.below, "interface": interface}
     cells = {name: in_cell(atoms, cell, lift=lift) for name, atoms in pieces.items()}
     cells["film_bulk"] = to_atoms(joint.blocks["film"].sites, region="film")
     cells["substrate_bulk"] = to_atoms(joint.blocks["substrate"].sites, region="substrate")
@@ -137,8 +138,8 @@ def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells
         "group": group,
         **facts,
         "registry": _registry_name(placement),
-        "registry_fraction": (seated.fraction.round(6) + 0.0).tolist(),
-        "gap_angstrom": round(float(seated.gap), 10),
+        "registry_fraction": (placed.fraction.round(6) + 0.0).tolist(),
+        "gap_angstrom": round(float(placed.gap), 10),
         "gap_rule": "given" if placement.gap is not None else "ions touch as hard spheres of six-coordinate radii",
         "n_interfaces": 1 if kind == "slab" else 2,
         "vacuum_angstrom": vacuum,
@@ -159,7 +160,7 @@ def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells
 
 
 @dataclass(frozen=True, eq=False)
-class _Seated:
+class _PlacedFilm:
     """Film above substrate: the film's sites where it stands sideways, both slabs' atoms, registry and gap (Å)."""
 
     film: SiteCell
@@ -169,7 +170,7 @@ class _Seated:
     gap: float
 
 
-def _seated(joint: Joint, *, placement: Placement) -> _Seated:
+def _placed_film(joint: Joint, *, placement: Placement) -> _PlacedFilm:
     """Shift the film to its registry and raise it to its gap."""
     lateral, film = joint.lateral, joint.film
     shift, fraction = film_position(
@@ -183,21 +184,21 @@ def _seated(joint: Joint, *, placement: Placement) -> _Seated:
     below, above = to_atoms(joint.substrate, region="substrate"), to_atoms(film, region="film")
     gap = touching_height(below, above, lateral=lateral) if placement.gap is None else placement.gap
     above.positions[:, 2] += gap
-    return _Seated(film, below, above, fraction, gap)
+    return _PlacedFilm(film, below, above, fraction, gap)
 
 
-def _cell_around(seated: _Seated, joint: Joint, *, placement: Placement) -> tuple[Array, float, float]:
+def _cell_around(placed: _PlacedFilm, joint: Joint, *, placement: Placement) -> tuple[Array, float, float]:
     """Cell (3, 3) of the whole, by how much everything is raised in it, and the vacuum it leaves, Å."""
     lateral = joint.lateral
     cell = np.zeros((3, 3))
     cell[:2, :2] = lateral
     if placement.kind == "sandwich":
         cell[2] = closing_vector(
-            joint, seated.film, seated.below, seated.above, registry=placement.registry, gap=placement.gap,
+            joint, placed.film, placed.below, placed.above, registry=placement.registry, gap=placement.gap,
             lateral=lateral,
         )  # fmt: skip
         return cell, -float(joint.substrate.positions[joint.substrate_layer == 0, 2].mean()), 0.0
-    heights = np.concatenate([seated.below.positions[:, 2], seated.above.positions[:, 2]])
+    heights = np.concatenate([placed.below.positions[:, 2], placed.above.positions[:, 2]])
     thickness, vacuum = float(np.ptp(heights)), placement.vacuum
     if placement.height is not None:
         vacuum = placement.height - thickness
@@ -221,7 +222,8 @@ def _group(facts: Mapping[str, Any], *, placement: Placement) -> str:
 
 
 def _report(role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint, *, named: str) -> dict[str, Any]:
-    own = "film" if role.startswith("film") else "substrate"
+    plays = role_of(role)
+    own = plays.side
     more: dict[str, Any] = {"role": role, **common}
     if role == "reservoir":
         more["n_formula_units"] = len(atoms) / 2
@@ -229,7 +231,7 @@ def _report(role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint, *,
         bulk = joint.blocks[own].sites
         more["n_formula_units"] = units_by_cation(ions_of(atoms), bulk=bulk)
         more["excess"] = excess(ions_of(atoms), bulk=bulk)
-    if role in ("film", "substrate", "interface", "substrate_other"):
+    if plays.layered:
         charges, heights = atoms.get_array("formal_charge"), atoms.positions[:, 2]
         moment = float(charges @ (heights - heights.mean()) / common["area_angstrom2"])
         more |= {
@@ -237,7 +239,7 @@ def _report(role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint, *,
             "dipole_e_per_angstrom": round(moment, 6) + 0.0,
             "dipolar": abs(moment) > 1e-3,
         }
-    if role in ("film", "substrate"):
+    if plays.kind == "slab":
         layer = joint.film_layer if role == "film" else joint.substrate_layer
         block, sites = joint.blocks[role], joint.film if role == "film" else joint.substrate
         top = joint.tops[role] + int(layer.max()) if role == "film" else joint.tops[role]

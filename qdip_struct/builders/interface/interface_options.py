@@ -8,18 +8,16 @@ of the options of ``qdip build interface``. Lengths in Å, areas in Å², angles
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.interface.stiffness import Normal
+from qdip_struct.builders.parsing import InterfaceKind, Normal, StrainOn
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM
 from qdip_struct.matching.planes import Plane
 
-StrainOn = Literal["film", "substrate", "shared"]
-InterfaceKind = Literal["slab", "sandwich"]
 MOST_LAYERS = 200
 
 

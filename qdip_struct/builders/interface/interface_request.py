@@ -7,98 +7,91 @@ height, so that film and substrate of one serve for all.
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.alloy import Arrangement
-from qdip_struct.builders.atoms.cells import Occupation
-from qdip_struct.builders.atoms.molecules import MoleculeOrientation
-from qdip_struct.builders.interface.interface import InterfaceCells, place
-from qdip_struct.builders.interface.interface_options import InterfaceKind, LateralCell, Placement, Stack, StrainOn
-from qdip_struct.builders.interface.joint import Joint, join
-from qdip_struct.builders.interface.registry import irreducible_shifts
-from qdip_struct.builders.interface.stiffness import Normal
-from qdip_struct.builders.parsing import crystal_of, numbers, shares_of, whole_numbers
-from qdip_struct.builders.slab.slab import surface_of
-from qdip_struct.builders.slab.stoichiometry import termination_names
-from qdip_struct.matching.planes import parse_plane
+from qdip_struct.base.options import option
+from qdip_struct.builders.parsing import InterfaceKind, Normal, StrainOn, numbers, shares_of, whole_numbers
+from qdip_struct.materials.options import (
+    Arrangement,
+    MoleculeOrientation,
+    a_site_option,
+    arrangement_option,
+    dataset_option,
+    lattice_option,
+    layer_tolerance_option,
+    orientation_option,
+    plane_option,
+    repeat_option,
+    seed_option,
+    vacuum_option,
+)
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from qdip_struct.builders.interface.interface import InterfaceCells
+    from qdip_struct.builders.interface.interface_options import LateralCell, Placement, Stack
+    from qdip_struct.builders.interface.joint import Joint
+    from qdip_struct.materials.crystals import Crystal
+
+_CRYSTAL = "NAME[:phase], a mixed formula or a structure file"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InterfaceRequest:
-    """What ``qdip build interface`` takes, as typed.
+    """What ``qdip build interface`` takes, as typed."""
 
-    Attributes
-    ----------
-    film, substrate
-        ``NAME[:phase]``, a mixed formula or a structure file.
-    film_plane, substrate_plane
-        Miller indices.
-    film_layers, substrate_layers
-        Monolayers.
-    film_termination, termination
-        Layers in contact; ``all`` builds every one of the substrate.
-    film_lattice, substrate_lattice
-        (Pseudo-)cubic lattice constants, Å.
-    registry, scan_divisions
-        Name, two fractions, or ``scan`` with that many grid steps.
-    gap
-        Contact layer to contact layer, Å; several separated by commas.
-    match, max_area, max_strain, max_angle
-        Number in the list of ``qdip match`` and its limits: Å², fraction, degree.
-    lateral
-        Imposed cell: edges (Å) and angle (degree).
-    strain_on, normal, repeat
-        See :class:`qdip_struct.builders.interface.interface_options.LateralCell`.
-    kind
-        ``slab`` or ``sandwich``.
-    contact
-        Anions of the contact layer, with shares.
-    dataset
-        Of the lattice constants.
-    vacuum
-        Empty length along z, Å.
-    a_site, orientation, seed
-        See :class:`qdip_struct.builders.atoms.cells.Occupation`.
-    arrangement
-        Of the ions of a mixture.
-    layer_tolerance
-        Sites this close along the normal are one monolayer, Å.
-    """
-
-    film: str
-    substrate: str
-    film_plane: str = "100"
-    film_layers: int = 3
-    film_termination: str | None = None
-    film_lattice: float | None = None
-    substrate_plane: str = "100"
-    substrate_layers: int = 3
-    substrate_lattice: float | None = None
-    termination: str = "BX2"
-    registry: str = "continuation"
-    scan_divisions: int = 4
-    gap: str | None = None
-    match: int | None = None
-    max_area: float = 400.0
-    max_strain: float | None = None
-    max_angle: float = 1.0
-    lateral: str | None = None
-    strain_on: StrainOn = "film"
-    normal: Normal = "kept"
-    kind: InterfaceKind = "slab"
-    contact: str | None = None
-    dataset: str | None = None
-    repeat: str = "1,1"
-    vacuum: float = 20.0
-    a_site: str = "molecule"
-    orientation: MoleculeOrientation = "antiparallel"
-    arrangement: Arrangement = "sqs"
-    seed: int = 0
-    layer_tolerance: float = 0.5
+    film: str = option(metavar="CRYSTAL", help=_CRYSTAL)
+    substrate: str = option(metavar="CRYSTAL", help=_CRYSTAL)
+    film_plane: str = plane_option("film")
+    film_layers: int = option(3, metavar="N", help="thickness of the film in monolayers")
+    film_termination: str | None = option(
+        None, metavar="NAME", shown="the first the plane has", help="film layer in contact"
+    )
+    film_lattice: float | None = lattice_option("film")
+    substrate_plane: str = plane_option("substrate")
+    substrate_layers: int = option(3, metavar="N", help="thickness of the substrate in monolayers")
+    substrate_lattice: float | None = lattice_option("substrate")
+    termination: str = option(
+        "BX2", metavar="NAME", help="substrate layer in contact: AX, BX2, its formula, or all to build each"
+    )
+    registry: str = option(
+        "continuation", metavar="NAME", help="continuation, metal, hollow, two fractions such as 0.5,0, or scan"
+    )
+    scan_divisions: int = option(4, metavar="N", help="grid steps along the cation square of a scan")
+    gap: str | None = option(
+        None, metavar="A[,A...]", unit="Å", shown="the ions touch",
+        help="contact layer to contact layer, several for a scan",
+    )  # fmt: skip
+    match: int | None = option(
+        None, metavar="N", shown="cube on cube", help="number in the list of 'qdip match' at these limits"
+    )
+    max_area: float = option(400.0, metavar="A2", unit="Å²", help="largest common cell")
+    max_strain: float | None = option(
+        None, metavar="F", shown="0.10, with --match 0.03", help="largest principal strain, fraction"
+    )
+    max_angle: float = option(1.0, metavar="DEG", unit="degree", help="largest change of the cell angle")
+    lateral: str | None = option(
+        None, metavar="A,B[,DEG]", help="impose the common cell: edges in Å and angle in degree"
+    )
+    strain_on: StrainOn = option("film", help="which crystal takes the strain; shared: by stiffness")
+    normal: Normal = option("kept", help="spacings of a strained crystal along z: kept, or relaxed by its moduli")
+    kind: InterfaceKind = option("slab", help="slab: vacuum, one interface; sandwich: no vacuum, two")
+    contact: str | None = option(
+        None, metavar="IONS", help="anions of the contact layer: Br, or shares such as Br0.5I0.5"
+    )
+    dataset: str | None = dataset_option()
+    repeat: str = repeat_option()
+    vacuum: float = vacuum_option()
+    a_site: str = a_site_option()
+    orientation: MoleculeOrientation = orientation_option()
+    arrangement: Arrangement = arrangement_option()
+    seed: int = seed_option()
+    layer_tolerance: float = layer_tolerance_option()
 
 
-def requested_interfaces(request: InterfaceRequest, *, folder: Path = Path()) -> dict[str, InterfaceCells]:
+def requested_interfaces(request: InterfaceRequest, *, folder: Path = Path()) -> dict[str, "InterfaceCells"]:
     """Build every interface of a request.
 
     Parameters
@@ -118,6 +111,8 @@ def requested_interfaces(request: InterfaceRequest, *, folder: Path = Path()) ->
     UsageError
         If an option is not possible.
     """
+    from qdip_struct.builders.interface.interface import place
+
     plans = _plans(request, folder)
     built = {name: place(joint, placement=placement) for name, (joint, placement) in plans.items()}
     if len(built) > 1 and request.kind == "slab":
@@ -130,8 +125,14 @@ def requested_interfaces(request: InterfaceRequest, *, folder: Path = Path()) ->
     return built
 
 
-def _plans(request: InterfaceRequest, folder: Path) -> dict[str, tuple[Joint, Placement]]:
+def _plans(request: InterfaceRequest, folder: Path) -> "dict[str, tuple[Joint, Placement]]":
     """Every interface asked for: each termination, registry and gap."""
+    from qdip_struct.builders.interface.interface_options import Placement
+    from qdip_struct.builders.interface.registry import irreducible_shifts
+    from qdip_struct.builders.slab.slab import surface_of
+    from qdip_struct.builders.slab.stoichiometry import termination_names
+    from qdip_struct.matching.planes import parse_plane
+
     terminations: tuple[str, ...] = (request.termination,)
     if request.termination == "all":
         surface = surface_of(
@@ -166,28 +167,30 @@ def _joining(request: InterfaceRequest) -> InterfaceRequest:
 
 
 @lru_cache(maxsize=64)
-def _joint(request: InterfaceRequest, folder: Path) -> Joint:
+def _joint(request: InterfaceRequest, folder: Path) -> "Joint":
+    from qdip_struct.builders.atoms.cells import Occupation
+    from qdip_struct.builders.interface.joint import join
+
     return join(
         _crystal(request, "film", folder),
         _crystal(request, "substrate", folder),
         stack=_stack(request),
         cell=_cell(request),
-        occupation=Occupation(a_site=request.a_site, orientation=request.orientation, seed=request.seed),
+        occupation=Occupation(request.a_site, request.orientation, request.seed, request.arrangement),
     )
 
 
-def _crystal(request: InterfaceRequest, part: str, folder: Path) -> Any:
-    return crystal_of(
-        getattr(request, part),
-        dataset=request.dataset,
-        lattice=getattr(request, f"{part}_lattice"),
-        arrangement=request.arrangement,
-        seed=request.seed,
-        folder=folder,
-    )
+def _crystal(request: InterfaceRequest, part: str, folder: Path) -> "Crystal | Atoms":
+    from qdip_struct.materials.structure_files import crystal_of
+
+    lattice = getattr(request, f"{part}_lattice")
+    return crystal_of(getattr(request, part), dataset=request.dataset, lattice=lattice, folder=folder)
 
 
-def _stack(request: InterfaceRequest) -> Stack:
+def _stack(request: InterfaceRequest) -> "Stack":
+    from qdip_struct.builders.interface.interface_options import Stack
+    from qdip_struct.matching.planes import parse_plane
+
     return Stack(
         film_plane=parse_plane(request.film_plane),
         substrate_plane=parse_plane(request.substrate_plane),
@@ -200,8 +203,10 @@ def _stack(request: InterfaceRequest) -> Stack:
     )
 
 
-def _cell(request: InterfaceRequest) -> LateralCell:
+def _cell(request: InterfaceRequest) -> "LateralCell":
     """The common cell; with --match the limits are those of 'qdip match', so that the number means the same cell."""
+    from qdip_struct.builders.interface.interface_options import LateralCell
+
     first, second = whole_numbers(request.repeat, what="--repeat", count=2)
     return LateralCell(
         match=request.match,

@@ -1,11 +1,9 @@
 """Joining two crystals: one lateral cell, the strain each takes, both slabs cut; registry and gap are still open.
 
-Lengths in Å, areas in Å², energies per area in meV/Å².
-
-The common lateral cell of two surface cells: a match of :mod:`qdip_struct.matching.coincidence`, for atoms.
-
-Matches are counted in the nets of :func:`qdip_struct.matching.nets.surface_net`; here they become integer matrices on
-the nets of the surface cells that are really built, so that the matched slab is the slab that is built.
+The common cell is a match of :mod:`qdip_struct.matching.coincidence`. Matches are counted in the nets of
+:func:`qdip_struct.matching.nets.surface_net`; here they become integer matrices on the nets of the surface cells that
+are really built, so that the matched slab is the slab that is built. Lengths in Å, areas in Å², energies per area in
+meV/Å².
 """
 
 from collections.abc import Mapping
@@ -14,15 +12,16 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError, check_positive
-from qdip_struct.builders.atoms.alloy import Alloy, Decoration, decorate
-from qdip_struct.builders.atoms.cells import Occupation, SiteCell
+from qdip_struct.builders.atoms.alloy import Decoration, decorate
+from qdip_struct.builders.atoms.cells import Arrangement, Occupation, SiteCell
 from qdip_struct.builders.interface.interface_options import LateralCell, Stack, imposed_cell
 from qdip_struct.builders.interface.stiffness import Stiffness, elastic_energy, normal_stretch, stiffness_of
 from qdip_struct.builders.slab.block import Block, between, cut_block, principal_strain, strained
-from qdip_struct.builders.slab.slab import Material, decoration_entry, filled_block, stand_ins, surface_of
+from qdip_struct.builders.slab.slab import decoration_entry, filled_block, stand_ins, surface_of
 from qdip_struct.builders.slab.stoichiometry import termination_named
 from qdip_struct.builders.slab.surface import SurfaceCell
 from qdip_struct.matching.coincidence import Match, find_matches
@@ -182,8 +181,8 @@ class Joint:
 
 
 def join(
-    film: Material,
-    substrate: Material,
+    film: Crystal | Atoms,
+    substrate: Crystal | Atoms,
     *,
     stack: Stack = Stack(),
     cell: LateralCell = LateralCell(),
@@ -194,7 +193,7 @@ def join(
     Parameters
     ----------
     film, substrate
-        Crystal records, alloys, or periodic structures of the user.
+        Crystals, ordered or mixed, or periodic structures of the user.
     stack
         Planes, thicknesses and terminations.
     cell
@@ -235,7 +234,7 @@ def join(
             substrate_sites, substrate_layer, stack.contact, seed=occupation.seed
         )
     facts = {
-        **_cut_facts(halves),
+        **_cut_facts(halves, arrangement=occupation.arrangement),
         **_lateral_facts(halves, onto=onto, cell=cell),
         "normal_strain": {part: round(value - 1.0, 10) + 0.0 for part, value in stretch.items()},
         "strain_film": list(strain["film"]),
@@ -247,7 +246,9 @@ def join(
         "seed": occupation.seed,
         "alloy": {part: [decoration_entry(d) for d in entries] for part, entries in decorations.items()},
         "contact_layer": contact_entry,
-        "dataset": {part: _dataset(half.material) for part, half in halves.items()},
+        "dataset": {
+            part: half.material.dataset if isinstance(half.material, Crystal) else None for part, half in halves.items()
+        },
     }
     return Joint(film_sites, substrate_sites, film_layer, substrate_layer, blocks, free_blocks, tops, facts)
 
@@ -256,7 +257,7 @@ def join(
 class _Half:
     """One crystal of a joint: its surface cell, the layer in contact, its monolayers, its lateral supercell."""
 
-    material: Material
+    material: Crystal | Atoms
     surface: SurfaceCell
     top: int
     layers: int
@@ -269,10 +270,12 @@ class _Half:
         return self.matrix @ self.surface.net
 
 
-def _halves(film: Material, substrate: Material, *, stack: Stack, cell: LateralCell, a_site: str) -> dict[str, _Half]:
+def _halves(
+    film: Crystal | Atoms, substrate: Crystal | Atoms, *, stack: Stack, cell: LateralCell, a_site: str
+) -> dict[str, _Half]:
     """Both crystals with their supercells of the common cell; the film is turned over where the match is a mirror."""
 
-    def surface(material: Material, plane: Plane) -> SurfaceCell:
+    def surface(material: Crystal | Atoms, plane: Plane) -> SurfaceCell:
         return surface_of(material, plane=plane, a_site=a_site, layer_tolerance=stack.layer_tolerance)
 
     above, below = surface(film, stack.film_plane), surface(substrate, stack.substrate_plane)
@@ -302,7 +305,7 @@ def _common_lateral(halves: Mapping[str, _Half], *, cell: LateralCell) -> Array:
     return between(halves["film"].free, end=halves["substrate"].free, share=share)
 
 
-def _cut_facts(halves: Mapping[str, _Half]) -> dict[str, Any]:
+def _cut_facts(halves: Mapping[str, _Half], *, arrangement: Arrangement) -> dict[str, Any]:
     """What was cut from what: entries of the report."""
     facts: dict[str, Any] = {}
     for part, half in halves.items():
@@ -311,7 +314,7 @@ def _cut_facts(halves: Mapping[str, _Half]) -> dict[str, Any]:
             f"{part}_plane": list(half.surface.plane),
             f"{part}_layers": half.layers,
             "film_termination" if part == "film" else "termination": half.surface.layers[half.top].name,
-            f"{part}_source": _source(half.material),
+            f"{part}_source": _source(half.material, arrangement=arrangement),
         }
     return facts
 
@@ -380,14 +383,8 @@ def _per_area(energy: Mapping[str, float] | None, block: Block, layers: int) -> 
     }
 
 
-def _source(material: Material) -> str:
-    if isinstance(material, Alloy):
-        return f"{material.parent.label} {material.parent.a_angstrom:.4f} Å, {material.arrangement}: {material.source}"
-    if isinstance(material, Crystal):
-        return f"{material.label} {material.a_angstrom:.4f} Å, {material.dataset}: {material.source}"
-    return "structure given by the user"
-
-
-def _dataset(material: Material) -> str | None:
-    crystal = material.parent if isinstance(material, Alloy) else material
-    return crystal.dataset if isinstance(crystal, Crystal) else None
+def _source(material: Crystal | Atoms, *, arrangement: Arrangement) -> str:
+    if not isinstance(material, Crystal):
+        return "structure given by the user"
+    how = arrangement if material.occupancies else material.dataset
+    return f"{material.label} {material.a_angstrom:.4f} Å, {how}: {material.source}"

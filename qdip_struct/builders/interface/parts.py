@@ -1,11 +1,9 @@
-"""The parts of an interface as cells of their own, where they stand: film and substrate of a relaxed interface.
+"""The parts of an interface as cells of their own, where they stand: film and substrate, alone or with ghosts.
 
 A slab under strain may have several minima. The work of adhesion compares the interface with a film and a substrate
-that relaxed from the geometry they have in it, or it also counts the step from one minimum to another.
-
-Ghost atoms for the counterpoise correction: a slab with the basis functions of its absent partner.
-
-Boys & Bernardi 1970, doi:10.1080/00268977000101561.
+that relaxed from the geometry they have in it, or it also counts the step from one minimum to another. With ghost
+atoms, the basis functions of the absent partner without its charge, a part serves the counterpoise correction (Boys &
+Bernardi 1970, doi:10.1080/00268977000101561).
 """
 
 from collections.abc import Mapping
@@ -16,9 +14,7 @@ from ase import Atoms
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.regions import report
-
-PARTS = ("film", "substrate")
-"""Regions of an interface that are slabs; also the roles of their runs."""
+from qdip_struct.builders.roles import PARTS, role_name
 
 _OF_THE_WHOLE = ("n_formula_units", "excess", "reservoir", "thickness_angstrom")
 
@@ -83,9 +79,6 @@ def described(atoms: Atoms, *, facts: Mapping[str, Any], role: str, group: str) 
     return {**counted, **kept, "role": role, "group": group}
 
 
-PARTNERS = ("film", "substrate")
-
-
 def ghost_partners(interface: Atoms) -> dict[str, Atoms]:
     """Film and substrate of an interface, each in the place it has there and with the other's atoms as ghosts.
 
@@ -97,7 +90,7 @@ def ghost_partners(interface: Atoms) -> dict[str, Atoms]:
     Returns
     -------
     dict
-        ``film`` and ``substrate`` → all atoms of the interface with a boolean array ``ghost``.
+        ``film_ghost`` and ``substrate_ghost`` → all atoms of the interface with a boolean array ``ghost``.
 
     Raises
     ------
@@ -105,11 +98,11 @@ def ghost_partners(interface: Atoms) -> dict[str, Atoms]:
         If an atom carries neither label.
     """
     regions = interface.arrays.get("region")
-    if regions is None or set(map(str, regions)) != set(PARTNERS):
+    if regions is None or set(map(str, regions)) != set(PARTS):
         raise UsageError("a counterpoise correction needs atoms labelled 'film' and 'substrate' (array 'region')")
     result = {}
-    for kept in PARTNERS:
+    for kept in PARTS:
         atoms = interface.copy()
         atoms.set_array("ghost", np.array([str(region) != kept for region in regions]))
-        result[kept] = atoms
+        result[role_name("ghost", kept)] = atoms
     return result

@@ -5,7 +5,6 @@ in eV/Å³.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from ase import Atoms
@@ -13,12 +12,11 @@ from ase import Atoms
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.units import GPA_PER_EV_PER_ANGSTROM3
-from qdip_struct.builders.atoms.alloy import Alloy
+from qdip_struct.builders.parsing import Normal
 from qdip_struct.builders.slab.surface import SurfaceCell
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.elasticity import Moduli, known_moduli, mixed_moduli
 
-Normal = Literal["kept", "relaxed"]
 _PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 _IN_PLANE, _OUT_OF_PLANE = [0, 1, 5], [2, 3, 4]
 
@@ -39,24 +37,22 @@ class Stiffness:
     source: str
 
 
-def stiffness_of(material: Crystal | Alloy | Atoms, surface: SurfaceCell) -> Stiffness | None:
+def stiffness_of(material: Crystal | Atoms, surface: SurfaceCell) -> Stiffness | None:
     """Stiffness of a material in the axes of its slab, ``None`` when its moduli are not known.
 
     Cubic constants are used where the crystal's own axes are cubic, else the isotropic average.
     """
     if isinstance(material, Atoms):
         return None
-    crystal = material.parent if isinstance(material, Alloy) else material
     try:
-        moduli = mixed_moduli(material.formula) if isinstance(material, Alloy) else known_moduli(crystal.name)
-        moduli = moduli or mixed_moduli(crystal.name)
+        moduli = (None if material.occupancies else known_moduli(material.name)) or mixed_moduli(material.name)
     except UsageError:
         return None
     if moduli is None:
         return None
-    cubic = len(set(crystal.lengths)) == 1 and crystal.angles == (90.0, 90.0, 90.0) and moduli.c11 is not None
+    cubic = len(set(material.lengths)) == 1 and material.angles == (90.0, 90.0, 90.0) and moduli.c11 is not None
     tensor = _tensor(moduli, cubic=cubic)
-    axes = np.linalg.solve(surface.uvw @ crystal.cell, surface.sites.cell).T
+    axes = np.linalg.solve(surface.uvw @ material.cell, surface.sites.cell).T
     turned = np.einsum("ia,jb,kc,ld,abcd->ijkl", axes, axes, axes, axes, tensor)
     voigt = np.array([[turned[(*row, *column)] for column in _PAIRS] for row in _PAIRS])
     note = "" if cubic else "; isotropic average"

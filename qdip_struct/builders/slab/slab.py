@@ -7,20 +7,20 @@ Lengths in Å, charges in e.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias, get_args
+from typing import Any, get_args
 
 import numpy as np
 from ase import Atoms
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.alloy import Alloy, Decoration, blocks_for, decorate
-from qdip_struct.builders.atoms.cells import MOLECULES, Occupation, SiteCell, oriented, sites_of, to_atoms, with_a_site
+from qdip_struct.builders.atoms.alloy import Decoration, blocks_for, decorate
+from qdip_struct.builders.atoms.cells import Occupation, SiteCell, oriented, sites_of, to_atoms, with_a_site
 from qdip_struct.builders.atoms.regions import report as structure_report
 from qdip_struct.builders.interface.interface_options import check_layers, check_repeat, check_vacuum
+from qdip_struct.builders.parsing import Faces
 from qdip_struct.builders.slab.block import Block, bulk_block, cut_block
 from qdip_struct.builders.slab.stoichiometry import (
-    Faces,
     check_faces,
     companions,
     face_facts,
@@ -32,8 +32,7 @@ from qdip_struct.builders.slab.stoichiometry import (
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, surface_cell
 from qdip_struct.matching.planes import Plane, plane_text
 from qdip_struct.materials.crystals import Crystal
-
-Material: TypeAlias = Crystal | Alloy | Atoms
+from qdip_struct.materials.ions import MOLECULES
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +63,18 @@ class SlabCells:
 
 
 def surface_of(
-    material: Material, *, plane: Plane, a_site: str = "molecule", layer_tolerance: float = LAYER_TOLERANCE_ANGSTROM
+    material: Crystal | Atoms,
+    *,
+    plane: Plane,
+    a_site: str = "molecule",
+    layer_tolerance: float = LAYER_TOLERANCE_ANGSTROM,
 ) -> SurfaceCell:
-    """The surface cell of a crystal, an alloy (its parent lattice) or a structure; MA and FA replaced on demand.
+    """The surface cell of a crystal (of a mixed one its end member) or a structure; MA and FA replaced on demand.
 
     Parameters
     ----------
     material
-        Crystal record, alloy, or a periodic structure.
+        Crystal, ordered or mixed, or a periodic structure.
     plane
         Miller indices in the axes of the crystal's cell.
     a_site
@@ -81,34 +84,34 @@ def surface_of(
     """
     if a_site == "molecule" and isinstance(material, Crystal):
         return surface_cell(material, plane=plane, layer_tolerance=layer_tolerance)
-    sites = sites_of(material.parent if isinstance(material, Alloy) else material)
+    sites = sites_of(material)
     return surface_cell(with_a_site(sites, a_site=a_site), plane=plane, layer_tolerance=layer_tolerance)
 
 
-def stand_ins(*materials: Material, a_site: str) -> list[str]:
+def stand_ins(*materials: Crystal | Atoms, a_site: str) -> list[str]:
     """Molecular ions that ``a_site`` stands in for, in alphabetical order; none when they stay whole."""
     if a_site == "molecule":
         return []
-    sites = [sites_of(entry.parent if isinstance(entry, Alloy) else entry) for entry in materials]
+    sites = [sites_of(entry) for entry in materials]
     return sorted({str(name) for entry in sites for name in entry.species if str(name) in MOLECULES})
 
 
 def filled_block(
-    material: Material,
+    material: Crystal | Atoms,
     *,
     surface: SurfaceCell,
     matrix: Array,
     occupation: Occupation,
 ) -> tuple[Block, tuple[Decoration, ...]]:
-    """The unstrained bulk block of a material, arranged if it is an alloy, its molecules turned.
+    """The unstrained bulk block of a material, arranged if it is mixed, its molecules turned.
 
-    Its height is the least that holds an alloy's composition in whole ions and, for the rule ``antiparallel``, an even
+    Its height is the least that holds a mixture's composition in whole ions and, for the rule ``antiparallel``, an even
     number of molecules.
 
     Parameters
     ----------
     material
-        Crystal record, alloy, or a periodic structure.
+        Crystal, ordered or mixed, or a periodic structure.
     surface
         Its surface cell.
     matrix
@@ -122,17 +125,18 @@ def filled_block(
         The block, and what was arranged on each mixed sublattice.
     """
     block = bulk_block(surface, matrix=matrix)
-    n_molecules = int(np.isin(block.sites.species, ("MA", "FA")).sum())
+    n_molecules = int(np.isin(block.sites.species, MOLECULES).sum())
     paired = 2 if occupation.orientation == "antiparallel" and n_molecules % 2 and not block.sites.templates else 1
     decorations: list[Decoration] = []
-    if isinstance(material, Alloy) and material.fractions:
-        per_block = {label: int((block.sites.sublattice == label).sum()) for label in material.fractions}
-        blocks = math.lcm(paired, blocks_for(material.fractions, sites_per_block=per_block))
+    occupancies = material.occupancies if isinstance(material, Crystal) else {}
+    if occupancies:
+        per_block = {label: int((block.sites.sublattice == label).sum()) for label in occupancies}
+        blocks = math.lcm(paired, blocks_for(occupancies, sites_per_block=per_block))
         block = bulk_block(surface, matrix=matrix, periods=blocks)
         sites = block.sites
-        for label, shares in material.fractions.items():
+        for label, shares in occupancies.items():
             sites, decoration = decorate(
-                sites, sublattice=label, fractions=shares, arrangement=material.arrangement, seed=material.seed
+                sites, sublattice=label, fractions=shares, arrangement=occupation.arrangement, seed=occupation.seed
             )
             decorations.append(decoration)
         block = replace(block, sites=sites)
@@ -143,7 +147,7 @@ def filled_block(
 
 
 def build_slab(
-    material: Material,
+    material: Crystal | Atoms,
     *,
     plane: Plane = (1, 0, 0),
     layers: int | None = None,
@@ -160,7 +164,7 @@ def build_slab(
     Parameters
     ----------
     material
-        Crystal record, alloy, or a periodic structure.
+        Crystal, ordered or mixed, or a periodic structure.
     plane
         Miller indices in the axes of the crystal's cell.
     layers, units
@@ -198,8 +202,7 @@ def build_slab(
     facts["thickness_angstrom"] = float(np.ptp(atoms.positions[:, 2]))
     cell = np.zeros((3, 3))
     cell[:2, :2], cell[2, 2] = block.lateral, facts["thickness_angstrom"] + vacuum
-    crystal = material.parent if isinstance(material, Alloy) else material
-    dataset = crystal.dataset if isinstance(crystal, Crystal) else None
+    dataset = material.dataset if isinstance(material, Crystal) else None
     others = companions(sites, block, top=top, count=count, cell=cell, dataset=dataset)
     slab, bulk = in_cell(atoms, cell), to_atoms(block.sites, region="substrate")
     common = {

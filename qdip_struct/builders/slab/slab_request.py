@@ -2,65 +2,61 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from qdip_struct.builders.atoms.alloy import Arrangement
-from qdip_struct.builders.atoms.cells import Occupation
-from qdip_struct.builders.atoms.molecules import MoleculeOrientation
-from qdip_struct.builders.parsing import crystal_of, whole_numbers
-from qdip_struct.builders.slab.slab import SlabCells, build_slab, surface_of
-from qdip_struct.builders.slab.stoichiometry import Faces, termination_names
-from qdip_struct.builders.slab.surface import SurfaceCell
-from qdip_struct.matching.planes import parse_plane
+from qdip_struct.base.options import option
+from qdip_struct.builders.parsing import Faces, whole_numbers
+from qdip_struct.materials.options import (
+    Arrangement,
+    MoleculeOrientation,
+    a_site_option,
+    arrangement_option,
+    dataset_option,
+    lattice_option,
+    layer_tolerance_option,
+    orientation_option,
+    plane_option,
+    repeat_option,
+    seed_option,
+    vacuum_option,
+)
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from qdip_struct.builders.slab.slab import SlabCells
+    from qdip_struct.builders.slab.surface import SurfaceCell
+    from qdip_struct.materials.crystals import Crystal
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SlabRequest:
-    """What ``qdip build slab`` takes, as typed.
+    """What ``qdip build slab`` takes, as typed."""
 
-    Attributes
-    ----------
-    material
-        ``NAME[:phase]``, a mixed formula or a structure file.
-    plane
-        Miller indices.
-    layers, units
-        Thickness in monolayers, or in whole periods of the plane.
-    termination, faces
-        Topmost layer (``all`` builds each), and what both faces must be.
-    lattice, dataset
-        (Pseudo-)cubic lattice constant, Å, and the data set it is taken from otherwise.
-    repeat
-        Lateral repeat of the smallest lateral cell.
-    vacuum
-        Empty length along z, Å.
-    a_site, orientation, seed
-        See :class:`qdip_struct.builders.atoms.cells.Occupation`.
-    arrangement
-        Of the ions of a mixture.
-    layer_tolerance
-        Sites this close along the normal are one monolayer, Å.
-    """
-
-    material: str
-    plane: str = "100"
-    layers: int | None = None
-    units: int | None = None
-    termination: str | None = None
-    faces: Faces = "any"
-    lattice: float | None = None
-    dataset: str | None = None
-    repeat: str = "1,1"
-    vacuum: float = 20.0
-    a_site: str = "molecule"
-    orientation: MoleculeOrientation = "antiparallel"
-    arrangement: Arrangement = "sqs"
-    seed: int = 0
-    layer_tolerance: float = 0.5
+    material: str = option(metavar="CRYSTAL", help="NAME[:phase], a mixed formula or a structure file")
+    plane: str = plane_option()
+    layers: int | None = option(None, metavar="N", shown="3", help="thickness in monolayers")
+    units: int | None = option(None, metavar="N", help="thickness in whole periods of the plane")
+    termination: str | None = option(
+        None, metavar="NAME", shown="the first", help="topmost layer: AX, BX2, its formula, or all to build each"
+    )
+    faces: Faces = option("any", help="what both faces must be")
+    lattice: float | None = lattice_option()
+    dataset: str | None = dataset_option()
+    repeat: str = repeat_option()
+    vacuum: float = vacuum_option()
+    a_site: str = a_site_option()
+    orientation: MoleculeOrientation = orientation_option()
+    arrangement: Arrangement = arrangement_option()
+    seed: int = seed_option()
+    layer_tolerance: float = layer_tolerance_option()
 
 
-def requested_surface(request: SlabRequest, *, folder: Path = Path()) -> SurfaceCell:
+def requested_surface(request: SlabRequest, *, folder: Path = Path()) -> "SurfaceCell":
     """The surface cell of a request: what its slabs are cut from."""
+    from qdip_struct.builders.slab.slab import surface_of
+    from qdip_struct.matching.planes import parse_plane
+
     return surface_of(
         _crystal(request, folder),
         plane=parse_plane(request.plane),
@@ -69,7 +65,7 @@ def requested_surface(request: SlabRequest, *, folder: Path = Path()) -> Surface
     )
 
 
-def requested_slabs(request: SlabRequest, *, folder: Path = Path()) -> dict[str, SlabCells]:
+def requested_slabs(request: SlabRequest, *, folder: Path = Path()) -> dict[str, "SlabCells"]:
     """Build every slab of a request: one, or each termination.
 
     Returns
@@ -82,6 +78,11 @@ def requested_slabs(request: SlabRequest, *, folder: Path = Path()) -> dict[str,
     UsageError
         If an option is not possible.
     """
+    from qdip_struct.builders.atoms.cells import Occupation
+    from qdip_struct.builders.slab.slab import build_slab
+    from qdip_struct.builders.slab.stoichiometry import termination_names
+    from qdip_struct.matching.planes import parse_plane
+
     names: tuple[str | None, ...] = (request.termination,)
     if request.termination == "all":
         names = termination_names(requested_surface(request, folder=folder))
@@ -97,18 +98,13 @@ def requested_slabs(request: SlabRequest, *, folder: Path = Path()) -> dict[str,
             repeat=(first, second),
             vacuum=request.vacuum,
             layer_tolerance=request.layer_tolerance,
-            occupation=Occupation(a_site=request.a_site, orientation=request.orientation, seed=request.seed),
+            occupation=Occupation(request.a_site, request.orientation, request.seed, request.arrangement),
         )
         for name in names
     }
 
 
-def _crystal(request: SlabRequest, folder: Path) -> Any:
-    return crystal_of(
-        request.material,
-        dataset=request.dataset,
-        lattice=request.lattice,
-        arrangement=request.arrangement,
-        seed=request.seed,
-        folder=folder,
-    )
+def _crystal(request: SlabRequest, folder: Path) -> "Crystal | Atoms":
+    from qdip_struct.materials.structure_files import crystal_of
+
+    return crystal_of(request.material, dataset=request.dataset, lattice=request.lattice, folder=folder)

@@ -1,23 +1,13 @@
-"""Counting ions: formula units, what a slab has too much or too little of, and the crystal that takes it up.
+"""Terminations and counts of ions: what a slab ends with, what it has too much of, and what else must be calculated.
 
-A slab that ends in AX or BX2 layers on both faces is not stoichiometric: its surface energy depends on the chemical
-potential of AX. Molecular ions count whole.
-
-The two faces of a slab: what ends it, whether both are alike, what it has too much of, and its dipole moment.
-
-Lengths in Å, charges in e.
-
-Companion cells: what else must be calculated before a non-stoichiometric slab has a surface energy.
-
-A perovskite slab with AX, or BX2, on both faces holds no whole number of formula units. Two more cells mend that: the
-slab of the other termination (the mean of both is free of a chemical potential) and the bulk crystal AX (the limit of
-the chemical potential to which the energy of the one slab is referred).
-
-The terminations of a plane: which layers a slab can end with, and their names (AX, BX2, generic labels).
+A slab that ends in AX or BX2 layers on both faces holds no whole number of formula units: its surface energy depends on
+the chemical potential of AX. Two more cells mend that, its companions: the slab of the other termination (the mean of
+both is free of a chemical potential) and the bulk crystal AX (the limit of the chemical potential to which the energy
+of the one slab is referred). Molecular ions count whole. Lengths in Å, charges in e.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -25,12 +15,14 @@ from ase import Atoms
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import SiteCell, sites_of, to_atoms
-from qdip_struct.builders.atoms.regions import FORMAL_CHARGES
+from qdip_struct.builders.parsing import Faces
 from qdip_struct.builders.slab.block import Block, cut_block
 from qdip_struct.builders.slab.surface import SurfaceCell
 from qdip_struct.matching.planes import plane_text
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.datasets import DEFAULT_DATASET, get_crystal
+from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.ions import FORMAL_CHARGES, IONS, MOLECULES
+from qdip_struct.materials.options import DEFAULT_DATASET
 
 
 def ions_of_sites(sites: SiteCell) -> dict[str, int]:
@@ -47,8 +39,8 @@ def ions_of(atoms: Atoms) -> dict[str, int]:
     found = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
     if (molecule >= 0).any():
         nitrogen = np.bincount(molecule[(molecule >= 0) & (symbols == "N")])
-        for name, count in (("MA", int((nitrogen == 1).sum())), ("FA", int((nitrogen == 2).sum()))):
-            if count:
+        for name in MOLECULES:
+            if count := int((nitrogen == IONS[name].atoms["N"]).sum()):
                 found[name] = count
     return dict(sorted(found.items()))
 
@@ -143,9 +135,6 @@ def termination_named(surface: SurfaceCell, name: str | None) -> int:
             f"{', '.join(termination_names(surface))}"
         )
     return found[index]
-
-
-Faces = Literal["any", "symmetric", "stoichiometric"]
 
 
 def face_facts(sites: SiteCell, layer: Array, block: Block, *, top: int) -> dict[str, Any]:

@@ -3,8 +3,7 @@
 AiiDA keeps the history, its work chain restarts what was cut off, and the verdict stays ours: when a chain has ended,
 its outputs become ``run.out``, ``run.out.2``, ... of the run folder, are judged there as those of any other engine,
 and the verdict is written beside the chain. Calling it again fetches what has ended and submits what has no chain.
-
-Where AiiDA runs CP2K: the profile, the code and the options of a calculation.
+CP2K is the code that ``QDIP_AIIDA_CODE`` names, with the resources of a site, else the one of this machine.
 """
 
 import importlib.util
@@ -17,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from qdip_struct import __version__
 from qdip_struct.base.errors import DataError, ToolError, UsageError
 from qdip_struct.base.files import read_text, sha256, write_bytes
+from qdip_struct.campaign.engines.engine import Submission
 from qdip_struct.campaign.engines.lock import exclusive
 from qdip_struct.campaign.engines.segment import record_result, verdict_of
-from qdip_struct.campaign.engines.submission import Submission
 from qdip_struct.cp2k.inputs.inputfile import Section, Verbatim, parse_input
 from qdip_struct.runs.restart import GEOMETRY, good_state
 from qdip_struct.runs.rundir import INPUT, OUTPUT, RunFolder, needs_relaxation, segment_name
@@ -28,9 +27,21 @@ if TYPE_CHECKING:
     from qdip_struct.campaign.engines.jobscript import ClusterSite
 
 HOW_TO_GET_AIIDA = "pip install 'qdip-struct[aiida]', then: verdi presto"
+
 CODE_VARIABLE = "QDIP_AIIDA_CODE"
+
 _CODE, _COMPUTER = "qdip-cp2k", "localhost"
+
 _SECONDS = 7 * 24 * 3600
+
+_INPUT, _OUTPUT, _GEOMETRY = "aiida.inp", "aiida.out", "aiida-1.restart"
+
+_FETCHED = "qdip_fetched"
+
+_PLUGIN_FAULTS = (AttributeError, KeyError, RuntimeError, TypeError, ValueError)
+"""A fault inside a chain that runs here is raised here; the chain keeps its report, and the next run goes on."""
+
+_MORE_FILES = ("aiida-*.pdos", "aiida-*.cube")
 
 
 @dataclass(frozen=True)
@@ -50,134 +61,6 @@ class Machine:
     code: Any
     options: dict[str, Any]
     walltime_s: int | None
-
-
-def _load() -> None:
-    """Load AiiDA and its profile."""
-    missing = [name for name in ("aiida", "aiida_cp2k") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ToolError(f"AiiDA or its plugin for CP2K is not installed ({', '.join(missing)}); {HOW_TO_GET_AIIDA}")
-    import aiida
-    from aiida.common.exceptions import ConfigurationError, MissingConfigurationError, ProfileConfigurationError
-
-    try:
-        aiida.load_profile()
-    except (MissingConfigurationError, ProfileConfigurationError, ConfigurationError) as error:
-        raise ToolError(f"AiiDA has no profile ({error}); make one with: verdi presto") from error
-
-
-def find_machine(site: "ClusterSite | None") -> Machine:
-    """The code that ``QDIP_AIIDA_CODE`` names, with the resources of ``site``; else the CP2K of this machine.
-
-    Raises
-    ------
-    ToolError
-        If AiiDA, its plugin for CP2K, a profile, the code or CP2K is missing.
-    """
-    _load()
-    from aiida import orm
-    from aiida.common.exceptions import MultipleObjectsError, NotExistent
-
-    name = os.environ.get(CODE_VARIABLE)
-    if not name:
-        return Machine(_local_code(), _local_options(), None)
-    try:
-        code = orm.load_code(name)
-    except (NotExistent, MultipleObjectsError) as error:
-        raise ToolError(f"{CODE_VARIABLE} is '{name}', which AiiDA does not know: {error}") from error
-    if site is None:
-        return Machine(code, {"resources": {"num_machines": 1}, "max_wallclock_seconds": _SECONDS}, None)
-    options: dict[str, Any] = {
-        "resources": {
-            "num_machines": site.nodes,
-            "num_mpiprocs_per_machine": site.tasks,
-            "num_cores_per_mpiproc": site.cpus_per_task,
-        },
-        "max_wallclock_seconds": site.seconds,
-        "environment_variables": {"OMP_NUM_THREADS": str(site.cpus_per_task)},
-        "prepend_text": "\n".join(site.setup),
-        "withmpi": bool(site.launcher),
-    }
-    options |= {"queue_name": site.partition} if site.partition else {}
-    options |= {"account": site.account} if site.account else {}
-    options |= {"max_memory_kb": site.memory_gb * 1_000_000} if site.memory_gb else {}
-    return Machine(code, options, site.walltime_s)
-
-
-def _local_options() -> dict[str, Any]:
-    environment = {
-        "OMP_NUM_THREADS": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        "OMPI_MCA_ess_singleton_isolated": "1",
-    }
-    return {
-        "resources": {"num_machines": 1, "num_mpiprocs_per_machine": 1},
-        "max_wallclock_seconds": _SECONDS,
-        "environment_variables": environment,
-        "withmpi": False,
-    }
-
-
-def _local_code() -> Any:
-    """The node of this machine's CP2K, made when it is not there."""
-    from aiida import orm
-    from aiida.common.exceptions import NotExistent
-
-    from qdip_struct.cp2k.program import require_program
-
-    program = require_program()
-    label = f"{_CODE}-{sha256(str(program.path))[:8]}"
-    try:
-        return orm.load_code(f"{label}@{_COMPUTER}")
-    except NotExistent:
-        code = orm.InstalledCode(
-            label=label,
-            computer=_local_computer(),
-            filepath_executable=str(program.path),
-            default_calc_job_plugin="cp2k",
-        )
-        code.description = f"CP2K {program.version}"
-        return code.store()
-
-
-def _local_computer() -> Any:
-    from aiida import orm
-    from aiida.common.exceptions import NotExistent
-    from aiida.manage.configuration import get_config
-
-    try:
-        computer = orm.load_computer(_COMPUTER)
-    except NotExistent:
-        computer = orm.Computer(
-            label=_COMPUTER,
-            hostname=_COMPUTER,
-            transport_type="core.local",
-            scheduler_type="core.direct",
-            workdir=str(Path(get_config().dirpath) / "scratch"),
-        ).store()
-    if not computer.is_configured:
-        computer.configure(safe_interval=0.0)
-        computer.set_minimum_job_poll_interval(1.0)
-    return computer
-
-
-def daemon_runs() -> bool:
-    """Whether the daemon of the profile is at work."""
-    from aiida.common.exceptions import ConfigurationError
-    from aiida.engine.daemon.client import get_daemon_client
-
-    try:
-        return bool(get_daemon_client().is_daemon_running)
-    except ConfigurationError:
-        return False
-
-
-_INPUT, _OUTPUT, _GEOMETRY = "aiida.inp", "aiida.out", "aiida-1.restart"
-_FETCHED = "qdip_fetched"
-_PLUGIN_FAULTS = (AttributeError, KeyError, RuntimeError, TypeError, ValueError)
-"""A fault inside a chain that runs here is raised here; the chain keeps its report, and the next run goes on."""
-_MORE_FILES = ("aiida-*.pdos", "aiida-*.cube")
 
 
 def submit_aiida(folders: Sequence[RunFolder], *, root: Path, site: "ClusterSite | None" = None) -> Submission:
@@ -229,43 +112,6 @@ def submit_aiida(folders: Sequence[RunFolder], *, root: Path, site: "ClusterSite
     parts += [f"{fetched} fetched"] if fetched else []
     parts += [f"{under_way} under way: the same command fetches them later"] if under_way else []
     return Submission("aiida", tuple(identifiers), submitted, "; ".join(parts))
-
-
-def plugin_parameters(text: str, *, source: str = INPUT) -> dict[str, Any]:
-    """CP2K input text as the nested mapping that AiiDA's plugin takes.
-
-    Repeated keywords and sections become lists, a section's parameter stands under ``_``, whole numbers become numbers,
-    and the lines of ``&COORD`` stay lines, so that the order of the atoms is kept.
-
-    Raises
-    ------
-    UsageError
-        If the text holds preprocessor lines.
-    """
-    return _mapping(parse_input(text, source=source), source)
-
-
-def _mapping(section: Section, source: str) -> dict[str, Any]:
-    found: dict[str, list[Any]] = {}
-    for entry in section.entries:
-        if isinstance(entry, Verbatim):
-            if entry.text.startswith("@"):
-                raise UsageError(f"{source}: AiiDA takes no preprocessor lines such as '{entry.text}'")
-        elif isinstance(entry, Section):
-            content = _mapping(entry, source)
-            found.setdefault(entry.name.upper(), []).append(
-                {**({"_": entry.parameter} if entry.parameter else {}), **content}
-            )
-        elif section.name.upper() == "COORD":
-            found.setdefault(" ", []).append(f"{entry.name} {entry.value}")
-        else:
-            found.setdefault(entry.name.upper(), []).append(_number(entry.value))
-    return {name: values if len(values) > 1 or name == " " else values[0] for name, values in found.items()}
-
-
-def _number(value: str) -> int | str:
-    """Whole numbers as such: the restart handler raises MAX_ITER by a factor."""
-    return int(value) if value.isascii() and value.isdigit() and str(int(value)) == value else value
 
 
 def _label(folder: RunFolder) -> str:
@@ -374,3 +220,161 @@ def _files(calculation: Any) -> dict[str, bytes]:
         if name.startswith("aiida"):
             found[name] = repository.get_object_content(name, mode="rb")
     return found
+
+
+def plugin_parameters(text: str, *, source: str = INPUT) -> dict[str, Any]:
+    """CP2K input text as the nested mapping that AiiDA's plugin takes.
+
+    Repeated keywords and sections become lists, a section's parameter stands under ``_``, whole numbers become numbers,
+    and the lines of ``&COORD`` stay lines, so that the order of the atoms is kept.
+
+    Raises
+    ------
+    UsageError
+        If the text holds preprocessor lines.
+    """
+    return _mapping(parse_input(text, source=source), source)
+
+
+def _mapping(section: Section, source: str) -> dict[str, Any]:
+    found: dict[str, list[Any]] = {}
+    for entry in section.entries:
+        if isinstance(entry, Verbatim):
+            if entry.text.startswith("@"):
+                raise UsageError(f"{source}: AiiDA takes no preprocessor lines such as '{entry.text}'")
+        elif isinstance(entry, Section):
+            content = _mapping(entry, source)
+            found.setdefault(entry.name.upper(), []).append(
+                {**({"_": entry.parameter} if entry.parameter else {}), **content}
+            )
+        elif section.name.upper() == "COORD":
+            found.setdefault(" ", []).append(f"{entry.name} {entry.value}")
+        else:
+            found.setdefault(entry.name.upper(), []).append(_number(entry.value))
+    return {name: values if len(values) > 1 or name == " " else values[0] for name, values in found.items()}
+
+
+def _number(value: str) -> int | str:
+    """Whole numbers as such: the restart handler raises MAX_ITER by a factor."""
+    return int(value) if value.isascii() and value.isdigit() and str(int(value)) == value else value
+
+
+def find_machine(site: "ClusterSite | None") -> Machine:
+    """The code that ``QDIP_AIIDA_CODE`` names, with the resources of ``site``; else the CP2K of this machine.
+
+    Raises
+    ------
+    ToolError
+        If AiiDA, its plugin for CP2K, a profile, the code or CP2K is missing.
+    """
+    _load()
+    from aiida import orm
+    from aiida.common.exceptions import MultipleObjectsError, NotExistent
+
+    name = os.environ.get(CODE_VARIABLE)
+    if not name:
+        return Machine(_local_code(), _local_options(), None)
+    try:
+        code = orm.load_code(name)
+    except (NotExistent, MultipleObjectsError) as error:
+        raise ToolError(f"{CODE_VARIABLE} is '{name}', which AiiDA does not know: {error}") from error
+    if site is None:
+        return Machine(code, {"resources": {"num_machines": 1}, "max_wallclock_seconds": _SECONDS}, None)
+    options: dict[str, Any] = {
+        "resources": {
+            "num_machines": site.nodes,
+            "num_mpiprocs_per_machine": site.tasks,
+            "num_cores_per_mpiproc": site.cpus_per_task,
+        },
+        "max_wallclock_seconds": site.seconds,
+        "environment_variables": {"OMP_NUM_THREADS": str(site.cpus_per_task)},
+        "prepend_text": "\n".join(site.setup),
+        "withmpi": bool(site.launcher),
+    }
+    options |= {"queue_name": site.partition} if site.partition else {}
+    options |= {"account": site.account} if site.account else {}
+    options |= {"max_memory_kb": site.memory_gb * 1_000_000} if site.memory_gb else {}
+    return Machine(code, options, site.walltime_s)
+
+
+def _load() -> None:
+    """Load AiiDA and its profile."""
+    missing = [name for name in ("aiida", "aiida_cp2k") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ToolError(f"AiiDA or its plugin for CP2K is not installed ({', '.join(missing)}); {HOW_TO_GET_AIIDA}")
+    import aiida
+    from aiida.common.exceptions import ConfigurationError, MissingConfigurationError, ProfileConfigurationError
+
+    try:
+        aiida.load_profile()
+    except (MissingConfigurationError, ProfileConfigurationError, ConfigurationError) as error:
+        raise ToolError(f"AiiDA has no profile ({error}); make one with: verdi presto") from error
+
+
+def _local_options() -> dict[str, Any]:
+    environment = {
+        "OMP_NUM_THREADS": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_ess_singleton_isolated": "1",
+    }
+    return {
+        "resources": {"num_machines": 1, "num_mpiprocs_per_machine": 1},
+        "max_wallclock_seconds": _SECONDS,
+        "environment_variables": environment,
+        "withmpi": False,
+    }
+
+
+def _local_code() -> Any:
+    """The node of this machine's CP2K, made when it is not there."""
+    from aiida import orm
+    from aiida.common.exceptions import NotExistent
+
+    from qdip_struct.cp2k.program import require_program
+
+    program = require_program()
+    label = f"{_CODE}-{sha256(str(program.path))[:8]}"
+    try:
+        return orm.load_code(f"{label}@{_COMPUTER}")
+    except NotExistent:
+        code = orm.InstalledCode(
+            label=label,
+            computer=_local_computer(),
+            filepath_executable=str(program.path),
+            default_calc_job_plugin="cp2k",
+        )
+        code.description = f"CP2K {program.version}"
+        return code.store()
+
+
+def _local_computer() -> Any:
+    from aiida import orm
+    from aiida.common.exceptions import NotExistent
+    from aiida.manage.configuration import get_config
+
+    try:
+        computer = orm.load_computer(_COMPUTER)
+    except NotExistent:
+        computer = orm.Computer(
+            label=_COMPUTER,
+            hostname=_COMPUTER,
+            transport_type="core.local",
+            scheduler_type="core.direct",
+            workdir=str(Path(get_config().dirpath) / "scratch"),
+        ).store()
+    if not computer.is_configured:
+        computer.configure(safe_interval=0.0)
+        computer.set_minimum_job_poll_interval(1.0)
+    return computer
+
+
+def daemon_runs() -> bool:
+    """Whether the daemon of the profile is at work."""
+    from aiida.common.exceptions import ConfigurationError
+    from aiida.engine.daemon.client import get_daemon_client
+
+    try:
+        return bool(get_daemon_client().is_daemon_running)
+    except ConfigurationError:
+        return False

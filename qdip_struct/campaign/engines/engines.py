@@ -1,95 +1,88 @@
-"""Where runs are carried out: one interface to all engines, and the engine of this machine.
+"""The table of engines, and what is asked of all of them: take these runs, which runs do you have?
 
-The local engine runs several runs at a time, the longest first; ``sbatch`` and ``aiida`` have modules of their own.
+A new engine is a module of its own and a row of :data:`ENGINES`. The table is read for help texts and for every status,
+therefore the engines' modules are imported where they are called.
 """
 
-import signal
-import subprocess
-import threading
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from qdip_struct.base.errors import QdipError, UsageError
-from qdip_struct.campaign.engines.segment import FolderBusyError, SegmentVerdict, run_segment, settled, verdict_of
-from qdip_struct.campaign.engines.submission import ENGINES, Engine, Submission
-from qdip_struct.cp2k.outputs.reader import Progress, read_progress
-from qdip_struct.cp2k.program import Program, require_program
-from qdip_struct.runs.rundir import OUTPUT, RunFolder, needs_relaxation, segment_name
+from qdip_struct.base.errors import ToolError, UsageError
+from qdip_struct.campaign.engines.engine import Engine, Order, Queue, Submission
 
 if TYPE_CHECKING:
     from qdip_struct.campaign.engines.jobscript import ClusterSite
+    from qdip_struct.campaign.engines.local import Watch
+    from qdip_struct.runs.rundir import RunFolder
 
-MAX_SEGMENTS = 20
-POLL_S = 1.0
+
+def _run_here(order: Order) -> Submission:
+    from qdip_struct.campaign.engines.local import run_locally
+    from qdip_struct.cp2k.program import require_program
+
+    watches = run_locally(
+        order.folders, program=require_program(), cores=order.cores, launcher=order.launcher, show=order.show
+    )
+    done = sum(watch.state == "done" for watch in watches)
+    return Submission("local", (), len(watches), f"{done} of {len(watches)} runs done")
 
 
-@dataclass
-class Watch:
-    """One run as the engine sees it while it works.
+def _to_slurm(order: Order) -> Submission:
+    from qdip_struct.campaign.engines.sbatch import submit_array
 
-    Attributes
-    ----------
-    folder
-        Its folder.
-    state
-        Waiting, relaxing, busy (another CP2K is in its folder), running, or the outcome of its verdict.
-    reason
-        Why it ended so.
-    began, seconds
-        Reading of the monotonic clock at its start, and time since, s.
-    process
-        Its CP2K, while it runs.
-    verdict
-        At its end.
-    progress
-        Steps so far.
-    """
+    if order.site is None:
+        raise UsageError("the engine sbatch needs a site: --site slurm, or a YAML file like it")
+    return submit_array(order.folders, root=order.root, site=order.site)
 
-    folder: RunFolder
-    state: str = "waiting"
-    reason: str = ""
-    began: float | None = None
-    seconds: float = 0.0
-    process: "subprocess.Popen[bytes] | None" = None
-    verdict: SegmentVerdict | None = None
-    progress: Progress = field(default_factory=Progress)
 
-    @property
-    def output(self) -> Path:
-        """The output that is being written, or the last one."""
-        return segment_name(self.folder.path / OUTPUT, max(1, self.folder.n_segments))
+def _slurm_folders(root: Path) -> list[Path]:
+    from qdip_struct.campaign.engines.sbatch import queued_tasks
+
+    return [task.folder for task in queued_tasks(root)]
+
+
+def _to_aiida(order: Order) -> Submission:
+    from qdip_struct.campaign.engines.aiida_engine import submit_aiida
+
+    return submit_aiida(order.folders, root=order.root, site=order.site)
+
+
+ENGINES: dict[str, Engine] = {
+    engine.name: engine
+    for engine in (
+        Engine("local", "runs here, --nproc cores at a time, and returns when all have ended", _run_here, waits=True),
+        Engine(
+            "sbatch",
+            "an array job on a Slurm cluster, as the site file says (--site)",
+            _to_slurm,
+            site="slurm",
+            queue=Queue("slurm", "Slurm", folders=_slurm_folders),
+            programs={"sbatch": "only needed to submit to Slurm"},
+        ),
+        Engine(
+            "aiida",
+            "AiiDA work chains (extra aiida)",
+            _to_aiida,
+            packages=dict.fromkeys(
+                ("aiida-core", "aiida-cp2k"), "pip install 'qdip-struct[aiida]', for qdip submit --engine aiida"
+            ),
+        ),
+    )
+}
 
 
 def submit(
-    folders: Sequence[RunFolder],
+    folders: "Sequence[RunFolder]",
     *,
-    engine: Engine,
+    engine: str,
     root: Path,
     site: "ClusterSite | None" = None,
     cores: int = 1,
     launcher: tuple[str, ...] = (),
-    show: Callable[[Sequence[Watch]], None] | None = None,
+    show: "Callable[[Sequence[Watch]], None] | None" = None,
 ) -> Submission:
-    """Hand run folders to an engine.
-
-    Parameters
-    ----------
-    folders
-        Runs of one campaign; what is done already is left alone.
-    engine
-        ``local`` runs them here and returns at their end; ``sbatch`` and ``aiida`` return when the jobs are queued.
-    root
-        Folder of the campaign: scripts, lists and the engine's own records go there.
-    site
-        What is local to the machine; ``sbatch`` needs it, ``aiida`` takes it for a code elsewhere.
-    cores, launcher, show
-        For ``local``: see :func:`run_locally`.
+    """Hand run folders to an engine, one of :data:`ENGINES`; the other parameters are those of an :class:`Order`.
 
     Raises
     ------
@@ -98,184 +91,24 @@ def submit(
     ToolError
         If CP2K, Slurm or AiiDA is missing.
     """
-    if engine == "local":
-        watches = run_locally(folders, program=require_program(), cores=cores, launcher=launcher, show=show)
-        done = sum(watch.state == "done" for watch in watches)
-        return Submission("local", (), len(watches), f"{done} of {len(watches)} runs done")
-    if engine == "sbatch":
-        from qdip_struct.campaign.engines.sbatch import submit_array
-
-        if site is None:
-            raise UsageError("the engine sbatch needs a site: --site slurm, or a YAML file like it")
-        return submit_array(folders, root=root, site=site)
-    if engine == "aiida":
-        from qdip_struct.campaign.engines.aiida_engine import submit_aiida
-
-        return submit_aiida(folders, root=root, site=site)
-    raise UsageError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}")
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}")
+    return ENGINES[engine].submit(Order(folders, root, site, cores, launcher, show))
 
 
-def estimated_work(folder: RunFolder) -> float:
-    """A number that orders runs by cost: electrons × volume × k-points^(1/3). It is no time.
-
-    Fits the order of the small cells measured here, where vacuum costs more than k-points do.
-    """
-    record = folder.record
-    mesh = record.settings.kpoints or (1, 1, 1)
-    electrons = float(record.n_electrons or record.n_atoms or 1)
-    volume = abs(float(np.linalg.det(np.array(record.cell_angstrom or np.eye(3), dtype=float))))
-    return float(electrons * volume * np.prod(mesh) ** (1 / 3))
+def tells_time_left(site: "ClusterSite") -> bool:
+    """Whether the site's job scripts give every segment its time limit, because an engine submits to its queue."""
+    return any(engine.queue is not None and engine.queue.name == site.engine for engine in ENGINES.values())
 
 
-def run_locally(
-    folders: Sequence[RunFolder],
-    *,
-    program: Program,
-    cores: int,
-    launcher: tuple[str, ...] = (),
-    show: Callable[[Sequence[Watch]], None] | None = None,
-) -> list[Watch]:
-    """Run or continue run folders on this machine.
-
-    Parameters
-    ----------
-    folders
-        Runs to bring to an end; finished ones are left alone.
-    program, cores, launcher
-        CP2K, how many cores to use in all, words before the executable. As many runs as cores work side by side;
-        fewer runs get more OpenMP threads each.
-    show
-        Called about once a second, and at every change, with all watches.
-
-    Returns
-    -------
-    list of Watch
-        In the order given, each with its verdict. On an interrupt every CP2K is ended and waited for; what it saved
-        stays, and the next call goes on from there.
-    """
-    watches = [Watch(folder) for folder in folders]
-    for watch in watches:
-        verdict = settled(watch.folder) or verdict_of(watch.folder)
-        if verdict is not None and verdict.outcome != "again":
-            watch.verdict, watch.state, watch.reason = verdict, verdict.outcome, verdict.reason
-    todo = sorted((w for w in watches if w.verdict is None), key=lambda w: -estimated_work(w.folder))
-    side_by_side = max(1, min(cores, len(todo))) if not launcher else 1
-    threads = max(1, cores // side_by_side) if not launcher else 1
-    stop = threading.Event()
-    with ThreadPoolExecutor(max_workers=side_by_side) as pool, _terminate_as_interrupt():
-        pending: set[Future[None]] = {
-            pool.submit(_carry_out, watch, program, threads=threads, launcher=launcher, stop=stop) for watch in todo
-        }
-        try:
-            while pending:
-                finished, pending = wait(pending, timeout=POLL_S, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    future.result()
-                for watch in watches:
-                    _refresh(watch)
-                if show is not None:
-                    show(watches)
-        except BaseException:
-            stop.set()
-            for future in pending:
-                future.cancel()
-            for watch in watches:
-                if watch.process is not None and watch.process.poll() is None:
-                    watch.process.terminate()
-            raise
-    return watches
-
-
-class _terminate_as_interrupt:  # noqa: N801
-    """Within, SIGTERM acts like Ctrl-C, so that CP2K never outlives the command that started it."""
-
-    def __enter__(self) -> None:
-        def interrupt(number: int, frame: object) -> None:
-            raise KeyboardInterrupt
-
-        self._main = threading.current_thread() is threading.main_thread()
-        if self._main:
-            self._previous = signal.signal(signal.SIGTERM, interrupt)
-
-    def __exit__(self, *reason: object) -> None:
-        if self._main:
-            signal.signal(signal.SIGTERM, self._previous)
-
-
-class _StopError(Exception):
-    """The engine is asked to end while a model relaxes a structure."""
-
-
-_one_relaxation = threading.Lock()
-
-
-def _relax_first(watch: Watch, *, stop: threading.Event) -> None:
-    """Pre-relax a structure that waits for it; one at a time, because a model uses the cores on its own."""
-    from qdip_struct.campaign.engines.prerelax import relax_folder
-
-    def shown(step: int, force: float, energy: float) -> None:
-        watch.reason = f"step {step}, largest force {force:.3f} eV/Å"
-        if stop.is_set():
-            raise _StopError
-
-    while needs_relaxation(watch.folder):
-        with _one_relaxation:
-            if stop.is_set():
-                raise _StopError
-            watch.state = "relaxing"
+def queued_folders(root: Path) -> tuple[list[Path], list[str]]:
+    """Run folders of a campaign for which a queue has a job, and what could not be asked, a sentence each."""
+    found: list[Path] = []
+    untold = []
+    for engine in ENGINES.values():
+        if engine.queue is not None:
             try:
-                relax_folder(watch.folder, progress=shown)
-            except FolderBusyError as error:
-                watch.state, watch.reason = "busy", str(error)
-        if watch.state == "busy":
-            stop.wait(2 * POLL_S)
-    watch.reason = ""
-
-
-def _refresh(watch: Watch) -> None:
-    if watch.state == "running" and watch.began is not None:
-        watch.seconds = time.monotonic() - watch.began
-        watch.progress = read_progress(watch.output)
-
-
-def _carry_out(
-    watch: Watch, program: Program, *, threads: int, launcher: tuple[str, ...], stop: threading.Event
-) -> None:
-    """Segments of one run until it is done or failed; a folder that a left-over CP2K still works in is waited for."""
-
-    def started(process: "subprocess.Popen[bytes]") -> None:
-        watch.process = process
-        if stop.is_set():
-            process.terminate()
-
-    watch.began = time.monotonic()
-    try:
-        _relax_first(watch, stop=stop)
-    except _StopError:
-        watch.state = "waiting"
-        return
-    except QdipError as error:
-        watch.verdict, watch.state, watch.reason = SegmentVerdict("failed", str(error)), "failed", str(error)
-        watch.seconds = time.monotonic() - watch.began
-        return
-    verdict = SegmentVerdict("failed", f"not finished after {MAX_SEGMENTS} segments")
-    n_segments = 0
-    while n_segments < MAX_SEGMENTS and not stop.is_set():
-        try:
-            watch.state = "running"
-            last = run_segment(watch.folder, program=program, threads=threads, launcher=launcher, started=started)
-        except FolderBusyError as error:
-            watch.state, watch.reason = "busy", str(error)
-            stop.wait(2 * POLL_S)
-            continue
-        except QdipError as error:
-            last = SegmentVerdict("failed", str(error))
-        n_segments += 1
-        if last.outcome != "again":
-            verdict = last
-            break
-    if stop.is_set() and verdict.outcome != "done":
-        watch.state = "waiting"
-        return
-    watch.verdict, watch.state, watch.reason = verdict, verdict.outcome, verdict.reason
-    watch.seconds = time.monotonic() - watch.began
+                found += engine.queue.folders(root)
+            except ToolError as error:
+                untold.append(f"what {engine.queue.title} has in its queue is not known: {error}")
+    return found, untold

@@ -35,8 +35,6 @@ class ClusterSite:
 
     Attributes
     ----------
-    engine
-        Who queues.
     time
         Length of a job, HH:MM:SS.
     nodes, tasks, cpus_per_task
@@ -47,10 +45,6 @@ class ClusterSite:
         Shell lines before CP2K.
     launcher
         Words before the executable.
-    memory_gb
-        Of a node, GB.
-    partition, account
-        For the queue.
     """
 
     engine: Literal["slurm", "pbs", "shell"]
@@ -197,6 +191,7 @@ def job_script(
         site = replace(site, nodes=1, tasks=1, cpus_per_task=cores, memory_gb=None, launcher="")
     define = [] if command == "qdip" else [f'qdip() {{ {command} "$@"; }}']
     segment = _words(site, step)
+    # qdip must not read the list that the loop reads from: its stdin is closed.
     if site.engine == "shell":
         loop = [
             "while IFS= read -r run; do",
@@ -226,6 +221,7 @@ def job_script(
         f"  {again} || exit {AGAIN}",
         "  exit 0",
         "}",
+        # bash runs a trap only between two commands, and a signal ends `wait`: so the segment runs in the background.
         "trap again USR1",
         "for attempt in 1 2 3; do",
         f"  {segment}{_time_left(site) if step == 'segment' else ''} &",

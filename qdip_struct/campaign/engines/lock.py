@@ -68,8 +68,6 @@ class FolderLock:
     ----------
     stream
         The open file, whose descriptor a child may inherit.
-    holder
-        The text in it.
     """
 
     stream: IO[str]
@@ -112,6 +110,7 @@ def exclusive(folder: Path) -> Iterator[FolderLock]:
         lock = FolderLock(stream, _myself(stream))
         _write(stream, lock.holder)
         try:
+            # Without a kernel's lock two may have written at once: the text that stands after a pause decides.
             if not kernel:
                 time.sleep(_SETTLE_S)
                 if (now := _read(stream)) != lock.holder:
@@ -197,10 +196,12 @@ def _kernel_lock(stream: IO[str], folder: Path) -> bool:
 
 def _still_held(former: Holder, stream: IO[str], *, kernel: bool) -> str:
     """Why the text may be true; empty when its author is gone."""
+    # A copied folder brings the text along, but not the inode: it speaks of the original.
     if former.inode != os.fstat(stream.fileno()).st_ino:
         return ""
     here = _myself(stream)
     if former.host == here.host:
+        # With the kernel's lock in hand nobody of this machine holds it, whatever the text says.
         if kernel or former.boot != here.boot:
             return ""
         alive = [pid for pid, since in former.processes.items() if _started(int(pid)) == since]
@@ -261,7 +262,9 @@ def _started(pid: int) -> int | None:
         return 0
     except OSError:
         return None
+    # The second field is the program's name in brackets, which may itself hold blanks and brackets.
     fields = text.rpartition(")")[2].split()
+    # A zombie works on nothing: only its parent has not asked for its end.
     return int(fields[19]) if fields and fields[0] != "Z" else None
 
 

@@ -5,13 +5,14 @@ change: k-points, spin and every other decision hold. The input is replaced last
 """
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import DataError, ToolError
 from qdip_struct.base.files import provenance, read_text, write_text
-from qdip_struct.builders.atoms.store import read_structure, sidecar_of, write_structure
+from qdip_struct.base.options import recorded
+from qdip_struct.builders.atoms.store import sidecar_of, write_structure
 from qdip_struct.builders.parsing import numbers
+from qdip_struct.materials.structure_files import read_structure
 from qdip_struct.mlip.relax_request import RelaxRequest
 from qdip_struct.runs.rundir import INPUT, RELAXED, STRUCTURE, RunFolder, needs_relaxation
 
@@ -46,7 +47,7 @@ def relax_folder(
     """
     from qdip_struct.campaign.engines.segment import exclusive
     from qdip_struct.mlip.models import load_model
-    from qdip_struct.mlip.relax import RelaxSettings, relax
+    from qdip_struct.mlip.relax import relax
 
     with exclusive(folder.path):
         if not needs_relaxation(folder):
@@ -55,11 +56,10 @@ def relax_folder(
         place = folder.path / RELAXED
         atoms = read_structure(folder.path / STRUCTURE)
         if not (place.exists() and sidecar_of(place).exists()):
-            settings = RelaxSettings(wish.model, wish.fmax, wish.rattle, wish.seed, wish.max_steps)
             done = relax(
                 _start(atoms, wish),
+                wish,
                 calculator=load_model(wish.model, threads=threads).calculator,
-                settings=settings,
                 checkpoint=folder.path / CHECKPOINT,
                 progress=progress,
             )
@@ -68,7 +68,7 @@ def relax_folder(
                     f"{folder.path}: {wish.model} did not reach {wish.fmax:g} eV/Å within {wish.max_steps} steps "
                     f"(largest force {done.max_force_ev_per_angstrom:.3f} eV/Å); raise relax.max-steps"
                 )
-            written = provenance("submit", {"relax": asdict(wish)}, seed=wish.seed)
+            written = provenance("submit", {"relax": recorded(wish, place="campaign")}, seed=wish.seed)
             write_structure(place, done.atoms, provenance=written, report=done.report(), force=True)
         relaxed = read_structure(place)
         if relaxed.get_chemical_symbols() != atoms.get_chemical_symbols():
@@ -80,7 +80,10 @@ def relax_folder(
 def _request(folder: RunFolder) -> RelaxRequest:
     content: Any = folder.content["relax"]
     try:
-        return RelaxRequest(**content)
+        wish = RelaxRequest(**content)
+        if other := set(content) - set(recorded(wish, place="campaign")):
+            raise TypeError(f"got an unexpected keyword argument '{min(other)}'")
+        return wish
     except TypeError as error:
         raise DataError(f"{folder.path}: run.json holds a relax entry that is not understood ({error})") from error
 

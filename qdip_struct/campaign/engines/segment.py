@@ -19,6 +19,7 @@ from qdip_struct.cp2k.inputs.inputfile import format_input, get_values, parse_in
 from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.cp2k.outputs.run import Run
 from qdip_struct.cp2k.program import Program
+from qdip_struct.cp2k.tasks import task_of
 from qdip_struct.runs.collection import quick_result, store_result
 from qdip_struct.runs.restart import GEOMETRY, discard_state, good_state, saved_state
 from qdip_struct.runs.rundir import INPUT, OUTPUT, RunFolder, needs_relaxation, segment_name
@@ -36,7 +37,6 @@ __all__ = [
 ]
 
 _GUESS = "FORCE_EVAL/DFT/SCF/SCF_GUESS"
-_OPTIMISATIONS = ("GEO_OPT", "CELL_OPT")
 _FINAL = ("done", "aborted", "scf_unconverged", "max_steps")
 """Verdicts that running the same input again would not change."""
 _PASSING = re.compile(r"no space left|disk quota exceeded|input/output error|stale file handle|SIGXCPU", re.IGNORECASE)
@@ -53,10 +53,6 @@ class SegmentVerdict:
     ----------
     outcome
         Done, run me again, or failed.
-    reason
-        Why.
-    run
-        As read, if there is one.
     """
 
     outcome: Outcome
@@ -256,11 +252,11 @@ def _input_text(folder: RunFolder, *, goes_on: bool, walltime_s: int | None) -> 
         set_value(tree, "GLOBAL/WALLTIME", str(walltime_s))
     if not goes_on:
         return format_input(tree)
-    run_type = (get_values(tree, "GLOBAL/RUN_TYPE") or [""])[0].upper()
+    task = task_of(next(iter(get_values(tree, "GLOBAL/RUN_TYPE")), None))
     state = good_state(folder.path, n_atoms=folder.record.n_atoms or 1)
     if state.orbitals:
         set_value(tree, _GUESS, "RESTART")
-    if run_type in _OPTIMISATIONS and state.geometry is not None:
+    if task is not None and task.restarts and state.geometry is not None:
         set_value(tree, "EXT_RESTART/RESTART_FILE_NAME", GEOMETRY)
     return format_input(tree)
 

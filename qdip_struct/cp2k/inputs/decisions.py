@@ -1,10 +1,7 @@
-"""What is decided for the user from the structure: k-points, SCF method, spin, dipole correction, optimiser.
+"""What is decided for the user: k-points, SCF method, spin, dipole correction, optimiser, constraints, version.
 
-Every decision carries its choice and its reason in words, so that it can be shown and overridden.
-
-What is held fixed in an optimisation: layers of a slab, directions of the cell.
-
-What differs between CP2K versions in the inputs written here.
+Every decision is made from the structure or from the version of CP2K that the input is for, and carries its choice and
+its reason in words, so that it can be shown and overridden.
 """
 
 import math
@@ -17,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.roles import role_of
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM
 from qdip_struct.cp2k.inputs.inputfile import Section, set_value
 
@@ -31,13 +29,7 @@ CellGeometry = Literal["bulk", "slab", "wire", "isolated"]
 
 @dataclass(frozen=True)
 class Decision:
-    """One choice made for the user.
-
-    Attributes
-    ----------
-    topic, choice, reason
-        What about, what was chosen, and why.
-    """
+    """One choice made for the user: what about, what was chosen, and why."""
 
     topic: str
     choice: str
@@ -50,8 +42,6 @@ class Geometry:
 
     Attributes
     ----------
-    system
-        By how many directions hold vacuum.
     vacuum_angstrom
         Widest empty length along each lattice direction, Å.
     heights_angstrom
@@ -215,9 +205,6 @@ def _named(system: CellGeometry) -> str:
     return {"bulk": "periodic in three directions", "wire": "a wire", "isolated": "isolated", "slab": "a slab"}[system]
 
 
-SHARED_LATERAL_ROLES = ("film_bulk", "substrate_bulk")
-
-
 def lowest_layers(positions: NDArray[np.float64], *, n_layers: int) -> tuple[int, ...]:
     """Indices of the atoms in the lowest layers along z; heights closer than 0.5 Å are one layer.
 
@@ -258,7 +245,7 @@ def decide_cell_constraint(geometry: Geometry, *, role: str) -> tuple[Literal["N
         return axis, Decision(topic, f"{axis} frozen", reason)
     if geometry.system in ("wire", "isolated"):
         raise UsageError("a cell optimisation of a wire or an isolated dot would only close its vacuum; use geo_opt")
-    if role in SHARED_LATERAL_ROLES:
+    if role_of(role).coherent_bulk:
         return "XY", Decision(topic, "XY frozen", "the lateral cell is shared with the slabs this is the reference of")
     return "NONE", Decision(topic, "none", "a crystal: all cell lengths are free")
 

@@ -6,11 +6,13 @@ the decisions made from the structure. Nothing is written here; :mod:`qdip_struc
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.roles import role_of
 from qdip_struct.cp2k.inputs.decisions import (
     Decision,
     decide_cell_constraint,
@@ -30,26 +32,29 @@ from qdip_struct.cp2k.inputs.inputfile import (
     parse_setting,
     set_value,
 )
-from qdip_struct.cp2k.inputs.kinds import DEFAULT_SET, KindSet, get_kind_set
-from qdip_struct.cp2k.inputs.presets import Preset
+from qdip_struct.cp2k.inputs.kinds import KindSet, get_kind_set
+from qdip_struct.cp2k.inputs.presets import Preset, get_functional, get_preset, template_text
+from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.inputs.sections import (
-    ScfMethod,
     count_electrons,
     fill,
     fill_dispersion,
+    fill_fixed_atoms,
+    fill_functional,
     fill_motion,
     fill_prints,
     fill_scf,
     fill_subsys,
     kinds_of,
     match_outer_scf,
+    named_functional,
 )
+from qdip_struct.cp2k.tasks import get_task
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 PROJECT = "run"
-BULK_REFERENCE_ROLES = ("film_bulk", "substrate_bulk", "film_bulk_free", "substrate_bulk_free")
 
 
 @dataclass(frozen=True)
@@ -79,60 +84,76 @@ class Deck:
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What a user may ask for beyond preset and template; ``None`` leaves the decision to the structure.
+class DeckMaker:
+    """A request made ready: what it names is read once for many structures.
 
     Attributes
     ----------
-    basis
-        Name of a set in ``kinds.yaml``.
-    scf
-        Method of the SCF.
+    request
+        As typed.
+    preset, template
+        What it names, read.
     version
-        CP2K the input is for.
-    on_scf_failure
-        Whether the run goes on after an SCF that did not converge.
-    prints
-        What is printed besides, see :data:`qdip_struct.cp2k.inputs.sections.PRINTABLE`.
-    stride
-        Every n-th grid point in cubes.
-    fixed_layers, fixed_atoms
-        Lowest layers, and 0-based indices, that are held fixed.
-    kpoints
-        Monkhorst–Pack mesh.
-    multiplicity
-        2S + 1.
-    charge
-        Of the cell, e.
-    dispersion
-        Van der Waals correction.
-    dipole_correction
-        Whether a slab gets one.
+        CP2K the inputs are for, unless the request says so.
     walltime_s
-        When CP2K stops by itself, s.
-    settings
-        ``PATH=VALUE`` of any keyword.
+        When CP2K stops by itself, s, unless the request says so.
     """
 
-    basis: str = DEFAULT_SET
-    scf: ScfMethod = "auto"
+    request: InputsRequest
+    preset: Preset
+    template: str
     version: str | None = None
-    on_scf_failure: Literal["default", "continue"] = "default"
-    prints: tuple[str, ...] = ()
-    stride: int = 2
-    fixed_layers: int = 0
-    kpoints: tuple[int, int, int] | None = None
-    multiplicity: int | None = None
-    charge: int = 0
-    dispersion: Literal["none", "d3bj"] = "none"
-    dipole_correction: bool | None = None
     walltime_s: int | None = None
-    fixed_atoms: tuple[int, ...] = ()
-    settings: tuple[str, ...] = ()
+
+    def deck(self, atoms: "Atoms", *, role: str, request: InputsRequest | None = None) -> Deck:
+        """The input of one structure; ``request`` stands in for one that differs in what needs no reading."""
+        return make_deck(
+            atoms,
+            request or self.request,
+            role=role,
+            preset=self.preset,
+            template=self.template,
+            version=self.version,
+            walltime_s=self.walltime_s,
+        )
+
+
+def deck_maker(
+    request: InputsRequest, *, folder: Path = Path(), version: str | None = None, walltime_s: int | None = None
+) -> DeckMaker:
+    """Read what a request names, check the rest.
+
+    Parameters
+    ----------
+    request
+        What is wanted.
+    folder
+        Where a relative template name starts.
+    version, walltime_s
+        See :class:`DeckMaker`.
+
+    Raises
+    ------
+    UsageError
+        For an unknown preset or a value that is not possible.
+    DataError
+        If the template cannot be read.
+    """
+    own = None if request.template is None else folder / request.template
+    preset, template = get_preset(request.preset), template_text(request.task, own=own)
+    request.check()
+    return DeckMaker(request, preset, template, version, walltime_s)
 
 
 def make_deck(
-    atoms: "Atoms", *, task: str, preset: Preset, template: str, role: str = "single", wishes: Wishes | None = None
+    atoms: "Atoms",
+    request: InputsRequest,
+    *,
+    role: str = "single",
+    preset: Preset | None = None,
+    template: str | None = None,
+    version: str | None = None,
+    walltime_s: int | None = None,
 ) -> Deck:
     """Fill a template for one structure.
 
@@ -140,16 +161,14 @@ def make_deck(
     ----------
     atoms
         The structure, Å; an optional boolean array ``ghost`` marks atoms that only carry their basis functions.
-    task
-        ``energy``, ``geo_opt`` or ``cell_opt``.
-    preset
-        How well: see ``cp2k_templates/presets.yaml``.
-    template
-        CP2K input text; what it says stays.
+    request
+        What is wanted.
     role
         The part the run plays in its group; bulk references get a dense mesh along the slab normal.
-    wishes
-        Overrides.
+    preset, template
+        What the request names, where it has been read: see ``cp2k_templates/presets.yaml``, and CP2K input text.
+    version, walltime_s
+        See :class:`DeckMaker`.
 
     Raises
     ------
@@ -158,57 +177,64 @@ def make_deck(
     DataError
         If the template is not CP2K input.
     """
-    wishes = wishes or Wishes()
+    if preset is None or template is None:
+        named = deck_maker(request)
+        preset, template = preset or named.preset, named.template if template is None else template
+    walltime_s = walltime_s if request.walltime is None else request.walltime
+    work = get_task(request.task)
     tree = parse_input(template, source="template")
     cell = np.asarray(atoms.cell[:], dtype=float)
     if np.linalg.det(cell) <= 0:
         raise UsageError("the cell is left-handed or has no volume; CP2K needs three right-handed lattice vectors")
-    kind_set = get_kind_set(wishes.basis)
+    kind_set = get_kind_set(request.basis)
     kinds = kinds_of(atoms, kind_set=kind_set)
-    n_electrons = count_electrons(kinds) - wishes.charge
+    n_electrons = count_electrons(kinds) - request.charge
     geometry = look_at(cell, atoms.positions)
     mesh, decided_mesh = decide_kpoints(
         cell,
         geometry,
         n_atoms=len(atoms),
         preset=preset.values,
-        bulk_reference=role in BULK_REFERENCE_ROLES,
-        override=wishes.kpoints,
+        bulk_reference=role_of(role).kind == "bulk",
+        override=request.mesh,
     )
-    spin, multiplicity, decided_spin = decide_spin(n_electrons, multiplicity=wishes.multiplicity)
-    wanted = preset.values["dipole_correction"] if wishes.dipole_correction is None else wishes.dipole_correction
+    spin, multiplicity, decided_spin = decide_spin(n_electrons, multiplicity=request.multiplicity)
+    asked = request.dipole_correction
+    wanted = preset.values["dipole_correction"] if asked is None else asked == "on"
     dipole, decided_dipole = decide_dipole(cell, geometry, wanted=wanted)
     decisions = [decided_mesh, decided_spin, decided_dipole]
 
+    fill_functional(tree, get_functional(preset.values["functional"]))
     fill(tree, "GLOBAL/PROJECT", PROJECT)
-    if wishes.walltime_s is not None:
-        fill(tree, "GLOBAL/WALLTIME", str(wishes.walltime_s))
-    _fill_electrons(tree, kind_set=kind_set, charge=wishes.charge, multiplicity=multiplicity if spin == "UKS" else None)
+    if walltime_s is not None:
+        fill(tree, "GLOBAL/WALLTIME", str(walltime_s))
+    polarised = multiplicity if spin == "UKS" else None
+    _fill_electrons(tree, kind_set=kind_set, charge=request.charge, multiplicity=polarised)
     if dipole is not None:
         fill(tree, "FORCE_EVAL/DFT/SURFACE_DIPOLE_CORRECTION", "T")
         fill(tree, "FORCE_EVAL/DFT/SURF_DIP_DIR", dipole)
     for path, value in preset.values["set"].items():
         fill(tree, path, str(value))
-    decisions.append(fill_scf(tree, mesh, preset=preset, method=wishes.scf))
-    decisions += fill_scf_failure(tree, wishes.on_scf_failure, version=wishes.version)
-    if wishes.dispersion == "d3bj":
-        fill_dispersion(tree)
+    decisions.append(fill_scf(tree, mesh, preset=preset, method=request.scf))
+    decisions += fill_scf_failure(tree, request.on_scf_failure, version=request.cp2k_version or version)
+    if request.dispersion == "d3bj":
+        fill_dispersion(tree, asked=_asked(request.set))
         decisions.append(Decision("dispersion", "D3(BJ)", "asked for (Grimme et al. 2011, doi:10.1002/jcc.21759)"))
-    if task in ("geo_opt", "cell_opt"):
-        fixed = wishes.fixed_atoms
-        if wishes.fixed_layers:
-            fixed += lowest_layers(atoms.positions, n_layers=wishes.fixed_layers)
-        decisions.append(fill_motion(tree, task, n_atoms=len(atoms), preset=preset, fixed=fixed))
-    if task == "cell_opt":
+    if work.section:
+        decisions += fill_motion(tree, work, n_atoms=len(atoms), preset=preset)
+    if work.holds_atoms:
+        n_layers = request.fixed_layers
+        fill_fixed_atoms(tree, lowest_layers(atoms.positions, n_layers=n_layers) if n_layers else ())
+    if work.optimises and work.moves == "cell":
         frozen, decided_cell = decide_cell_constraint(geometry, role=role)
         decisions.append(decided_cell)
         if frozen != "NONE":
-            fill(tree, "MOTION/CELL_OPT/CONSTRAINT", frozen)
+            fill(tree, f"MOTION/{work.section}/CONSTRAINT", frozen)
     sampled = mesh != (1, 1, 1) or find_section(tree, "FORCE_EVAL/DFT/KPOINTS") is not None
-    decided_prints, pdos_regions = fill_prints(tree, wishes.prints, atoms=atoms, kpoints=sampled, stride=wishes.stride)
+    decided_prints, pdos_regions = fill_prints(tree, request.print, atoms=atoms, kpoints=sampled, stride=request.stride)
     decisions += decided_prints
     fill_subsys(tree, atoms, kinds)
-    decisions += _fill_settings(tree, wishes.settings)
+    decisions += _fill_settings(tree, request.set)
     return Deck(format_input(tree), tree, tuple(decisions), deck_settings(tree), n_electrons, pdos_regions)
 
 
@@ -232,8 +258,13 @@ def _fill_settings(tree: Section, settings: tuple[str, ...]) -> list[Decision]:
         path, value, add = parse_setting(setting)
         set_value(tree, path, value, add=add)
         decisions.append(Decision("setting", f"{path}{'+' if add else ''}={value}", "asked for with --set"))
-    match_outer_scf(tree, asked=[parse_setting(setting)[0].upper() for setting in settings])
+    match_outer_scf(tree, asked=_asked(settings))
     return decisions
+
+
+def _asked(settings: tuple[str, ...]) -> list[str]:
+    """Paths of the settings, in capitals."""
+    return [parse_setting(setting)[0].upper() for setting in settings]
 
 
 def deck_settings(tree: Section) -> dict[str, Any]:
@@ -248,12 +279,11 @@ def deck_settings(tree: Section) -> dict[str, Any]:
         values = get_values(tree, path)
         return bool(values) and not values[0].strip(".").upper().startswith("F")
 
-    functional = find_section(tree, f"{dft}/XC/XC_FUNCTIONAL")
     subsys = find_section(tree, "FORCE_EVAL/SUBSYS")
     kinds = subsys.sections("KIND") if subsys else []
     scheme = (first(f"{dft}/KPOINTS/SCHEME") or "").split()
     return {
-        "functional": functional.parameter.upper() if functional else None,
+        "functional": named_functional(tree),
         "basis": {kind.parameter: _direct(kind, "BASIS_SET") for kind in kinds},
         "potential": {kind.parameter: _direct(kind, "POTENTIAL") for kind in kinds},
         "cutoff_rydberg": _number(first(f"{dft}/MGRID/CUTOFF")),

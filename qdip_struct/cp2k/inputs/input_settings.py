@@ -1,6 +1,7 @@
-"""What an input asks for beyond what an output prints, as far as it decides whether two energies may be combined.
+"""What an input states: its cell, atoms and kinds, and the settings beyond those an output prints.
 
-Cell, atoms and kinds as an input states them, and what can be wrong with them.
+Settings are listed as far as they decide whether two energies may be combined. Cell, atoms and kinds are read as CP2K
+would, with what can be wrong with them.
 """
 
 import re
@@ -17,6 +18,7 @@ from qdip_struct.base.errors import DataError
 from qdip_struct.builders.atoms.neighbours import neighbour_pairs
 from qdip_struct.cp2k.inputs.decisions import Geometry, look_at
 from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, find_section, get_values
+from qdip_struct.cp2k.tasks import TASKS
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][-+]?\d+)?")
 _TRUE, _FALSE = {"T", "TRUE", ".TRUE.", "ON", "YES"}, {"F", "FALSE", ".FALSE.", "OFF", "NO"}
@@ -164,8 +166,8 @@ def _fixed(tree: Section) -> int:
 
 
 def _limits(tree: Section) -> dict[str, Any]:
-    for name in ("GEO_OPT", "CELL_OPT"):
-        section = find_section(tree, f"MOTION/{name}")
+    for task in TASKS.values():
+        section = find_section(tree, f"MOTION/{task.section}") if task.optimises else None
         if section is not None:
             return {
                 keyword.name.upper(): _value(keyword.value)
@@ -187,8 +189,6 @@ class InputKind:
     ----------
     name, element
         As in the input.
-    basis, potential
-        Their names.
     ghost
         Whether it only carries basis functions.
     line

@@ -21,8 +21,6 @@ class Keyword:
 
     Attributes
     ----------
-    name, value, comment
-        As written.
     line
         Where it was read, from 1; ``None`` when it was not read from a file.
     """
@@ -39,8 +37,6 @@ class Verbatim:
 
     Attributes
     ----------
-    text
-        The line.
     line
         Where it was read, from 1.
     """
@@ -51,16 +47,10 @@ class Verbatim:
 
 @dataclass
 class Section:
-    """``&NAME parameter`` and what it holds, in order.
+    """``&NAME parameter`` and what it holds, in order; the root of a file has no name.
 
     Attributes
     ----------
-    name
-        Empty for the root of a file.
-    parameter, comment
-        As written.
-    entries
-        What it holds.
     line
         Where it was read, from 1.
     """

@@ -1,14 +1,12 @@
-"""Which basis set and pseudopotential an element gets: the sets of ``cp2k_templates/kinds.yaml``.
+"""Which basis set and pseudopotential an element gets, and what CP2K's own data files hold of them.
 
-Usable without any CP2K installed; :mod:`qdip_struct.cp2k.inputs.preflight` compares the names with the installed files.
-
-CP2K's basis set and potential files: names, shells and valence electrons per element.
-
-The files are read as CP2K ships them; nothing of their numbers is kept here but counts.
+The sets are those of ``cp2k_templates/kinds.yaml``, usable without any CP2K installed;
+:mod:`qdip_struct.cp2k.inputs.preflight` compares their names with the installed files. Those are read as CP2K ships
+them; of their numbers only counts are kept: shells and valence electrons.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -20,21 +18,14 @@ from qdip_struct.base.errors import UsageError
 from qdip_struct.base.files import read_text
 from qdip_struct.base.resources import shipped
 from qdip_struct.cp2k.program import find_data_directory
+from qdip_struct.materials.ions import IONS, VALENCE_ELECTRONS
 
 DEFAULT_SET = "dzvp"
 
 
 @dataclass(frozen=True)
 class KindDefault:
-    """What an element gets.
-
-    Attributes
-    ----------
-    element, basis, potential
-        Its symbol and the names in CP2K's data files.
-    n_valence
-        Valence electrons.
-    """
+    """What an element gets, by the names of CP2K's data files."""
 
     element: str
     basis: str
@@ -48,8 +39,6 @@ class KindSet:
 
     Attributes
     ----------
-    name, about
-        As on the command line, and one line for people.
     basis_files, potential_file
         CP2K's data files that hold them.
     elements
@@ -75,7 +64,7 @@ class KindSet:
 def list_kind_sets() -> tuple[KindSet, ...]:
     """All sets, in file order."""
     content = yaml_document(shipped("cp2k_templates", "kinds.yaml"))
-    return tuple(_kind_set(name, entry, content["valence"]) for name, entry in content["sets"].items())
+    return tuple(_kind_set(name, entry) for name, entry in content["sets"].items())
 
 
 def get_kind_set(name: str) -> KindSet:
@@ -86,17 +75,14 @@ def get_kind_set(name: str) -> KindSet:
     return sets[name]
 
 
-def _kind_set(name: str, entry: Mapping[str, Any], valence: Mapping[str, int]) -> KindSet:
+def _kind_set(name: str, entry: Mapping[str, Any]) -> KindSet:
     instead = entry.get("instead", {})
     elements = {}
-    for element, n in _without(valence.items(), entry.get("lacks", ())):
+    for element in sorted(set(VALENCE_ELECTRONS) - set(entry.get("lacks", ())), key=lambda name: IONS[name].number):
+        n = VALENCE_ELECTRONS[element]
         basis = str(instead.get(element, entry["basis"])).format(n=n)
         elements[element] = KindDefault(element, basis, str(entry["potential"]).format(n=n), n)
     return KindSet(name, entry["about"], tuple(entry["basis_files"]), entry["potential_file"], elements)
-
-
-def _without(items: Iterable[tuple[str, int]], lacking: Iterable[str]) -> list[tuple[str, int]]:
-    return [(element, n) for element, n in items if element not in set(lacking)]
 
 
 _HEADER = re.compile(r"^\s*([A-Z][a-z]?)\s+([^\s\d].*?)\s*$")
@@ -105,14 +91,10 @@ _INTEGERS = re.compile(r"^\s*\d+(?:\s+\d+)*\s*$")
 
 @dataclass(frozen=True)
 class BasisSet:
-    """One orbital basis set.
+    """One orbital basis set; the first of its names is the main one.
 
     Attributes
     ----------
-    element
-        Its symbol.
-    names
-        The first is the main one.
     shells
         Contracted shells per angular momentum; empty for an entry in another layout than CP2K's usual one
         (auxiliary sets).
@@ -130,17 +112,7 @@ class BasisSet:
 
 @dataclass(frozen=True)
 class Pseudopotential:
-    """One pseudopotential.
-
-    Attributes
-    ----------
-    element
-        Its symbol.
-    names
-        The first is the main one.
-    n_valence
-        Valence electrons of the neutral atom.
-    """
+    """One pseudopotential with the valence electrons of the neutral atom; the first of its names is the main one."""
 
     element: str
     names: tuple[str, ...]

@@ -10,14 +10,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from qdip_struct.base.errors import DataError
+from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.cp2k.inputs.grid_noise import check_grid
 from qdip_struct.cp2k.inputs.input_settings import Subsys, check_subsys, read_subsys
-from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, find_section, get_values
+from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, find_section, get_values, parse_input
 from qdip_struct.cp2k.inputs.kinds import data_file, potential_valence, read_basis_sets, read_potentials
 from qdip_struct.cp2k.inputs.schema import Schema
+from qdip_struct.cp2k.tasks import task_of
+from qdip_struct.materials.ions import HALIDES
+
+if TYPE_CHECKING:
+    from qdip_struct.cp2k.inputs.deck import Deck
 
 _PLACEHOLDER = re.compile(r"\$\{?\w+\}?|@\w+@|<[A-Z_]+>|\{\{.*?\}\}|__[A-Z_]+__")
 _REFERENCED_FILES = (
@@ -25,7 +30,6 @@ _REFERENCED_FILES = (
     "FORCE_EVAL/DFT/WFN_RESTART_FILE_NAME",
     "FORCE_EVAL/SUBSYS/TOPOLOGY/COORD_FILE_NAME",
 )
-_HALIDES = {"F", "Cl", "Br", "I"}
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,6 @@ class Finding:
         An ``error`` would stop the run or spoil it; a ``warning`` may.
     line
         Of the input, from 1.
-    message, remedy
-        What is wrong, and what to do.
     """
 
     level: Literal["error", "warning"]
@@ -214,10 +216,12 @@ def _check_methods(tree: Section, subsys: Subsys) -> Iterator[Finding]:
     yield from _check_dipole(tree, subsys)
     yield from _check_fixed_atoms(tree, n_atoms=len(subsys.kinds))
     run_type = (get_values(tree, "GLOBAL/RUN_TYPE") or [""])[0].upper()
-    if run_type == "CELL_OPT" and not get_values(tree, "FORCE_EVAL/STRESS_TENSOR"):
-        yield Finding("error", None, "CELL_OPT needs the stress tensor", "set FORCE_EVAL/STRESS_TENSOR ANALYTICAL")
+    task = task_of(run_type)
+    if task is not None and task.needs_stress and not get_values(tree, "FORCE_EVAL/STRESS_TENSOR"):
+        message = f"{run_type} needs the stress tensor"
+        yield Finding("error", None, message, "set FORCE_EVAL/STRESS_TENSOR ANALYTICAL")
     method = (get_values(tree, f"{dft}/QS/METHOD") or [""])[0].upper()
-    if method == "XTB" and "Pb" in subsys.elements and _HALIDES & set(subsys.elements):
+    if method == "XTB" and "Pb" in subsys.elements and set(HALIDES) & set(subsys.elements):
         message = "GFN1-xTB makes halide perovskites collapse (CsPbBr3 goes to nonsense)"
         yield Finding("error", None, message, "use GPW with PBE")
 
@@ -282,3 +286,20 @@ def _check_data_files(tree: Section, folder: Path | None) -> Iterator[Finding]:
         for name in get_values(tree, f"FORCE_EVAL/DFT/{keyword}"):
             if not data_file(name) and not (folder or Path()).joinpath(name).exists():
                 yield Finding("error", None, f"{keyword} {name} is not among CP2K's data files", "correct the name")
+
+
+def checked(deck: "Deck", *, schema: Schema | None, source: str) -> tuple[Finding, ...]:
+    """Pre-flight of a deck: warnings are returned, the first error is raised with its line in the input.
+
+    Raises
+    ------
+    UsageError
+        If the input would fail; the count of the other errors is told.
+    """
+    findings = check_input(parse_input(deck.text, source=source), schema=schema)
+    errors = [finding for finding in findings if finding.level == "error"]
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        place = f"line {errors[0].line}: " if errors[0].line is not None else ""
+        raise UsageError(f"{source}: {place}{errors[0].message}; {errors[0].remedy}{more}")
+    return findings

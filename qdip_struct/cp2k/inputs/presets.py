@@ -1,6 +1,7 @@
-"""Presets and templates: the shipped ones and a user's own."""
+"""Presets, functionals and templates: the shipped ones and a user's own."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,7 @@ from qdip_struct.base.documents import yaml_document
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import read_text
 from qdip_struct.base.resources import shipped
-
-TASKS = ("energy", "geo_opt", "cell_opt")
+from qdip_struct.cp2k.tasks import get_task
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,41 @@ def get_preset(name: str) -> Preset:
     return presets[name]
 
 
+@dataclass(frozen=True)
+class Functional:
+    """An exchange-correlation functional.
+
+    Attributes
+    ----------
+    name, about
+        As presets name it; where it is from.
+    d3bj
+        Under which name CP2K knows its D3(BJ) parameters.
+    dft
+        CP2K input below ``FORCE_EVAL/DFT``.
+    """
+
+    name: str
+    about: str
+    d3bj: str
+    dft: str
+
+
+@cache
+def list_functionals() -> tuple[Functional, ...]:
+    """All functionals of ``cp2k_templates/functionals.yaml``, in file order."""
+    content = yaml_document(shipped("cp2k_templates", "functionals.yaml"))
+    return tuple(Functional(name, **entry) for name, entry in content.items())
+
+
+def get_functional(name: str) -> Functional:
+    """The functional of that name; :class:`UsageError` lists what there is."""
+    functionals = {functional.name: functional for functional in list_functionals()}
+    if name not in functionals:
+        raise UsageError(f"unknown functional '{name}'; known: {', '.join(functionals)}")
+    return functionals[name]
+
+
 def template_text(task: str, *, own: Path | None = None) -> str:
     """Text of the shipped template of a task, or of the user's own file.
 
@@ -58,6 +93,4 @@ def template_text(task: str, *, own: Path | None = None) -> str:
         if not own.is_file():
             raise DataError(f"template {own} is not a file")
         return read_text(own)
-    if task not in TASKS:
-        raise UsageError(f"unknown task '{task}'; known: {', '.join(TASKS)}")
-    return read_text(shipped("cp2k_templates", f"{task}.inp"))
+    return read_text(shipped("cp2k_templates", f"{get_task(task).name}.inp"))

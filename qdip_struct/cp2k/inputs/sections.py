@@ -1,27 +1,33 @@
-"""The input sections that depend on the structure: SCF, k-points, motion, dispersion, cell, coordinates, kinds.
+"""The input sections that depend on the structure: SCF, k-points, motion, dispersion, cell, coordinates, kinds, prints.
 
-Each filler leaves alone what the template already says.
-
-What a run is asked to print beyond energy and forces: charges, levels, densities, stress.
-
-PDOS is asked per region of the builder; in a k-point run, where CP2K writes none, DOS takes its place.
+Each filler leaves alone what the template already says. PDOS is asked per region of the builder; in a k-point run,
+where CP2K writes none, DOS takes its place.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.cp2k.inputs.decisions import Decision, decide_optimizer
-from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, Verbatim, find_section, get_values, set_value
+from qdip_struct.cp2k.inputs.inputfile import (
+    Keyword,
+    Section,
+    Verbatim,
+    find_section,
+    get_values,
+    parse_input,
+    set_value,
+)
 from qdip_struct.cp2k.inputs.kinds import KindDefault, KindSet
-from qdip_struct.cp2k.inputs.presets import Preset
+from qdip_struct.cp2k.inputs.presets import Functional, Preset, list_functionals
+from qdip_struct.cp2k.inputs.request import PRINTABLE, ScfMethod
+from qdip_struct.cp2k.tasks import Task
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-PRINTABLE = ("stress", "mulliken", "hirshfeld", "pdos", "gap", "density", "hartree", "moments", "orbitals", "bands")
 N_EMPTY_STATES = 10
 N_EMPTY_BANDS = 4
 N_POINTS_PER_LINE = 4
@@ -228,9 +234,6 @@ def count_electrons(kinds: Sequence[AtomKind]) -> int:
     return sum(kind.default.n_valence * kind.n_atoms for kind in kinds if not kind.ghost)
 
 
-ScfMethod = Literal["auto", "ot", "diagonalization", "ls"]
-
-
 def fill_scf(tree: Section, mesh: tuple[int, int, int], *, preset: Preset, method: ScfMethod = "auto") -> Decision:
     """k-points with diagonalisation and Broyden mixing, or OT at Γ (OT cannot work with k-points), or linear scaling.
 
@@ -316,48 +319,130 @@ def _fill_restart(tree: Section, *, save: bool) -> None:
     printing.entries.append(Section("RESTART", "ON" if save else "OFF", list(backups)))
 
 
-def fill_dispersion(tree: Section) -> None:
-    """D3 with Becke-Johnson damping for PBE (Grimme et al. 2011, doi:10.1002/jcc.21759)."""
+_PLANE_WAVES = ("GPW", "GAPW", "GAPW_XC", "LRIGPW", "RIGPW")
+"""Quickstep methods with a density functional; tight binding and semi-empirical ones take none."""
+
+
+def fill_functional(tree: Section, functional: Functional) -> None:
+    """The exchange-correlation section, unless the template names a functional, exact exchange, or a method that has
+    none.
+    """
+    dft = "FORCE_EVAL/DFT"
+    own = any(find_section(tree, f"{dft}/XC/{name}") for name in ("XC_FUNCTIONAL", "HF"))
+    engine = (get_values(tree, "FORCE_EVAL/METHOD") or ["QS"])[0].upper()
+    method = (get_values(tree, f"{dft}/QS/METHOD") or ["GPW"])[0].upper()
+    if own or engine not in ("QS", "QUICKSTEP") or method not in _PLANE_WAVES:
+        return
+    place = find_section(tree, dft, create=True)
+    assert place is not None
+    _complete(place, parse_input(functional.dft, source=f"functional {functional.name}"))
+
+
+def _complete(section: Section, given: Section) -> None:
+    """Add what a section lacks of what is given for it."""
+    for entry in given.entries:
+        if isinstance(entry, Section):
+            there = section.sections(entry.name)
+            if there:
+                _complete(there[0], entry)
+            else:
+                section.entries.append(entry)
+        elif isinstance(entry, Keyword) and not section.keywords(entry.name):
+            section.entries.append(entry)
+
+
+def named_functional(tree: Section) -> str | None:
+    """The functional of an input as the reader of outputs names it: its parts, then the fraction of exact exchange."""
+    section = find_section(tree, "FORCE_EVAL/DFT/XC/XC_FUNCTIONAL")
+    shortcut = section.parameter.upper() if section is not None else ""
+    parts = [shortcut] if shortcut not in ("", "NONE", "NO_SHORTCUT") else []
+    if section is not None and not parts:
+        parts = [entry.name.upper() for entry in section.entries if isinstance(entry, Section)]
+    if find_section(tree, "FORCE_EVAL/DFT/XC/HF") is not None:
+        fraction = (get_values(tree, "FORCE_EVAL/DFT/XC/HF/FRACTION") or ["1.0"])[0]
+        try:
+            parts.append(f"HF({float(fraction):g})")
+        except ValueError:
+            parts.append(f"HF({fraction})")
+    return "+".join(parts) or shortcut or None
+
+
+def fill_dispersion(tree: Section, *, asked: Sequence[str] = ()) -> None:
+    """D3 with Becke-Johnson damping (Grimme et al. 2011, doi:10.1002/jcc.21759), with the functional's own parameters.
+
+    Parameters
+    ----------
+    tree
+        Input to fill; its functional stands in it.
+    asked
+        Paths that the user sets, in capitals.
+
+    Raises
+    ------
+    UsageError
+        For a functional whose parameters are not known here, unless template or user name them.
+    """
     place = "FORCE_EVAL/DFT/XC/VDW_POTENTIAL"
+    reference = f"{place}/PAIR_POTENTIAL/REFERENCE_FUNCTIONAL"
+    name = named_functional(tree)
+    known = {named_by(functional): functional.d3bj for functional in list_functionals()}
+    if name not in known and not get_values(tree, reference) and reference not in asked:
+        raise UsageError(
+            f"no D3(BJ) parameters are set down for the functional {name or 'of the template'}; "
+            f"known: {', '.join(known)}; name them with --set {reference}=..."
+        )
     fill(tree, f"{place}/POTENTIAL_TYPE", "PAIR_POTENTIAL")
     fill(tree, f"{place}/PAIR_POTENTIAL/TYPE", "DFTD3(BJ)")
     fill(tree, f"{place}/PAIR_POTENTIAL/PARAMETER_FILE_NAME", "dftd3.dat")
-    fill(tree, f"{place}/PAIR_POTENTIAL/REFERENCE_FUNCTIONAL", "PBE")
+    if name in known:
+        fill(tree, reference, known[name])
     fill(tree, f"{place}/PAIR_POTENTIAL/R_CUTOFF", "[angstrom] 16.0")
 
 
-def fill_motion(tree: Section, task: str, *, n_atoms: int, preset: Preset, fixed: Sequence[int]) -> Decision:
-    """Optimiser, step limit, force criterion; atoms held fixed (0-based indices).
+def named_by(functional: Functional) -> str:
+    """How an input with this functional names it, see :func:`named_functional`."""
+    tree = Section("")
+    fill_functional(tree, functional)
+    return named_functional(tree) or functional.name
+
+
+def fill_motion(tree: Section, task: Task, *, n_atoms: int, preset: Preset) -> list[Decision]:
+    """The section of a task that moves something: the optimiser of an optimisation, and what the preset gives.
 
     Parameters
     ----------
     tree
         Input to fill.
     task
-        ``geo_opt``, ``cell_opt``, ``md``, ...
+        Which keywords it takes from the preset, and where they stand.
     n_atoms
         Number of atoms, which decides the optimiser.
     preset
         Where limits and criteria come from.
-    fixed
-        Atoms that do not move.
     """
-    decision = decide_optimizer(n_atoms)
-    place = f"MOTION/{task.upper()}"
-    fill(tree, f"{place}/OPTIMIZER", decision.choice)
-    fill(tree, f"{place}/MAX_ITER", str(preset.values["max_iterations"]))
-    fill(tree, f"{place}/MAX_FORCE", f"{float(preset.values['force_tolerance']):.1E}")
+    place = f"MOTION/{task.section}"
+    decisions = [decide_optimizer(n_atoms)] if task.optimises else []
+    for decision in decisions:
+        fill(tree, f"{place}/OPTIMIZER", decision.choice)
+    for keyword, entry in task.fills:
+        value = preset.values[entry]
+        fill(tree, f"{place}/{keyword}", f"{value:.1E}" if isinstance(value, float) else str(value))
+    return decisions
+
+
+def fill_fixed_atoms(tree: Section, fixed: Sequence[int]) -> None:
+    """Atoms (0-based) that do not move, unless the template holds some itself."""
     constraint = "MOTION/CONSTRAINT/FIXED_ATOMS"
     if fixed and not find_section(tree, constraint):
         set_value(tree, f"{constraint}/COMPONENTS_TO_FIX", "XYZ")
         for line in list_lines(fixed):
             set_value(tree, f"{constraint}/LIST", line, add=True)
-    return decision
 
 
 def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> None:
     """Cell, coordinates and kinds; a ``&KIND`` that the template holds stays and is completed."""
     place = "FORCE_EVAL/SUBSYS"
+    # x + 0.0 makes 0.0 of -0.0: equal structures give equal bytes, by which runs are shared.
     for letter, vector in zip("ABC", atoms.cell[:], strict=True):
         fill(tree, f"{place}/CELL/{letter}", " ".join(f"{x + 0.0:.10f}" for x in vector))
     fill(tree, f"{place}/CELL/PERIODIC", "XYZ")

@@ -28,8 +28,6 @@ class Cube:
 
     Attributes
     ----------
-    path
-        The file.
     title
         What the file says it holds.
     atoms
@@ -72,8 +70,6 @@ class Profile:
         (n,) heights along the normal, Å.
     values
         (n,) in the unit of the cube.
-    length_angstrom
-        Period, Å.
     """
 
     heights_angstrom: np.ndarray

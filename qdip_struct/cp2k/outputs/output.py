@@ -1,6 +1,7 @@
 """Finished runs: one pass over an output or a run folder, then one verdict and the numbers that deserve it.
 
-What decides whether two energies may be combined, as a finished run printed it.
+The settings that an output prints are those that decide whether two energies may be combined; what it does not print
+stands in :mod:`qdip_struct.cp2k.inputs.input_settings`.
 """
 
 import re
@@ -14,73 +15,15 @@ from qdip_struct.base import units
 from qdip_struct.base.errors import DataError, NotTaken, not_taken
 from qdip_struct.cp2k.inputs.grid_noise import net_force, noise_doubt
 from qdip_struct.cp2k.outputs import blocks
+from qdip_struct.cp2k.outputs.lines import Evaluation, Segment
 from qdip_struct.cp2k.outputs.reader import read_segments
 from qdip_struct.cp2k.outputs.run import Run, Settings, Spin, Status, Steps
-from qdip_struct.cp2k.outputs.segments import Evaluation, Segment
+from qdip_struct.cp2k.tasks import is_optimisation
 
-
-def printed_settings(segment: Segment) -> Settings:
-    """The settings of the run that wrote ``segment``; what it did not print stays ``None`` or empty."""
-
-    def number(name: str, factor: float = 1.0) -> float | None:
-        try:
-            return float(segment.facts[name]) * factor
-        except (KeyError, ValueError):
-            return None
-
-    def whole(name: str) -> int | None:
-        value = number(name)
-        return int(value) if value is not None and value.is_integer() else None
-
-    basis: dict[str, str] = {}
-    potential: dict[str, str] = {}
-    if segment.kind_offsets:
-        with segment.path.open("rb") as stream:
-            for offset in segment.kind_offsets:
-                names, potentials = blocks.read_kinds(stream, offset=offset)
-                basis |= names
-                potential |= potentials
-    spins: tuple[Spin, ...] = get_args(Spin)
-    spin = next((name for name in spins if name == segment.facts.get("spin")), None)
-    smearing, kelvin = segment.facts.get("smearing"), segment.facts.get("smearing_kelvin")
-    return Settings(
-        functional="+".join(_functional(segment)) or None,
-        basis=basis,
-        potential=potential,
-        cutoff_rydberg=number("cutoff", 2.0),
-        rel_cutoff_rydberg=number("rel_cutoff", 2.0),
-        kpoints=segment.kpoints,
-        spin=spin,
-        multiplicity=whole("multiplicity"),
-        charge=whole("charge"),
-        dispersion=_dispersion(segment.dispersion),
-        smearing=f"{smearing} {kelvin} K" if smearing and kelvin else smearing,
-        surface_dipole="surface_dipole" in segment.facts,
-    )
-
-
-def _functional(segment: Segment) -> list[str]:
-    """Names of the functional's parts, with the fraction of exact exchange."""
-    fraction = segment.facts.get("exact_exchange")
-    return segment.functionals + ([f"HF({float(fraction):g})"] if fraction and _is_number(fraction) else [])
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"\d+\.\d+", text) is not None
-
-
-def _dispersion(lines: Sequence[str]) -> str | None:
-    """The name of the van der Waals correction: its method and its damping, without literature and parameters."""
-    if not lines:
-        return None
-    method = next((line for line in lines if line.startswith(("DFT-D", "DFTD", "rVV10", "LMKLL", "DRSLL"))), lines[0])
-    damping = next((line.split(":")[0] for line in lines if "Damping" in line and "Factor" not in line), None)
-    return f"{method}, {damping}" if damping else method
-
-
-_OPTIMISATIONS = frozenset({"GEO_OPT", "GEOMETRY_OPTIMIZATION", "CELL_OPT"})
 _OUTPUT = "run.out"
+
 _SAME_HARTREE = 0.01
+
 _SAYS_ONLY_THAT = ("=====", "CP2K| Abnormal")
 
 
@@ -168,7 +111,7 @@ def _join(path: Path, segments: Sequence[Segment]) -> Run:
     printed = steps.energy_ev[np.isfinite(steps.energy_ev)]
     walls = [s.wall_time_s if s.wall_time_s is not None else _elapsed(s) for s in same]
     memories = [s.memory_mib for s in same if s.memory_mib is not None]
-    optimises = header.facts.get("run_type") in _OPTIMISATIONS
+    optimises = is_optimisation(header.facts.get("run_type"))
     settings = printed_settings(header)
     results = _results(*chosen, n_atoms=_n_atoms(same)) if chosen else {"cell": _cell(header.cell)}
     doubts = _doubts(chosen[1], results, cutoff_rydberg=settings.cutoff_rydberg) if chosen else []
@@ -224,6 +167,7 @@ def _doubts(evaluation: Evaluation, results: dict[str, Any], *, cutoff_rydberg: 
 def _verdict(last: Segment, *, run_type: str | None) -> tuple[Status, str]:
     if last.aborts or (last.errors and not last.ended):
         with last.path.open("rb") as stream:
+            # The box of an abort says why; the lines on stderr that came with it often only say that.
             messages = [blocks.read_message(stream, offset=offset) for offset in (*last.aborts, *last.errors)]
         telling = [message for message in messages if message and not message.startswith(_SAYS_ONLY_THAT)]
         return "aborted", next(iter(telling or filter(None, messages)), "CP2K stopped without a message")
@@ -235,7 +179,7 @@ def _verdict(last: Segment, *, run_type: str | None) -> tuple[Status, str]:
         return "walltime", last.walltime or last.exit_request or ""
     if _scf_converged([last]) is False:
         return "scf_unconverged", "the SCF of the last step did not converge"
-    if run_type in _OPTIMISATIONS and not last.optimised:
+    if is_optimisation(run_type) and not last.optimised:
         if last.optimised is False:
             return "max_steps", "the optimisation used up its steps before it converged"
         return "max_steps", "the optimisation ended without GEOMETRY OPTIMIZATION COMPLETED"
@@ -339,3 +283,63 @@ def _warnings(segments: Sequence[Segment]) -> list[str]:
 
 def _cell(vectors: dict[str, tuple[float, ...]]) -> np.ndarray | None:
     return np.array([vectors[axis] for axis in "abc"]) if len(vectors) == 3 else None
+
+
+def printed_settings(segment: Segment) -> Settings:
+    """The settings of the run that wrote ``segment``; what it did not print stays ``None`` or empty."""
+
+    def number(name: str, factor: float = 1.0) -> float | None:
+        try:
+            return float(segment.facts[name]) * factor
+        except (KeyError, ValueError):
+            return None
+
+    def whole(name: str) -> int | None:
+        value = number(name)
+        return int(value) if value is not None and value.is_integer() else None
+
+    basis: dict[str, str] = {}
+    potential: dict[str, str] = {}
+    if segment.kind_offsets:
+        with segment.path.open("rb") as stream:
+            for offset in segment.kind_offsets:
+                names, potentials = blocks.read_kinds(stream, offset=offset)
+                basis |= names
+                potential |= potentials
+    spins: tuple[Spin, ...] = get_args(Spin)
+    spin = next((name for name in spins if name == segment.facts.get("spin")), None)
+    smearing, kelvin = segment.facts.get("smearing"), segment.facts.get("smearing_kelvin")
+    return Settings(
+        functional="+".join(_functional(segment)) or None,
+        basis=basis,
+        potential=potential,
+        # CP2K prints both cutoffs in hartree.
+        cutoff_rydberg=number("cutoff", 2.0),
+        rel_cutoff_rydberg=number("rel_cutoff", 2.0),
+        kpoints=segment.kpoints,
+        spin=spin,
+        multiplicity=whole("multiplicity"),
+        charge=whole("charge"),
+        dispersion=_dispersion(segment.dispersion),
+        smearing=f"{smearing} {kelvin} K" if smearing and kelvin else smearing,
+        surface_dipole="surface_dipole" in segment.facts,
+    )
+
+
+def _functional(segment: Segment) -> list[str]:
+    """Names of the functional's parts, with the fraction of exact exchange."""
+    fraction = segment.facts.get("exact_exchange")
+    return segment.functionals + ([f"HF({float(fraction):g})"] if fraction and _is_number(fraction) else [])
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"\d+\.\d+", text) is not None
+
+
+def _dispersion(lines: Sequence[str]) -> str | None:
+    """The name of the van der Waals correction: its method and its damping, without literature and parameters."""
+    if not lines:
+        return None
+    method = next((line for line in lines if line.startswith(("DFT-D", "DFTD", "rVV10", "LMKLL", "DRSLL"))), lines[0])
+    damping = next((line.split(":")[0] for line in lines if "Damping" in line and "Factor" not in line), None)
+    return f"{method}, {damping}" if damping else method

@@ -10,14 +10,8 @@ import math
 import re
 
 LINES: dict[str, tuple[bytes, ...]] = {
-    "started": (
-        rb"\*[* ]*+PROGRAM STARTED AT",
-        rb"PROGRAM STARTED AT",
-    ),
-    "ended": (
-        rb"\*[* ]*+PROGRAM ENDED AT",
-        rb"PROGRAM ENDED AT",
-    ),
+    "started": (rb"\*[* ]*+PROGRAM STARTED AT", rb"PROGRAM STARTED AT"),
+    "ended": (rb"\*[* ]*+PROGRAM ENDED AT", rb"PROGRAM ENDED AT"),
     "version": (rb"CP2K\| version string:",),
     "project": (rb"GLOBAL\| Project name",),
     "run_type": (rb"GLOBAL\| Run type",),
@@ -31,10 +25,7 @@ LINES: dict[str, tuple[bytes, ...]] = {
     "exact_exchange": (rb"HFX_INFO\| FRACTION:",),
     "smearing": (rb"Smear method:",),
     "smearing_kelvin": (rb"Electronic temperature \[K\]:",),
-    "dispersion": (
-        rb"vdW (?:POTENTIAL|potential)\|",
-        rb"VDW POTENTIAL\|",
-    ),
+    "dispersion": (rb"vdW (?:POTENTIAL|potential)\|", rb"VDW POTENTIAL\|"),
     "surface_dipole": (rb"Total dipole moment perpendicular to",),
     "cutoff": (rb"QS\| Density cutoff \[a\.u\.\]:",),
     "rel_cutoff": (rb"QS\| Relative density cutoff \[a\.u\.\]:",),
@@ -60,57 +51,28 @@ LINES: dict[str, tuple[bytes, ...]] = {
     "exit_request": (rb"\*\*\* .*?run terminated (?:by|because)",),
     "total": (rb"Total energy:",),
     "energy": (rb"ENERGY\| Total FORCE_EVAL",),
-    "forces": (
-        rb"ATOMIC FORCES in",
-        rb"FORCES\| Atomic forces",
-    ),
+    "forces": (rb"ATOMIC FORCES in", rb"FORCES\| Atomic forces"),
     "stress": (
         rb"NUMERICAL STRESS TENSOR \[",
         rb"STRESS TENSOR \[",
         rb"STRESS\| (?:Analytical|Numerical) stress tensor",
     ),
-    "gap": (
-        rb"HOMO - LUMO gap \[eV\]",
-        rb"HOMO-LUMO gap:",
-        rb"MO\| (?:Band|HOMO-LUMO|HOMO - LUMO) gap:",
-    ),
+    "gap": (rb"HOMO - LUMO gap \[eV\]", rb"HOMO-LUMO gap:", rb"MO\| (?:Band|HOMO-LUMO|HOMO - LUMO) gap:"),
     "orbitals": (rb"MO\| (?:ALPHA |BETA )?(?:EIGENVALUES|ENERGIES)",),
     "mulliken": (rb"Mulliken Population Analysis",),
     "hirshfeld": (rb"Hirshfeld Charges",),
     "dipole": (rb"Dipole moment \[Debye\]",),
-    "opt_step": (
-        rb"--------  Informations? at step =",
-        rb"OPT\| Step number",
-    ),
-    "md_step": (
-        rb"MD\| Step number",
-        rb"STEP NUMBER +=",
-    ),
-    "md_ensemble": (
-        rb"MD\| Ensemble Type",
-        rb"MD_PAR\| Ensemble type",
-    ),
-    "md_cell": (
-        rb"MD\| Cell lengths \[ang\]",
-        rb"CELL LNTHS\[bohr\] +=",
-    ),
-    "max_gradient": (
-        rb"Max\. gradient +=",
-        rb"OPT\| Maximum gradient +[-+0-9]",
-    ),
-    "opt_done": (
-        rb"\*\*\* +GEOMETRY OPTIMIZATION COMPLETED",
-        rb"GEOMETRY OPTIMIZATION COMPLETED",
-    ),
+    "opt_step": (rb"--------  Informations? at step =", rb"OPT\| Step number"),
+    "md_step": (rb"MD\| Step number", rb"STEP NUMBER +="),
+    "md_ensemble": (rb"MD\| Ensemble Type", rb"MD_PAR\| Ensemble type"),
+    "md_cell": (rb"MD\| Cell lengths \[ang\]", rb"CELL LNTHS\[bohr\] +="),
+    "max_gradient": (rb"Max\. gradient +=", rb"OPT\| Maximum gradient +[-+0-9]"),
+    "opt_done": (rb"\*\*\* +GEOMETRY OPTIMIZATION COMPLETED", rb"GEOMETRY OPTIMIZATION COMPLETED"),
     "opt_exhausted": (
         rb"\*\*\* +MAXIMUM NUMBER OF OPTIMIZATION STEPS REACHED",
         rb"MAXIMUM NUMBER OF OPTIMIZATION STEPS REACHED",
     ),
-    "warning": (
-        rb"\*\*\* (?:[0-9:]+ )?WARNING",
-        rb"WARNING :",
-        rb"FORCEFIELD\| WARNING:",
-    ),
+    "warning": (rb"\*\*\* (?:[0-9:]+ )?WARNING", rb"WARNING :", rb"FORCEFIELD\| WARNING:"),
     "abort": (
         rb"\* \[ABORT\]",
         rb"===== Routine Calling Stack =====",

@@ -1,15 +1,10 @@
-"""Projected densities of states (``PROJECT-k1-1.pdos``): levels, occupations and weights as CP2K printed them.
+"""Energies of levels as CP2K writes them: projected densities of states, bands on k-points, printed orbitals.
 
-The Fermi level is the one in the file's header, never guessed from the occupations.
-
-Band energies on a set of k-points (``PROJECT-bands.bs``), as CP2K's ``&BAND_STRUCTURE`` writes them.
-
-A k-point run prints no gap, and its Monkhorst–Pack mesh need not hold the band edges (an even mesh has neither Γ nor
-the corners of the zone): this file is where they are read from.
-
-Energies of single orbitals as an output prints them: with orbital cubes, and in tables of molecular orbitals.
-
-CP2K prints them at Γ only; which orbital is occupied follows from the number of occupied orbitals it printed.
+``PROJECT-k1-1.pdos`` holds levels, occupations and weights; the Fermi level is the one in its header, never guessed
+from the occupations. ``PROJECT-bands.bs`` holds band energies: a k-point run prints no gap, and its Monkhorst–Pack mesh
+need not hold the band edges (an even mesh has neither Γ nor the corners of the zone), so this file is where they are
+read from. An output prints energies of single orbitals at Γ only, with orbital cubes and in tables of molecular
+orbitals; which of them is occupied follows from the number of occupied orbitals it printed. Energies in eV.
 """
 
 import mmap
@@ -41,8 +36,6 @@ class ProjectedDos:
 
     Attributes
     ----------
-    path
-        The file.
     group
         The atomic kind, or "list 1".
     n_atoms
@@ -175,8 +168,6 @@ class Bands:
 
     Attributes
     ----------
-    path
-        The file.
     spins
         (n,) spin channel of each point, 1 or 2.
     kpoints

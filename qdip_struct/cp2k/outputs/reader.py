@@ -1,9 +1,8 @@
 """The one pass over an output file: it reads pieces, finds the lines that say something, hands them to segments.
 
 Memory does not grow with the file. Numbers are taken from whole lines alone: a last line without its newline may be
-cut in the middle of a number, so only the end mark and error messages are accepted from it.
-
-How far a running CP2K is, from the last lines of its output: SCF step, convergence, optimisation step.
+cut in the middle of a number, so only the end mark and error messages are accepted from it. How far a running CP2K is
+(SCF step, convergence, optimisation step) is read from the last lines alone.
 """
 
 import os
@@ -12,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qdip_struct.base.errors import DataError
-from qdip_struct.cp2k.outputs.lines import HANDLERS
+from qdip_struct.cp2k.outputs.lines import HANDLERS, Handler, Segment
 from qdip_struct.cp2k.outputs.patterns import CP2K_ONLY, MEANING, SCANNER
-from qdip_struct.cp2k.outputs.segments import Handler, Segment
 
 _PIECE_BYTES = 1 << 20
 _LONGEST_LINE = 1 << 16
@@ -37,6 +35,7 @@ class _Pass:
         found = MEANING.match(text, start)
         meaning = (found.lastgroup if found else None) or ""
         entry = (meaning, HANDLERS.get(meaning, _nothing))
+        # A damaged log may hold endlessly many wordings; memory stays flat.
         if len(self._entries) < _LONGEST_MEMORY:
             self._entries[opening] = entry
         self.known = self.known or meaning in CP2K_ONLY
@@ -77,11 +76,13 @@ def read_segments(path: Path) -> list[Segment]:
     size = 0
     try:
         with path.open("rb", buffering=0) as stream:
+            # The scanner knows an opening by the newline before it: the first line is given one, which is not counted.
             text, offset = b"\n", -1
             while piece := stream.read(_PIECE_BYTES):
                 size += len(piece)
                 text += piece
                 stop = text.rfind(b"\n")
+                # The piece ends inside its only line: read on, unless the line is longer than any that CP2K writes.
                 if stop <= 0 and len(text) < _LONGEST_LINE:
                     continue
                 if stop <= 0:

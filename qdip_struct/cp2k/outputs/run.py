@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from qdip_struct.base.documents import Count, Number, Text, Word
 from qdip_struct.base.files import plain
+from qdip_struct.cp2k.tasks import task_of
 
 Status = Literal["done", "scf_unconverged", "max_steps", "walltime", "aborted", "truncated"]
 Spin = Literal["RKS", "UKS", "ROKS"]
@@ -29,16 +30,12 @@ class Settings:
         For example ``PBE``.
     basis, potential
         Name for each atomic kind.
-    cutoff_rydberg, rel_cutoff_rydberg
-        Plane-wave cutoffs, Ry.
     kpoints
         Monkhorst–Pack grid, ``None`` for Γ only.
     spin, multiplicity
         Kind of the calculation and 2S + 1.
     charge
         Of the cell, e.
-    dispersion, smearing
-        Names, ``None`` without.
     surface_dipole
         Whether the dipole correction was at work.
     """
@@ -69,8 +66,6 @@ class Criterion:
     ----------
     value, limit
         Å, eV/Å or GPa by its name.
-    met
-        CP2K's verdict.
     """
 
     value: float | None
@@ -142,8 +137,6 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     status, reason
         How it ended, and the words that say so.
-    cp2k_version, run_type, project
-        As printed.
     energy_ev, last_printed_energy_ev
         Last energy whose SCF converged, and the last one in the text, eV.
     n_atoms
@@ -263,8 +256,6 @@ class Run(RunSummary, frozen=True, kw_only=True, eq=False):
         (n, 3) eV/Å.
     stress_gpa
         (3, 3) with CP2K's sign, GPa.
-    steps
-        Every energy.
     criteria
         Convergence tests by name: ``max_step_angstrom``, ``rms_step_angstrom``, ``max_gradient_ev_per_angstrom``,
         ``rms_gradient_ev_per_angstrom``, ``pressure_deviation_gpa``.
@@ -301,6 +292,16 @@ class Run(RunSummary, frozen=True, kw_only=True, eq=False):
         own = {name: plain(getattr(self, name)) for name in (*SUMMARY, "stress_gpa", "dipole_debye")}
         kept = {"warnings": self.warnings, "criteria": self.criteria, "settings": self.settings}
         return RunResult(**{**own, **kept, "cell_angstrom": plain(self.cell), **more})
+
+    @property
+    def moved(self) -> bool:
+        """Whether its last geometry is what it was for: that of a converged optimisation, or of another run that moves
+        atoms and came to its end.
+        """
+        task = task_of(self.run_type)
+        if task is None or task.optimises:
+            return bool(self.geo_converged)
+        return task.moves != "nothing" and self.status == "done"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form of :meth:`result`."""

@@ -1,12 +1,11 @@
-"""Trajectories (``PROJECT-pos-1.xyz``): frame by frame, with the builder's labels put back, at flat memory.
-
-CP2K's xyz carries symbols, positions and one line of step, time and energy; cell, region, phase and charge live in the
-structure the run was made from. Here they meet again, and go to extxyz without ever holding two frames.
-
-The files beside an output that belong to its run: bound to the project name it printed, never to what lies around.
+"""Trajectories and the other files that a run wrote beside its output, bound to the project name it printed.
 
 CP2K names them ``PROJECT-…``. Only the endings that CP2K itself writes are accepted after the project name, so that
-the files of a project ``run-2`` are not taken for those of ``run``.
+the files of a project ``run-2`` are not taken for those of ``run``, and never what merely lies around.
+
+CP2K's xyz (``PROJECT-pos-1.xyz``) carries symbols, positions and one line of step, time and energy; cell, region, phase
+and charge live in the structure the run was made from. Here they meet again, and go to extxyz frame by frame, without
+ever holding two frames. Lengths in Å, energies in eV.
 """
 
 import json
@@ -256,14 +255,10 @@ class SideFiles:
 
     Attributes
     ----------
-    positions, forces, velocities, cells, energies
-        Trajectories.
     restart, wavefunction
         The last ones.
     bands
         Energies along lines or on a mesh of k-points.
-    pdos
-        Projected densities of states.
     cubes
         Last file of each quantity.
     """

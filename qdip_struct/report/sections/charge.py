@@ -14,6 +14,7 @@ from qdip_struct.analysis.electrons.dipole import (
 )
 from qdip_struct.analysis.electrons.run_levels import level_channels, surface_document
 from qdip_struct.base.errors import QdipError
+from qdip_struct.builders.roles import PARTS
 from qdip_struct.cp2k.outputs.run import Run
 from qdip_struct.cp2k.outputs.trajectory import side_files
 from qdip_struct.report.figures import draw
@@ -22,7 +23,7 @@ from qdip_struct.report.memory import Memory
 from qdip_struct.report.sections.wording import MANY, fixed
 from qdip_struct.report.study import RunState, Study
 
-_PARTS = ("interface", "film", "substrate")
+_TOGETHER = ("interface", *PARTS)
 """Roles of AB, A and B whose density cubes make a difference."""
 
 
@@ -52,10 +53,10 @@ def _differences(study: Study, memory: Memory) -> list[tuple[str, dict[str, Any]
         if state.run is not None and state.run.scf_converged:
             groups[state.folder.group].setdefault(state.folder.role, state)
     for name in sorted(groups):
-        states = [groups[name].get(role) for role in _PARTS]
+        states = [groups[name].get(role) for role in _TOGETHER]
         cubes = [side_files(s.run).cubes.get(DENSITY) for s in states if s is not None and s.run is not None]
         paths = [cube for cube in cubes if cube is not None]
-        if len(paths) < len(_PARTS):
+        if len(paths) < len(_TOGETHER):
             continue
 
         def make(paths: list[Path] = paths) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The question of the study, and what it found in a few lines."""
 
 from qdip_struct.analysis.strain.strain_summary import StrainDocument
+from qdip_struct.builders.roles import role_of
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
 from qdip_struct.report.sections.energies import ranked
@@ -29,10 +30,10 @@ def _implied(study: Study) -> str:
     if study.screens:
         pairs = dict.fromkeys(f"{screen['dot']['name']} in {screen['matrix']['name']}" for screen in study.screens)
         asked.append(f"at which composition do the lattices of {', '.join(pairs)} meet")
-    roles = {state.folder.role for state in study.runs}
-    if roles & {"interface", "sandwich"}:
+    kinds = {role_of(state.folder.role).kind for state in study.runs}
+    if "interface" in kinds:
         asked.append("how strongly do film and substrate bind, and what does their interface cost")
-    if roles & {"embedded"} or study.of(StrainDocument):
+    if "embedded" in kinds or study.of(StrainDocument):
         asked.append("how much of the misfit does the dot feel inside the matrix")
     if not asked:
         asked.append("what do these runs give")

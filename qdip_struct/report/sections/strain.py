@@ -1,7 +1,7 @@
 """Strain: what ``qdip strain`` wrote, and the strain of the structures that the study relaxed."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,14 +18,13 @@ from qdip_struct.runs.rundir import STRUCTURE
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from qdip_struct.analysis.strain.measures import Measure
 
 _BETWEEN = "<!-- next -->"
 
 
 def add_strain(page: Page, study: Study, memory: Memory) -> None:
     """One part for each document and each relaxed run; files with strain arrays that no document speaks of last."""
-    relaxed = [state for state in study.runs if state.run is not None and state.run.geo_converged]
+    relaxed = [state for state in study.runs if state.run is not None and state.run.moved]
     spoken = {_structure_of(result) for result in study.of(StrainDocument)}
     others = [path for path in study.labelled if path not in spoken]
     if not study.of(StrainDocument) and not relaxed and not others:
@@ -54,7 +53,7 @@ def _structure_of(result: Result[StrainDocument]) -> Path:
 
 def _document(page: Page, study: Study, memory: Memory, result: Result[StrainDocument]) -> None:
     from qdip_struct.analysis.strain.strain_summary import summarise
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
 
     name, said = study.name(result.path), result.said
     page.heading(said.structure or name, level=3)
@@ -63,7 +62,7 @@ def _document(page: Page, study: Study, memory: Memory, result: Result[StrainDoc
     if structure.is_file():
         lattices = {phase: own.reference_lattice_angstrom for phase, own in said.phases.items()}
 
-        measure = cast("Measure", said.measure)
+        measure = said.measure
 
         def make() -> str:
             try:
@@ -180,7 +179,7 @@ def _figure_and_tables(page: Page, found: StrainDocument, figure: str | None, *,
 def _arrays(page: Page, study: Study, path: Path) -> None:
     import numpy as np
 
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
 
     name = study.name(path)
     try:

@@ -6,6 +6,7 @@ from msgspec import UNSET
 
 from qdip_struct.base.errors import QdipError
 from qdip_struct.builders.atoms.store import StructureRecord
+from qdip_struct.builders.roles import Role, RoleKind, role_of
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
 from qdip_struct.report.sections.wording import MANY, atoms_text, count_of
@@ -15,18 +16,18 @@ from qdip_struct.runs.rundir import STRUCTURE, RunFolder
 if TYPE_CHECKING:
     from ase import Atoms
 
-PICTURED = ("interface", "sandwich", "embedded", "dot", "single")
-"""Roles that are shown; a study without any of them shows all of its structures."""
+PICTURED: tuple[RoleKind, ...] = ("interface", "embedded", "dot", "single")
+"""Kinds of roles that are shown, in this order; a study without any of them shows all of its structures."""
 
 
 def add_structures(page: Page, study: Study, memory: Memory) -> None:
     """Every distinct structure once; after the first dozen the others are folded away."""
     del memory
-    chosen = [state for state in study.runs if state.folder.role in PICTURED] or list(study.runs)
+    chosen = [state for state in study.runs if role_of(state.folder.role).kind in PICTURED] or list(study.runs)
     if not chosen:
         return
     distinct: dict[str, list[RunState]] = {}
-    for state in sorted(chosen, key=lambda state: _rank(state.folder.role)):
+    for state in sorted(chosen, key=lambda state: _rank(role_of(state.folder.role))):
         distinct.setdefault(state.folder.record.structure_sha256, []).append(state)
     page.heading("Structures")
     shown = list(distinct.values())
@@ -38,12 +39,12 @@ def add_structures(page: Page, study: Study, memory: Memory) -> None:
                 _structure(page, study, same)
 
 
-def _rank(role: str) -> int:
-    return PICTURED.index(role) if role in PICTURED else len(PICTURED)
+def _rank(role: Role) -> tuple[int, int]:
+    return PICTURED.index(role.kind) if role.kind in PICTURED else len(PICTURED), role.n_interfaces
 
 
 def _structure(page: Page, study: Study, same: list[RunState]) -> None:
-    from qdip_struct.builders.atoms.store import read_structure
+    from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.runs.trajectories import final_structure
 
     state = same[0]
@@ -56,7 +57,7 @@ def _structure(page: Page, study: Study, same: list[RunState]) -> None:
         page.paragraph(f"The same start in {', '.join(study.name(other.folder.path) for other in same[1:])}.")
     relaxed = None
     try:
-        if state.run is not None and state.run.geo_converged:
+        if state.run is not None and state.run.moved:
             relaxed = final_structure(state.folder.path, state.run)
         atoms = read_structure(state.folder.path / STRUCTURE) if relaxed is None else relaxed
     except QdipError as error:

@@ -11,12 +11,12 @@ import numpy as np
 from msgspec import UNSET
 
 from qdip_struct.base.errors import DataError
+from qdip_struct.cp2k.tasks import TASKS
 from qdip_struct.runs.rundir import RunRecord
 
 UNCERTAINTY = 3.0
 FIRST_SCF_STEPS = 28
 SCF_STEPS_LATER = 12
-GEOMETRY_STEPS = 60
 _ELECTRONS_PER_ATOM = 5.0
 _OT_SECONDS, _OT_GIGABYTES, _OT_ATOMS = 39.5, 2.6, 216.0
 _OT_TIME_EXPONENT, _OT_MEMORY_EXPONENT = 2.4, 1.65
@@ -31,8 +31,6 @@ class Cost:
     ----------
     core_hours, core_hours_per_scf_step
         For the whole run and for one SCF step, h.
-    memory_gb
-        GB.
     """
 
     core_hours: float
@@ -46,7 +44,7 @@ class Cost:
 
 
 def estimate(
-    *, n_electrons: int, volume: float, mesh: tuple[int, int, int] | None, cutoff: float, optimisation: bool
+    *, n_electrons: int, volume: float, mesh: tuple[int, int, int] | None, cutoff: float, geometry_steps: int = 0
 ) -> Cost:
     """Estimate a run.
 
@@ -60,8 +58,8 @@ def estimate(
         Monkhorst-Pack mesh, ``None`` for Γ with OT.
     cutoff
         Plane-wave cutoff, Ry; the grid grows with its power 3/2.
-    optimisation
-        Whether geometry steps follow (60 are assumed).
+    geometry_steps
+        How many geometries follow the first, each from the orbitals of the one before.
     """
     atoms = n_electrons / _ELECTRONS_PER_ATOM
     grid = (cutoff / 300.0) ** 1.5
@@ -74,7 +72,7 @@ def estimate(
         diagonalisation = _DIAGONALISATION_SECONDS * n_kpoints * (atoms / 8.0) ** 2.5
         seconds = _GRID_SECONDS_PER_ANGSTROM3 * volume * grid + diagonalisation
         memory = 0.5 + 1e-3 * volume * grid
-    steps = FIRST_SCF_STEPS + (GEOMETRY_STEPS * SCF_STEPS_LATER if optimisation else 0)
+    steps = FIRST_SCF_STEPS + geometry_steps * SCF_STEPS_LATER
     return Cost(seconds * steps / 3600, seconds / 3600, memory)
 
 
@@ -82,10 +80,11 @@ def estimate_run(record: RunRecord) -> Cost:
     """Estimate a run from its ``run.json``; :class:`DataError` when that tells neither cell nor electrons."""
     if record.cell_angstrom is UNSET or record.n_electrons is UNSET:
         raise DataError("what a run costs is not known without its cell and its electrons")
+    task = None if record.parameters is None else TASKS.get(record.parameters.task or "")
     return estimate(
         n_electrons=record.n_electrons,
         volume=abs(float(np.linalg.det(np.array(record.cell_angstrom, dtype=float)))),
         mesh=record.settings.kpoints,
         cutoff=float(record.settings.cutoff_rydberg or 300.0),
-        optimisation=record.parameters is not None and record.parameters.task in ("geo_opt", "cell_opt"),
+        geometry_steps=task.geometry_steps if task is not None else 0,
     )

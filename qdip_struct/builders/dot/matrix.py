@@ -9,8 +9,8 @@ from ase import Atoms
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.atoms.alloy import occupy
 from qdip_struct.builders.atoms.cells import (
-    MOLECULES,
     Occupation,
     SiteCell,
     oriented,
@@ -19,18 +19,18 @@ from qdip_struct.builders.atoms.cells import (
     to_atoms,
     with_a_site,
 )
-from qdip_struct.builders.atoms.material import Material, occupy, pure
 from qdip_struct.builders.atoms.molecules import library
 from qdip_struct.builders.atoms.orientation import parent_axes
 from qdip_struct.builders.dot.parent import CENTERS, on_parent_lattice
 from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.ions import MOLECULES
 
 MOST_CELLS = 4_000_000
 """Largest number of cells in a matrix."""
 
 
 @dataclass(frozen=True, eq=False)
-class Host:
+class MatrixCell:
     """A matrix supercell before a dot is put in.
 
     Attributes
@@ -78,13 +78,13 @@ def supercell(sites: SiteCell, *, cells: tuple[int, int, int]) -> SiteCell:
     return sites.take(index, positions=positions, cell=sites.cell * np.array(cells)[:, None])
 
 
-def host_of(matrix: Material | Crystal | Atoms, *, cells: Sequence[int], occupation: Occupation = Occupation()) -> Host:
+def matrix_of(matrix: Crystal | Atoms, *, cells: Sequence[int], occupation: Occupation = Occupation()) -> MatrixCell:
     """Build the matrix supercell.
 
     Parameters
     ----------
     matrix
-        Material, crystal, or a periodic structure whose cell is repeated.
+        Crystal, ordered or mixed, or a periodic structure whose cell is repeated.
     cells
         Repeats of the conventional cell (or of the structure's cell).
     occupation
@@ -105,17 +105,19 @@ def host_of(matrix: Material | Crystal | Atoms, *, cells: Sequence[int], occupat
         lattice = (abs(float(np.linalg.det(unit.cell))) / per_metal) ** (1.0 / 3.0)
         on_parent, full, name = False, supercell(unit, cells=counts), unit.name
     else:
-        held = pure(matrix)
-        unit = with_a_site(sites_of_crystal(held.crystal), a_site=occupation.a_site)
+        unit = with_a_site(sites_of_crystal(matrix), a_site=occupation.a_site)
         metals = unit.positions[np.isin(unit.sublattice, ("B", "cation"))]
-        lattice, on_parent, name = held.crystal.a_angstrom, on_parent_lattice(held.crystal), held.name
-        full = occupy(supercell(unit, cells=counts), fractions=held.fractions, seed=occupation.seed, arrangement="sqs")
+        lattice, on_parent, name = matrix.a_angstrom, on_parent_lattice(matrix), matrix.name
+        full = occupy(
+            supercell(unit, cells=counts), occupancies=matrix.occupancies, seed=occupation.seed,
+            arrangement=occupation.arrangement,
+        )  # fmt: skip
     axes = np.eye(3) if on_parent else parent_axes(metals, cell=unit.cell, length=lattice)
     full = replace(oriented(full, rule=occupation.orientation, seed=occupation.seed), name=name)
     atoms = to_atoms(full, region="matrix")
     atoms.set_array("dot", np.full(len(atoms), -1))
     owner = np.repeat(np.arange(len(full)), atoms_per_site(full))
-    return Host(full, atoms, owner, lattice, on_parent, axes)
+    return MatrixCell(full, atoms, owner, lattice, on_parent, axes)
 
 
 def atoms_per_site(sites: SiteCell) -> Array:
@@ -129,8 +131,8 @@ def atoms_per_site(sites: SiteCell) -> Array:
     return counts
 
 
-def centre_in(host: Host, *, center: str, fraction: Sequence[float]) -> Array:
-    """The point (3,) Å of the host that is named ``center`` and lies nearest to ``fraction`` of the box.
+def centre_in(matrix: MatrixCell, *, center: str, fraction: Sequence[float]) -> Array:
+    """The point (3,) Å of the matrix that is named ``center`` and lies nearest to ``fraction`` of the box.
 
     On the parent lattice these are :data:`qdip_struct.builders.dot.parent.CENTERS`; elsewhere the nearest metal, anion
     or A site, the middle between a metal and its nearest anion, or, for ``void``, the point itself.
@@ -138,25 +140,25 @@ def centre_in(host: Host, *, center: str, fraction: Sequence[float]) -> Array:
     Raises
     ------
     UsageError
-        If the host has no such site.
+        If the matrix has no such site.
     """
-    goal = np.asarray(fraction, dtype=float) @ host.cell
-    if host.on_parent:
+    goal = np.asarray(fraction, dtype=float) @ matrix.cell
+    if matrix.on_parent:
         kind = np.array(CENTERS[center])
-        half = host.lattice / 2.0
+        half = matrix.lattice / 2.0
         return (kind + 2.0 * np.floor((goal / half - kind) / 2.0 + 0.5 + 1e-6)) * half
     if center == "void":
         return goal
     anions, metals = ("X", "anion"), ("B", "cation")
     labels = ("A",) if center == "a-site" else anions if center.startswith("anion") else metals
-    found = _nearest_site(host, labels=labels, goal=goal)
-    return (found + _nearest_site(host, labels=("X", "anion"), goal=found)) / 2.0 if center == "bond" else found
+    found = _nearest_site(matrix, labels=labels, goal=goal)
+    return (found + _nearest_site(matrix, labels=("X", "anion"), goal=found)) / 2.0 if center == "bond" else found
 
 
-def _nearest_site(host: Host, *, labels: tuple[str, ...], goal: Array) -> Array:
-    points = host.sites.positions[np.isin(host.sites.sublattice, labels)]
+def _nearest_site(matrix: MatrixCell, *, labels: tuple[str, ...], goal: Array) -> Array:
+    points = matrix.sites.positions[np.isin(matrix.sites.sublattice, labels)]
     if not len(points):
-        raise UsageError(f"{host.sites.name} has no {' or '.join(labels)} site to centre the dot on")
+        raise UsageError(f"{matrix.sites.name} has no {' or '.join(labels)} site to centre the dot on")
     away = np.round(np.linalg.norm(points - goal, axis=1), 4)
     order = np.lexsort((*np.round(points, 4).T, away))
     return points[order[0]]

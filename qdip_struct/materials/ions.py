@@ -1,0 +1,177 @@
+"""The ions of this field, one record each: what every other module knows about an element or a molecular ion.
+
+To add an ion, add its record here; where a basis set does not have it, also to ``lacks`` of
+``cp2k_templates/kinds.yaml``.
+
+A Python table and not a YAML file, so that commands that need no structure start without reading one.
+
+Sources. Ionic radii: six-coordinate ones of R. D. Shannon, Acta Cryst. A 32, 751 (1976), doi:10.1107/S0567739476001551,
+as pymatgen has them (the paper itself was not read); Sn2+, which is not in it, after its distance to anions. MA, and FA
+like it: G. Kieslich, S. Sun and A. K. Cheetham, Chem. Sci. 5, 4712 (2014), doi:10.1039/C4SC02211D, from memory.
+Masses: standard atomic weights (IUPAC 2021, abridged). Electrons: GTH-PBE potentials, as CP2K's data files have them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+SiteClass = Literal["A", "B", "chalcogenide", "halide"]
+
+
+@dataclass(frozen=True, eq=False)
+class Ion:
+    """One ion, or an atom that occurs in molecular ions only.
+
+    Attributes
+    ----------
+    name
+        Element symbol, or the name of a molecular ion.
+    charge
+        Oxidation state, e; ``None`` for atoms that are no ions themselves.
+    site
+        Where it sits in a perovskite or a binary: A, B (every metal that is not A), chalcogenide, halide; ``None`` for
+        others.
+    formula
+        Whether formulas and crystals may hold it.
+    number
+        Atomic number; 0 for a molecule.
+    mass_g_per_mol
+        Of an atom; of a molecule see :attr:`mass`.
+    gth_pbe_electrons
+        Electrons that its default GTH-PBE potential leaves in the calculation.
+    radius
+        Ionic radius, Å.
+    contact, touching
+        Radius where there is no ionic one, Å: as a generous limit of what is too close, and for hard spheres.
+    anion_cutoff
+        Farther anions are no neighbours of this cation, Å: beyond the first shell even with thermal motion.
+    coordination
+        Anions around this cation: 6 in rock salt and perovskite, 4 in zinc blende.
+    atoms
+        Atoms of a molecule.
+    """
+
+    name: str
+    charge: int | None
+    site: SiteClass | None = None
+    formula: bool = field(default=False, kw_only=True)
+    number: int = field(default=0, kw_only=True)
+    mass_g_per_mol: float = field(default=0.0, kw_only=True)
+    gth_pbe_electrons: int = field(default=0, kw_only=True)
+    radius: float | None = field(default=None, kw_only=True)
+    contact: float | None = field(default=None, kw_only=True)
+    touching: float | None = field(default=None, kw_only=True)
+    anion_cutoff: float | None = field(default=None, kw_only=True)
+    coordination: int | None = field(default=None, kw_only=True)
+    atoms: Mapping[str, int] = field(default_factory=dict, kw_only=True)
+
+    @property
+    def mass(self) -> float:
+        """Mass of the neutral atom or molecule, g/mol."""
+        total = self.mass_g_per_mol
+        # In this order and one by one: the last bit stands in printed tables.
+        for name, count in self.atoms.items():
+            total += count * IONS[name].mass_g_per_mol
+        return total
+
+    @property
+    def scattering_electrons(self) -> int:
+        """Scattering power at zero angle: of an atom its own electrons, of a molecular ion those it has."""
+        return self.number or sum(n * IONS[name].number for name, n in self.atoms.items()) - (self.charge or 0)
+
+
+def _ions() -> tuple[Ion, ...]:
+    """The table, in the order in which ions are listed to users."""
+    # fmt: off
+    return (
+        Ion("Cs", 1, "A", formula=True, number=55, mass_g_per_mol=132.905452, gth_pbe_electrons=9, radius=1.67),
+        Ion("Rb", 1, "A", formula=True, number=37, mass_g_per_mol=85.4678, gth_pbe_electrons=9, radius=1.52),
+        Ion("K", 1, "A", formula=True, number=19, mass_g_per_mol=39.0983, gth_pbe_electrons=9, radius=1.38),
+        Ion("Na", 1, "A", formula=True, number=11, mass_g_per_mol=22.989769, gth_pbe_electrons=9, radius=1.02),
+        Ion("MA", 1, "A", formula=True, radius=2.17, atoms={"C": 1, "H": 6, "N": 1}),
+        Ion("FA", 1, "A", formula=True, radius=2.17, atoms={"C": 1, "H": 5, "N": 2}),
+        Ion("Li", 1, "A", number=3, mass_g_per_mol=6.94, gth_pbe_electrons=3, radius=0.76),
+        Ion("Pb", 2, "B", formula=True, number=82, mass_g_per_mol=207.2, gth_pbe_electrons=4, radius=1.19,
+            anion_cutoff=4.2, coordination=6),
+        Ion("Sn", 2, "B", formula=True, number=50, mass_g_per_mol=118.71, gth_pbe_electrons=4, radius=1.18,
+            anion_cutoff=4.2, coordination=6),
+        Ion("Cd", 2, "B", formula=True, number=48, mass_g_per_mol=112.414, gth_pbe_electrons=12, radius=0.95,
+            anion_cutoff=3.6, coordination=4),
+        Ion("Zn", 2, "B", formula=True, number=30, mass_g_per_mol=65.38, gth_pbe_electrons=12, radius=0.74,
+            anion_cutoff=3.4, coordination=4),
+        Ion("Hg", 2, "B", formula=True, number=80, mass_g_per_mol=200.592, gth_pbe_electrons=12, radius=1.02,
+            anion_cutoff=3.8, coordination=4),
+        Ion("Ge", 2, "B", number=32, mass_g_per_mol=72.630, gth_pbe_electrons=4, radius=0.73),
+        Ion("Mg", 2, "B", number=12, mass_g_per_mol=24.305, gth_pbe_electrons=10, radius=0.72),
+        Ion("Ca", 2, "B", number=20, mass_g_per_mol=40.078, gth_pbe_electrons=10, radius=1.00),
+        Ion("Sr", 2, "B", number=38, mass_g_per_mol=87.62, gth_pbe_electrons=10, radius=1.18),
+        Ion("Ba", 2, "B", number=56, mass_g_per_mol=137.327, gth_pbe_electrons=10, radius=1.35),
+        Ion("Ag", 1, "B", number=47, mass_g_per_mol=107.8682, gth_pbe_electrons=11, radius=1.15),
+        Ion("Cu", 1, "B", number=29, mass_g_per_mol=63.546, gth_pbe_electrons=11, radius=0.77),
+        Ion("Al", 3, "B", number=13, mass_g_per_mol=26.981538, gth_pbe_electrons=3, radius=0.535),
+        Ion("Ga", 3, "B", number=31, mass_g_per_mol=69.723, gth_pbe_electrons=13, radius=0.62),
+        Ion("In", 3, "B", number=49, mass_g_per_mol=114.818, gth_pbe_electrons=13, radius=0.80),
+        Ion("Sb", 3, "B", number=51, mass_g_per_mol=121.760, gth_pbe_electrons=5, radius=0.76),
+        Ion("Bi", 3, "B", number=83, mass_g_per_mol=208.98040, gth_pbe_electrons=5, radius=1.03),
+        Ion("S", -2, "chalcogenide", formula=True, number=16, mass_g_per_mol=32.06, gth_pbe_electrons=6, radius=1.84),
+        Ion("Se", -2, "chalcogenide", formula=True, number=34, mass_g_per_mol=78.971, gth_pbe_electrons=6, radius=1.98),
+        Ion("Te", -2, "chalcogenide", formula=True, number=52, mass_g_per_mol=127.60, gth_pbe_electrons=6, radius=2.21),
+        Ion("O", -2, "chalcogenide", number=8, mass_g_per_mol=15.999, gth_pbe_electrons=6, radius=1.40),
+        Ion("F", -1, "halide", formula=True, number=9, mass_g_per_mol=18.998403, gth_pbe_electrons=7, radius=1.33),
+        Ion("Cl", -1, "halide", formula=True, number=17, mass_g_per_mol=35.45, gth_pbe_electrons=7, radius=1.81),
+        Ion("Br", -1, "halide", formula=True, number=35, mass_g_per_mol=79.904, gth_pbe_electrons=7, radius=1.96),
+        Ion("I", -1, "halide", formula=True, number=53, mass_g_per_mol=126.90447, gth_pbe_electrons=7, radius=2.20),
+        Ion("N", -3, number=7, mass_g_per_mol=14.007, gth_pbe_electrons=5, contact=1.60, touching=1.50),
+        Ion("P", -3, number=15, mass_g_per_mol=30.973762, gth_pbe_electrons=5, contact=2.12, touching=1.90),
+        Ion("As", -3, number=33, mass_g_per_mol=74.921595, gth_pbe_electrons=5, contact=2.22, touching=2.00),
+        Ion("C", None, number=6, mass_g_per_mol=12.011, gth_pbe_electrons=4, contact=1.60, touching=1.50),
+        Ion("H", None, number=1, mass_g_per_mol=1.008, gth_pbe_electrons=1, contact=0.75, touching=0.60),
+    )
+    # fmt: on
+
+
+IONS: dict[str, Ion] = {ion.name: ion for ion in _ions()}
+"""Every record by its name."""
+_ATOMS = [ion for ion in IONS.values() if not ion.atoms]
+
+MOLECULES: tuple[str, ...] = tuple(ion.name for ion in IONS.values() if ion.atoms)
+"""Molecular ions: methylammonium and formamidinium."""
+
+
+def _of_site(site: SiteClass) -> tuple[str, ...]:
+    return tuple(ion.name for ion in IONS.values() if ion.site == site and ion.formula)
+
+
+MONOVALENT = _of_site("A")
+"""Ions of charge +1 that formulas may hold."""
+DIVALENT = _of_site("B")
+CHALCOGENS = _of_site("chalcogenide")
+HALIDES = _of_site("halide")
+
+FORMAL_CHARGES: dict[str, int] = {ion.name: ion.charge for ion in IONS.values() if ion.charge is not None}
+"""Charge in e; a molecular ion is a whole molecule."""
+VALENCE_ELECTRONS: dict[str, int] = {ion.name: ion.gth_pbe_electrons for ion in _ATOMS}
+"""Electrons that the default GTH-PBE pseudopotential of each element leaves in the calculation."""
+IONIC_RADII_ANGSTROM: dict[str, float] = {ion.name: ion.radius for ion in IONS.values() if ion.radius is not None}
+"""Radius of each ion, Å."""
+CONTACT_RADII_ANGSTROM: dict[str, float] = {ion.name: ion.radius or ion.contact or 0.0 for ion in _ATOMS}
+"""Radius of each ion, and of the atoms that have no ionic radius, Å: a generous limit of what is too close."""
+TOUCHING_RADII_ANGSTROM: dict[str, float] = {ion.name: ion.radius or ion.touching or 0.0 for ion in _ATOMS}
+"""Ionic radii, and for atoms without one radii chosen so that hard spheres touch, Å."""
+
+FORMULA_ORDER: tuple[str, ...] = (
+    *MOLECULES,
+    *(ion.name for ion in _ATOMS if ion.site == "A"),
+    *("C", "N", "H"),
+    *(ion.name for ion in _ATOMS if ion.site == "B"),
+    *(ion.name for ion in _ATOMS if ion.site == "chalcogenide"),
+    *(ion.name for ion in _ATOMS if ion.site == "halide"),
+)
+"""Order of species in a written formula: cations, then anions."""
+
+
+def molecular_ion(symbols: Iterable[str]) -> str | None:
+    """Name of the molecular ion that these atoms make up, ``None`` when they are none."""
+    counts = Counter(symbols)
+    return next((name for name in MOLECULES if IONS[name].atoms == counts), None)

@@ -1,0 +1,51 @@
+"""The table of ions against the tables that ASE and pymatgen carry."""
+
+import pytest
+from ase.data import atomic_masses_iupac2016, atomic_numbers
+
+from qdip_struct.builders.atoms.molecules import library
+from qdip_struct.materials.ions import (
+    CONTACT_RADII_ANGSTROM,
+    FORMAL_CHARGES,
+    FORMULA_ORDER,
+    IONIC_RADII_ANGSTROM,
+    IONS,
+    MOLECULES,
+    TOUCHING_RADII_ANGSTROM,
+    molecular_ion,
+)
+
+
+@pytest.mark.parametrize("ion", sorted(set(IONIC_RADII_ANGSTROM) - {"Sn", *MOLECULES}))
+def test_radii_are_those_of_shannon_for_six_neighbours(ion: str) -> None:
+    """Sn2+ is not in the table of 1976."""
+    core = pytest.importorskip("pymatgen.core")
+    assert core.Species(ion, FORMAL_CHARGES[ion]).get_shannon_radius("VI") == IONIC_RADII_ANGSTROM[ion]
+
+
+@pytest.mark.parametrize("name", sorted(set(IONS) - set(MOLECULES)))
+def test_numbers_and_masses_are_those_of_the_elements(name: str) -> None:
+    ion = IONS[name]
+    assert ion.number == ion.scattering_electrons == atomic_numbers[name]
+    # ASE has the IUPAC values of 2016; where one was changed since, the fourth digit moved.
+    assert ion.mass == pytest.approx(atomic_masses_iupac2016[ion.number], rel=2e-4)
+    # A pseudopotential leaves an even number of electrons out, whole shells.
+    assert 0 < ion.gth_pbe_electrons <= ion.number and (ion.number - ion.gth_pbe_electrons) % 2 == 0
+
+
+@pytest.mark.parametrize(("name", "electrons"), [("MA", 18), ("FA", 24)])
+def test_molecular_ions_are_their_atoms(name: str, electrons: int) -> None:
+    unit = library(name)
+    assert molecular_ion(unit.symbols) == name and molecular_ion(unit.symbols[1:]) is None
+    assert IONS[name].scattering_electrons == sum(atomic_numbers[s] for s in unit.symbols) - 1 == electrons
+    assert IONS[name].mass == pytest.approx(sum(IONS[s].mass for s in unit.symbols))
+
+
+def test_what_a_formula_may_hold_is_charged_and_classed() -> None:
+    expected = {"A": {1}, "B": {2}, "chalcogenide": {-2}, "halide": {-1}}
+    for ion in IONS.values():
+        if ion.formula:
+            assert ion.site is not None and {ion.charge} == expected[ion.site]
+            assert ion.name in FORMULA_ORDER and IONIC_RADII_ANGSTROM[ion.name] > 0
+            assert ion.site != "B" or (ion.anion_cutoff and ion.coordination)
+    assert min(CONTACT_RADII_ANGSTROM.values()) > 0.5 and min(TOUCHING_RADII_ANGSTROM.values()) > 0.5
