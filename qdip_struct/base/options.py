@@ -19,7 +19,7 @@ from qdip_struct.base.yaml_tree import Node
 Form = Literal["text", "number", "whole", "truth", "choice", "words", "path"]
 Place = Literal["command", "campaign"]
 _KEY = "option"
-T = TypeVar("T")
+_T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def add_options(
         headings[words.group].add_argument(name, **_argument(item, words, hints[item.name], text=text))
 
 
-def request_of(args: argparse.Namespace, request: type[T], *, names: Collection[str] | None = None) -> T:
+def request_of(args: argparse.Namespace, request: type[_T], *, names: Collection[str] | None = None) -> _T:
     """The request that the options of a command describe, ``names`` as for :func:`add_options`; lists become tuples."""
     wanted = [item.name for item, _ in options_at(request, "command") if names is None or item.name in names]
     values = {name: getattr(args, name) for name in wanted}

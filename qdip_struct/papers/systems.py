@@ -28,7 +28,7 @@ LAYER_ANGSTROM = 0.5
 
 
 @dataclass(frozen=True)
-class Number:
+class PaperNumber:
     """A number of the paper, and what was found when it was first checked.
 
     Attributes
@@ -75,7 +75,7 @@ class PaperSystem(PaperItem):
     out: str
     structures: tuple[str, ...]
     inputs: str
-    numbers: tuple[Number, ...]
+    numbers: tuple[PaperNumber, ...]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Relaxed(PaperItem):
 
     folder: str
     words: str
-    gauge: Number
+    gauge: PaperNumber
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Judged:
         ``holds`` within the tolerance.
     """
 
-    number: Number
+    number: PaperNumber
     measured: float | None
     verdict: Literal["holds", "differs"]
 
@@ -165,7 +165,7 @@ def paper_systems(only: Sequence[str] = ()) -> tuple[PaperSystem, ...]:
     """
     found = []
     for entry in _content("systems"):
-        numbers = tuple(Number(**item) for item in entry["expect"])
+        numbers = tuple(PaperNumber(**item) for item in entry["expect"])
         inputs = entry["inputs"]
         found.append(
             PaperSystem(
@@ -189,7 +189,7 @@ def relaxed_dots(only: Sequence[str] = ()) -> tuple[Relaxed, ...]:
     found = []
     for entry in _content("strains"):
         words = {key: " ".join(str(entry[key]).split()) for key in ("id", "paper", "title", "folder", "words")}
-        found.append(Relaxed(**words, gauge=Number(what="gauge_percent", of=entry["id"], **entry["gauge"])))
+        found.append(Relaxed(**words, gauge=PaperNumber(what="gauge_percent", of=entry["id"], **entry["gauge"])))
     return tuple(dot for dot in found if not only or dot.paper in only)
 
 
@@ -245,7 +245,7 @@ def _dot_volume(atoms: "Atoms") -> float | None:
 
 
 def compare_numbers(
-    numbers: Sequence[Number], *, measured: Mapping[str, Mapping[str, float | None]]
+    numbers: Sequence[PaperNumber], *, measured: Mapping[str, Mapping[str, float | None]]
 ) -> tuple[Judged, ...]:
     """The paper's numbers beside those of the structures, by the structure's name.
 

@@ -360,8 +360,8 @@ def test_attached_dots_are_those_of_the_command(qdip: Callable[..., tuple[int, s
     atoms = read_structure(made.path / "structure.extxyz")
     assert np.array_equal(atoms.positions, alone.positions)
     assert list(atoms.arrays["region"]) == list(alone.arrays["region"])
-    assert made.record["parameters"]["build"]["attach"]["top"] == "AX"
-    assert made.record["structure"]["gap_angstrom"] == sidecar["gap_angstrom"]
+    assert made.content["parameters"]["build"]["attach"]["top"] == "AX"
+    assert made.content["structure"]["gap_angstrom"] == sidecar["gap_angstrom"]
 
 
 def test_a_slab_from_a_file_lies_beside_the_campaign(tmp_path: Path) -> None:
@@ -376,7 +376,7 @@ def test_a_slab_from_a_file_lies_beside_the_campaign(tmp_path: Path) -> None:
     write_structure(source / "own.extxyz", slab, provenance={}, report={})
     text = ATTACHED.replace("on a slab", "slab").replace('matrix: CsPbBr3, cells: "5,5,2"', "slab: own.extxyz")
     run = plan_of(text.replace("vary:\n  top: [BX2, AX]\n", ""), source).own[0]
-    assert str(run.record["parameters"]["build"]["attach"]["slab"]) == "own.extxyz"
+    assert str(run.content["parameters"]["build"]["attach"]["slab"]) == "own.extxyz"
     with pytest.raises(UsageError, match=r"case slab: give the slab by --matrix or by --slab"):
         plan_of(text.replace("slab: own.extxyz", "twist: 0").replace("vary:\n  top: [BX2, AX]\n", ""), source)
 
@@ -386,5 +386,5 @@ def test_layers_cannot_be_held_where_nothing_moves(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--fixed-layers 1 holds atoms while others move"):
         plan_of(SLABS.replace("preset: quick", asked), tmp_path / "source")
     text = SLABS.replace("preset: quick", f"{asked}, task: geo_opt, roles: {{substrate_bulk: {{fixed-layers: 0}}}}")
-    run = next(run for run in plan_of(text, tmp_path / "source").runs if run.record["role"] == "substrate")
+    run = next(run for run in plan_of(text, tmp_path / "source").runs if run.role == "substrate")
     assert "&FIXED_ATOMS" in run.input_text

@@ -48,5 +48,5 @@ def test_what_is_no_task_here_is_neither_a_single_point_nor_an_optimisation() ->
     ],
 )
 def test_whose_last_geometry_counts(run_type, status, geo_converged, moved) -> None:
-    run = Run(Path("run.out"), status, "", run_type=run_type, geo_converged=geo_converged)
+    run = Run(path=Path("run.out"), status=status, reason="", run_type=run_type, geo_converged=geo_converged)
     assert run.moved is moved
