@@ -354,7 +354,7 @@ def test_attached_dots_are_those_of_the_command(qdip: Callable[..., tuple[int, s
         "AX",
     ]
     assert qdip("build", "attach", *words, "-o", tmp_path / "alone.extxyz")[0] == 0
-    alone, sidecar = read_structure(tmp_path / "alone.extxyz"), read_sidecar(tmp_path / "alone.extxyz")
+    alone, sidecar = read_structure(tmp_path / "alone.extxyz"), read_sidecar(tmp_path / "alone.extxyz")[1]
     made = open_run_folder(tmp_path / "camp" / "AX" / "attached")
     assert made.role == sidecar["role"] == "embedded"
     atoms = read_structure(made.path / "structure.extxyz")
