@@ -19,7 +19,7 @@ from qdip_struct.base.yaml_tree import Node
 Form = Literal["text", "number", "whole", "truth", "choice", "words", "path"]
 Place = Literal["command", "campaign"]
 _KEY = "option"
-_T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
