@@ -11,7 +11,7 @@ from qdip_struct.builders.atoms.regions import formal_charges
 from qdip_struct.cli.main import COMMANDS
 from qdip_struct.papers.statements import paper_names
 from qdip_struct.papers.systems import (
-    Number,
+    PaperNumber,
     compare_numbers,
     faults,
     measure,
@@ -79,7 +79,7 @@ def test_unfit_structures_are_named():
 
 def number(**changes):
     given = {"what": "edge_angstrom", "of": "a", "stated": 10.0, "tolerance": 0.1, "where": "text", "verdict": "holds"}
-    return Number(**{**given, **changes})
+    return PaperNumber(**{**given, **changes})
 
 
 @pytest.mark.parametrize("value, verdict", [(10.1, "holds"), (9.9, "holds"), (10.11, "differs"), (None, "differs")])
