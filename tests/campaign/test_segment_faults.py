@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from water import SAME_EV, energies_printed, water
+from water import SAME_EV, SHORT_STEPS, energies_printed, water
 
 from qdip_struct.base.errors import DataError
 from qdip_struct.campaign.engines.segment import SegmentVerdict, run_segment, verdict_of
@@ -211,7 +211,7 @@ def test_two_segments_at_once_on_one_folder(tmp_path: Path, undisturbed: float) 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_kill_of_the_segment_loses_nothing(number: int, tmp_path: Path, cp2k: Program, undisturbed: float) -> None:
     """SIGTERM ends CP2K with it; after kill -9 CP2K goes on by itself and keeps the folder until it has ended."""
-    folder = water(tmp_path / "run")
+    folder = water(tmp_path / "run", trust_radius=SHORT_STEPS)
     words = [sys.executable, "-m", "qdip_struct.cli.main", "segment", str(folder.path)]
     call = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: energies_printed(folder.path) >= 1 or call.poll() is not None)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from slurm_bed import HOW_TO_GET_SLURM, Bed, missing_programs, slurm_bed
-from water import SAME_EV, energies_printed, water
+from water import SAME_EV, SHORT_STEPS, energies_printed, water
 
 from qdip_struct.base.errors import ToolError, UsageError
 from qdip_struct.campaign.engines.jobscript import ClusterSite
@@ -159,7 +159,7 @@ def test_scancel_and_from_laptop_to_cluster_and_back(
     bed: Bed, tmp_path: Path, cp2k: Program, undisturbed: float
 ) -> None:
     """Killed on the laptop, moved, continued on the cluster, cancelled there, moved back, finished on the laptop."""
-    folder = water(tmp_path / "laptop" / "run")
+    folder = water(tmp_path / "laptop" / "run", trust_radius=SHORT_STEPS)
 
     def kill(process: "subprocess.Popen[bytes]") -> None:
         wait_until(lambda: energies_printed(folder.path) >= 2)
@@ -192,14 +192,14 @@ def start_now(bed: Bed) -> None:
     def queue() -> list[str]:
         return bed.call("squeue", "--noheader", "--array", "--format=%i %r").splitlines()
 
-    wait_until(lambda: all(line.endswith(" BeginTime") for line in queue()))
+    wait_until(lambda: bool(held := queue()) and all(line.endswith(" BeginTime") for line in held))
     for line in queue():
         bed.call("scontrol", "update", f"JobId={line.split()[0]}", "StartTime=now")
 
 
 def test_reboot_of_the_node_brings_the_run_back_by_itself(bed: Bed, tmp_path: Path, undisturbed: float) -> None:
     """slurmd, its step daemon and CP2K die at once; the node returns, and Slurm queues the task again."""
-    folder = water(tmp_path / "run")
+    folder = water(tmp_path / "run", trust_radius=SHORT_STEPS)
     submit_array([folder], root=tmp_path, site=SITE)
     wait_until(lambda: energies_printed(folder.path) >= 2)
     bed.kill("slurmd")

@@ -44,15 +44,24 @@ _INPUT = """\
     OPTIMIZER BFGS
     MAX_FORCE 2.0E-5
     MAX_ITER 100
+    &BFGS
+      TRUST_RADIUS [angstrom] {trust_radius}
+    &END BFGS
   &END GEO_OPT
 &END MOTION
 """
+SHORT_STEPS = 0.001
+"""Trust radius (Å) for runs that are stopped halfway."""
 SAME_EV = 1e-5
 """Two optimisations to MAX_FORCE 2E-5 end within this."""
 
 
-def water(path: Path, *, task: str = "GEO_OPT", bond: float = 1.05) -> RunFolder:
-    """A run folder of a water molecule, one of whose bonds is stretched to ``bond`` Å along y."""
+def water(path: Path, *, task: str = "GEO_OPT", bond: float = 1.05, trust_radius: float = 0.25) -> RunFolder:
+    """A run folder of a water molecule, one of whose bonds is stretched to ``bond`` Å along y.
+
+    With CP2K's own trust radius (Å) it converges in seven steps, within a fifth of a second: a signal meant for the
+    middle can meet a finished run. :data:`SHORT_STEPS` makes some fifty of them, to the same minimum.
+    """
     positions = [[4.0, 4.0, 4.0], [4.0, 4.0 + 0.8 * bond, 4.0 + 0.6 * bond], [4.0, 3.24, 4.59]]
     atoms = Atoms("OH2", positions=positions, cell=[8.0] * 3, pbc=True)
     rows = "\n".join(
@@ -60,7 +69,7 @@ def water(path: Path, *, task: str = "GEO_OPT", bond: float = 1.05) -> RunFolder
         for symbol, (x, y, z) in zip(atoms.get_chemical_symbols(), positions, strict=True)
     )
     deck = make_deck(atoms, InputsRequest(preset="quick"))
-    deck = replace(deck, text=_INPUT.format(task=task, rows=rows))
+    deck = replace(deck, text=_INPUT.format(task=task, rows=rows, trust_radius=trust_radius))
     record = provenance("inputs", {})
     return create_run_folder(path, atoms=atoms, deck=deck, role="single", group="water", provenance=record)
 
