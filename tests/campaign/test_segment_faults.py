@@ -110,7 +110,7 @@ def stopped_by_walltime(folder: RunFolder, *, where: str, program: Program) -> S
 @pytest.mark.parametrize("where", ["inside an SCF", "between two steps"])
 def test_walltime_stop_is_continued(where: str, tmp_path: Path, cp2k: Program, undisturbed: float) -> None:
     for attempt in range(5):
-        folder = water(tmp_path / f"run{attempt}")
+        folder = water(tmp_path / f"run{attempt}", trust_radius=SHORT_STEPS)
         first = stopped_by_walltime(folder, where=where, program=cp2k)
         if first.outcome == "again" and not ended_geometry(folder.path / "run.out"):
             break

@@ -23,6 +23,9 @@ from qdip_struct.base.errors import DataError, ToolError
 
 RUN_LOCK = "run.lock"
 _SETTLE_S = 0.5
+_GLANCE_S = 1.0
+"""A lock is tried again for so long: whoever only looks whether it is free holds it for a moment, a run for minutes."""
+_RETRY_S = 0.02
 _SQUEUE_TIMEOUT_S = 60
 _NO_KERNEL_LOCK = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 
@@ -84,11 +87,18 @@ class FolderLock:
 
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[FolderLock]:
+def exclusive(folder: Path, *, patience_s: float = _GLANCE_S) -> Iterator[FolderLock]:
     """Hold the lock of a run folder.
 
     A text left behind by a holder that is gone is taken over: one of this host whose processes have ended or that has
     been started anew since, one of a Slurm job that Slurm no longer runs, one of a folder this one was copied from.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    patience_s
+        For so many seconds a lock that is taken is tried again.
 
     Raises
     ------
@@ -103,7 +113,7 @@ def exclusive(folder: Path) -> Iterator[FolderLock]:
     except OSError as error:
         raise DataError(f"cannot write {place}: {error.strerror or error}") from error
     with stream:
-        kernel = _kernel_lock(stream, folder)
+        kernel = _kernel_lock(stream, folder, patience_s)
         former = _read(stream)
         if former is not None and (reason := _still_held(former, stream, kernel=kernel)):
             raise FolderBusyError(f"{folder} is being run by {former}: {reason}")
@@ -174,24 +184,29 @@ def is_busy(folder: Path) -> bool:
     if read_holder(folder) is None:
         return False
     try:
-        with exclusive(folder):
+        with exclusive(folder, patience_s=0.0):
             return False
     except FolderBusyError:
         return True
 
 
-def _kernel_lock(stream: IO[str], folder: Path) -> bool:
+def _kernel_lock(stream: IO[str], folder: Path, patience_s: float) -> bool:
     """Take the kernel's lock; ``False`` where the file system has none."""
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        who = _read(stream) or "another process"
-        raise FolderBusyError(f"{folder} is being run by {who} (it holds {RUN_LOCK})") from error
-    except OSError as error:
-        if error.errno in _NO_KERNEL_LOCK:
-            return False
-        raise DataError(f"cannot lock {folder / RUN_LOCK}: {error.strerror or error}") from error
-    return True
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() < end:
+                time.sleep(_RETRY_S)
+                continue
+            who = _read(stream) or "another process"
+            raise FolderBusyError(f"{folder} is being run by {who} (it holds {RUN_LOCK})") from error
+        except OSError as error:
+            if error.errno in _NO_KERNEL_LOCK:
+                return False
+            raise DataError(f"cannot lock {folder / RUN_LOCK}: {error.strerror or error}") from error
+        return True
 
 
 def _still_held(former: Holder, stream: IO[str], *, kernel: bool) -> str:
