@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 
 REFERENCE = Path(str(shipped("workflows", "interface_energy"))) / "reference" / "runs"
 HARTREE = 27.211386024367243

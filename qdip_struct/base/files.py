@@ -1,4 +1,8 @@
-"""Writing files so that nothing is lost: a temporary name first, then a rename; never over an existing result."""
+"""Files: where the shipped ones are, and writing so that nothing is lost.
+
+``structures``, ``cp2k_templates`` and ``workflows`` lie in ``qdip_struct/share`` in an installed wheel and at the top
+level in a checkout. A file is written under a temporary name first, then renamed; never over an existing result.
+"""
 
 import hashlib
 import json
@@ -6,10 +10,27 @@ import math
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from qdip_struct import __version__
 from qdip_struct.base.errors import DataError, UsageError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def shipped(folder: Literal["structures", "cp2k_templates", "workflows"], *parts: str) -> Path:
+    """Return the path of a shipped file or folder.
+
+    Raises
+    ------
+    DataError
+        If the installation lacks it.
+    """
+    for root in (_PACKAGE / "share", _PACKAGE.parent):
+        path = root.joinpath(folder, *parts)
+        if path.exists():
+            return path
+    raise DataError(f"the installation of qdip_struct lacks {'/'.join((folder, *parts))}; install it again")
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:

@@ -68,8 +68,8 @@ def _of_run(folder: Path, *, unfinished: bool) -> tuple["Atoms", dict[str, Any]]
     from qdip_struct.cp2k.outputs.output import read_run
     from qdip_struct.cp2k.tasks import is_single_point
     from qdip_struct.materials.structure_files import read_structure
+    from qdip_struct.runs.collection import final_structure
     from qdip_struct.runs.rundir import STRUCTURE, open_run_folder
-    from qdip_struct.runs.trajectories import final_structure
 
     opened = open_run_folder(folder)
     finished = read_run(opened.path)

@@ -25,8 +25,7 @@ from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, DataError, QdipE
 from qdip_struct.base.files import json_text, refuse_existing, write_text
 from qdip_struct.cli.console import emit, note, table
 from qdip_struct.cp2k.outputs.run import SUMMARY
-from qdip_struct.runs.collection import Collected, collect
-from qdip_struct.runs.trajectories import write_trajectory
+from qdip_struct.runs.collection import Collected, collect, write_trajectory
 
 _SHOWN = 10
 """Distinct warnings in the table."""

@@ -128,7 +128,7 @@ def demo_command(args: argparse.Namespace) -> int:
 
 
 def _copy_shipped(runs: Path) -> None:
-    from qdip_struct.base.resources import shipped
+    from qdip_struct.base.files import shipped
 
     source = shipped("workflows", "interface_energy", "reference", "runs")
     if runs.exists():

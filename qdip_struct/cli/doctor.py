@@ -97,7 +97,7 @@ def _extras() -> list[_Row]:
 
 def _folders() -> list[_Row]:
     from qdip_struct.base.errors import DataError
-    from qdip_struct.base.resources import shipped
+    from qdip_struct.base.files import shipped
 
     rows: list[_Row] = []
     for folder in ("structures", "cp2k_templates", "workflows"):

@@ -35,7 +35,7 @@ from qdip_struct.base.options import add_options
 from qdip_struct.base.units import J_PER_M2_PER_MEV_PER_ANGSTROM2
 from qdip_struct.cli.console import answer, note, table
 from qdip_struct.materials.options import OutputOptions
-from qdip_struct.report.sections.wording import fixed
+from qdip_struct.report.html import fixed
 
 CSV_COLUMNS = (
     "rank",

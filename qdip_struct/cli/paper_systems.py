@@ -153,7 +153,7 @@ def measure_strain(dot: "Relaxed", *, folder: Path, force: bool) -> dict[str, An
     DataError
         If the command fails.
     """
-    from qdip_struct.base.resources import shipped
+    from qdip_struct.base.files import shipped
     from qdip_struct.papers.systems import compare_numbers
 
     figure, answer = folder / "strain.svg", folder / "strain.json"
@@ -207,7 +207,7 @@ def finished_energies(stated: "Sequence[StatedEnergy]") -> dict[str, Any]:
     Groups and refusals as in ``qdip energies --json``; paths are inside ``workflows``.
     """
     from qdip_struct.analysis.energies.study import energies_of
-    from qdip_struct.base.resources import shipped
+    from qdip_struct.base.files import shipped
     from qdip_struct.runs.rundir import find_run_folders
 
     root = shipped("workflows")

@@ -104,7 +104,7 @@ def _from_file(args: argparse.Namespace, *, site: "ClusterSite | None", cores: i
 
 def _campaign_file(path: Path) -> Path:
     """The file that is meant: the path, ``campaign.yaml`` in it, or that of a shipped study of this name."""
-    from qdip_struct.base.resources import shipped
+    from qdip_struct.base.files import shipped
     from qdip_struct.campaign.spec import FILE
 
     if path.exists() or len(path.parts) != 1 or path.suffix:

@@ -15,7 +15,7 @@ from typing import Any
 
 from qdip_struct.base.documents import yaml_document
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.options import DEFAULT_DATASET
 from qdip_struct.materials.sites import STRUCTURE_TYPES, prototype_sites, sites_from_orbits

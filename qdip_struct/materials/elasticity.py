@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.materials.composition import Formula, parse_formula
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.datasets import load_yaml

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from qdip_struct.analysis.energies.comparability import EnergyRun
 from qdip_struct.analysis.energies.energies import combine_group
-from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.base.units import MEV_PER_EV
 from qdip_struct.builders.atoms.cells import Occupation
 from qdip_struct.builders.atoms.regions import formal_charges

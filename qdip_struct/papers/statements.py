@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.materials.datasets import load_yaml
 from qdip_struct.papers.recipes import LATTICES, LIGHT_RECIPES, LOADINGS, STRAINS, Attempt, Recipe
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from qdip_struct.base.errors import DataError
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.builders.atoms.neighbours import minimum_distance
 from qdip_struct.builders.atoms.regions import electrons_of, formal_charge_of
 from qdip_struct.materials.datasets import load_yaml

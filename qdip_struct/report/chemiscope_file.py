@@ -62,7 +62,7 @@ def write_chemiscope(path: Path, study: "Study", *, title: str, force: bool = Fa
 def _structures(study: "Study") -> "tuple[list[Atoms], list[RunState | None]]":
     """Structures of runs, then the files with strain arrays, which belong to no run."""
     from qdip_struct.materials.structure_files import read_structure
-    from qdip_struct.runs.trajectories import final_structure
+    from qdip_struct.runs.collection import final_structure
 
     structures: list[Atoms] = []
     rows: list[RunState | None] = []

@@ -1,4 +1,4 @@
-"""One static HTML page: no script, no network, figures as inline SVG; every text is escaped.
+"""One static HTML page, its words and numbers: no script, no network, figures as inline SVG; every text is escaped.
 
 One style sheet serves light and dark, screen and paper, wide and 400 px. Text colours stand at 4.5 : 1 or more on every
 ground they are used on (WCAG 2.2, AA). Figures keep a white ground in the dark, for their own colours are made for
@@ -6,11 +6,42 @@ paper.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
+
+MANY = 12
+"""Up to so many items of a kind are shown in full; the rest are folded away or left to a table."""
+
+
+def fixed(value: float | None, digits: int = 2, *, sign: bool = False) -> str | None:
+    """A number with so many decimals, without a sign on zero; ``None`` stays."""
+    if value is None:
+        return None
+    return f"{round(value, digits) + 0.0:{'+' if sign else ''}.{digits}f}"
+
+
+def percent(fraction: float | None, digits: int) -> str | None:
+    """A fraction in percent; ``None`` stays."""
+    return None if fraction is None else fixed(100 * fraction, digits)
+
+
+def atoms_text(counts: Mapping[str, int]) -> str:
+    """Atoms of each element."""
+    return " ".join(f"{element}{count}" for element, count in counts.items())
+
+
+def shares(weights: Mapping[str, Any], *, digits: int = 2) -> str:
+    """Weights by region."""
+    return ", ".join(f"{name} {value:.{digits}f}" for name, value in weights.items())
+
+
+def count_of(number: int, noun: str) -> str:
+    """1 run, 2 runs."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
 
 LIGHT_THEME = {
     "ground": "#ffffff",

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from qdip_struct.report.html import Page
 from qdip_struct.report.memory import Memory
 from qdip_struct.report.sections import (
-    cautions,
     charge,
     diffraction,
     energies,
@@ -47,7 +46,7 @@ def study_page(study: Study, *, title: str | None = None, memory: Memory | None 
     """
     kept = memory or Memory(None)
     page = Page(title or f"qdip study: {study.path.resolve().name}")
-    cautions.add_cautions(page, study, kept)
+    runs.add_cautions(page, study, kept)
     page.contents()
     for add in SECTIONS:
         add(page, study, kept)

@@ -1,4 +1,4 @@
-"""Collecting finished runs: which paths hold runs, reading them in parallel, and not reading an unchanged one again.
+"""Collecting finished runs and their trajectories: which paths hold runs, and not reading an unchanged one again.
 
 Beside each run lies its ``result.json`` (``NAME.out.result.json`` for a lone ``NAME.out``). It carries the size and
 SHA-256 of every output file it was read from and is believed only while they agree, and its own SHA-256, so that a
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET
@@ -28,10 +28,74 @@ from msgspec import UNSET
 from qdip_struct import __version__
 from qdip_struct.base.documents import document_in, json_document
 from qdip_struct.base.errors import DataError, NotTaken, QdipError, not_taken
-from qdip_struct.base.files import json_text, read_text, sha256, write_text
+from qdip_struct.base.files import json_text, provenance, read_text, sha256, write_text
 from qdip_struct.cp2k.outputs.output import is_run_folder, output_files, read_run
 from qdip_struct.cp2k.outputs.run import OutputPrint, Run, RunResult
-from qdip_struct.runs.rundir import RECORD, RESULT, labels_of
+from qdip_struct.cp2k.outputs.trajectory import labelled, read_cells, read_frames, side_files, write_extxyz
+from qdip_struct.runs.rundir import RECORD, RESULT, STRUCTURE, labels_of
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+TRAJECTORY = "trajectory.extxyz"
+
+
+def write_trajectory(folder: Path, *, force: bool = False) -> tuple[Path, int] | None:
+    """Write ``trajectory.extxyz`` in a run folder and return its path and number of frames.
+
+    ``None`` when the folder has no trajectory of its own project or no ``structure.extxyz`` to take the labels from.
+    Energies are those of converged steps only; the cell follows ``PROJECT-1.cell`` where CP2K wrote one.
+
+    Raises
+    ------
+    DataError, MismatchError
+        If a file is damaged, or the structure is not the one the run was made from.
+    UsageError
+        If the trajectory exists and ``force`` is not set.
+    """
+    if not folder.is_dir():
+        return None
+    run = read_run(folder)
+    files = side_files(run)
+    structure = folder / STRUCTURE
+    if files.positions is None or not structure.is_file():
+        return None
+    from qdip_struct.materials.structure_files import read_structure
+
+    frames = labelled(
+        read_frames(files.positions),
+        reference=read_structure(structure),
+        run=run,
+        cells=read_cells(files.cells) if files.cells is not None else None,
+    )
+    target = folder / TRAJECTORY
+    source = provenance("collect --trajectories", {"positions": files.positions.name, "structure": STRUCTURE})
+    return target, write_extxyz(target, frames, provenance=source, force=force)
+
+
+def final_structure(folder: Path, run: Run) -> "Atoms | None":
+    """The last whole frame of a run's trajectory with the labels of its structure; ``None`` without a trajectory.
+
+    Raises
+    ------
+    DataError, MismatchError
+        If a file is damaged, or the structure is not the one the run was made from.
+    """
+    files = side_files(run)
+    structure = folder / STRUCTURE
+    if files.positions is None or not structure.is_file():
+        return None
+    from qdip_struct.materials.structure_files import read_structure
+
+    last = None
+    for frame in read_frames(files.positions):
+        last = frame
+    if last is None:
+        return None
+    cells = read_cells(files.cells) if files.cells is not None else None
+    found = list(labelled([last], reference=read_structure(structure), run=run, cells=cells))
+    return found[0]
+
 
 _SEAL = re.compile(r',\n "record_sha256": "([0-9a-f]{64})"\n}\n')
 _SEAL_LENGTH = 89

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.analysis.energies.energy_run import EnergyRun
+from qdip_struct.analysis.energies.comparability import EnergyRun
 
 
 def known_run(

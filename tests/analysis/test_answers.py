@@ -24,7 +24,7 @@ from energy_folders import (
 
 from qdip_struct.analysis.energies.study import energies_of
 from qdip_struct.base.errors import UsageError
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.materials.structure_files import read_structure
 from qdip_struct.runs.rundir import find_run_folders
 

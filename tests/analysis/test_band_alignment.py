@@ -8,7 +8,7 @@ import pytest
 from ase.io import read
 
 from qdip_struct.analysis.electrons.potential import band_alignment, layer_potential
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.cp2k.outputs.cube import Profile
 from qdip_struct.cp2k.outputs.output import read_run
 

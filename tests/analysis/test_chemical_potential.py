@@ -13,7 +13,7 @@ from qdip_struct.analysis.energies.chemical_potential import (
     slope_of,
     table_of,
 )
-from qdip_struct.analysis.energies.energy_run import EnergyRun
+from qdip_struct.analysis.energies.comparability import EnergyRun
 from qdip_struct.base.errors import MismatchError
 
 

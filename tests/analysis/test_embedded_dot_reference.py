@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from qdip_struct.analysis.strain.strain_summary import summarise
-from qdip_struct.base.files import sha256
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import sha256, shipped
 from qdip_struct.materials.structure_files import read_structure
 
 REFERENCE = shipped("workflows", "embedded_dot", "reference")

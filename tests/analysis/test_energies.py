@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from known_energies import known_run
 
-from qdip_struct.analysis.energies.comparability import run_difference
+from qdip_struct.analysis.energies.comparability import EnergyRun, run_difference
 from qdip_struct.analysis.energies.energies import adsorption_energy, combine_group, strain_energy, surface_energy
-from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.stoichiometry import cells_of, reduced_formula
 from qdip_struct.base.errors import MismatchError
 

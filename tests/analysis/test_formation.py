@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_energies import known_run
 
-from qdip_struct.analysis.energies.energy_run import EnergyRun
+from qdip_struct.analysis.energies.comparability import EnergyRun
 from qdip_struct.analysis.energies.formation import formation_energies, site_shares, units_by_sites
 from qdip_struct.base.errors import MismatchError
 

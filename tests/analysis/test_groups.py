@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qdip_struct.analysis.energies.energy_run import EnergyRun
+from qdip_struct.analysis.energies.comparability import EnergyRun
 from qdip_struct.analysis.energies.groups import run_sets
 
 PBS, PVK = {"Pb": 2, "S": 2}, {"Cs": 1, "Pb": 1, "Br": 3}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdip_struct.analysis.energies.energy_run import EnergyRun
+from qdip_struct.analysis.energies.comparability import EnergyRun
 from qdip_struct.analysis.energies.surface_series import fit_surface_series
 from qdip_struct.base.errors import MismatchError
 

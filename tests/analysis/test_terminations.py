@@ -9,7 +9,7 @@ import pytest
 from energy_folders import edit_record, energy_hartree, set_energy, set_mesh
 
 from qdip_struct.analysis.energies.study import energies_of
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.runs.rundir import find_run_folders
 
 REFERENCE = Path(str(shipped("workflows", "interface_energy"))) / "reference"

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.campaign.folder import INDEX
 from qdip_struct.campaign.plan import Plan, make_plan
 from qdip_struct.campaign.spec import load_spec

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ase.units import Hartree
 
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.runs.collection import collect
 

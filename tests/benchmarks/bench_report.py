@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.report.memory import FOLDER, Memory
 from qdip_struct.report.page import study_page
 from qdip_struct.report.study import read_study

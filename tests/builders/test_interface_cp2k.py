@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.builders.interface.interface import build_interface
 from qdip_struct.materials.datasets import get_crystal
 

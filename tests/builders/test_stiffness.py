@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from qdip_struct.builders.interface.stiffness import stiffness_of
+from qdip_struct.builders.interface.joint import stiffness_of
 from qdip_struct.builders.slab.surface import surface_cell
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.elasticity import known_moduli

@@ -297,7 +297,7 @@ def test_a_convergence_study_is_read_by_its_own_command(
 
 
 def test_structure_files_and_their_labels(tmp_path: Path) -> None:
-    from qdip_struct.base.resources import shipped
+    from qdip_struct.base.files import shipped
 
     source = tmp_path / "source"
     source.mkdir()

@@ -126,7 +126,7 @@ def test_slurm_array_picks_its_line_and_requeues_itself(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_site_files_are_refused_by_key(change: str, message: str, tmp_path: Path) -> None:
-    from qdip_struct.base.resources import shipped
+    from qdip_struct.base.files import shipped
 
     wrong = {
         "engine: slurm": "engine: lsf",
@@ -166,7 +166,7 @@ def test_estimates_cover_measured_timings(atoms: int, seconds: float, gigabytes:
 def test_inputs_for_a_site_write_script_list_and_walltime(
     qdip: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
-    from qdip_struct.base.resources import shipped
+    from qdip_struct.base.files import shipped
 
     structure = shipped("workflows", "interface_energy", "reference", "runs", "film", "structure.extxyz")
     code, out, _ = qdip("inputs", structure, "--preset", "quick", "--site", "slurm", "-o", tmp_path / "runs")

@@ -16,7 +16,7 @@ import pytest
 from ase.units import Bohr, Hartree
 
 from qdip_struct.analysis.energies.study import energies_of
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.materials.structure_files import read_structure
 from qdip_struct.runs.rundir import find_run_folders, open_run_folder

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.materials.structure_files import read_structure
 
 RELAXED = Path(str(shipped("workflows", "interface_energy"))) / "reference" / "relaxed_3x3" / "PbBr2" / "interface"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 
 PBS = shipped("structures", "PbS_rocksalt.cif")
 

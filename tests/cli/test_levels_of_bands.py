@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 
 REFERENCE = Path(str(shipped("workflows"))) / "band_alignment" / "reference"
 TRIO = Path(__file__).parents[1] / "data" / "cp2k_runs" / "trio" / "interface"

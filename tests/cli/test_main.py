@@ -157,7 +157,7 @@ def test_inputs_then_check_then_bad_file(qdip: Qdip, tmp_path: Path) -> None:
 def test_energies_of_unfinished_runs_are_refused(qdip: Qdip, tmp_path: Path) -> None:
     import shutil
 
-    from qdip_struct.base.resources import shipped
+    from qdip_struct.base.files import shipped
 
     shutil.copytree(shipped("workflows", "interface_energy", "reference", "runs"), tmp_path / "runs")
     code, out, _ = qdip("energies", tmp_path / "runs", "--json")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.cli.papers import HEADER, energy_row, number_row
 from qdip_struct.papers import statements as module
 

@@ -13,8 +13,7 @@ from damage import damaged
 
 from qdip_struct.base.documents import DEEPEST_NESTING, json_document, yaml_document
 from qdip_struct.base.errors import DataError, QdipError
-from qdip_struct.base.files import json_text, read_text
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import json_text, read_text, shipped
 from qdip_struct.builders.atoms.cells import conventional_cell
 from qdip_struct.builders.atoms.store import read_sidecar, structure_text
 from qdip_struct.campaign.engines.jobscript import job_script, load_site

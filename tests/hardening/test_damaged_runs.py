@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from damage import damaged, damaged_json
 
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.cli.main import main
 from qdip_struct.runs.collection import collect, collect_one, read_result, result_path
 

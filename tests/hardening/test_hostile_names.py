@@ -10,8 +10,7 @@ import pytest
 import yaml
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.base.files import json_text, write_text
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import json_text, shipped, write_text
 from qdip_struct.builders.atoms.cells import conventional_cell
 from qdip_struct.builders.atoms.store import structure_text
 from qdip_struct.campaign.engines.jobscript import job_script, load_site

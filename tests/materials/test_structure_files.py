@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.structure_files import (
     as_crystal,

@@ -6,7 +6,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from qdip_struct.base.errors import DataError
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.builders.atoms.regions import formal_charges
 from qdip_struct.cli.main import COMMANDS
 from qdip_struct.papers.statements import paper_names

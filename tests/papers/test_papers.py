@@ -9,7 +9,7 @@ import yaml
 from hand_arithmetic import HAND
 
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.papers.statements import RECIPES, paper_names, published_statements
 

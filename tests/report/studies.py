@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 
 TRIO = Path(__file__).parents[1] / "data" / "cp2k_runs" / "trio"
 

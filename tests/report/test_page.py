@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qdip_struct.base.errors import DataError
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.report.html import Page
 from qdip_struct.report.page import study_page
 from qdip_struct.report.study import read_study

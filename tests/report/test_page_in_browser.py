@@ -9,7 +9,7 @@ import pytest
 from browser import Tab, browser, find_browser
 from studies import copy_trio_and_strain
 
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.report.page import study_page
 from qdip_struct.report.study import read_study
 

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.analysis.energies.comparability import require_comparable
+from qdip_struct.analysis.energies.comparability import EnergyRun, require_comparable
 from qdip_struct.analysis.energies.energies import GroupEnergies
-from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.groups import RunSet
 from qdip_struct.analysis.energies.stoichiometry import Composition, cells_of, ending, reduced_formula, units_per_cell
 from qdip_struct.base.errors import MismatchError, NotTaken

@@ -19,8 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.analysis.energies.comparability import require_comparable
-from qdip_struct.analysis.energies.energy_run import EnergyRun
+from qdip_struct.analysis.energies.comparability import EnergyRun, require_comparable
 from qdip_struct.analysis.energies.stoichiometry import Composition, added, cells_of, reduced_formula, units_per_cell
 from qdip_struct.base.errors import MismatchError, NotTaken
 from qdip_struct.base.units import MEV_PER_EV

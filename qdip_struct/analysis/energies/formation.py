@@ -14,8 +14,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from qdip_struct.analysis.energies.comparability import run_difference, theory
-from qdip_struct.analysis.energies.energy_run import EnergyRun
+from qdip_struct.analysis.energies.comparability import EnergyRun, run_difference, theory
 from qdip_struct.analysis.energies.stoichiometry import Composition, cells_of, reduced_formula, units_per_cell
 from qdip_struct.base.errors import MismatchError, NotTaken
 from qdip_struct.base.units import MEV_PER_EV

@@ -20,8 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from qdip_struct.analysis.energies.comparability import LATERAL_TOLERANCE_ANGSTROM, run_difference
-from qdip_struct.analysis.energies.energy_run import EnergyRun
+from qdip_struct.analysis.energies.comparability import LATERAL_TOLERANCE_ANGSTROM, EnergyRun, run_difference
 from qdip_struct.analysis.energies.stoichiometry import Composition, added, cells_of, reduced_formula, without
 from qdip_struct.builders.roles import PARTS, ROLES, role_name, role_of
 

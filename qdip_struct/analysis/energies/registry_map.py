@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.analysis.energies.comparability import signature
+from qdip_struct.analysis.energies.comparability import EnergyRun, signature
 from qdip_struct.analysis.energies.energies import GroupEnergies
-from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.groups import RunSet
 from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import DataError, MismatchError, NotTaken

@@ -8,15 +8,14 @@ import numpy as np
 from msgspec import UNSET
 
 from qdip_struct.analysis.energies.chemical_potential import potential_table
+from qdip_struct.analysis.energies.comparability import EnergyRun
 from qdip_struct.analysis.energies.energies import GroupEnergies, combine_group
-from qdip_struct.analysis.energies.energy_run import EnergyRun
 from qdip_struct.analysis.energies.formation import formation_table
 from qdip_struct.analysis.energies.groups import RunSet, run_sets
-from qdip_struct.analysis.energies.ranking import ranking
+from qdip_struct.analysis.energies.ranking import mean_over_terminations, ranking
 from qdip_struct.analysis.energies.registry_map import registry_maps
 from qdip_struct.analysis.energies.stoichiometry import element_of
 from qdip_struct.analysis.energies.surface_series import adsorption_by_thickness, thickness_series
-from qdip_struct.analysis.energies.terminations import mean_over_terminations
 from qdip_struct.base.errors import DataError, NotTaken, not_taken
 from qdip_struct.base.files import read_text
 from qdip_struct.base.units import J_PER_M2_PER_MEV_PER_ANGSTROM2

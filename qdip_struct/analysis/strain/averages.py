@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qdip_struct.analysis.strain.measures import MEASURES, mean_strain, polar, strain_tensor
-from qdip_struct.analysis.strain.neighbourhood import gradient_weights
 from qdip_struct.analysis.strain.strain import StrainMap
+from qdip_struct.analysis.strain.sublattice import gradient_weights
 from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import MismatchError, UsageError
 

@@ -24,9 +24,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qdip_struct.analysis.strain import measures
-from qdip_struct.analysis.strain.neighbourhood import Fits
 from qdip_struct.analysis.strain.site_grid import Images, Mapped, SiteGrid, SiteLattice, nearest_images, periodic_images
-from qdip_struct.analysis.strain.sublattice import MetalSublattice
+from qdip_struct.analysis.strain.sublattice import Fits, MetalSublattice
 from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import DataError, UsageError
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from qdip_struct.base.documents import Count, Word, fault, yaml_document
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 
 AGAIN = 75
 LIST = "runs.txt"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.base.documents import yaml_document
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import shipped
 from qdip_struct.cp2k.inputs.input_settings import Problem, Subsys
 from qdip_struct.cp2k.inputs.inputfile import Section, find_section, get_values
 

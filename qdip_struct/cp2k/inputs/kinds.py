@@ -15,8 +15,7 @@ from typing import Any
 
 from qdip_struct.base.documents import yaml_document
 from qdip_struct.base.errors import UsageError
-from qdip_struct.base.files import read_text
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import read_text, shipped
 from qdip_struct.cp2k.program import find_data_directory
 from qdip_struct.materials.ions import IONS, VALENCE_ELECTRONS
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from qdip_struct.base.documents import yaml_document
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.base.files import read_text
-from qdip_struct.base.resources import shipped
+from qdip_struct.base.files import read_text, shipped
 from qdip_struct.cp2k.tasks import get_task
 
 

@@ -18,9 +18,8 @@ from qdip_struct.builders.roles import PARTS
 from qdip_struct.cp2k.outputs.run import Run
 from qdip_struct.cp2k.outputs.trajectory import side_files
 from qdip_struct.report.figures import draw
-from qdip_struct.report.html import Page
+from qdip_struct.report.html import MANY, Page, fixed
 from qdip_struct.report.memory import Memory
-from qdip_struct.report.sections.wording import MANY, fixed
 from qdip_struct.report.study import RunState, Study
 
 _TOGETHER = ("interface", *PARTS)

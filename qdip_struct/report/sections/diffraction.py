@@ -2,9 +2,8 @@
 
 from qdip_struct.analysis.diffraction.diffraction import DiffractionDocument
 from qdip_struct.report.figures import draw
-from qdip_struct.report.html import Page
+from qdip_struct.report.html import MANY, Page
 from qdip_struct.report.memory import Memory
-from qdip_struct.report.sections.wording import MANY
 from qdip_struct.report.study import Result, Study
 
 _LISTED = 8

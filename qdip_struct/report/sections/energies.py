@@ -11,9 +11,8 @@ from qdip_struct.base.units import J_PER_M2_PER_MEV_PER_ANGSTROM2
 from qdip_struct.builders.roles import PARTS
 from qdip_struct.cp2k.tasks import task_of
 from qdip_struct.report.figures import draw
-from qdip_struct.report.html import Page
+from qdip_struct.report.html import MANY, Page, count_of, fixed
 from qdip_struct.report.memory import Memory
-from qdip_struct.report.sections.wording import MANY, count_of, fixed
 from qdip_struct.report.study import Study
 
 if TYPE_CHECKING:

@@ -7,9 +7,8 @@ from qdip_struct.analysis.electrons.run_levels import LevelDocument, level_docum
 from qdip_struct.base.errors import QdipError
 from qdip_struct.cp2k.outputs.trajectory import side_files
 from qdip_struct.report.figures import draw
-from qdip_struct.report.html import Page
+from qdip_struct.report.html import MANY, Page, fixed, shares
 from qdip_struct.report.memory import Memory
-from qdip_struct.report.sections.wording import MANY, fixed, shares
 from qdip_struct.report.study import RunState, Study
 from qdip_struct.runs.rundir import RECORD
 

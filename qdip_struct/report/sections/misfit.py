@@ -3,9 +3,8 @@
 from typing import Any
 
 from qdip_struct.report.figures import draw
-from qdip_struct.report.html import Page
+from qdip_struct.report.html import Page, fixed
 from qdip_struct.report.memory import Memory
-from qdip_struct.report.sections.wording import fixed
 from qdip_struct.report.study import Study
 
 

@@ -2,11 +2,10 @@
 
 from qdip_struct.analysis.strain.strain_summary import StrainDocument
 from qdip_struct.builders.roles import role_of
-from qdip_struct.report.html import Page
+from qdip_struct.report.html import MANY, Page, count_of, fixed
 from qdip_struct.report.memory import Memory
 from qdip_struct.report.sections.energies import ranked
 from qdip_struct.report.sections.misfit import zero_misfit_text
-from qdip_struct.report.sections.wording import MANY, count_of, fixed
 from qdip_struct.report.study import Study
 
 

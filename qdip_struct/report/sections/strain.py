@@ -9,9 +9,8 @@ from qdip_struct.analysis.strain.strain_summary import StrainDocument
 from qdip_struct.base.errors import QdipError
 from qdip_struct.cp2k.outputs.trajectory import side_files
 from qdip_struct.report.figures import draw
-from qdip_struct.report.html import Page
+from qdip_struct.report.html import MANY, Page, fixed, percent
 from qdip_struct.report.memory import Memory
-from qdip_struct.report.sections.wording import MANY, fixed, percent
 from qdip_struct.report.study import Result, RunState, Study
 from qdip_struct.runs.rundir import STRUCTURE
 
@@ -78,7 +77,7 @@ def _document(page: Page, study: Study, memory: Memory, result: Result[StrainDoc
 def _run(page: Page, study: Study, memory: Memory, state: RunState, *, pictured: bool) -> str | None:
     """Strain of a relaxed run; the reason why there is none."""
     from qdip_struct.analysis.strain.strain_summary import summarise
-    from qdip_struct.runs.trajectories import final_structure
+    from qdip_struct.runs.collection import final_structure
 
     run, folder = state.run, state.folder.path
     if run is None:

@@ -7,9 +7,8 @@ from msgspec import UNSET
 from qdip_struct.base.errors import QdipError
 from qdip_struct.builders.atoms.store import StructureRecord
 from qdip_struct.builders.roles import Role, RoleKind, role_of
-from qdip_struct.report.html import Page
+from qdip_struct.report.html import MANY, Page, atoms_text, count_of
 from qdip_struct.report.memory import Memory
-from qdip_struct.report.sections.wording import MANY, atoms_text, count_of
 from qdip_struct.report.study import RunState, Study
 from qdip_struct.runs.rundir import STRUCTURE, RunFolder
 
@@ -45,7 +44,7 @@ def _rank(role: Role) -> tuple[int, int]:
 
 def _structure(page: Page, study: Study, same: list[RunState]) -> None:
     from qdip_struct.materials.structure_files import read_structure
-    from qdip_struct.runs.trajectories import final_structure
+    from qdip_struct.runs.collection import final_structure
 
     state = same[0]
     record = state.folder.record
