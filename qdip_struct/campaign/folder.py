@@ -226,8 +226,8 @@ def _state(run: RunDraft, root: Path) -> str:
         found = open_run_folder(folder)
     except DataError:
         return "broken" if run.same_as is not None and [item.name for item in folder.iterdir()] == [LINK] else "differs"
-    same = identity_of(found.content) == run.identity and found.role == run.role
-    return "same" if same and found.group == run.group else "differs"
+    same = identity_of(found.content) == run.identity and found.role == run.record.role
+    return "same" if same and found.group == run.record.group else "differs"
 
 
 def _clean(root: Path, runs: Sequence[RunDraft]) -> None:
@@ -246,8 +246,8 @@ def _row(run: RunDraft) -> IndexRow:
     record = run.record
     return IndexRow(
         path=run.path,
-        group=run.group,
-        role=run.role,
+        group=run.record.group,
+        role=run.record.role,
         n_atoms=record.n_atoms or 0,
         n_electrons=record.n_electrons or 0,
         core_hours=float(f"{run.cost.core_hours:.3g}"),

@@ -109,7 +109,7 @@ def make_plan(
     runs = [run for _, run in sorted(numbered, key=lambda item: item[0])]
     kind = CONSTRUCTIONS[spec.kind]
     owners: dict[str, str] = {}
-    for run in sorted(runs, key=lambda run: kind.is_reference(run.role)):
+    for run in sorted(runs, key=lambda run: kind.is_reference(run.record.role)):
         owners.setdefault(run.identity, run.path)
     return Plan(spec, tuple(run.calculated_at(owners[run.identity]) for run in runs), tuple(warnings))
 

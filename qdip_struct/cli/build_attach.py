@@ -9,14 +9,13 @@ examples:
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.base.errors import EXIT_DONE
 from qdip_struct.base.options import add_options, request_of
 from qdip_struct.builders.dot.dot_request import AttachRequest, requested_attachment
-from qdip_struct.cli.building import add_format_of_ending, parameters_of, structure_lines
-from qdip_struct.cli.console import emit
+from qdip_struct.cli.building import add_format_of_ending, structure_lines, write_one
 
 
 def add_build_attach_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,18 +26,13 @@ def add_build_attach_arguments(parser: argparse.ArgumentParser) -> None:
 
 def build_attach_command(args: argparse.Namespace) -> int:
     """Build, write, print."""
-    from qdip_struct.base.files import provenance
-    from qdip_struct.builders.atoms.store import write_structure
-
     built = requested_attachment(request_of(args, AttachRequest))
-    path = args.out or Path("attached.extxyz")
-    origin = provenance("build attach", parameters_of(args), seed=args.seed)
-    write_structure(path, built.atoms, provenance=origin, report=built.report, force=args.force, format=args.format)
-    emit({"file": str(path), **built.report}, as_json=args.json, text=_summary(path, built.report))
-    return EXIT_DONE
+    return write_one(
+        args, built.atoms, built.report, command="build attach", default="attached.extxyz", summary=_summary
+    )
 
 
-def _summary(path: Path, content: dict[str, Any]) -> str:
+def _summary(path: Path, content: Mapping[str, Any]) -> str:
     lines = [
         *structure_lines(path, content),
         f"shortest distance: {content['min_distance_angstrom']:.3f} Å; sites changed: {len(content['changes'])}",

@@ -12,14 +12,13 @@ examples:
 
 import argparse
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.base.errors import EXIT_DONE
 from qdip_struct.base.options import add_options, request_of
 from qdip_struct.builders.dot.dot_request import DotRequest, requested_dot
-from qdip_struct.cli.building import add_format_of_ending, parameters_of
-from qdip_struct.cli.console import emit
+from qdip_struct.cli.building import add_format_of_ending, write_one
 
 
 def add_build_dot_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,18 +29,11 @@ def add_build_dot_arguments(parser: argparse.ArgumentParser) -> None:
 
 def build_dot_command(args: argparse.Namespace) -> int:
     """Cut, finish, write, print."""
-    from qdip_struct.base.files import provenance
-    from qdip_struct.builders.atoms.store import write_structure
-
     atoms, content = requested_dot(request_of(args, DotRequest))
-    path = args.out or Path("dot.extxyz")
-    origin = provenance("build dot", parameters_of(args), seed=args.seed)
-    write_structure(path, atoms, provenance=origin, report=content, force=args.force, format=args.format)
-    emit({"file": str(path), **content}, as_json=args.json, text=_summary(path, content))
-    return EXIT_DONE
+    return write_one(args, atoms, content, command="build dot", default="dot.extxyz", summary=_summary)
 
 
-def _summary(path: Path, content: dict[str, Any]) -> str:
+def _summary(path: Path, content: Mapping[str, Any]) -> str:
     kinds = Counter((change["action"], change["from"], change["to"]) for change in content["changes"])
     done = [" ".join(word for word in (act, str(n), old or "", f"→ {new}" if old and new else new or "") if word)
             for (act, old, new), n in kinds.items()]  # fmt: skip

@@ -10,14 +10,13 @@ example:
 
 import argparse
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.base.errors import EXIT_DONE
 from qdip_struct.base.options import add_options, request_of
 from qdip_struct.builders.dot.dot_request import EmbedRequest, requested_embedding
-from qdip_struct.cli.building import add_format_of_ending, parameters_of, structure_lines
-from qdip_struct.cli.console import emit
+from qdip_struct.cli.building import add_format_of_ending, structure_lines, write_one
 
 
 def add_build_embed_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,18 +27,11 @@ def add_build_embed_arguments(parser: argparse.ArgumentParser) -> None:
 
 def build_embed_command(args: argparse.Namespace) -> int:
     """Build, write, print."""
-    from qdip_struct.base.files import provenance
-    from qdip_struct.builders.atoms.store import write_structure
-
     built = requested_embedding(request_of(args, EmbedRequest))
-    path = args.out or Path("embedded.extxyz")
-    origin = provenance("build embed", parameters_of(args), seed=args.seed)
-    write_structure(path, built.atoms, provenance=origin, report=built.report, force=args.force, format=args.format)
-    emit({"file": str(path), **built.report}, as_json=args.json, text=summary(path, built.report))
-    return EXIT_DONE
+    return write_one(args, built.atoms, built.report, command="build embed", default="embedded.extxyz", summary=summary)
 
 
-def summary(path: Path, content: dict[str, Any]) -> str:
+def summary(path: Path, content: Mapping[str, Any]) -> str:
     """The report as lines of text."""
     charge = content["formal_charge"]
     lines = [

@@ -4,11 +4,12 @@ Lengths in Å.
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import EXIT_DONE, UsageError
+from qdip_struct.cli.console import emit
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -68,6 +69,21 @@ def write_cells(
     for role, atoms in cells.items():
         write_structure(paths[role], atoms, provenance=origin, report=reports[role], force=force, format=format)  # type: ignore[arg-type]
     return {role: str(path) for role, path in paths.items()}
+
+
+def write_one(
+    args: argparse.Namespace, atoms: "Atoms", report: Mapping[str, Any], *, command: str, default: str,
+    summary: Callable[[Path, Mapping[str, Any]], str],
+) -> int:  # fmt: skip
+    """Write the one structure of a command with its sidecar, and print what it is."""
+    from qdip_struct.base.files import provenance
+    from qdip_struct.builders.atoms.store import write_structure
+
+    path = args.out or Path(default)
+    origin = provenance(command, parameters_of(args), seed=args.seed)
+    write_structure(path, atoms, provenance=origin, report=report, force=args.force, format=args.format)
+    emit({"file": str(path), **report}, as_json=args.json, text=summary(path, report))
+    return EXIT_DONE
 
 
 def cell_row(role: str, report: Mapping[str, Any], path: str) -> list[Any]:

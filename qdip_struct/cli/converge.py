@@ -50,7 +50,7 @@ def _prepare(args: argparse.Namespace) -> int:
     from qdip_struct.cp2k.inputs.deck import deck_maker
     from qdip_struct.cp2k.inputs.preflight import checked
     from qdip_struct.materials.structure_files import read_structure
-    from qdip_struct.runs.run_draft import create_run_folder
+    from qdip_struct.runs.run_draft import draft_run, write_run_folder
 
     name, values = parse_vary(args.vary)
     maker = deck_maker(request_of(args, InputsRequest, names=_ASKED))
@@ -67,17 +67,15 @@ def _prepare(args: argparse.Namespace) -> int:
     asked = maker.request
     parameters = {"preset": asked.preset, "vary": args.vary, "set": asked.set, "structure": args.path.name}
     for level, deck in zip(levels, decks, strict=True):
-        create_run_folder(
-            out / f"{name}_{level.value:g}",
-            atoms=level.atoms,
+        varied = {"name": name, "value": level.value}
+        draft = draft_run(
+            level.atoms,
             deck=deck,
             role="single",
             group=f"{args.path.stem} {name}",
-            provenance=provenance(
-                "converge", parameters, cp2k_version=version, vary={"name": name, "value": level.value}
-            ),
-            force=args.force,
+            provenance=provenance("converge", parameters, cp2k_version=version, vary=varied),
         )
+        write_run_folder(out / f"{name}_{level.value:g}", draft, force=args.force)
     document = {"path": str(out), "vary": name, "values": values}
     shown = ", ".join(f"{value:g}" for value in values)
     emit(document, as_json=args.json, text=f"{out}: {len(values)} run folders, {name} {shown}; next: qdip run {out}")

@@ -58,7 +58,7 @@ def inputs_command(args: argparse.Namespace) -> int:
     from qdip_struct.campaign.engines.jobscript import LIST, job_script, load_site, run_list, script_name
     from qdip_struct.cli.check import schema_for
     from qdip_struct.cp2k.inputs.deck import deck_maker
-    from qdip_struct.runs.run_draft import create_run_folder
+    from qdip_struct.runs.run_draft import draft_run, write_run_folder
 
     request = request_of(args, InputsRequest)
     maker = deck_maker(request)
@@ -76,14 +76,16 @@ def inputs_command(args: argparse.Namespace) -> int:
     del parameters["cp2k_version"]
     parameters["template"] = None if request.template is None else Path(request.template).name
     written = [
-        create_run_folder(
+        write_run_folder(
             out / item.name,
-            atoms=item.atoms,
-            deck=deck,
-            role=item.role,
-            group=item.group,
-            provenance=provenance("inputs", {**parameters, "structure": item.path.name}, cp2k_version=version),
-            structure_report=item.sidecar,
+            draft_run(
+                item.atoms,
+                deck=deck,
+                role=item.role,
+                group=item.group,
+                provenance=provenance("inputs", {**parameters, "structure": item.path.name}, cp2k_version=version),
+                structure_report=item.sidecar,
+            ),
             force=args.force,
         )
         for item, deck in zip(planned, decks, strict=True)

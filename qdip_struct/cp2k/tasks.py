@@ -4,6 +4,7 @@ Light on purpose: the help of the command line reads the names from here.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from qdip_struct.base.errors import UsageError
@@ -57,36 +58,21 @@ class Task:
         return self.ends == "optimum"
 
 
-_TO_A_MINIMUM = (("MAX_ITER", "max_iterations"), ("MAX_FORCE", "force_tolerance"))
-_ASSUMED_STEPS = 60
+_to_a_minimum = partial(
+    Task,
+    fills=(("MAX_ITER", "max_iterations"), ("MAX_FORCE", "force_tolerance")),
+    ends="optimum",
+    restarts=True,
+    holds_atoms=True,
+    geometry_steps=60,
+)
 
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
         Task(name="energy", run_types=("ENERGY", "ENERGY_FORCE", "WFN_OPT")),
-        Task(
-            name="geo_opt",
-            run_types=("GEO_OPT", "GEOMETRY_OPTIMIZATION"),
-            moves="atoms",
-            section="GEO_OPT",
-            fills=_TO_A_MINIMUM,
-            ends="optimum",
-            restarts=True,
-            holds_atoms=True,
-            geometry_steps=_ASSUMED_STEPS,
-        ),
-        Task(
-            name="cell_opt",
-            run_types=("CELL_OPT",),
-            moves="cell",
-            section="CELL_OPT",
-            fills=_TO_A_MINIMUM,
-            ends="optimum",
-            restarts=True,
-            needs_stress=True,
-            holds_atoms=True,
-            geometry_steps=_ASSUMED_STEPS,
-        ),
+        _to_a_minimum(name="geo_opt", run_types=("GEO_OPT", "GEOMETRY_OPTIMIZATION"), moves="atoms", section="GEO_OPT"),
+        _to_a_minimum(name="cell_opt", run_types=("CELL_OPT",), moves="cell", section="CELL_OPT", needs_stress=True),
     )
 }
 _OF_RUN_TYPE = {run_type: task for task in TASKS.values() for run_type in task.run_types}

@@ -61,16 +61,6 @@ class RunDraft:
             raise DataError(f"a {RECORD} that nobody could read would be written: {record}")
         return record
 
-    @property
-    def role(self) -> str:
-        """The part the run plays in its group."""
-        return self.record.role
-
-    @property
-    def group(self) -> str:
-        """Runs of one group are combined by ``qdip energies``."""
-        return self.record.group
-
     @cached_property
     def identity(self) -> str:
         """Runs of one identity are the same calculation."""
@@ -180,24 +170,6 @@ def write_link(path: Path, *, target: Path, content: Mapping[str, Any], force: b
     relative = os.path.relpath(target, path)
     _write_folder(path, {LINK: json_text({"same_as": Path(relative).as_posix(), **content})}, force=force)
     return open_run_folder(path)
-
-
-def create_run_folder(
-    path: Path,
-    *,
-    atoms: "Atoms",
-    deck: "Deck",
-    role: str,
-    group: str,
-    provenance: dict[str, Any],
-    structure_report: dict[str, Any] | None = None,
-    force: bool = False,
-) -> RunFolder:
-    """Compose a run folder (:func:`draft_run`) and write it (:func:`write_run_folder`)."""
-    draft = draft_run(
-        atoms, deck=deck, role=role, group=group, provenance=provenance, structure_report=structure_report
-    )
-    return write_run_folder(path, draft, force=force)
 
 
 def _write_folder(path: Path, files: dict[str, str], *, force: bool) -> None:

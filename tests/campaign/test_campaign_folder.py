@@ -277,12 +277,12 @@ def test_a_case_that_cannot_be_is_named(change: tuple[str, str], message: str, t
 def test_inputs_differ_by_role_and_references_are_chosen(tmp_path: Path) -> None:
     text = SLABS.replace("preset: quick", "preset: quick, roles: {substrate_bulk: {kpoints: '5,5,5'}}")
     plan = plan_of(text + "references: [substrate_bulk]\n", tmp_path / "source")
-    meshes = {run.role: run.content["settings"]["kpoints"] for run in plan.runs}
+    meshes = {run.record.role: run.content["settings"]["kpoints"] for run in plan.runs}
     assert set(meshes) == {"substrate", "substrate_bulk"}
     assert meshes["substrate_bulk"] == [5, 5, 5]
     assert meshes["substrate"][2] == 1
     none = plan_of(SLABS + "references: none\n", tmp_path / "source")
-    assert {run.role for run in none.runs} == {"substrate"}
+    assert {run.record.role for run in none.runs} == {"substrate"}
 
 
 def test_a_convergence_study_is_read_by_its_own_command(
@@ -386,5 +386,5 @@ def test_layers_cannot_be_held_where_nothing_moves(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--fixed-layers 1 holds atoms while others move"):
         plan_of(SLABS.replace("preset: quick", asked), tmp_path / "source")
     text = SLABS.replace("preset: quick", f"{asked}, task: geo_opt, roles: {{substrate_bulk: {{fixed-layers: 0}}}}")
-    run = next(run for run in plan_of(text, tmp_path / "source").runs if run.role == "substrate")
+    run = next(run for run in plan_of(text, tmp_path / "source").runs if run.record.role == "substrate")
     assert "&FIXED_ATOMS" in run.input_text

@@ -25,7 +25,7 @@ from qdip_struct.cp2k.inputs.presets import template_text
 from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.cp2k.program import Program
-from qdip_struct.runs.run_draft import create_run_folder
+from qdip_struct.runs.run_draft import draft_run, write_run_folder
 from qdip_struct.runs.rundir import RunFolder, find_run_folders, open_run_folder
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
@@ -34,9 +34,8 @@ CSBR = Atoms("CsBr", scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5]], cell=[4.4] *
 
 def folder_at(path: Path, *, task: str = "energy", settings: tuple[str, ...] = (), preset: str = "quick") -> RunFolder:
     deck = make_deck(CSBR, InputsRequest(task=task, preset=preset, set=settings, kpoints="2,2,2"))
-    return create_run_folder(
-        path, atoms=CSBR, deck=deck, role="single", group="g", provenance=provenance("inputs", {"preset": preset})
-    )
+    record = provenance("inputs", {"preset": preset})
+    return write_run_folder(path, draft_run(CSBR, deck=deck, role="single", group="g", provenance=record))
 
 
 @pytest.fixture
@@ -246,7 +245,8 @@ def test_continued_optimisation_ends_at_the_energy_of_an_undisturbed_one(tmp_pat
         template = template_text("geo_opt").replace("&GEO_OPT\n", "&GEO_OPT\n    MAX_FORCE 5.0E-5\n")
         deck = make_deck(h2, InputsRequest(task="geo_opt", preset="ning2015"), template=template)
         record = provenance("inputs", {})
-        return create_run_folder(tmp_path / name, atoms=h2, deck=deck, role="single", group=name, provenance=record)
+        draft = draft_run(h2, deck=deck, role="single", group=name, provenance=record)
+        return write_run_folder(tmp_path / name, draft)
 
     whole, broken = folder("whole"), folder("broken")
     undisturbed = run_segment(whole, program=cp2k)

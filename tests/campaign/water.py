@@ -9,7 +9,7 @@ from ase import Atoms
 from qdip_struct.base.files import provenance
 from qdip_struct.cp2k.inputs.deck import make_deck
 from qdip_struct.cp2k.inputs.request import InputsRequest
-from qdip_struct.runs.run_draft import create_run_folder
+from qdip_struct.runs.run_draft import draft_run, write_run_folder
 from qdip_struct.runs.rundir import RunFolder
 
 _INPUT = """\
@@ -71,7 +71,7 @@ def water(path: Path, *, task: str = "GEO_OPT", bond: float = 1.05, trust_radius
     deck = make_deck(atoms, InputsRequest(preset="quick"))
     deck = replace(deck, text=_INPUT.format(task=task, rows=rows, trust_radius=trust_radius))
     record = provenance("inputs", {})
-    return create_run_folder(path, atoms=atoms, deck=deck, role="single", group="water", provenance=record)
+    return write_run_folder(path, draft_run(atoms, deck=deck, role="single", group="water", provenance=record))
 
 
 def energies_printed(folder: Path) -> int:

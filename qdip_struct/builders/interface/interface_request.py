@@ -12,20 +12,8 @@ from typing import TYPE_CHECKING, Any
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.options import option
 from qdip_struct.builders.parsing import InterfaceKind, Normal, StrainOn, numbers, shares_of, whole_numbers
-from qdip_struct.materials.options import (
-    Arrangement,
-    MoleculeOrientation,
-    a_site_option,
-    arrangement_option,
-    dataset_option,
-    lattice_option,
-    layer_tolerance_option,
-    orientation_option,
-    plane_option,
-    repeat_option,
-    seed_option,
-    vacuum_option,
-)
+from qdip_struct.materials import options as shared
+from qdip_struct.materials.options import Arrangement, MoleculeOrientation
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -44,15 +32,15 @@ class InterfaceRequest:
 
     film: str = option(metavar="CRYSTAL", help=_CRYSTAL)
     substrate: str = option(metavar="CRYSTAL", help=_CRYSTAL)
-    film_plane: str = plane_option("film")
+    film_plane: str = shared.plane_option("film")
     film_layers: int = option(3, metavar="N", help="thickness of the film in monolayers")
     film_termination: str | None = option(
         None, metavar="NAME", shown="the first the plane has", help="film layer in contact"
     )
-    film_lattice: float | None = lattice_option("film")
-    substrate_plane: str = plane_option("substrate")
+    film_lattice: float | None = shared.lattice_option("film")
+    substrate_plane: str = shared.plane_option("substrate")
     substrate_layers: int = option(3, metavar="N", help="thickness of the substrate in monolayers")
-    substrate_lattice: float | None = lattice_option("substrate")
+    substrate_lattice: float | None = shared.lattice_option("substrate")
     termination: str = option(
         "BX2", metavar="NAME", help="substrate layer in contact: AX, BX2, its formula, or all to build each"
     )
@@ -81,14 +69,14 @@ class InterfaceRequest:
     contact: str | None = option(
         None, metavar="IONS", help="anions of the contact layer: Br, or shares such as Br0.5I0.5"
     )
-    dataset: str | None = dataset_option()
-    repeat: str = repeat_option()
-    vacuum: float = vacuum_option()
-    a_site: str = a_site_option()
-    orientation: MoleculeOrientation = orientation_option()
-    arrangement: Arrangement = arrangement_option()
-    seed: int = seed_option()
-    layer_tolerance: float = layer_tolerance_option()
+    dataset: str | None = shared.dataset_option()
+    repeat: str = shared.repeat_option()
+    vacuum: float = shared.vacuum_option()
+    a_site: str = shared.a_site_option()
+    orientation: MoleculeOrientation = shared.orientation_option()
+    arrangement: Arrangement = shared.arrangement_option()
+    seed: int = shared.seed_option()
+    layer_tolerance: float = shared.layer_tolerance_option()
 
 
 def requested_interfaces(request: InterfaceRequest, *, folder: Path = Path()) -> dict[str, "InterfaceCells"]:

@@ -6,20 +6,8 @@ from typing import TYPE_CHECKING
 
 from qdip_struct.base.options import option
 from qdip_struct.builders.parsing import Faces, whole_numbers
-from qdip_struct.materials.options import (
-    Arrangement,
-    MoleculeOrientation,
-    a_site_option,
-    arrangement_option,
-    dataset_option,
-    lattice_option,
-    layer_tolerance_option,
-    orientation_option,
-    plane_option,
-    repeat_option,
-    seed_option,
-    vacuum_option,
-)
+from qdip_struct.materials import options as shared
+from qdip_struct.materials.options import Arrangement, MoleculeOrientation
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -34,22 +22,22 @@ class SlabRequest:
     """What ``qdip build slab`` takes, as typed."""
 
     material: str = option(metavar="CRYSTAL", help="NAME[:phase], a mixed formula or a structure file")
-    plane: str = plane_option()
+    plane: str = shared.plane_option()
     layers: int | None = option(None, metavar="N", shown="3", help="thickness in monolayers")
     units: int | None = option(None, metavar="N", help="thickness in whole periods of the plane")
     termination: str | None = option(
         None, metavar="NAME", shown="the first", help="topmost layer: AX, BX2, its formula, or all to build each"
     )
     faces: Faces = option("any", help="what both faces must be")
-    lattice: float | None = lattice_option()
-    dataset: str | None = dataset_option()
-    repeat: str = repeat_option()
-    vacuum: float = vacuum_option()
-    a_site: str = a_site_option()
-    orientation: MoleculeOrientation = orientation_option()
-    arrangement: Arrangement = arrangement_option()
-    seed: int = seed_option()
-    layer_tolerance: float = layer_tolerance_option()
+    lattice: float | None = shared.lattice_option()
+    dataset: str | None = shared.dataset_option()
+    repeat: str = shared.repeat_option()
+    vacuum: float = shared.vacuum_option()
+    a_site: str = shared.a_site_option()
+    orientation: MoleculeOrientation = shared.orientation_option()
+    arrangement: Arrangement = shared.arrangement_option()
+    seed: int = shared.seed_option()
+    layer_tolerance: float = shared.layer_tolerance_option()
 
 
 def requested_surface(request: SlabRequest, *, folder: Path = Path()) -> "SurfaceCell":
