@@ -171,6 +171,13 @@ FORMULA_ORDER: tuple[str, ...] = (
 """Order of species in a written formula: cations, then anions."""
 
 
+def written_formula(counts: Mapping[str, int]) -> str:
+    """Ions or elements with their counts in the usual order: ``{"Te": 1, "Pb": 1}`` → ``PbTe``."""
+    ranks = {name: rank for rank, name in enumerate(FORMULA_ORDER)}
+    names = sorted(counts, key=lambda name: (ranks.get(name, len(ranks)), name))
+    return "".join(f"{name}{counts[name] if counts[name] != 1 else ''}" for name in names)
+
+
 def molecular_ion(symbols: Iterable[str]) -> str | None:
     """Name of the molecular ion that these atoms make up, ``None`` when they are none."""
     counts = Counter(symbols)

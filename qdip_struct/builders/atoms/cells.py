@@ -24,7 +24,7 @@ from qdip_struct.builders.atoms.molecules import (
 )
 from qdip_struct.builders.atoms.regions import label
 from qdip_struct.materials.crystals import Crystal, scaled
-from qdip_struct.materials.ions import FORMAL_CHARGES, MOLECULES, molecular_ion
+from qdip_struct.materials.ions import FORMAL_CHARGES, MOLECULES, molecular_ion, written_formula
 from qdip_struct.materials.options import Arrangement, MoleculeOrientation
 
 
@@ -236,7 +236,7 @@ def sites_of_atoms(atoms: Atoms, *, name: str | None = None) -> SiteCell:
         positions=np.array(points),
         species=names,
         sublattice=_sublattices(names),
-        name=name or str(atoms.symbols.formula.reduce()[0]),
+        name=name or _formula_of(names),
         template=np.array(template),
         templates=tuple(templates),
     )
@@ -245,6 +245,13 @@ def sites_of_atoms(atoms: Atoms, *, name: str | None = None) -> SiteCell:
 def sites_of(material: Crystal | Atoms, *, name: str | None = None) -> SiteCell:
     """The sites of a crystal record or of a structure."""
     return sites_of_crystal(material) if isinstance(material, Crystal) else sites_of_atoms(material, name=name)
+
+
+def _formula_of(species: Array) -> str:
+    """Reduced formula of the ions, molecular ones by their names: ``PbTe``, ``FAPbI3``."""
+    names, counts = np.unique(species, return_counts=True)
+    unit = int(np.gcd.reduce(counts))
+    return written_formula({str(name): int(count) // unit for name, count in zip(names, counts, strict=True)})
 
 
 def _sublattices(species: Array) -> Array:

@@ -218,7 +218,8 @@ def _group(facts: Mapping[str, Any], *, placement: Placement) -> str:
     substrate = f"{facts['substrate']}{plane_text(facts['substrate_plane'])}x{facts['substrate_layers']}"
     gap = "" if placement.gap is None else f"_gap{placement.gap:g}"
     sandwich = "_sandwich" if placement.kind == "sandwich" else ""
-    return f"{film}_{substrate}_{facts['termination']}_{_registry_name(placement)}{gap}{sandwich}"
+    termination = facts["termination"].replace(":", "-")
+    return f"{film}_{substrate}_{termination}_{_registry_name(placement)}{gap}{sandwich}"
 
 
 def _report(role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint, *, named: str) -> dict[str, Any]:
@@ -243,8 +244,11 @@ def _report(role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint, *,
         layer = joint.film_layer if role == "film" else joint.substrate_layer
         block, sites = joint.blocks[role], joint.film if role == "film" else joint.substrate
         top = joint.tops[role] + int(layer.max()) if role == "film" else joint.tops[role]
-        facts = face_facts(sites, layer, block, top=top % len(block.surface.layers))
-        kept = ("termination_top", "termination_bottom", "face_top", "face_bottom", "symmetric", "polar", "layer_names")
+        facts = face_facts(sites, layer, block, top=top % len(block.surface.layers), atoms=atoms)
+        kept = (
+            *("termination_top", "termination_bottom", "face_top", "face_bottom", "symmetric", "symmetric_sites"),
+            *("tasker_type", "repeat_dipole_e_per_angstrom", "polar", "layer_names"),
+        )
         more |= {key: facts[key] for key in kept}
     seed = common["seed"] if common["orientation"] == "random" or any(common["alloy"].values()) else None
     return {**structure_report(atoms, **{**more, "seed": seed}), "role": named}

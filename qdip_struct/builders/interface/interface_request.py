@@ -35,7 +35,7 @@ class InterfaceRequest:
     film_plane: str = shared.plane_option("film")
     film_layers: int = option(3, metavar="N", help="thickness of the film in monolayers")
     film_termination: str | None = option(
-        None, metavar="NAME", shown="the first the plane has", help="film layer in contact"
+        None, metavar="NAME", shown="the cut without dipole of the widest gap", help="film layer in contact"
     )
     film_lattice: float | None = shared.lattice_option("film")
     substrate_plane: str = shared.plane_option("substrate")

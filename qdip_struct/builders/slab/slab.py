@@ -23,9 +23,11 @@ from qdip_struct.builders.slab.block import Block, bulk_block, cut_block
 from qdip_struct.builders.slab.stoichiometry import (
     check_faces,
     companions,
+    default_cut,
     face_facts,
     in_cell,
     ions_of,
+    termination_name,
     termination_named,
     units_by_cation,
 )
@@ -170,9 +172,10 @@ def build_slab(
     layers, units
         Thickness in monolayers, or in whole periods of the plane; one of them (default three monolayers).
     termination
-        Topmost layer; default the first of :func:`termination_names`.
+        Topmost layer; default that of :func:`~qdip_struct.builders.slab.stoichiometry.default_cut`.
     faces
-        ``symmetric`` asks for two equal faces, ``stoichiometric`` for whole formula units; ``any`` takes what comes.
+        ``symmetric`` asks for two equal faces, molecules taken as points and mixed ions as alike; ``stoichiometric``
+        for whole formula units; ``any`` takes what comes.
     repeat
         Lateral supercell of the primitive net.
     vacuum
@@ -196,9 +199,11 @@ def build_slab(
     top = termination_named(surface, termination)
     block, decorations = filled_block(material, surface=surface, matrix=np.diag(repeat), occupation=occupation)
     sites, layer = cut_block(block, bottom=top - count + 1, count=count)
-    facts = face_facts(sites, layer, block, top=top)
-    check_faces(faces, facts, surface)
     atoms = to_atoms(sites, region="substrate")
+    facts = face_facts(sites, layer, block, top=top, atoms=atoms)
+    check_faces(faces, facts, surface, top=top)
+    facts["termination"] = termination_name(surface, top)
+    facts["termination_chosen"] = default_cut(surface)[1] if termination is None else None
     facts["thickness_angstrom"] = float(np.ptp(atoms.positions[:, 2]))
     cell = np.zeros((3, 3))
     cell[:2, :2], cell[2, 2] = block.lateral, facts["thickness_angstrom"] + vacuum
@@ -207,7 +212,7 @@ def build_slab(
     slab, bulk = in_cell(atoms, cell), to_atoms(block.sites, region="substrate")
     common = {
         "seed": occupation.seed if occupation.orientation == "random" or decorations else None,
-        "group": f"{surface.sites.name}{plane_text(surface.plane)}x{count}_{surface.layers[top].name}",
+        "group": f"{surface.sites.name}{plane_text(surface.plane)}x{count}_{facts['termination'].replace(':', '-')}",
         "material": surface.sites.name,
         "dataset": dataset,
         "plane": list(surface.plane),

@@ -26,9 +26,12 @@ class SlabRequest:
     layers: int | None = option(None, metavar="N", shown="3", help="thickness in monolayers")
     units: int | None = option(None, metavar="N", help="thickness in whole periods of the plane")
     termination: str | None = option(
-        None, metavar="NAME", shown="the first", help="topmost layer: AX, BX2, its formula, or all to build each"
+        None, metavar="NAME", shown="the cut without dipole of the widest gap",
+        help="topmost layer: AX, BX2, its formula, or all to build each",
+    )  # fmt: skip
+    faces: Faces = option(
+        "any", help="what both faces must be; symmetric: equal, molecules taken as points and mixed ions as alike"
     )
-    faces: Faces = option("any", help="what both faces must be")
     lattice: float | None = shared.lattice_option()
     dataset: str | None = shared.dataset_option()
     repeat: str = shared.repeat_option()
