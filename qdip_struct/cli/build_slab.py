@@ -153,6 +153,7 @@ def _text(document: dict[str, Any]) -> str:
 
     lines = [
         document["group"],
+        f"crystal: {document['source']}",
         f"faces: top {document['termination_top']} ({document['face_top']}), bottom {document['termination_bottom']} "
         f"({document['face_bottom']}), {_symmetry(document)}",
         f"atoms {document['n_atoms']}, thickness {document['thickness_angstrom']:.3f} Å, area "
@@ -162,7 +163,7 @@ def _text(document: dict[str, Any]) -> str:
         f"{' (dipolar)' if document['dipolar'] else ''}, {_tasker(document)}",
     ]
     if document["termination_chosen"]:
-        lines.insert(1, f"termination {document['termination']}: {document['termination_chosen']}")
+        lines.insert(2, f"termination {document['termination']}: {document['termination_chosen']}")
     if document["stand_in_for"]:
         lines.append(f"A site: one {document['a_site']} ion stands in for each {', '.join(document['stand_in_for'])}")
     for entry in document["alloy"]:

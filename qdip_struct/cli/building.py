@@ -58,16 +58,21 @@ def write_cells(
     folder: Path, cells: Mapping[str, "Atoms"], *, reports: Mapping[str, Mapping[str, Any]], origin: Mapping[str, Any],
     format: str, force: bool,
 ) -> dict[str, str]:  # fmt: skip
-    """Write every cell with its sidecar, none if one of the files exists; the paths by role."""
-    from qdip_struct.base.files import refuse_existing
-    from qdip_struct.builders.atoms.store import SUFFIX, sidecar_of, write_structure
+    """Write every cell with its sidecar, none if one of the files exists with other content; the paths by role."""
+    from qdip_struct.builders.atoms.store import SUFFIX, planned_files, write_planned
 
     paths = {role: folder / f"{role}{SUFFIX[format]}" for role in cells}
-    for path in paths.values():
-        refuse_existing(path, force=force)
-        refuse_existing(sidecar_of(path), force=force)
+    planned: dict[Path, str] = {}
     for role, atoms in cells.items():
-        write_structure(paths[role], atoms, provenance=origin, report=reports[role], force=force, format=format)  # type: ignore[arg-type]
+        planned |= planned_files(
+            paths[role],
+            atoms,
+            provenance=origin,
+            report=reports[role],
+            force=force,
+            format=format,  # type: ignore[arg-type]
+        )
+    write_planned(planned)
     return {role: str(path) for role, path in paths.items()}
 
 

@@ -11,6 +11,7 @@ like it: G. Kieslich, S. Sun and A. K. Cheetham, Chem. Sci. 5, 4712 (2014), doi:
 Masses: standard atomic weights (IUPAC 2021, abridged). Electrons: GTH-PBE potentials, as CP2K's data files have them.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -176,6 +177,13 @@ def written_formula(counts: Mapping[str, int]) -> str:
     ranks = {name: rank for rank, name in enumerate(FORMULA_ORDER)}
     names = sorted(counts, key=lambda name: (ranks.get(name, len(ranks)), name))
     return "".join(f"{name}{counts[name] if counts[name] != 1 else ''}" for name in names)
+
+
+def name_of_ions(species: Iterable[str]) -> str:
+    """Reduced formula of ions or elements, one entry per site: Te, Pb, Te, Pb → ``PbTe``."""
+    counts = Counter(map(str, species))
+    unit = math.gcd(*counts.values())
+    return written_formula({name: count // unit for name, count in counts.items()})
 
 
 def molecular_ion(symbols: Iterable[str]) -> str | None:

@@ -23,7 +23,7 @@ from qdip_struct.builders.atoms.cells import Arrangement, Occupation, SiteCell
 from qdip_struct.builders.interface.interface_options import LateralCell, Stack, imposed_cell
 from qdip_struct.builders.parsing import Normal
 from qdip_struct.builders.slab.block import Block, between, cut_block, principal_strain, strained
-from qdip_struct.builders.slab.slab import decoration_entry, filled_block, stand_ins, surface_of
+from qdip_struct.builders.slab.slab import crystal_source, decoration_entry, filled_block, stand_ins, surface_of
 from qdip_struct.builders.slab.stoichiometry import default_cut, termination_name, termination_named
 from qdip_struct.builders.slab.surface import SurfaceCell
 from qdip_struct.matching.coincidence import Match, find_matches
@@ -440,7 +440,7 @@ def _cut_facts(halves: Mapping[str, _Half], *, arrangement: Arrangement) -> dict
             f"{part}_plane": list(half.surface.plane),
             f"{part}_layers": half.layers,
             "film_termination" if part == "film" else "termination": termination_name(half.surface, half.top),
-            f"{part}_source": _source(half.material, arrangement=arrangement),
+            f"{part}_source": crystal_source(half.material, arrangement=arrangement),
         }
     return facts
 
@@ -507,10 +507,3 @@ def _per_area(energy: Mapping[str, float] | None, block: Block, layers: int) -> 
         "normal_kept": round(1000.0 * energy["clamped_ev_per_angstrom3"] * thickness, 6),
         "normal_relaxed": round(1000.0 * energy["relaxed_ev_per_angstrom3"] * thickness, 6),
     }
-
-
-def _source(material: Crystal | Atoms, *, arrangement: Arrangement) -> str:
-    if not isinstance(material, Crystal):
-        return "structure given by the user"
-    how = arrangement if material.occupancies else material.dataset
-    return f"{material.label} {material.a_angstrom:.4f} Å, {how}: {material.source}"

@@ -35,6 +35,7 @@ from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceC
 from qdip_struct.matching.planes import Plane, plane_text
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.ions import MOLECULES
+from qdip_struct.materials.options import Arrangement
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,6 +215,7 @@ def build_slab(
         "seed": occupation.seed if occupation.orientation == "random" or decorations else None,
         "group": f"{surface.sites.name}{plane_text(surface.plane)}x{count}_{facts['termination'].replace(':', '-')}",
         "material": surface.sites.name,
+        "source": crystal_source(material, arrangement=occupation.arrangement),
         "dataset": dataset,
         "plane": list(surface.plane),
         "uvw": (block.matrix @ surface.uvw[:2]).round(6).tolist(),
@@ -255,6 +257,15 @@ def _reports(
             own = {"n_formula_units": units_by_cation(ions_of(atoms), bulk=bulk)}
         reports[role] = structure_report(atoms, role=role, **common, **own)
     return reports
+
+
+def crystal_source(material: Crystal | Atoms, *, arrangement: Arrangement) -> str:
+    """Which crystal at which lattice constant, from where; of a user's structure what was done to it."""
+    if not isinstance(material, Crystal):
+        done = material.info.get("scaled")
+        return f"structure given by the user{f', {done}' if done else ''}"
+    how = arrangement if material.occupancies else material.dataset
+    return f"{material.label} {material.a_angstrom:.4f} Å, {how}: {material.source}"
 
 
 def decoration_entry(decoration: Decoration) -> dict[str, Any]:

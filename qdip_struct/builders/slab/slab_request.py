@@ -32,7 +32,7 @@ class SlabRequest:
     faces: Faces = option(
         "any", help="what both faces must be; symmetric: equal, molecules taken as points and mixed ions as alike"
     )
-    lattice: float | None = shared.lattice_option()
+    lattice: float | None = shared.lattice_option(scales_files=True)
     dataset: str | None = shared.dataset_option()
     repeat: str = shared.repeat_option()
     vacuum: float = shared.vacuum_option()
@@ -96,6 +96,6 @@ def requested_slabs(request: SlabRequest, *, folder: Path = Path()) -> dict[str,
 
 
 def _crystal(request: SlabRequest, folder: Path) -> "Crystal | Atoms":
-    from qdip_struct.materials.structure_files import crystal_of
+    from qdip_struct.builders.atoms.cells import material_of
 
-    return crystal_of(request.material, dataset=request.dataset, lattice=request.lattice, folder=folder)
+    return material_of(request.material, dataset=request.dataset, lattice=request.lattice, folder=folder)
