@@ -39,7 +39,7 @@ def add_build_slab_arguments(parser: argparse.ArgumentParser) -> None:
 def build_slab_command(args: argparse.Namespace) -> int:
     """List terminations, or build and write slabs."""
     from qdip_struct.builders.roles import role_of
-    from qdip_struct.cli.building import check_format, origin_of, write_cells
+    from qdip_struct.cli.building import check_format, note_findings, origin_of, write_cells
 
     check_format(args.format)
     request = request_of(args, SlabRequest)
@@ -61,6 +61,7 @@ def build_slab_command(args: argparse.Namespace) -> int:
             f"{facts['group']}: {facts['n_atoms']} atoms, {facts['thickness_angstrom']:.3f} Å thick, charge "
             f"{facts['formal_charge']['total']} e, {'dipolar' if facts['dipolar'] else 'no dipole'}"
         )
+        note_findings(facts, whose=facts["group"])
         if not args.dry_run:
             folder = Path(args.out) / name
             files = write_cells(folder, cells, reports=reports, origin=origin, format=args.format, force=args.force)
@@ -162,7 +163,7 @@ def _text(document: dict[str, Any]) -> str:
         f"formal charge {document['formal_charge']['total']} e, dipole {document['dipole_e_per_angstrom']:g} e/Å"
         f"{' (dipolar)' if document['dipolar'] else ''}, {_tasker(document)}",
     ]
-    if document["termination_chosen"]:
+    if document["termination_chosen"] and len(set(document["layer_names"])) > 1:
         lines.insert(2, f"termination {document['termination']}: {document['termination_chosen']}")
     if document["stand_in_for"]:
         lines.append(f"A site: one {document['a_site']} ion stands in for each {', '.join(document['stand_in_for'])}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import EXIT_DONE, UsageError
-from qdip_struct.cli.console import emit
+from qdip_struct.cli.console import emit, note
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -91,14 +91,21 @@ def write_one(
     return EXIT_DONE
 
 
+def note_findings(report: Mapping[str, Any], *, whose: str) -> None:
+    """Print what a builder found wrong with a slab, one line each on stderr."""
+    for finding in report.get("findings", ()):
+        note(f"{finding['level']}: {whose}: {finding['message']}; {finding['remedy']}")
+
+
 def cell_row(role: str, report: Mapping[str, Any], path: str) -> list[Any]:
     """A line of the table of written cells."""
     nearest = report["min_distance_angstrom"]
-    composition = "".join(f"{name}{count if count > 1 else ''}" for name, count in report["composition"].items())
+    from qdip_struct.materials.ions import written_formula
+
     return [
         role,
         report["n_atoms"],
-        composition,
+        written_formula(report["composition"]),
         report["formal_charge"]["total"],
         None if nearest is None else f"{nearest:.3f}",
         path,

@@ -16,7 +16,7 @@ of the one slab is referred). Molecular ions count whole. Lengths in Å, charges
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import SiteCell, primitive_basis, reduced_pair, sites_of, to_atoms
 from qdip_struct.builders.parsing import Faces
+from qdip_struct.builders.roles import Part, role_name, role_of
 from qdip_struct.builders.slab.block import Block, cut_block
 from qdip_struct.builders.slab.surface import SurfaceCell, charges_of_sites
 from qdip_struct.matching.planes import plane_text
@@ -416,9 +417,13 @@ def check_faces(faces: Faces, facts: Mapping[str, Any], surface: SurfaceCell, *,
 
 
 def companions(
-    slab: SiteCell, block: Block, *, top: int, count: int, cell: Array, dataset: str | None
+    slab: SiteCell, block: Block, *, top: int, count: int, cell: Array, dataset: str | None, part: Part = "substrate"
 ) -> dict[str, Atoms]:
-    """Cells by role: ``substrate_other`` and ``reservoir`` where they exist, none for a stoichiometric slab.
+    """Cells by role: the slab of the other termination and the reservoir where they exist, none where none is needed.
+
+    The companion ends where the slab begins and the other way round, so that both together are whole formula units and
+    the mean of their surface energies is free of a chemical potential; of several thicknesses the nearest is taken. The
+    reservoir is the crystal AX of a perovskite, where the excess is one of whole AX.
 
     Parameters
     ----------
@@ -432,19 +437,114 @@ def companions(
         Cell (3, 3) of the slab, Å; the other slab is placed in its middle.
     dataset
         Where the reservoir crystal is looked up first.
+    part
+        Whose companions they are.
     """
-    if not excess(ions_of_sites(slab), bulk=block.sites):
+    own = ions_of_sites(slab)
+    extra = excess(own, bulk=block.sites)
+    if not extra:
         return {}
     found: dict[str, Atoms] = {}
-    layers = block.surface.layers
-    if len({layer.kind for layer in layers}) == 2:
-        other = next(k for k in range(top + 1, top + len(layers)) if layers[k % len(layers)].kind != layers[top].kind)
-        sites, _ = cut_block(block, bottom=other - count + 1, count=count)
-        found["substrate_other"] = in_cell(to_atoms(sites, region="substrate"), cell)
-    reservoir = reservoir_of(block.sites, dataset=dataset)
-    if reservoir is not None:
-        found["reservoir"] = to_atoms(sites_of(reservoir), region="substrate")
+    other = _complement(block, own, top=top, count=count)
+    if other is not None:
+        found[role_name("companion", part)] = in_cell(to_atoms(other, region=part), cell)
+    crystal = reservoir_of(block.sites, dataset=dataset)
+    if crystal is not None:
+        sites = sites_of(crystal)
+        if set(extra) == set(ions_of_sites(sites)) and len(set(extra.values())) == 1:
+            role = "reservoir" if part == "substrate" else role_name("reservoir", part, cell="own")
+            found[role] = to_atoms(sites, region=part)
     return found
+
+
+def _complement(block: Block, own: Mapping[str, int], *, top: int, count: int) -> SiteCell | None:
+    """The slab that makes whole formula units with another one of ``own`` ions and ends in the layers that it lacks."""
+    layers = block.surface.layers
+    per = len(layers)
+    ends = layers[(top - count) % per].kind, layers[(top + 1) % per].kind
+    for number in sorted(range(max(1, count - per), count + per + 1), key=lambda n: (abs(n - count), n)):
+        for other in range(top + 1, top + per + 1):
+            if (layers[other % per].kind, layers[(other - number + 1) % per].kind) == ends:
+                sites, _ = cut_block(block, bottom=other - number + 1, count=number)
+                ions = ions_of_sites(sites)
+                both = {name: own.get(name, 0) + ions.get(name, 0) for name in {*own, *ions}}
+                if not excess(both, bulk=block.sites):
+                    return sites
+    return None
+
+
+def slab_findings(
+    facts: Mapping[str, Any], block: Block, *, top: int, charge: int, has: Collection[str], part: Part = "substrate"
+) -> list[dict[str, str]]:
+    """What must be known of a slab before anything is calculated: ``level``, ``message`` and ``remedy`` of each.
+
+    Parameters
+    ----------
+    facts
+        From :func:`face_facts`.
+    block, top
+        What it was cut from, and its topmost layer in the surface cell.
+    charge
+        Formal charge of the slab, e.
+    has
+        Roles of its companions.
+    part
+        Whose slab it is.
+    """
+    layers = block.surface.layers
+    per, name = len(layers), block.surface.sites.name
+    found: list[tuple[str, str]] = []
+    sums = np.cumsum([layers[(top - k) % per].charge for k in range(per)])
+    whole = f"a multiple of {per} monolayers"
+    if int(charges_of_sites(block.surface.sites).sum()):
+        found.append(
+            (
+                f"the formal charges of {name} add up to {int(charges_of_sites(block.surface.sites).sum()):+d} e per "
+                "period, so charge, dipole and type of its slabs are not known",
+                "check the oxidation states; a slab of whole formula units is neutral",
+            )
+        )
+    elif charge:
+        neutral = " or ".join(str(k + 1) for k in range(per) if not sums[k])
+        found.append(
+            (
+                f"the slab has a formal charge of {charge:+d} e, which a neutral calculation puts into its bands",
+                f"{neutral} monolayers below this layer, and any multiple of {per} more, are neutral; or take another "
+                "termination",
+            )
+        )
+    if facts["tasker_type"] == 3 and not charge:
+        cuts = {termination_name(block.surface, k): cut_above(block.surface, k) for k in terminations(block.surface)}
+        flat = [word for word, cut in cuts.items() if cut.tasker_type != 3]
+        found.append(
+            (
+                f"the repeat unit below a face has a dipole of {facts['repeat_dipole_e_per_angstrom']:g} e/Å (Tasker "
+                "type 3): the field across the slab grows with its thickness",
+                f"cut without dipole: termination {' or '.join(flat)} at a multiple of {per} monolayers"
+                if flat
+                else "no cut of this plane is without: take another plane, or reconstruct the faces",
+            )
+        )
+    if facts["excess"]:
+        stoichiometric = f"{whole} is stoichiometric"
+        if role_name("companion", part) not in has:
+            found.append(
+                (
+                    f"no slab of another termination makes whole formula units of {name} with this one: there is no "
+                    "mean surface energy of two terminations",
+                    stoichiometric,
+                )
+            )
+        if not any(role_of(role).kind == "reservoir" for role in has):
+            extra = ", ".join(f"{count:+g} {ion}" for ion, count in facts["excess"].items())
+            found.append(
+                (
+                    f"no reservoir crystal is known for the excess of {extra}: the surface energy of the slab alone "
+                    "has no reference",
+                    f"{stoichiometric}; or add a run, of role 'reservoir', of a crystal that takes the excess up",
+                )
+            )
+    return [{"level": "warning", "message": message, "remedy": remedy} for message, remedy in found]
 
 
 def in_cell(atoms: Atoms, cell: Array, *, lift: float | None = None) -> Atoms:
