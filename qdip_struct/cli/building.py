@@ -112,12 +112,18 @@ def cell_row(role: str, report: Mapping[str, Any], path: str) -> list[Any]:
     ]
 
 
+def counted(composition: Mapping[str, int]) -> str:
+    """Elements with their counts in the usual order: ``Cs8 Pb32 S14 Br33``."""
+    from qdip_struct.materials.ions import in_formula_order
+
+    return " ".join(f"{name}{composition[name]}" for name in in_formula_order(composition))
+
+
 def structure_lines(path: Path, content: Mapping[str, Any]) -> list[str]:
     """Atoms, charges (e), electrons and regions of a dot in or on a matrix, as lines of text."""
     electrons = content["electrons"]
     return [
-        f"{path}: {content['n_atoms']} atoms, "
-        + " ".join(f"{name}{count}" for name, count in content["composition"].items()),
+        f"{path}: {content['n_atoms']} atoms, " + counted(content["composition"]),
         "formal charge / e: " + ", ".join(f"{name} {value:+d}" for name, value in content["formal_charge"].items()),
         f"valence electrons: {electrons} ({'even' if electrons % 2 == 0 else 'odd'})",
         "regions: " + ", ".join(f"{name} {count}" for name, count in content["regions"].items()),

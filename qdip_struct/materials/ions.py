@@ -172,11 +172,15 @@ FORMULA_ORDER: tuple[str, ...] = (
 """Order of species in a written formula: cations, then anions."""
 
 
+def in_formula_order(names: Iterable[str]) -> list[str]:
+    """Ions or elements as formulas have them; those that no ion is last, by name."""
+    ranks = {name: rank for rank, name in enumerate(FORMULA_ORDER)}
+    return sorted(names, key=lambda name: (ranks.get(name, len(ranks)), name))
+
+
 def written_formula(counts: Mapping[str, int]) -> str:
     """Ions or elements with their counts in the usual order: ``{"Te": 1, "Pb": 1}`` → ``PbTe``."""
-    ranks = {name: rank for rank, name in enumerate(FORMULA_ORDER)}
-    names = sorted(counts, key=lambda name: (ranks.get(name, len(ranks)), name))
-    return "".join(f"{name}{counts[name] if counts[name] != 1 else ''}" for name in names)
+    return "".join(f"{name}{counts[name] if counts[name] != 1 else ''}" for name in in_formula_order(counts))
 
 
 def name_of_ions(species: Iterable[str]) -> str:

@@ -22,11 +22,13 @@ from qdip_struct.builders.interface.registry import closing_vector, film_positio
 from qdip_struct.builders.roles import PARTS, Part, role_of
 from qdip_struct.builders.slab.block import wrapped
 from qdip_struct.builders.slab.stoichiometry import (
+    DIPOLE_E_PER_ANGSTROM,
     companions,
     excess,
     face_facts,
     in_cell,
     ions_of,
+    moment_per_area,
     slab_findings,
     units_by_cation,
 )
@@ -261,18 +263,17 @@ def _report(
     own = plays.side
     more: dict[str, Any] = {"role": role, **common}
     if plays.kind == "reservoir":
-        more["n_formula_units"] = len(atoms) / 2
+        more["n_formula_units"] = sum(ions_of(atoms).values()) / 2
     elif role != "interface":
         bulk = joint.blocks[own].sites
         more["n_formula_units"] = units_by_cation(ions_of(atoms), bulk=bulk)
         more["excess"] = excess(ions_of(atoms), bulk=bulk)
     if plays.layered:
-        charges, heights = atoms.get_array("formal_charge"), atoms.positions[:, 2]
-        moment = float(charges @ (heights - heights.mean()) / common["area_angstrom2"])
+        moment = moment_per_area(atoms, area=common["area_angstrom2"])
         more |= {
-            "thickness_angstrom": float(np.ptp(heights)),
+            "thickness_angstrom": float(np.ptp(atoms.positions[:, 2])),
             "dipole_e_per_angstrom": round(moment, 6) + 0.0,
-            "dipolar": abs(moment) > 1e-3,
+            "dipolar": abs(moment) > DIPOLE_E_PER_ANGSTROM,
         }
     if plays.kind == "slab":
         block = joint.blocks[own]

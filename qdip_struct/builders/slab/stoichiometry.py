@@ -332,10 +332,25 @@ def _kinds_alike(sites: SiteCell, surface: SurfaceCell) -> Array:
     return np.unique(words, return_inverse=True)[1]
 
 
+def moment_per_area(atoms: Atoms, *, area: float) -> float:
+    """Σ q·z / A of the formal charges of labelled atoms, e/Å, z from the middle of the ions.
+
+    A molecule is a point charge in the middle of its heavy atoms: its own dipole and its orientation do not count.
+    """
+    molecule, z = atoms.get_array("molecule"), atoms.positions[:, 2]
+    heights, charge = z[molecule < 0], atoms.get_array("formal_charge")
+    places, values = list(heights), list(charge[molecule < 0])
+    for number in range(molecule.max(initial=-1) + 1):
+        own = molecule == number
+        places.append(z[own & (atoms.numbers > 1)].mean())
+        values.append(charge[own].sum())
+    middle = 0.5 * (max(places) + min(places))
+    return float(np.array(values) @ (np.array(places) - middle)) / area
+
+
 def face_facts(sites: SiteCell, layer: Array, block: Block, *, top: int, atoms: Atoms) -> dict[str, Any]:
     """What the two faces are, whether they are alike, what the slab has too much of, and its dipole moment.
 
-    The dipole moment per area is Σ q·z / A of the formal charges (e/Å), z from the middle of the slab.
     ``repeat_dipole_e_per_angstrom`` and ``tasker_type`` are those of the cut at the face that is worse off; ``polar``
     is type 3, or a slab with a moment.
 
@@ -355,9 +370,7 @@ def face_facts(sites: SiteCell, layer: Array, block: Block, *, top: int, atoms: 
     per = len(surface.layers)
     upper, lower = surface.layers[top], surface.layers[(top - count + 1) % per]
     ions = ions_of_sites(sites)
-    charge = charges_of_sites(sites)
-    heights = sites.positions[:, 2]
-    moment = float(charge @ (heights - 0.5 * (heights.max() + heights.min()))) / block.area
+    moment = moment_per_area(atoms, area=block.area)
     area = abs(np.linalg.det(surface.net))
     cuts = [cut_above(surface, top), cut_above(surface, (top - count) % per)]
     worse = max(cuts, key=lambda cut: cut.tasker_type or 0)
