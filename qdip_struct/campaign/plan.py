@@ -231,12 +231,15 @@ class Drafter:
             content["relax"] = {
                 key: value for key, value in recorded(case.relax, place="campaign").items() if key != "roles"
             }
+        warnings = base.warnings
         if self.texts:
             content["structure"] = plain(dict(cell.tell()))
+            found = content["structure"].get("findings", ())
+            warnings += tuple(f"{group}: {cell.role}: {item['message']}; {item['remedy']}" for item in found)
             content |= plain(self._provenance(case, maker.request))
         else:
             content |= {"qdip_version": __version__, "parameters": {"task": maker.request.task}}
-        return replace(base, content=content)
+        return replace(base, content=content, warnings=warnings)
 
     def _new_draft(self, cell: Cell, request: InputsRequest, *, maker: DeckMaker, source: str) -> RunDraft:
         """A run as far as it does not depend on its group."""
