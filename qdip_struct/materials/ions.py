@@ -13,7 +13,7 @@ Masses: standard atomic weights (IUPAC 2021, abridged). Electrons: GTH-PBE poten
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -188,6 +188,14 @@ def name_of_ions(species: Iterable[str]) -> str:
     counts = Counter(map(str, species))
     unit = math.gcd(*counts.values())
     return written_formula({name: count // unit for name, count in counts.items()})
+
+
+def sublattices_of(species: Sequence[str]) -> list[str]:
+    """Sublattice of each ion of a crystal: A, B, X where A ions, metals and halides occur, else cation and anion."""
+    sites = [IONS[name].site for name in species]
+    if {"A", "B", "halide"} <= set(sites):
+        return ["X" if FORMAL_CHARGES[name] < 0 else "A" if IONS[name].site == "A" else "B" for name in species]
+    return ["cation" if FORMAL_CHARGES[name] > 0 else "anion" for name in species]
 
 
 def molecular_ion(symbols: Iterable[str]) -> str | None:

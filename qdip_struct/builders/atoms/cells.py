@@ -25,7 +25,7 @@ from qdip_struct.builders.atoms.molecules import (
 )
 from qdip_struct.builders.atoms.regions import label
 from qdip_struct.materials.crystals import Crystal, check_lattice, scaled
-from qdip_struct.materials.ions import FORMAL_CHARGES, MOLECULES, molecular_ion, name_of_ions
+from qdip_struct.materials.ions import FORMAL_CHARGES, MOLECULES, molecular_ion, name_of_ions, sublattices_of
 from qdip_struct.materials.options import Arrangement, MoleculeOrientation
 from qdip_struct.materials.structure_files import crystal_of, is_structure_file
 
@@ -297,14 +297,9 @@ def structure_at(atoms: Atoms, *, lattice: float, name: str) -> Atoms:
     DataError
         As :func:`sites_of_atoms`.
     """
-    check_lattice(lattice, what=f"lattice constant of {name}")
     own, which = lattice_of_structure(atoms)
+    done = _scaling(own, lattice, which=which, name=name)
     factor = lattice / own
-    if not 0.8 <= factor <= 1.25:
-        raise UsageError(
-            f"{name}: its {which} is {own:.4f} Å; {lattice:g} Å is more than a fifth away: give the constant of "
-            "the crystal, not of a supercell, or another structure"
-        )
     molecule, whole = find_molecules(
         atoms.get_chemical_symbols(), positions=atoms.positions, cell=atoms.cell.array, pbc=np.ones(3, dtype=bool)
     )
@@ -314,8 +309,19 @@ def structure_at(atoms: Atoms, *, lattice: float, name: str) -> Atoms:
     scaled_atoms = atoms.copy()
     scaled_atoms.set_cell(factor * atoms.cell.array)
     scaled_atoms.positions = whole + shift
-    scaled_atoms.info["scaled"] = f"scaled isotropically by {factor:.6f}: {which} {own:.4f} to {lattice:.4f} Å"
+    scaled_atoms.info["scaled"] = done
     return scaled_atoms
+
+
+def _scaling(own: float, lattice: float, *, which: str, name: str) -> str:
+    """What is done to a structure that is scaled from one lattice constant (Å) to another, if that can be meant."""
+    check_lattice(lattice, what=f"lattice constant of {name}")
+    if not 0.8 <= lattice / own <= 1.25:
+        raise UsageError(
+            f"{name}: its {which} is {own:.4f} Å; {lattice:g} Å is more than a fifth away: give the constant of "
+            "the crystal, not of a supercell, or another structure"
+        )
+    return f"scaled isotropically by {lattice / own:.6f}: {which} {own:.4f} to {lattice:.4f} Å"
 
 
 def material_of(
@@ -331,7 +337,11 @@ def material_of(
     if lattice is None or not is_structure_file(word, folder=folder):
         return crystal_of(word, dataset=dataset, lattice=lattice, folder=folder)
     found = crystal_of(word, dataset=dataset, folder=folder)
-    return structure_at(found, lattice=lattice, name=word) if isinstance(found, Atoms) else found
+    if isinstance(found, Atoms):
+        return structure_at(found, lattice=lattice, name=word)
+    own, which = found.a_angstrom, "(pseudo-)cubic lattice constant"
+    done = f"{found.source}, {_scaling(own, lattice, which=which, name=word)}"
+    return scaled(found, lattice=lattice, source=done)
 
 
 def sites_of(material: Crystal | Atoms, *, name: str | None = None) -> SiteCell:
@@ -340,11 +350,7 @@ def sites_of(material: Crystal | Atoms, *, name: str | None = None) -> SiteCell:
 
 
 def _sublattices(species: Array) -> Array:
-    charge = np.array([FORMAL_CHARGES[str(s)] for s in species])
-    perovskite = (charge == 1).any() and (charge >= 2).any() and (charge == -1).any()
-    if perovskite:
-        return np.select([charge == 1, charge > 1], ["A", "B"], "X")
-    return np.where(charge > 0, "cation", "anion")
+    return np.array(sublattices_of([str(s) for s in species]))
 
 
 def with_a_site(sites: SiteCell, *, a_site: str) -> SiteCell:

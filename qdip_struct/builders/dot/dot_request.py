@@ -14,6 +14,7 @@ from qdip_struct.builders.parsing import (
     DEFAULT_DIAMETER_ANGSTROM,
     SHAPES,
     Center,
+    DotIs,
     Mode,
     Neutral,
     Rule,
@@ -87,7 +88,7 @@ class FormRequest:
 class DotRequest(FormRequest):
     """What ``qdip build dot`` takes, as typed."""
 
-    material: str = option(metavar="NAME", help="NAME[:phase] or a mixture such as PbS0.5Se0.5")
+    material: str = option(metavar="CRYSTAL", help="NAME[:phase], a mixture such as PbS0.5Se0.5, or a crystal's file")
     lattice: float | None = lattice_option()
     surface: Surface = option("as-cut", group=_FINISH, help="what is done with excess ions")
     ligand: str | None = option(None, metavar="X", group=_FINISH, help="halide: F, Cl, Br, I")
@@ -150,8 +151,15 @@ def requested_form(request: FormRequest, *, core: "Crystal | None" = None, count
     return replace(form, shape=form.body.scaled(factor))
 
 
-def requested_dot(request: DotRequest) -> "tuple[Atoms, dict[str, Any]]":
+def requested_dot(request: DotRequest, *, folder: Path = Path()) -> "tuple[Atoms, dict[str, Any]]":
     """Cut, finish and box the dot of a request: its atoms and its report.
+
+    Parameters
+    ----------
+    request
+        What is wanted.
+    folder
+        Where the relative name of a structure file starts.
 
     Raises
     ------
@@ -161,9 +169,9 @@ def requested_dot(request: DotRequest) -> "tuple[Atoms, dict[str, Any]]":
     from qdip_struct.builders.dot.dot import cut_dot, dot_atoms, dot_report, in_vacuum
     from qdip_struct.builders.dot.passivation import passivate
     from qdip_struct.materials.crystals import scaled
-    from qdip_struct.materials.structure_files import crystal_named
+    from qdip_struct.materials.structure_files import crystal_to_cut
 
-    core = crystal_named(request.material, dataset=request.dataset)
+    core = crystal_to_cut(request.material, dataset=request.dataset, folder=folder)
     if request.lattice is not None:
         core = scaled(core, lattice=request.lattice)
     if len({site.label for site in core.sites} & {"cation", "anion"}) != 2:
@@ -234,7 +242,11 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Ato
 class EmbedRequest(FormRequest):
     """What ``qdip build embed`` takes, as typed."""
 
-    dot: str = option(metavar="NAME", help="NAME[:phase], a mixture, or a file with a dot")
+    dot: str = option(metavar="NAME", help="NAME[:phase], a mixture, or a file with a crystal or a finished dot")
+    dot_is: DotIs = option(
+        "auto", group=_PUT_IN,
+        help="what a file holds: a crystal to cut from, or a finished dot; auto: periodic without vacuum is a crystal",
+    )  # fmt: skip
     matrix: str = option(metavar="NAME", help="NAME[:phase], a mixture, or a structure file")
     cells: str = option("8,8,8", metavar="N,N,N", help="conventional cells of the matrix")
     lattice: float | None = lattice_option("matrix")
@@ -279,12 +291,15 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> "Emb
     from qdip_struct.builders.atoms.cells import Occupation
     from qdip_struct.builders.dot.embed import embed_dot
     from qdip_struct.builders.dot.embedding_options import Balance, DotPlacement
-    from qdip_struct.materials.structure_files import crystal_of
+    from qdip_struct.materials.crystals import Crystal
+    from qdip_struct.materials.structure_files import conventional, crystal_of, is_structure_file
 
     dot, matrix = (crystal_of(word, dataset=request.dataset, folder=folder) for word in (request.dot, request.matrix))
+    if not isinstance(dot, Crystal) and _is_crystal(request, dot):
+        dot = conventional(dot, path=folder / request.dot)
     turn, absolute = _rotation(request.rotate, dot=dot, matrix=matrix)
     lattice = _dot_lattice(request.dot_lattice, dot=dot)
-    return embed_dot(
+    built = embed_dot(
         dot,
         matrix,
         form=_form(request, dot=dot, matrix=matrix),
@@ -295,6 +310,19 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> "Emb
         occupation=Occupation(request.a_site, request.orientation, request.seed),
         interface_depth=request.interface_depth,
     )
+    if is_structure_file(request.dot, folder=folder):
+        built.report["dot_is"] = "crystal" if isinstance(dot, Crystal) else "finished"
+    return built
+
+
+def _is_crystal(request: EmbedRequest, found: "Atoms") -> bool:
+    """Whether the file of the dot holds a crystal to cut it from, asked for or seen."""
+    from qdip_struct.materials.structure_files import why_finished
+
+    finished = why_finished(found)
+    if request.dot_is == "crystal" and finished:
+        raise UsageError(f"{request.dot} is no crystal to cut a dot from: {finished}; leave --dot-is out")
+    return request.dot_is == "crystal" or (request.dot_is == "auto" and not finished)
 
 
 def _rotation(text: str | None, *, dot: "Crystal | Atoms", matrix: "Crystal | Atoms") -> tuple[Any, bool]:
@@ -355,8 +383,10 @@ def _positions(request: EmbedRequest) -> "Sequence[Sequence[float]] | DotArrange
 class AttachRequest(FormRequest):
     """What ``qdip build attach`` takes, as typed."""
 
-    dot: str = option(metavar="NAME", help="NAME[:phase] or a mixture such as PbS0.5Se0.5")
-    matrix: str | None = option(None, metavar="NAME", help="cubic perovskite of the slab, NAME[:phase] or a mixture")
+    dot: str = option(metavar="NAME", help="NAME[:phase], a mixture such as PbS0.5Se0.5, or a crystal's file")
+    matrix: str | None = option(
+        None, metavar="NAME", help="cubic perovskite of the slab: NAME[:phase], a mixture or a crystal's file"
+    )
     cells: str = option("6,6,3", metavar="N,N,N", help="parent cells of the slab")
     lattice: float | None = lattice_option("matrix")
     a_site: str = a_site_option()
@@ -413,12 +443,14 @@ def requested_attachment(request: AttachRequest, *, folder: Path = Path()) -> "E
     UsageError
         If an option is not possible.
     """
-    from qdip_struct.materials.structure_files import crystal_named
+    from qdip_struct.materials.structure_files import crystal_to_cut
 
     if (request.matrix is None) == (request.slab is None):
         raise UsageError("give the slab by --matrix or by --slab, one of them")
-    dot = crystal_named(request.dot, dataset=request.dataset)
-    return _attached(request, dot=dot, folder=folder) if request.overgrown is None else _buried(request, dot=dot)
+    dot = crystal_to_cut(request.dot, dataset=request.dataset, folder=folder)
+    if request.overgrown is None:
+        return _attached(request, dot=dot, folder=folder)
+    return _buried(request, dot=dot, folder=folder)
 
 
 def _attached(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embedded":
@@ -449,16 +481,16 @@ def _attached(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embed
     )
 
 
-def _buried(request: AttachRequest, *, dot: "Crystal") -> "Embedded":
+def _buried(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embedded":
     from qdip_struct.builders.atoms.cells import Occupation
     from qdip_struct.builders.dot.attach import bury_dots
     from qdip_struct.materials.crystals import scaled
-    from qdip_struct.materials.structure_files import crystal_named
+    from qdip_struct.materials.structure_files import crystal_to_cut
 
     if request.matrix is None:
         raise UsageError("buried dots share the lattice of --matrix; a --slab file cannot be overgrown")
     refuse_given(request, _ATTACHED_ONLY, where="with buried dots, which share the lattice of the matrix")
-    held = crystal_named(request.matrix, dataset=request.dataset)
+    held = crystal_to_cut(request.matrix, dataset=request.dataset, folder=folder)
     core = scaled(dot, lattice=request.lattice or held.a_angstrom)
     counts = whole_numbers(request.array, what="--array")
     if len(counts) != 2:
@@ -481,13 +513,13 @@ def _slab(request: AttachRequest, *, folder: Path) -> "Atoms":
     from qdip_struct.builders.atoms.regions import label
     from qdip_struct.builders.dot.attach import surface_slab
     from qdip_struct.materials.crystals import scaled
-    from qdip_struct.materials.structure_files import crystal_named, read_structure
+    from qdip_struct.materials.structure_files import crystal_to_cut, read_structure
 
     if request.slab is not None:
         refuse_given(request, ("lattice", "cells", "top"), where="with --slab, which has its own cell")
         found = read_structure(folder / request.slab)
         return found if found.has("region") else label(found, region="matrix", phase=request.slab.stem)
-    held = crystal_named(str(request.matrix), dataset=request.dataset)
+    held = crystal_to_cut(str(request.matrix), dataset=request.dataset, folder=folder)
     if request.lattice is not None:
         held = scaled(held, lattice=request.lattice)
     cells = whole_numbers(request.cells, what="--cells")
