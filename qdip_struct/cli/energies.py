@@ -108,7 +108,7 @@ def _group(group: Mapping[str, Any]) -> list[str]:
         ("surface energy, substrate", item["value_mev_per_angstrom2"], item["reference"])
         for item in group["surface_energy_substrate_limits"]
     ]
-    film_mean = group["surface_energy_film_mean_of_terminations_mev_per_angstrom2"]
+    film_mean = group.get("surface_energy_film_mean_of_terminations_mev_per_angstrom2")
     rows += [("surface energy, film", film_mean, "mean of both terminations")]
     mean = group["surface_energy_substrate_mean_of_terminations_mev_per_angstrom2"]
     rows += [("surface energy, substrate", mean, "mean of both terminations")]
