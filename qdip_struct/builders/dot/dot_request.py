@@ -203,7 +203,7 @@ class BulkRequest:
 
     material: str = option(metavar="CRYSTAL", help="NAME[:phase], a mixture, or a structure file")
     cells: str = option("1,1,1", metavar="N,N,N", help="conventional cells along its vectors")
-    lattice: float | None = lattice_option()
+    lattice: float | None = lattice_option(scales_files=True)
     dataset: str | None = dataset_option()
     a_site: str = a_site_option()
     orientation: MoleculeOrientation = orientation_option()
@@ -218,7 +218,7 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Ato
     UsageError
         If an option is not possible, or the cell holds no whole number of each ion of a mixture.
     """
-    from qdip_struct.builders.atoms.cells import Occupation
+    from qdip_struct.builders.atoms.cells import Occupation, structure_at
     from qdip_struct.builders.atoms.regions import report
     from qdip_struct.builders.dot.matrix import matrix_of
     from qdip_struct.materials.crystals import Crystal, scaled
@@ -226,13 +226,15 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Ato
 
     body = crystal_of(request.material, dataset=request.dataset, folder=folder)
     if request.lattice is not None:
-        if not isinstance(body, Crystal):
-            raise UsageError(f"{request.material} is a structure file: its lattice is taken as it is, drop the lattice")
-        body = scaled(body, lattice=request.lattice)
+        body = (
+            scaled(body, lattice=request.lattice)
+            if isinstance(body, Crystal)
+            else structure_at(body, lattice=request.lattice, name=request.material)
+        )
     cells = whole_numbers(request.cells, what="cells", count=3)
     occupation = Occupation(request.a_site, request.orientation, request.seed)
     atoms = matrix_of(body, cells=cells, occupation=occupation).atoms
-    source = body.source if isinstance(body, Crystal) else None
+    source = body.source if isinstance(body, Crystal) else body.info.get("scaled")
     return atoms, report(atoms, seed=request.seed, role="single", material=request.material, source=source)
 
 
