@@ -185,7 +185,7 @@ def test_refusal_names_the_sets_that_exist(cp2k: Program) -> None:
     [
         ("PBE", ("PBE",)),
         ("blyp", ("BLYP",)),
-        ("B3LYP+HF(0.2)", ("BLYP",)),
+        ("B3LYP+HF(0.2)", ("B3LYP", "BLYP")),
         ("PBE+XWPBE+HF(0.25)", ("PBE",)),
         ("PBE0+HF(0.25)", ("PBE0", "PBE")),
         ("LYP+BECKE88", ("BLYP",)),

@@ -1,4 +1,4 @@
-"""What is decided for the user: k-points, SCF method, spin, dipole correction, optimiser, constraints, version.
+"""What is decided for the user: basis sets, k-points, SCF, spin, dipole correction, optimiser, constraints, version.
 
 Every decision is made from the structure or from the version of CP2K that the input is for, and carries its choice and
 its reason in words, so that it can be shown and overridden.
@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.roles import role_of
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM
-from qdip_struct.cp2k.inputs.inputfile import Section, set_value
+from qdip_struct.cp2k.inputs.inputfile import Section, find_section, get_values, set_value
+from qdip_struct.cp2k.inputs.kinds import (
+    DEFAULT_FAMILY,
+    KindDefault,
+    KindSet,
+    OwnKind,
+    families_of,
+    family_of,
+    orbital_basis,
+    potential_in,
+    potential_valence,
+)
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -87,6 +98,122 @@ def look_at(cell: NDArray[np.float64], positions: NDArray[np.float64]) -> Geomet
     n_vacuum = sum(gap >= VACUUM_GAP_ANGSTROM for gap in vacuum)
     system: CellGeometry = ("bulk", "slab", "wire", "isolated")[n_vacuum]
     return Geometry(system, vacuum, tuple(heights))  # type: ignore[arg-type]
+
+
+def stated_kind(tree: Section, name: str) -> Section | None:
+    """The ``&KIND`` that an input has for a kind: its own, else ``&KIND DEFAULT``."""
+    subsys = find_section(tree, "FORCE_EVAL/SUBSYS")
+    found = [kind for word in (name, "DEFAULT") for kind in subsys.sections("KIND", parameter=word)] if subsys else []
+    return found[0] if found else None
+
+
+def decide_kinds(
+    elements: Sequence[str],
+    *,
+    template: Section,
+    asked: Section,
+    kind_set: KindSet,
+    own: Mapping[str, OwnKind],
+    functional: str | None,
+) -> tuple[dict[str, KindDefault], list[Decision]]:
+    """Basis set, potential and valence electrons of each element, as they will stand in the input.
+
+    What ``&KIND`` sections say stays; what they leave open comes from the user's file, then from the set, with the
+    potentials made for the functional.
+
+    Parameters
+    ----------
+    elements
+        Symbols, each once.
+    template, asked
+        The input so far, and the same with the user's settings in it.
+    kind_set, own
+        The family, and what the user's file says instead, by element.
+    functional
+        As the input names it; ``None`` for a method without one.
+
+    Raises
+    ------
+    UsageError
+        If the set has nothing for an element that nobody else names a basis set and a potential for, or the valence
+        electrons of a potential are not known.
+    """
+    chosen: dict[str, KindDefault] = {}
+    decisions: list[Decision] = []
+    deviating: dict[tuple[str, str], list[str]] = {}
+    stated: dict[str, tuple[str | None, str | None]] = {}
+    open_potentials = []
+    for element in elements:
+        section = stated_kind(asked, element) or Section("KIND", element)
+        file = own.get(element, OwnKind())
+        basis, potential = orbital_basis(section) or file.basis, potential_in(section) or file.potential
+        stated[element] = (basis, potential)
+        if potential is None:
+            open_potentials.append(element)
+        decisions += _whose_kind(element, template=template, file=file, stated=(basis, potential))
+    family, decided = _decide_family(open_potentials, kind_set=kind_set, functional=functional)
+    decisions += decided
+    whole = (get_values(asked, "FORCE_EVAL/DFT/POTENTIAL_FILE_NAME") or [kind_set.potential_file])[0]
+    for element in elements:
+        basis, potential = stated[element]
+        if basis is None or potential is None:
+            default = _default(element, kind_set=kind_set, family=family, potential=potential)
+            if basis is None and default.basis != kind_set.first_basis(default):
+                deviating.setdefault((default.basis, kind_set.first_basis(default)), []).append(element)
+            basis, potential = basis or default.basis, potential or default.potential
+        section = stated_kind(asked, element) or Section("KIND", element)
+        files = [keyword.value for keyword in section.keywords("POTENTIAL_FILE_NAME")]
+        named = own[element].potential_file if element in own and potential_in(section) is None else None
+        place = files[0] if files else named or whole
+        n = potential_valence(element, potential, file=place)
+        if n is None:
+            raise UsageError(
+                f"how many valence electrons the potential {potential} of {element} has is not known: {place} does not "
+                f"hold it, or is not installed here; take one of its names there, or one that ends in them (-q4)"
+            )
+        chosen[element] = KindDefault(element, basis, potential, n, place if place != whole else None)
+    for (basis, usual), members in deviating.items():
+        reason = f"{', '.join(kind_set.basis_files)} hold no {usual} for {'it' if len(members) == 1 else 'them'}"
+        decisions.append(Decision("basis", f"{basis} for {', '.join(members)}", reason))
+    return chosen, decisions
+
+
+def _whose_kind(
+    element: str, *, template: Section, file: OwnKind, stated: tuple[str | None, str | None]
+) -> list[Decision]:
+    """Who says what an element gets, where it is not the set."""
+    section = stated_kind(template, element)
+    words = ", ".join(word for word in stated if word is not None)
+    if section is not None and (orbital_basis(section) or potential_in(section)):
+        return [Decision("kinds", f"{element}: {words}", f"&KIND {section.parameter} of the template")]
+    if file.basis or file.potential:
+        return [Decision("kinds", f"{element}: {words}", "from the file of --kinds")]
+    return []
+
+
+def _decide_family(elements: Sequence[str], *, kind_set: KindSet, functional: str | None) -> tuple[str, list[Decision]]:
+    """Which potentials the elements get: those made for the functional, else those it is used with, else PBE's."""
+    families = families_of(functional or "")
+    held = {family: sum(element in kind_set.members(family) for element in elements) for family in families}
+    family = max(held, key=lambda name: held[name], default=DEFAULT_FAMILY)
+    if not elements or functional is None or families[:1] == (DEFAULT_FAMILY,):
+        return family, []
+    if not families:
+        reason = f"none are known to be made for the functional {functional}; others with --kinds"
+    elif family != families[0]:
+        reason = f"{kind_set.potential_file} holds none made for {families[0]}, and these are used with it"
+    else:
+        reason = f"made for the functional {functional}"
+    return family, [Decision("potentials", f"GTH-{family}", reason)]
+
+
+def _default(element: str, *, kind_set: KindSet, family: str, potential: str | None) -> KindDefault:
+    """What the set has for an element; where its potential is stated, its basis set may be that of another family."""
+    if potential is not None:
+        for other in (family_of(potential) or family, family, DEFAULT_FAMILY):
+            if element in kind_set.members(other):
+                return kind_set.of(element, other)
+    return kind_set.of(element, family)
 
 
 def mesh_points(length: float, *, wanted: float) -> int:

@@ -1,8 +1,8 @@
 """Which basis set and pseudopotential an element gets, and what CP2K's own data files hold of them.
 
-A set of ``cp2k_templates/kinds.yaml`` names a family; its members are looked up in CP2K's data files. Where those are not
-installed, ``cp2k_templates/kind_table.yaml`` says what they hold. The files are read as CP2K ships them; of their numbers
-only counts are kept: shells and valence electrons.
+A set of ``cp2k_templates/kinds.yaml`` names a family; its members are looked up in CP2K's data files. Where those are
+not installed, ``cp2k_templates/kind_table.yaml`` says what they hold. The files are read as CP2K ships them; of their
+numbers only counts are kept: shells and valence electrons.
 """
 
 import re
@@ -16,6 +16,7 @@ from typing import Any
 from qdip_struct.base.documents import Word, fault, yaml_document
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.files import read_text, shipped
+from qdip_struct.cp2k.inputs.inputfile import Section
 from qdip_struct.cp2k.program import find_data_directory
 
 DEFAULT_SET = "dzvp"
@@ -25,12 +26,19 @@ DEFAULT_FAMILY = "PBE"
 
 @dataclass(frozen=True)
 class KindDefault:
-    """What an element gets, by the names of CP2K's data files."""
+    """What an element gets, by the names of CP2K's data files.
+
+    Attributes
+    ----------
+    potential_file
+        Where it is not that of the whole input.
+    """
 
     element: str
     basis: str
     potential: str
     n_valence: int
+    potential_file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,11 +68,9 @@ class KindSet:
 
     def members(self, family: str = DEFAULT_FAMILY) -> Mapping[str, KindDefault]:
         """Default of each element that has one, by symbol: from the installed files, else from the shipped table."""
-        files = [data_file(name) for name in (*self.basis_files, self.potential_file)]
-        if any(path is None for path in files):
-            return self.tabulated(family)
-        *basis_files, potential_file = (path for path in files if path is not None)
-        return self.found(family, basis_files=basis_files, potential_file=potential_file)
+        names = (*self.basis_files, self.potential_file)
+        files = tuple((path, path.stat().st_mtime_ns) for path in map(data_file, names) if path is not None)
+        return _members_of(self.name, family, files) if len(files) == len(names) else self.tabulated(family)
 
     def found(self, family: str, *, basis_files: Sequence[Path], potential_file: Path) -> Mapping[str, KindDefault]:
         """Members in these files.
@@ -109,11 +115,22 @@ class KindSet:
             f"GTH-{family} potential for {element}; {', or '.join(ways)}{_what_there_is(element)}"
         )
 
+    def first_basis(self, member: KindDefault) -> str:
+        """The basis set that a member would have if the files held it."""
+        return self.bases[0].format(family=family_of(member.potential), n=member.n_valence)
+
     def _potential(self, family: str, n: int) -> str:
         return self.potential.format(family=family, n=n)
 
     def _basis_names(self, family: str, n: int) -> list[str]:
         return [name.format(family=family, n=n) for name in self.bases]
+
+
+@cache
+def _members_of(name: str, family: str, files: tuple[tuple[Path, int], ...]) -> Mapping[str, KindDefault]:
+    """Members of a set in files, its potential file last, each with its time of change."""
+    *basis_files, potential_file = (path for path, _ in files)
+    return get_kind_set(name).found(family, basis_files=basis_files, potential_file=potential_file)
 
 
 def _holds(sets: Sequence["BasisSet"], name: str, n: int) -> bool:
@@ -200,6 +217,21 @@ def family_of(potential: str) -> str | None:
     """Family of a GTH potential by its name: GTH-BLYP-q4 → BLYP; ``None`` for other potentials."""
     match = re.fullmatch(r"GTH-([A-Z\d]+)(-Q\d+)?", potential.upper())
     return _SAME_FAMILY.get(match.group(1), match.group(1)) if match else None
+
+
+def orbital_basis(kind: Section) -> str | None:
+    """Name of the orbital basis set in a ``&KIND``; auxiliary ones (``BASIS_SET RI_AUX ...``) are passed over."""
+    for keyword in kind.keywords("BASIS_SET"):
+        words = keyword.value.split()
+        if len(words) == 1 or (words and words[0].upper() == "ORB"):
+            return words[-1]
+    return None
+
+
+def potential_in(kind: Section) -> str | None:
+    """Name of the potential in a ``&KIND``."""
+    words = [word for name in ("POTENTIAL", "POT") for keyword in kind.keywords(name) for word in keyword.value.split()]
+    return words[-1] if words else None
 
 
 @dataclass(frozen=True)
