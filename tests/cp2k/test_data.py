@@ -166,7 +166,9 @@ def test_elements_are_known_without_the_files(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_set_without_an_element_names_one_that_has_it() -> None:
-    with pytest.raises(UsageError, match=r"'tzvp' .* for Na; use --basis dzvp or .*--kinds"):
+    with pytest.raises(
+        UsageError, match=r"'tzvp' .* for Na; use --basis dzvp, dzvp-uzh, tzvp-uzh, or name them with --kinds"
+    ):
         get_kind_set("tzvp").of("Na")
     with pytest.raises(UsageError, match="unknown basis 'qzvp'"):
         get_kind_set("qzvp")

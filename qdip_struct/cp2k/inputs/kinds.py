@@ -108,8 +108,8 @@ class KindSet:
         if element in members:
             return members[element]
         others = [other.name for other in list_kind_sets() if element in other.members(family)]
-        ways = [f"use --basis {' or '.join(others)}"] if others else []
-        ways.append(f"name them with --set KIND[{element}]/BASIS_SET=... and KIND[{element}]/POTENTIAL=..., or --kinds")
+        ways = [f"use --basis {', '.join(others)}"] if others else []
+        ways.append(f"name them with --kinds, or --set KIND[{element}]/BASIS_SET=... and KIND[{element}]/POTENTIAL=...")
         raise UsageError(
             f"{', '.join(self.basis_files)} and {self.potential_file} hold no basis set of '{self.name}' with a "
             f"GTH-{family} potential for {element}; {', or '.join(ways)}{_what_there_is(element)}"
@@ -138,23 +138,38 @@ def _holds(sets: Sequence["BasisSet"], name: str, n: int) -> bool:
     return any(name in basis.names and basis.n_valence in (n, None) for basis in sets)
 
 
+def files_with(element: str, name: str) -> list[str]:
+    """CP2K's data files of MOLOPT basis sets and GTH potentials that hold a name for an element."""
+    held = _names_of(element).items()
+    return [file for file, items in held if any(name.upper() in map(str.upper, names) for names in items)]
+
+
 def _what_there_is(element: str) -> str:
     """The MOLOPT basis sets and GTH potentials of an element in CP2K's files, in words."""
-    place = data_file("GTH_POTENTIALS")
-    if place is None:
+    if data_file("GTH_POTENTIALS") is None:
         return " (CP2K's data files, which may hold more, are not installed here)"
-    words = []
-    for path in sorted(place.parent.glob("*")):
+    words = [
+        f"{file}: {', '.join(names[0] for names in items[:_SHOWN])}{', ...' if len(items) > _SHOWN else ''}"
+        for file, items in _names_of(element).items()
+    ]
+    return (
+        f". CP2K has for {element}: {'; '.join(words)}" if words else f". CP2K's data files hold nothing for {element}"
+    )
+
+
+def _names_of(element: str) -> dict[str, list[tuple[str, ...]]]:
+    """Names of each MOLOPT basis set and GTH potential of an element, by data file."""
+    place = data_file("GTH_POTENTIALS")
+    found = {}
+    for path in sorted(place.parent.glob("*")) if place else ():
         if not path.is_file() or not re.fullmatch(r"BASIS_MOLOPT(_\w+)?|\w+_POTENTIALS|POTENTIAL_UZH", path.name):
             continue
         held: Sequence[BasisSet | Pseudopotential]
         held = (read_basis_sets if path.name.startswith("BASIS") else read_potentials)(path).get(element, ())
-        names = [item.names[0] for item in held if "MOLOPT" in item.names[0] or item.names[0].startswith("GTH-")]
+        names = [item.names for item in held if "MOLOPT" in item.names[0] or item.names[0].startswith("GTH-")]
         if names:
-            words.append(f"{path.name}: {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}")
-    return (
-        f". CP2K has for {element}: {'; '.join(words)}" if words else f". CP2K's data files hold nothing for {element}"
-    )
+            found[path.name] = names
+    return found
 
 
 _SHOWN = 4
