@@ -24,6 +24,7 @@ from qdip_struct.cp2k.inputs.kinds import (
 from qdip_struct.cp2k.inputs.presets import list_functionals
 from qdip_struct.cp2k.inputs.sections import named_by
 from qdip_struct.cp2k.program import Program
+from qdip_struct.materials.ions import VALENCE_ELECTRONS
 
 POTENTIALS = """# comment
 Pb GTH-PBE-q4 GTH-PBE
@@ -163,6 +164,13 @@ def test_elements_are_known_without_the_files(monkeypatch: pytest.MonkeyPatch) -
     assert kinds.of("Ag", "BLYP").potential == "GTH-BLYP-q11"
     with pytest.raises(UsageError, match="are not installed here"):
         kinds.of("Fr")
+
+
+def test_ions_have_the_electrons_of_their_usual_potential() -> None:
+    members = get_kind_set("dzvp").members()
+    shared = set(members) & set(VALENCE_ELECTRONS)
+    assert {"Pb", "S", "Cs", "Br", "I", "Ag", "Bi", "O"} <= shared
+    assert {e: VALENCE_ELECTRONS[e] for e in shared} == {e: members[e].n_valence for e in shared}
 
 
 def test_set_without_an_element_names_one_that_has_it() -> None:

@@ -13,7 +13,7 @@ from ase.build import bulk
 from ase.spacegroup import crystal
 
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.cp2k.inputs.deck import Deck, make_deck
+from qdip_struct.cp2k.inputs.deck import Deck, deck_maker, make_deck
 from qdip_struct.cp2k.inputs.inputfile import get_values, parse_input
 from qdip_struct.cp2k.inputs.kinds import get_kind_set, read_own_kinds
 from qdip_struct.cp2k.inputs.preflight import check_input, checked
@@ -314,6 +314,26 @@ def test_potential_of_unknown_valence_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("qdip_struct.cp2k.inputs.kinds.find_data_directory", lambda: None)
     with pytest.raises(UsageError, match="potential MINE of Pb"):
         make_deck(PBS, InputsRequest(preset="quick", set=("KIND[Pb]/POTENTIAL=MINE",)))
+
+
+@pytest.mark.cp2k
+def test_potential_that_the_file_lacks_is_refused_with_those_it_holds(cp2k: Program) -> None:
+    with pytest.raises(UsageError, match=r"GTH-PBE-q99 of Pb is not in GTH_POTENTIALS; it holds .*GTH-PBE-q4"):
+        make_deck(PBS, InputsRequest(preset="quick", set=("KIND[Pb]/POTENTIAL=GTH-PBE-q99",)))
+
+
+def test_closed_shell_of_a_magnetic_element_is_said_to_be_an_assumption() -> None:
+    reasons = {}
+    for element in ("Fe", "Zn"):
+        deck = make_deck(Atoms(element, cell=[3, 3, 3]), InputsRequest(preset="quick"))
+        (reasons[element],) = [item.reason for item in deck.decisions if item.topic == "spin"]
+    assert ("assumed, though Fe" in reasons["Fe"], "assumed" in reasons["Zn"]) == (True, False)
+
+
+def test_relative_file_of_kinds_lies_beside_the_campaign(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("Pb: {potential: GTH-PBE-q14}\n")
+    maker = deck_maker(InputsRequest(preset="quick", kinds="own.yaml"), folder=tmp_path)
+    assert maker.deck(PBS, role="single").n_electrons == 14 + 6
 
 
 @pytest.mark.cp2k

@@ -22,11 +22,13 @@ from qdip_struct.cp2k.inputs.kinds import (
     KindDefault,
     KindSet,
     OwnKind,
+    data_file,
     families_of,
     family_of,
     orbital_basis,
     potential_in,
     potential_valence,
+    read_potentials,
 )
 
 if TYPE_CHECKING:
@@ -167,15 +169,24 @@ def decide_kinds(
         place = files[0] if files else named or whole
         n = potential_valence(element, potential, file=place)
         if n is None:
-            raise UsageError(
-                f"how many valence electrons the potential {potential} of {element} has is not known: {place} does not "
-                f"hold it, or is not installed here; take one of its names there, or one that ends in them (-q4)"
-            )
+            raise UsageError(_unknown_valence(element, potential, place=place))
         chosen[element] = KindDefault(element, basis, potential, n, place if place != whole else None)
     for (basis, usual), members in deviating.items():
         reason = f"{', '.join(kind_set.basis_files)} hold no {usual} for {'it' if len(members) == 1 else 'them'}"
         decisions.append(Decision("basis", f"{basis} for {', '.join(members)}", reason))
     return chosen, decisions
+
+
+def _unknown_valence(element: str, potential: str, *, place: str) -> str:
+    """Why the electrons of a potential cannot be counted, and what to do."""
+    path = data_file(place)
+    if path is None:
+        return (
+            f"how many valence electrons the potential {potential} of {element} has is not known, as {place} is not "
+            "among CP2K's data files here; take a name that ends in them (-q4)"
+        )
+    names = [item.names[0] for item in read_potentials(path).get(element, ())]
+    return f"potential {potential} of {element} is not in {place}; it holds {', '.join(names) or 'none'}"
 
 
 def _whose_kind(
@@ -282,8 +293,25 @@ def decide_kpoints(
     return mesh, Decision("k-points", "Gamma only" if mesh == (1, 1, 1) else _times(mesh), reason)
 
 
-def decide_spin(n_electrons: int, *, multiplicity: int | None = None) -> tuple[Literal["RKS", "UKS"], int, Decision]:
+MAGNETIC = frozenset(
+    ["Cr", "Mn", "Fe", "Co", "Ni", "Ce", "Pr", "Nd", "Pm", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm", "Yb"]
+)
+"""Elements whose d or f electrons often have a moment that a closed shell leaves out."""
+
+
+def decide_spin(
+    n_electrons: int, *, multiplicity: int | None = None, elements: Sequence[str] = ()
+) -> tuple[Literal["RKS", "UKS"], int, Decision]:
     """Even electron count: restricted, multiplicity 1. Odd: unrestricted (LSD), multiplicity 2. Overrides are checked.
+
+    Parameters
+    ----------
+    n_electrons
+        Valence electrons of the cell.
+    multiplicity
+        Asked for: 2S + 1.
+    elements
+        Of the structure; of those that are often magnetic a closed shell is said to be an assumption.
 
     Raises
     ------
@@ -301,7 +329,11 @@ def decide_spin(n_electrons: int, *, multiplicity: int | None = None) -> tuple[L
     if n_electrons % 2:
         reason = f"{n_electrons} electrons, an odd number: spin-polarised (LSD)"
         return "UKS", 2, Decision("spin", "UKS, multiplicity 2", reason)
-    return "RKS", 1, Decision("spin", "RKS", f"{n_electrons} electrons, an even number, closed shell")
+    reason = f"{n_electrons} electrons, an even number, closed shell"
+    magnetic = [element for element in elements if element in MAGNETIC]
+    if magnetic:
+        reason += f": assumed, though {', '.join(magnetic)} may have a moment; else ask for a multiplicity"
+    return "RKS", 1, Decision("spin", "RKS", reason)
 
 
 def decide_dipole(

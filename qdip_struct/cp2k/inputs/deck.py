@@ -213,7 +213,9 @@ def make_deck(
         bulk_reference=role_of(role).kind == "bulk",
         override=request.mesh,
     )
-    spin, multiplicity, decided_spin = decide_spin(n_electrons, multiplicity=request.multiplicity)
+    spin, multiplicity, decided_spin = decide_spin(
+        n_electrons, multiplicity=request.multiplicity, elements=list(chosen)
+    )
     asked = request.dipole_correction
     wanted = preset.values["dipole_correction"] if asked is None else asked == "on"
     dipole, decided_dipole = decide_dipole(cell, geometry, wanted=wanted)
