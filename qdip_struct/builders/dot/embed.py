@@ -295,7 +295,9 @@ def _centred(dot: Atoms) -> Atoms:
     for name, default in (("molecule", -1), ("region", "dot"), ("phase", name_of_ions(dot.get_chemical_symbols()))):
         given = dot.get_array(name) if dot.has(name) else np.full(len(dot), default)
         copy.set_array(name, given.astype("U9") if name == "region" else given)
-    copy.set_array("formal_charge", formal_charges(names, molecule=copy.get_array("molecule")))
+    told = dot.get_array("formal_charge") if dot.has("formal_charge") else None
+    charges = formal_charges(names, molecule=copy.get_array("molecule")) if told is None else told
+    copy.set_array("formal_charge", np.rint(charges).astype(int))
     return copy
 
 

@@ -32,7 +32,6 @@ from qdip_struct.builders.slab.stoichiometry import (
     slab_findings,
     units_by_cation,
 )
-from qdip_struct.builders.slab.surface import charges_of_sites
 from qdip_struct.matching.planes import plane_text
 from qdip_struct.materials.crystals import Crystal
 
@@ -279,7 +278,7 @@ def _report(
         block = joint.blocks[own]
         sites, layer, top = _slab_of(joint, own)
         facts = face_facts(sites, layer, block, top=top, atoms=atoms)
-        charge = int(charges_of_sites(sites).sum())
+        charge = int(sites.charges.sum())
         more["findings"] = slab_findings(facts, block, top=top, charge=charge, has=has, part=own)
         kept = (
             *("termination_top", "termination_bottom", "face_top", "face_bottom", "symmetric", "symmetric_sites"),

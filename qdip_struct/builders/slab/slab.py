@@ -32,7 +32,7 @@ from qdip_struct.builders.slab.stoichiometry import (
     termination_named,
     units_by_cation,
 )
-from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, charges_of_sites, surface_cell
+from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, surface_cell
 from qdip_struct.matching.planes import Plane, plane_text
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.ions import MOLECULES
@@ -211,7 +211,7 @@ def build_slab(
     cell[:2, :2], cell[2, 2] = block.lateral, facts["thickness_angstrom"] + vacuum
     dataset = material.dataset if isinstance(material, Crystal) else None
     others = companions(sites, block, top=top, count=count, cell=cell, dataset=dataset)
-    charge = int(charges_of_sites(sites).sum())
+    charge = int(sites.charges.sum())
     facts["findings"] = slab_findings(facts, block, top=top, charge=charge, has=list(others))
     slab, bulk = in_cell(atoms, cell), to_atoms(block.sites, region="substrate")
     common = {

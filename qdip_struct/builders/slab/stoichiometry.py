@@ -29,7 +29,7 @@ from qdip_struct.builders.atoms.cells import SiteCell, primitive_basis, reduced_
 from qdip_struct.builders.parsing import Faces
 from qdip_struct.builders.roles import Part, role_name, role_of
 from qdip_struct.builders.slab.block import Block, cut_block
-from qdip_struct.builders.slab.surface import SurfaceCell, charges_of_sites
+from qdip_struct.builders.slab.surface import SurfaceCell
 from qdip_struct.matching.planes import plane_text
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.datasets import get_crystal
@@ -185,7 +185,7 @@ class Cut:
 def cut_above(surface: SurfaceCell, top: int) -> Cut:
     """The cut above layer ``top`` of a surface cell."""
     per, d = len(surface.layers), surface.period
-    z, charge = surface.sites.positions[:, 2], charges_of_sites(surface.sites)
+    z, charge = surface.sites.positions[:, 2], surface.sites.charges
     heights = [z[list(layer.members)] + d * np.array(layer.lifts) for layer in surface.layers]
     unit = [heights[k % per] + d * (k // per) for k in range(top - per + 1, top + 1)]
     q = np.concatenate([charge[list(surface.layers[k % per].members)] for k in range(top - per + 1, top + 1)])
@@ -509,15 +509,7 @@ def slab_findings(
     found: list[tuple[str, str]] = []
     sums = np.cumsum([layers[(top - k) % per].charge for k in range(per)])
     whole = f"a multiple of {per} monolayers"
-    if int(charges_of_sites(block.surface.sites).sum()):
-        found.append(
-            (
-                f"the formal charges of {name} add up to {int(charges_of_sites(block.surface.sites).sum()):+d} e per "
-                "period, so charge, dipole and type of its slabs are not known",
-                "check the oxidation states; a slab of whole formula units is neutral",
-            )
-        )
-    elif charge:
+    if charge:
         neutral = " or ".join(str(k + 1) for k in range(per) if not sums[k])
         found.append(
             (
