@@ -37,7 +37,7 @@ def add_build_interface_arguments(parser: argparse.ArgumentParser) -> None:
 
 def build_interface_command(args: argparse.Namespace) -> int:
     """Build, write, and say what was built."""
-    from qdip_struct.cli.building import check_format, origin_of, write_cells
+    from qdip_struct.cli.building import check_format, origin_of, warn_of_lattices, write_cells
 
     if args.out is None:
         raise UsageError("say where to write: -o DIR")
@@ -45,6 +45,7 @@ def build_interface_command(args: argparse.Namespace) -> int:
     built = requested_interfaces(request_of(args, InterfaceRequest))
     origin = origin_of(args, command="build interface")
     documents = []
+    warn_of_lattices(next(iter(built.values())).report)
     for folder, cells in built.items():
         film_atoms, substrate_atoms = len(cells.film), len(cells.substrate)
         note(f"{cells.report['group']}: film {film_atoms} + substrate {substrate_atoms} = {len(cells.interface)} atoms")
@@ -98,6 +99,7 @@ def _text(document: dict[str, Any]) -> str:
         lines.append(f"A site: one {document['a_site']} ion stands in for each {', '.join(document['stand_in_for'])}")
     if document["reservoir"]:
         lines.append(
-            f"the substrate slab is not stoichiometric: its surface energy refers to bulk {document['reservoir']}"
+            "the substrate slab is not stoichiometric: its surface energy refers to bulk "
+            f"{document['reservoir_source']}"
         )
     return "\n".join([*lines, "", table(["role", "atoms", "composition", "charge", "nearest Å", "file"], rows)])

@@ -34,7 +34,7 @@ def add_build_slab_arguments(parser: argparse.ArgumentParser) -> None:
 def build_slab_command(args: argparse.Namespace) -> int:
     """List terminations, or build and write slabs."""
     from qdip_struct.builders.roles import role_of
-    from qdip_struct.cli.building import check_format, origin_of, write_cells
+    from qdip_struct.cli.building import check_format, origin_of, warn_of_lattices, write_cells
 
     check_format(args.format)
     request = request_of(args, SlabRequest)
@@ -52,6 +52,7 @@ def build_slab_command(args: argparse.Namespace) -> int:
         reports = {role_of(role).file_name: report for role, report in built.reports.items()}
         files: dict[str, str] = {}
         facts = built.report
+        warn_of_lattices(facts)
         note(
             f"{facts['group']}: {facts['n_atoms']} atoms, {facts['thickness_angstrom']:.3f} Å thick, charge "
             f"{facts['formal_charge']['total']} e, {'dipolar' if facts['dipolar'] else 'no dipole'}"
@@ -110,10 +111,11 @@ def _listing_text(document: dict[str, Any]) -> str:
 
 
 def _text(document: dict[str, Any]) -> str:
-    from qdip_struct.cli.building import cell_row
+    from qdip_struct.cli.building import cell_row, lattice_line
 
     lines = [
         document["group"],
+        lattice_line(document),
         f"faces: top {document['termination_top']} ({document['face_top']}), bottom {document['termination_bottom']} "
         f"({document['face_bottom']}), {'symmetric' if document['symmetric'] else 'not symmetric'}",
         f"atoms {document['n_atoms']}, thickness {document['thickness_angstrom']:.3f} Å, area "
@@ -127,6 +129,8 @@ def _text(document: dict[str, Any]) -> str:
     for entry in document["alloy"]:
         shares = ", ".join(f"{ion} {share:.4f}" for ion, share in entry["realised"].items())
         lines.append(f"alloy: {shares} on {entry['n_sites']} sites, correlation error {entry['correlation_error']:.4f}")
+    if document["reservoir"]:
+        lines.append(f"not stoichiometric, its surface energy refers to bulk {document['reservoir_source']}")
     if not document["files"]:
         return "\n".join(lines)
     rows = [cell_row(role, report, document["files"][role]) for role, report in document["cells"].items()]

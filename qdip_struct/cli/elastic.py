@@ -22,7 +22,6 @@ from qdip_struct.builders.parsing import number_pairs
 from qdip_struct.cli.console import answer, table
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.crystals import check_lattice
-from qdip_struct.materials.datasets import get_dataset
 from qdip_struct.materials.elasticity import ASSUMED_POISSON_RATIO, Moduli, isotropic_moduli, mixed_moduli
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 from qdip_struct.materials.options import CrystalOptions, OutputOptions
@@ -43,6 +42,7 @@ def film_text(document: dict[str, Any]) -> str:
     lines = [
         *_about(document["film"], "film"),
         *_about(document["substrate"], "substrate"),
+        *_lattice_lines(document["lattices"]),
         f"misfit {100 * document['misfit']:+.3f} %: film {100 * document['film_strain']:+.3f} %, "
         f"substrate {100 * document['substrate_strain']:+.3f} %",
         f"elastic energy {document['energy_j_per_m2']:.4f} J/m²",
@@ -50,11 +50,18 @@ def film_text(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _lattice_lines(lattices: dict[str, Any]) -> list[str]:
+    lines = []
+    for role, entry in lattices.items():
+        at = "" if entry["temperature_kelvin"] is None else f" at {entry['temperature_kelvin']:g} K"
+        lines.append(f"a({role}) = {entry['a_angstrom']:.4f} Å{at}, {entry['source']}")
+    return lines
+
+
 def dot_text(document: dict[str, Any]) -> str:
     """Text for a dot in its matrix: moduli, lattices, a row per case, critical sizes, and the curve where asked for."""
     lines = [*_about(document["dot"], "dot"), *_about(document["matrix"], "matrix")]
-    for role, entry in document["lattices"].items():
-        lines.append(f"a({role}) = {entry['a_angstrom']:.4f} Å, {entry['source']}")
+    lines += _lattice_lines(document["lattices"])
     lines.append(f"misfit {100 * document['misfit']:+.3f} % of the dot")
     rows = []
     for case in document["cases"]:
@@ -164,6 +171,7 @@ def _film(args: argparse.Namespace) -> int:
     if args.film_thickness is None:
         raise UsageError("--film needs --film-thickness")
     misfit, _, lattices = _misfit(args.film, args.substrate, args)
+    lattices = {"film" if role == "dot" else "substrate": entry for role, entry in lattices.items()}
     film, substrate = (_moduli(name, role, args) for name, role in ((args.film, "dot"), (args.substrate, "matrix")))
     shared = share_film(
         misfit,
@@ -274,19 +282,26 @@ def _curve(document: dict[str, Any], args: argparse.Namespace) -> StabilityCurve
 
 def _misfit(dot: str, matrix: str, args: argparse.Namespace) -> tuple[float, float, dict[str, Any]]:
     files = tuple(args.crystals)
-    temperature = args.temperature
-    if temperature is None:
-        temperature = get_dataset(args.dataset, files=files).temperature_kelvin
     found: dict[str, Any] = {}
     for role, name in (("dot", dot), ("matrix", matrix)):
         if role == "dot" and args.dot_lattice is not None:
             check_lattice(args.dot_lattice, what="--dot-lattice")
-            found[role] = {"a_angstrom": args.dot_lattice, "source": "given"}
+            found[role] = {
+                "a_angstrom": args.dot_lattice,
+                "temperature_kelvin": None,
+                "source": "given",
+                "warnings": (),
+            }
             continue
         if args.misfit is not None and role == "matrix":
             continue
-        mixed = mixed_lattice_constant(name, dataset=args.dataset, temperature=temperature, files=files)
-        found[role] = {"a_angstrom": mixed.a_angstrom, "source": mixed.source}
+        mixed = mixed_lattice_constant(name, dataset=args.dataset, temperature=args.temperature, files=files)
+        found[role] = {
+            "a_angstrom": mixed.a_angstrom,
+            "temperature_kelvin": mixed.temperature_kelvin,
+            "source": mixed.source,
+            "warnings": mixed.warnings,
+        }
     a_dot = found["dot"]["a_angstrom"]
     if args.misfit is not None:
         return args.misfit, a_dot, found

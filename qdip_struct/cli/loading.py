@@ -33,7 +33,7 @@ def add_loading_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--density", metavar="dot=D,matrix=D", help="densities, g/cm³")
     parser.add_argument("--volume-fraction", type=float, metavar="F", help="dot volume over total volume, 0 to 1")
     parser.add_argument("--diameter", type=float, metavar="A", help="diameter of the dots, Å: adds the spacings")
-    add_options(parser, CrystalOptions, names=("dataset", "crystals"))
+    add_options(parser, CrystalOptions, names=("dataset", "temperature", "crystals"))
 
 
 def loading_command(args: argparse.Namespace) -> int:
@@ -43,7 +43,13 @@ def loading_command(args: argparse.Namespace) -> int:
     if args.mass_ratio is not None and not (args.dot and args.matrix):
         raise UsageError("--mass-ratio needs --dot and --matrix")
     densities = number_pairs(args.density, keys=("dot", "matrix"), option="--density")
-    common = {"mass_of": args.mass_of, "densities": densities, "dataset": args.dataset, "files": tuple(args.crystals)}
+    common = {
+        "mass_of": args.mass_of,
+        "densities": densities,
+        "dataset": args.dataset,
+        "temperature": args.temperature,
+        "files": tuple(args.crystals),
+    }
     by_mass = None
     if args.dot and args.matrix:
         by_mass = loading_from_mass(args.dot, matrix=args.matrix, mass_ratio=args.mass_ratio or 1.0, **common)

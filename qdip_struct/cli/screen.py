@@ -134,8 +134,7 @@ def _range(text: str) -> list[float]:
 
 
 def _remarks(result: Screen) -> list[str]:
-    temperature = "" if result.temperature_kelvin is None else f" at {result.temperature_kelvin:g} K"
-    lines = [f"lattice constant of the dot: {_lattice(result.dot)}, {result.dot.source}{temperature}"]
+    lines = [f"lattice constant of the dot: {_lattice(result.dot)}, {result.dot.source}"]
     if result.dot.formula.text == "PbS" and result.matrix.formula.text in ("CsPb(Br,I)3", "CsPb(I,Br)3"):
         lines.append(
             "Liu et al. 2019 state the match of PbS near 66 % Br with |f| < 0.2 %: that needs a(PbS) = 5.97 Å, the "
@@ -151,7 +150,7 @@ def _lattice(side: Side) -> str:
     return "mixed" if side.a_angstrom is None else f"{side.a_angstrom:.4f} Å"
 
 
-def _side(side: Side, result: Screen) -> dict[str, Any]:
+def _side(side: Side) -> dict[str, Any]:
     return {
         "name": side.formula.text,
         "a_angstrom": side.a_angstrom,
@@ -160,7 +159,8 @@ def _side(side: Side, result: Screen) -> dict[str, Any]:
             {"formula": e.formula, "a_angstrom": e.a_angstrom, "uncertainty_angstrom": e.uncertainty_angstrom}
             for e in side.ends
         ],
-        "temperature_kelvin": result.temperature_kelvin if side.given_lattice is None else None,
+        "temperature_kelvin": side.temperature_kelvin,
+        "warnings": side.warnings,
     }
 
 
@@ -185,8 +185,8 @@ def _document(result: Screen) -> dict[str, Any]:
             }
         )
     return {
-        "dot": _side(result.dot, result),
-        "matrix": _side(result.matrix, result),
+        "dot": _side(result.dot),
+        "matrix": _side(result.matrix),
         "dataset": result.dataset,
         "temperature_kelvin": result.temperature_kelvin,
         "denominator": result.denominator,

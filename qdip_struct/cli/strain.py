@@ -20,7 +20,7 @@ from qdip_struct.base.files import provenance, sha256, write_text
 from qdip_struct.base.options import add_options
 from qdip_struct.cli.console import emit, note, refuse_places, table
 from qdip_struct.materials.crystals import check_lattice
-from qdip_struct.materials.options import OutputOptions
+from qdip_struct.materials.options import CrystalOptions, OutputOptions
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -44,6 +44,7 @@ def add_strain_arguments(parser: argparse.ArgumentParser) -> None:
         help="the same dot relaxed in vacuum, as the dot's reference",
     )
     parser.add_argument("--dataset", metavar="NAME", help="data set of the lattice constants that are not given")
+    add_options(parser, CrystalOptions, names=("temperature",))
     parser.add_argument("--crystal", action="append", default=[], metavar="NAME:phase", help="CdS:wurtzite; repeatable")
     parser.add_argument(
         "--measure", choices=MEASURES, default="engineering", help="strain measure (default: engineering)"
@@ -78,6 +79,7 @@ def strain_command(args: argparse.Namespace) -> int:
         lattices=lattices,
         structures=structures,
         dataset=args.dataset,
+        temperature=args.temperature,
         vacuum_dot=vacuum,
         measure=args.measure,
         directions=directions,
@@ -99,6 +101,7 @@ def strain_command(args: argparse.Namespace) -> int:
             "structure": args.structure.name,
             "reference_lattice": args.reference_lattice,
             "dataset": args.dataset,
+            "temperature": args.temperature,
             "measure": args.measure,
             "frames": args.frames,
         }

@@ -12,8 +12,8 @@ from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.composition import Formula
 from qdip_struct.materials.crystals import check_lattice
 from qdip_struct.materials.datasets import list_crystals
-from qdip_struct.materials.elasticity import Moduli, mixed_moduli
-from qdip_struct.materials.mixed_lattice import mixed_lattice_constant, named_datasets
+from qdip_struct.materials.elasticity import Moduli, hill_average, mixed_moduli
+from qdip_struct.materials.mixed_lattice import common_temperature, mixed_lattice_constant, vegard_source
 
 SideName = Literal["dot", "matrix"]
 
@@ -75,6 +75,10 @@ class Side:
         End members in the order of the free sites' species, the last site changing fastest.
     given_lattice
         Lattice constant (Å) in place of the data set's.
+    temperature_kelvin
+        Temperature of every end member, K; ``None`` where they have none, or not the same one.
+    warnings
+        What must be said of the lattice constants; ``source`` says it too.
     """
 
     name: SideName
@@ -83,6 +87,8 @@ class Side:
     ends: tuple[End, ...]
     given_lattice: float | None
     datasets: tuple[str, ...] = ()
+    temperature_kelvin: float | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def a_angstrom(self) -> float | None:
@@ -126,6 +132,8 @@ def make_side(
         check_lattice(given_lattice, what=f"the lattice constant of the {name}")
     ends, source = [], ""
     datasets: dict[str, None] = {}
+    warnings: dict[str, None] = {}
+    temperatures: list[float | None] = []
     for corner in corners:
         if given_lattice is not None:
             kind = _structure_type(corner, files)
@@ -134,15 +142,18 @@ def make_side(
         mixed = mixed_lattice_constant(corner, dataset=dataset, temperature=temperature, files=files)
         source = mixed.source
         datasets.update(dict.fromkeys(mixed.datasets))
+        warnings.update(dict.fromkeys(mixed.warnings))
+        temperatures.append(mixed.temperature_kelvin)
         structure = mixed.terms[0][0].structure_type
         moduli = mixed_moduli(corner, files=files)
         ends.append(End(corner.text, mixed.a_angstrom, mixed.uncertainty_angstrom, structure, moduli))
     if given_lattice is not None:
         source = f"given: {given_lattice:g} Å"
     elif len(ends) > 1:
-        listed = ", ".join(f"{end.formula} {end.a_angstrom:.4g} Å" for end in ends)
-        source = f"Vegard between {listed} ({named_datasets(tuple(datasets))})"
-    return Side(name, formula, source, tuple(ends), given_lattice, tuple(datasets))
+        listed = [(end.formula, end.a_angstrom, at) for end, at in zip(ends, temperatures, strict=True)]
+        source = vegard_source(listed, datasets=tuple(datasets), warnings=tuple(warnings))
+    common = common_temperature(temperatures)
+    return Side(name, formula, source, tuple(ends), given_lattice, tuple(datasets), common, tuple(warnings))
 
 
 def composition_axes(dot: Side, matrix: Side) -> tuple[Axis, ...]:
@@ -208,12 +219,17 @@ def axis_bowing(axis: Axis, bowing: Mapping[tuple[str, str], float]) -> float:
 
 
 def elastic_constants(side: Side, *, axes: Sequence[Axis], fractions: Floats) -> tuple[Floats, Floats] | None:
-    """Bulk and shear modulus (n,) GPa of one side, linear between the end members; ``None`` if one is unknown."""
+    """Bulk and shear modulus (n,) GPa of one side; ``None`` if those of an end member are unknown.
+
+    As :func:`~qdip_struct.materials.elasticity.mixed_moduli` gives them: from cubic constants that are linear between
+    the end members.
+    """
     known = [end.moduli for end in side.ends if end.moduli is not None]
     if len(known) < len(side.ends):
         return None
     weights = end_weights(side, axes=axes, fractions=fractions)
-    return weights.T @ np.array([m.bulk for m in known]), weights.T @ np.array([m.shear for m in known])
+    c11, c12, c44 = (weights.T @ np.array([moduli.cubic[place] for moduli in known]) for place in range(3))
+    return hill_average(c11, c12, c44)
 
 
 def formula_at(side: Side, *, axes: Sequence[Axis], values: Sequence[float] | Floats) -> Formula:

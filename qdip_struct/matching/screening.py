@@ -236,7 +236,8 @@ def screen(
     dataset, files
         Data set of the lattice constants, and the user's own files of crystals.
     temperature
-        Kelvin; ``None`` takes the data set's own temperature.
+        Kelvin; ``None`` takes the data set's own temperature, see
+        :func:`~qdip_struct.materials.mixed_lattice.crystal_at`.
     dot_lattice
         Lattice constant of the dot (Å) in place of the data set's.
     denominator

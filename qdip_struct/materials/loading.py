@@ -67,6 +67,7 @@ def loading_from_mass(
     mass_of: MassOf = "precursor",
     densities: Mapping[str, float] | None = None,
     dataset: str | None = None,
+    temperature: float | None = None,
     files: Sequence[Path] = (),
 ) -> Loading:
     """Loading from the mass of precursor (or of matrix) per mass of dot.
@@ -84,8 +85,8 @@ def loading_from_mass(
         Whether r counts the precursor of the matrix (PbI2 for MAPbI3) or the matrix itself.
     densities
         g/cm³ of ``dot`` and ``matrix``; what is missing is computed from the crystals of the data set.
-    dataset, files
-        Data set of the crystals, and the user's own files.
+    dataset, temperature, files
+        Data set of the crystals, their temperature (K, default that of the data set), and the user's own files.
 
     Raises
     ------
@@ -93,7 +94,9 @@ def loading_from_mass(
         If a number is not positive and finite, or a name is unknown.
     """
     _positive(mass_ratio, "the mass ratio")
-    rho, sources = resolve_densities(dot, matrix=matrix, densities=densities, dataset=dataset, files=files)
+    rho, sources = resolve_densities(
+        dot, matrix=matrix, densities=densities, dataset=dataset, temperature=temperature, files=files
+    )
     growth = molar_mass(parse_formula(matrix)) / molar_mass(precursor_of(matrix)) if mass_of == "precursor" else 1.0
     factor = growth * rho["dot"] / rho["matrix"]
     return Loading(volume_ratio=mass_ratio * factor, factor=factor, densities=rho, sources=sources)
@@ -118,6 +121,7 @@ def resolve_densities(
     matrix: str,
     densities: Mapping[str, float] | None = None,
     dataset: str | None = None,
+    temperature: float | None = None,
     files: Sequence[Path] = (),
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Densities (g/cm³) of dot and matrix and where each comes from: given, else the data set's crystal.
@@ -128,8 +132,8 @@ def resolve_densities(
         Formulas.
     densities
         g/cm³ by ``dot`` and ``matrix``, as far as given.
-    dataset, files
-        Data set of the crystals, and the user's own files.
+    dataset, temperature, files
+        Data set of the crystals, their temperature (K, default that of the data set), and the user's own files.
     """
     rho: dict[str, float] = {}
     sources: dict[str, str] = {}
@@ -140,7 +144,7 @@ def resolve_densities(
             rho[side], sources[side] = given, "given"
             continue
         formula = parse_formula(name)
-        mixed = mixed_lattice_constant(formula, dataset=dataset, files=files)
+        mixed = mixed_lattice_constant(formula, dataset=dataset, temperature=temperature, files=files)
         per_cube = 4 if mixed.terms[0][0].structure_type in ("rocksalt", "zincblende", "wurtzite") else 1
         rho[side] = per_cube * molar_mass(formula) * GRAM_PER_CM3 / mixed.a_angstrom**3
         sources[side] = f"crystal density at a = {mixed.a_angstrom:.4f} Å, {mixed.source}"

@@ -31,6 +31,7 @@ from qdip_struct.materials.options import (
     lattice_option,
     orientation_option,
     seed_option,
+    temperature_option,
     vacuum_option,
 )
 
@@ -96,6 +97,7 @@ class DotRequest(FormRequest):
     )
     vacuum: float = vacuum_option(15.0, where="between dot and images")
     dataset: str | None = dataset_option()
+    temperature: float | None = temperature_option()
     seed: int = seed_option()
 
 
@@ -160,12 +162,11 @@ def requested_dot(request: DotRequest) -> "tuple[Atoms, dict[str, Any]]":
     """
     from qdip_struct.builders.dot.dot import cut_dot, dot_atoms, dot_report, in_vacuum
     from qdip_struct.builders.dot.passivation import passivate
-    from qdip_struct.materials.crystals import scaled
     from qdip_struct.materials.structure_files import crystal_named
 
-    core = crystal_named(request.material, dataset=request.dataset)
-    if request.lattice is not None:
-        core = scaled(core, lattice=request.lattice)
+    core = crystal_named(
+        request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice
+    )
     if len({site.label for site in core.sites} & {"cation", "anion"}) != 2:
         raise UsageError(f"{core.name} is no binary compound; a free dot is cut from PbS, CdSe and the like")
     raw = cut_dot(core, form=requested_form(request, core=core), seed=request.seed)
@@ -197,6 +198,7 @@ class BulkRequest:
     cells: str = option("1,1,1", metavar="N,N,N", help="conventional cells along its vectors")
     lattice: float | None = lattice_option()
     dataset: str | None = dataset_option()
+    temperature: float | None = temperature_option()
     a_site: str = a_site_option()
     orientation: MoleculeOrientation = orientation_option()
     seed: int = seed_option()
@@ -213,19 +215,19 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Ato
     from qdip_struct.builders.atoms.cells import Occupation
     from qdip_struct.builders.atoms.regions import report
     from qdip_struct.builders.dot.matrix import matrix_of
-    from qdip_struct.materials.crystals import Crystal, scaled
-    from qdip_struct.materials.structure_files import crystal_of
+    from qdip_struct.materials.crystals import Crystal, lattice_facts
+    from qdip_struct.materials.structure_files import crystal_alone
 
-    body = crystal_of(request.material, dataset=request.dataset, folder=folder)
-    if request.lattice is not None:
-        if not isinstance(body, Crystal):
-            raise UsageError(f"{request.material} is a structure file: its lattice is taken as it is, drop the lattice")
-        body = scaled(body, lattice=request.lattice)
+    body = crystal_alone(
+        request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
+        folder=folder,
+    )  # fmt: skip
     cells = whole_numbers(request.cells, what="cells", count=3)
     occupation = Occupation(request.a_site, request.orientation, request.seed)
     atoms = matrix_of(body, cells=cells, occupation=occupation).atoms
     source = body.source if isinstance(body, Crystal) else None
-    return atoms, report(atoms, seed=request.seed, role="single", material=request.material, source=source)
+    facts = lattice_facts({"material": body} if isinstance(body, Crystal) else {})
+    return atoms, report(atoms, seed=request.seed, role="single", material=request.material, source=source, **facts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,6 +258,7 @@ class EmbedRequest(FormRequest):
     )
     spacing: float = option(0.0, metavar="A", unit="Å", group=_SEVERAL, help="least matrix between random dots")
     dataset: str | None = dataset_option()
+    temperature: float | None = temperature_option()
     seed: int = seed_option()
 
 
@@ -279,7 +282,9 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> "Emb
     from qdip_struct.builders.dot.embedding_options import Balance, DotPlacement
     from qdip_struct.materials.structure_files import crystal_of
 
-    dot, matrix = (crystal_of(word, dataset=request.dataset, folder=folder) for word in (request.dot, request.matrix))
+    taken: dict[str, Any] = {"dataset": request.dataset, "temperature": request.temperature, "folder": folder}
+    dot = crystal_of(request.dot, **taken, lattice=_given_dot_lattice(request, folder=folder))
+    matrix = crystal_of(request.matrix, **taken, lattice=request.lattice)
     turn, absolute = _rotation(request.rotate, dot=dot, matrix=matrix)
     lattice = _dot_lattice(request.dot_lattice, dot=dot)
     return embed_dot(
@@ -287,7 +292,6 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> "Emb
         matrix,
         form=_form(request, dot=dot, matrix=matrix),
         cells=whole_numbers(request.cells, what="--cells"),
-        lattice=request.lattice,
         placement=DotPlacement(request.mode, lattice, turn, absolute, _positions(request)),
         balance=Balance(request.neutral, request.rule),
         occupation=Occupation(request.a_site, request.orientation, request.seed),
@@ -303,6 +307,15 @@ def _rotation(text: str | None, *, dot: "Crystal | Atoms", matrix: "Crystal | At
         return None, False
     crystals = [body if isinstance(body, Crystal) else None for body in (dot, matrix)]
     return parse_rotation(text, dot=crystals[0], matrix=crystals[1])
+
+
+def _given_dot_lattice(request: EmbedRequest, *, folder: Path) -> float | None:
+    """The number behind --dot-lattice, where there is one and the dot is a crystal, Å."""
+    from qdip_struct.materials.structure_files import is_structure_file
+
+    if request.dot_lattice in (None, "own") or is_structure_file(request.dot, folder=folder):
+        return None
+    return numbers(str(request.dot_lattice), what="--dot-lattice", count=1)[0]
 
 
 def _dot_lattice(text: str | None, *, dot: "Crystal | Atoms") -> float | None:
@@ -329,7 +342,7 @@ def _form(request: EmbedRequest, *, dot: "Crystal | Atoms", matrix: "Crystal | A
     if isinstance(matrix, Crystal) and on_parent_lattice(dot) and on_parent_lattice(matrix):
         counted = "BX2" if matrix.structure_type == "perovskite" else "site"
         if request.rotate is None and request.dot_lattice is None:
-            core = scaled(dot, lattice=request.lattice or matrix.a_angstrom)
+            core = scaled(dot, lattice=matrix.a_angstrom)
     return requested_form(request, core=core, counted=counted)
 
 
@@ -379,6 +392,7 @@ class AttachRequest(FormRequest):
     array: str = option("1,1", metavar="N,N", group=_BURIED, help="buried dots along x and y")
     vacuum: float = vacuum_option(where="above everything")
     dataset: str | None = dataset_option()
+    temperature: float | None = temperature_option()
     seed: int = seed_option()
 
 
@@ -415,26 +429,37 @@ def requested_attachment(request: AttachRequest, *, folder: Path = Path()) -> "E
 
     if (request.matrix is None) == (request.slab is None):
         raise UsageError("give the slab by --matrix or by --slab, one of them")
-    dot = crystal_named(request.dot, dataset=request.dataset)
+    dot = crystal_named(
+        request.dot, dataset=request.dataset, temperature=request.temperature, lattice=request.dot_lattice
+    )
     return _attached(request, dot=dot, folder=folder) if request.overgrown is None else _buried(request, dot=dot)
+
+
+def _held(request: AttachRequest) -> "Crystal":
+    """The matrix of a slab, at its lattice constant."""
+    from qdip_struct.materials.structure_files import crystal_named
+
+    return crystal_named(
+        str(request.matrix), dataset=request.dataset, temperature=request.temperature, lattice=request.lattice
+    )
 
 
 def _attached(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embedded":
     from qdip_struct.builders.atoms.orientation import parse_indices
     from qdip_struct.builders.dot.attach import attach_dot
     from qdip_struct.builders.dot.dot import cut_dot
+    from qdip_struct.builders.dot.embed import Embedded
     from qdip_struct.builders.dot.passivation import passivate
-    from qdip_struct.materials.crystals import scaled
+    from qdip_struct.materials.crystals import lattice_facts
 
     refuse_given(request, ("array",), where="with an attached dot (see --overgrown)")
-    core = dot if request.dot_lattice is None else scaled(dot, lattice=request.dot_lattice)
-    raw = cut_dot(core, form=requested_form(request, core=core), seed=request.seed)
+    raw = cut_dot(dot, form=requested_form(request, core=dot), seed=request.seed)
     finished, changes = passivate(raw, surface=request.surface, ligand=request.ligand, seed=request.seed)
     registry: Any = request.registry
     if "," in registry:
         first, second = numbers(registry, what="--registry", count=2)
         registry = (first, second)
-    return attach_dot(
+    built = attach_dot(
         finished,
         _slab(request, folder=folder),
         facet=parse_indices(request.facet),
@@ -445,19 +470,20 @@ def _attached(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embed
         changes=changes,
         seed=request.seed,
     )
+    crystals = {"dot": dot} if request.slab is not None else {"dot": dot, "matrix": _held(request)}
+    return Embedded(built.atoms, {**built.report, **lattice_facts(crystals)})
 
 
 def _buried(request: AttachRequest, *, dot: "Crystal") -> "Embedded":
     from qdip_struct.builders.atoms.cells import Occupation
     from qdip_struct.builders.dot.attach import bury_dots
     from qdip_struct.materials.crystals import scaled
-    from qdip_struct.materials.structure_files import crystal_named
 
     if request.matrix is None:
         raise UsageError("buried dots share the lattice of --matrix; a --slab file cannot be overgrown")
     refuse_given(request, _ATTACHED_ONLY, where="with buried dots, which share the lattice of the matrix")
-    held = crystal_named(request.matrix, dataset=request.dataset)
-    core = scaled(dot, lattice=request.lattice or held.a_angstrom)
+    held = _held(request)
+    core = scaled(dot, lattice=held.a_angstrom)
     counts = whole_numbers(request.array, what="--array")
     if len(counts) != 2:
         raise UsageError(f"--array is '{request.array}'; expected two whole numbers, for example 2,2")
@@ -468,7 +494,6 @@ def _buried(request: AttachRequest, *, dot: "Crystal") -> "Embedded":
         overgrown=request.overgrown or 0,
         form=requested_form(request, core=core, counted="BX2"),
         array=(counts[0], counts[1]),
-        lattice=request.lattice,
         occupation=Occupation(a_site=request.a_site, seed=request.seed),
         vacuum=request.vacuum,
     )
@@ -478,16 +503,12 @@ def _slab(request: AttachRequest, *, folder: Path) -> "Atoms":
     from qdip_struct.builders.atoms.cells import Occupation
     from qdip_struct.builders.atoms.regions import label
     from qdip_struct.builders.dot.attach import surface_slab
-    from qdip_struct.materials.crystals import scaled
-    from qdip_struct.materials.structure_files import crystal_named, read_structure
+    from qdip_struct.materials.structure_files import read_structure
 
     if request.slab is not None:
         refuse_given(request, ("lattice", "cells", "top"), where="with --slab, which has its own cell")
         found = read_structure(folder / request.slab)
         return found if found.has("region") else label(found, region="matrix", phase=request.slab.stem)
-    held = crystal_named(str(request.matrix), dataset=request.dataset)
-    if request.lattice is not None:
-        held = scaled(held, lattice=request.lattice)
     cells = whole_numbers(request.cells, what="--cells")
     occupation = Occupation(a_site=request.a_site, seed=request.seed)
-    return surface_slab(held, cells=cells, top=request.top, occupation=occupation)
+    return surface_slab(_held(request), cells=cells, top=request.top, occupation=occupation)

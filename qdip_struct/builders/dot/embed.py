@@ -219,6 +219,16 @@ class PlacedDot:
         return None if self.sites is None else self.sites.crystal.a_angstrom
 
     @property
+    def temperature(self) -> float | None:
+        """Temperature of that lattice constant, K."""
+        return None if self.sites is None else self.sites.crystal.temperature_kelvin
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What must be said of that lattice constant."""
+        return () if self.sites is None else self.sites.crystal.warnings
+
+    @property
     def source(self) -> str:
         """Where its lattice constant is from."""
         return source_of(self.atoms if self.sites is None else self.sites.crystal)
@@ -398,6 +408,8 @@ def embed_dot(
         rotation=turn.tolist(),
         lattice_angstrom={"dot": placed.lattice, "matrix": supercell.lattice},
         lattice_source={"dot": placed.source, "matrix": source_of(matrix)},
+        temperature_kelvin={"dot": placed.temperature, "matrix": getattr(matrix, "temperature_kelvin", None)},
+        lattice_warnings=list(dict.fromkeys((*placed.warnings, *getattr(matrix, "warnings", ())))),
         n_dots=len(centres),
         dot_centers_angstrom=np.round(centres, 6).tolist(),
         n_formula_units_dot=placed.n_formula_units,

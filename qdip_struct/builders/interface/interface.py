@@ -21,7 +21,15 @@ from qdip_struct.builders.interface.joint import Joint, join
 from qdip_struct.builders.interface.registry import closing_vector, film_position, joined_atoms, touching_height
 from qdip_struct.builders.roles import role_of
 from qdip_struct.builders.slab.block import wrapped
-from qdip_struct.builders.slab.stoichiometry import companions, excess, face_facts, in_cell, ions_of, units_by_cation
+from qdip_struct.builders.slab.stoichiometry import (
+    companions,
+    excess,
+    face_facts,
+    in_cell,
+    ions_of,
+    reservoir_facts,
+    units_by_cation,
+)
 from qdip_struct.matching.planes import plane_text
 from qdip_struct.materials.crystals import Crystal
 
@@ -128,11 +136,12 @@ def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells
     cells["substrate_bulk"] = to_atoms(joint.blocks["substrate"].sites, region="substrate")
     cells["film_bulk_free"] = to_atoms(joint.free_blocks["film"].sites, region="film")
     block, count = joint.blocks["substrate"], int(joint.substrate_layer.max()) + 1
-    dataset = facts["dataset"]["substrate"]
-    others = companions(joint.substrate, block, top=joint.tops["substrate"], count=count, cell=cell, dataset=dataset)
+    others, reservoir = companions(
+        joint.substrate, block, top=joint.tops["substrate"], count=count, cell=cell,
+        dataset=facts["dataset"]["substrate"], temperature=facts["temperature_kelvin"].get("substrate"),
+    )  # fmt: skip
     if max(map(abs, facts["strain_substrate"])) > 1e-9:
         others["substrate_bulk_free"] = to_atoms(joint.free_blocks["substrate"].sites, region="substrate")
-    reservoir = others.get("reservoir")
     group = _group(facts, placement=placement)
     common = {
         "group": group,
@@ -144,7 +153,7 @@ def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells
         "n_interfaces": 1 if kind == "slab" else 2,
         "vacuum_angstrom": vacuum,
         "dipole_direction": "z",
-        "reservoir": None if reservoir is None else str(reservoir.get_array("phase")[0]),
+        **reservoir_facts(reservoir),
     }
     makers = {}
     for role, atoms in {**cells, **others}.items():

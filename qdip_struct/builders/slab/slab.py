@@ -26,12 +26,13 @@ from qdip_struct.builders.slab.stoichiometry import (
     face_facts,
     in_cell,
     ions_of,
+    reservoir_facts,
     termination_named,
     units_by_cation,
 )
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, surface_cell
 from qdip_struct.matching.planes import Plane, plane_text
-from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.crystals import Crystal, lattice_facts
 from qdip_struct.materials.ions import MOLECULES
 
 
@@ -203,13 +204,15 @@ def build_slab(
     cell = np.zeros((3, 3))
     cell[:2, :2], cell[2, 2] = block.lateral, facts["thickness_angstrom"] + vacuum
     dataset = material.dataset if isinstance(material, Crystal) else None
-    others = companions(sites, block, top=top, count=count, cell=cell, dataset=dataset)
+    at = material.temperature_kelvin if isinstance(material, Crystal) else None
+    others, reservoir = companions(sites, block, top=top, count=count, cell=cell, dataset=dataset, temperature=at)
     slab, bulk = in_cell(atoms, cell), to_atoms(block.sites, region="substrate")
     common = {
         "seed": occupation.seed if occupation.orientation == "random" or decorations else None,
         "group": f"{surface.sites.name}{plane_text(surface.plane)}x{count}_{surface.layers[top].name}",
         "material": surface.sites.name,
         "dataset": dataset,
+        **lattice_facts({"substrate": material} if isinstance(material, Crystal) else {}),
         "plane": list(surface.plane),
         "uvw": (block.matrix @ surface.uvw[:2]).round(6).tolist(),
         "area_angstrom2": block.area,
@@ -220,7 +223,7 @@ def build_slab(
         "stand_in_for": stand_ins(material, a_site=occupation.a_site),
         "orientation": occupation.orientation,
         "alloy": [decoration_entry(d) for d in decorations],
-        "reservoir": str(others["reservoir"].get_array("phase")[0]) if "reservoir" in others else None,
+        **reservoir_facts(reservoir),
     }
     cells = {"substrate": slab, "substrate_bulk": bulk, **others}
     reports = _reports(cells, bulk=block.sites, slab_facts=facts, common=common)

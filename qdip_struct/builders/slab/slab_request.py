@@ -31,6 +31,7 @@ class SlabRequest:
     faces: Faces = option("any", help="what both faces must be")
     lattice: float | None = shared.lattice_option()
     dataset: str | None = shared.dataset_option()
+    temperature: float | None = shared.temperature_option()
     repeat: str = shared.repeat_option()
     vacuum: float = shared.vacuum_option()
     a_site: str = shared.a_site_option()
@@ -93,6 +94,9 @@ def requested_slabs(request: SlabRequest, *, folder: Path = Path()) -> dict[str,
 
 
 def _crystal(request: SlabRequest, folder: Path) -> "Crystal | Atoms":
-    from qdip_struct.materials.structure_files import crystal_of
+    from qdip_struct.materials.structure_files import crystal_alone
 
-    return crystal_of(request.material, dataset=request.dataset, lattice=request.lattice, folder=folder)
+    return crystal_alone(
+        request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
+        folder=folder,
+    )  # fmt: skip

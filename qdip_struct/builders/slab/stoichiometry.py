@@ -7,6 +7,7 @@ of the one slab is referred). Molecular ions count whole. Lengths in Å, charges
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,9 @@ from qdip_struct.builders.slab.block import Block, cut_block
 from qdip_struct.builders.slab.surface import SurfaceCell
 from qdip_struct.matching.planes import plane_text
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.ions import FORMAL_CHARGES, IONS, MOLECULES
 from qdip_struct.materials.options import DEFAULT_DATASET
+from qdip_struct.materials.structure_files import crystal_named
 
 
 def ions_of_sites(sites: SiteCell) -> dict[str, int]:
@@ -69,17 +70,30 @@ def excess(ions: Mapping[str, int], *, bulk: SiteCell) -> dict[str, int | float]
     return {name: int(value) if value == int(value) else value for name, value in rounded.items()}
 
 
-def reservoir_of(bulk: SiteCell, *, dataset: str | None) -> Crystal | None:
-    """The crystal AX of a perovskite ABX3, from its own data set or else from the default one; None when unknown."""
+def reservoir_of(bulk: SiteCell, *, dataset: str | None, temperature: float | None = None) -> Crystal | None:
+    """The crystal AX of a perovskite ABX3, from its own data set or else from the default one; ``None`` when unknown.
+
+    It is brought to ``temperature`` (K, by default that of the set it is from) where its expansion is known; where not,
+    it has its own temperature, and its warnings and source say so.
+    """
     a_sites = {str(s) for s in bulk.species[bulk.sublattice == "A"]}
     halides = {str(s) for s in bulk.species[bulk.sublattice == "X"]}
     if len(a_sites) != 1 or len(halides) != 1:
         return None
     for name in dict.fromkeys([dataset or DEFAULT_DATASET, DEFAULT_DATASET]):
+        word = f"{next(iter(a_sites))}{next(iter(halides))}"
         try:
-            return get_crystal(f"{next(iter(a_sites))}{next(iter(halides))}", dataset=name)
+            found = crystal_named(word, dataset=name)
         except UsageError:
             continue
+        if temperature is None or found.temperature_kelvin is None:
+            return found
+        try:
+            return crystal_named(word, dataset=name, temperature=temperature)
+        except UsageError:
+            told = f"the reservoir {word} is taken at {found.temperature_kelvin:g} K, not at {temperature:g} K: no "
+            told += "thermal expansion coefficient is known for it"
+            return replace(found, source=f"{found.source}; warning: {told}", warnings=(*found.warnings, told))
     return None
 
 
@@ -195,9 +209,11 @@ def check_faces(faces: Faces, facts: Mapping[str, Any], surface: SurfaceCell) ->
 
 
 def companions(
-    slab: SiteCell, block: Block, *, top: int, count: int, cell: Array, dataset: str | None
-) -> dict[str, Atoms]:
-    """Cells by role: ``substrate_other`` and ``reservoir`` where they exist, none for a stoichiometric slab.
+    slab: SiteCell, block: Block, *, top: int, count: int, cell: Array, dataset: str | None, temperature: float | None
+) -> tuple[dict[str, Atoms], Crystal | None]:
+    """Cells by role, ``substrate_other`` and ``reservoir`` where they exist, and the crystal of the reservoir.
+
+    There are none for a stoichiometric slab.
 
     Parameters
     ----------
@@ -209,21 +225,29 @@ def companions(
         Its topmost layer in the surface cell, and its monolayers.
     cell
         Cell (3, 3) of the slab, Å; the other slab is placed in its middle.
-    dataset
-        Where the reservoir crystal is looked up first.
+    dataset, temperature
+        Where the reservoir crystal is looked up first, and its temperature, K; see :func:`reservoir_of`.
     """
     if not excess(ions_of_sites(slab), bulk=block.sites):
-        return {}
+        return {}, None
     found: dict[str, Atoms] = {}
     layers = block.surface.layers
     if len({layer.kind for layer in layers}) == 2:
         other = next(k for k in range(top + 1, top + len(layers)) if layers[k % len(layers)].kind != layers[top].kind)
         sites, _ = cut_block(block, bottom=other - count + 1, count=count)
         found["substrate_other"] = in_cell(to_atoms(sites, region="substrate"), cell)
-    reservoir = reservoir_of(block.sites, dataset=dataset)
+    reservoir = reservoir_of(block.sites, dataset=dataset, temperature=temperature)
     if reservoir is not None:
         found["reservoir"] = to_atoms(sites_of(reservoir), region="substrate")
-    return found
+    return found, reservoir
+
+
+def reservoir_facts(reservoir: Crystal | None) -> dict[str, str | None]:
+    """Entries of a report: the name of the reservoir crystal, and its lattice constant (Å) with data set and source."""
+    if reservoir is None:
+        return {"reservoir": None, "reservoir_source": None}
+    told = f"{reservoir.label} {reservoir.a_angstrom:.4f} Å, {reservoir.dataset}: {reservoir.source}"
+    return {"reservoir": reservoir.name, "reservoir_source": told}
 
 
 def in_cell(atoms: Atoms, cell: Array, *, lift: float | None = None) -> Atoms:
