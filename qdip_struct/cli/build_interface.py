@@ -26,7 +26,7 @@ from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.base.options import add_options, request_of
 from qdip_struct.builders.interface.interface_request import InterfaceRequest, requested_interfaces
 from qdip_struct.cli.building import add_format
-from qdip_struct.cli.console import emit, note, table
+from qdip_struct.cli.console import emit, note, table, warn_of
 
 
 def add_build_interface_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def add_build_interface_arguments(parser: argparse.ArgumentParser) -> None:
 
 def build_interface_command(args: argparse.Namespace) -> int:
     """Build, write, and say what was built."""
-    from qdip_struct.cli.building import check_format, origin_of, warn_of_lattices, write_cells
+    from qdip_struct.cli.building import check_format, origin_of, write_cells
 
     if args.out is None:
         raise UsageError("say where to write: -o DIR")
@@ -45,7 +45,7 @@ def build_interface_command(args: argparse.Namespace) -> int:
     built = requested_interfaces(request_of(args, InterfaceRequest))
     origin = origin_of(args, command="build interface")
     documents = []
-    warn_of_lattices(next(iter(built.values())).report)
+    warn_of(told for cells in built.values() for told in cells.report["lattice_warnings"])
     for folder, cells in built.items():
         film_atoms, substrate_atoms = len(cells.film), len(cells.substrate)
         note(f"{cells.report['group']}: film {film_atoms} + substrate {substrate_atoms} = {len(cells.interface)} atoms")

@@ -20,7 +20,7 @@ from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.base.options import add_options, request_of
 from qdip_struct.builders.slab.slab_request import SlabRequest, requested_slabs, requested_surface
 from qdip_struct.cli.building import add_format
-from qdip_struct.cli.console import emit, note, table
+from qdip_struct.cli.console import emit, note, table, warn_of
 
 
 def add_build_slab_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def add_build_slab_arguments(parser: argparse.ArgumentParser) -> None:
 def build_slab_command(args: argparse.Namespace) -> int:
     """List terminations, or build and write slabs."""
     from qdip_struct.builders.roles import role_of
-    from qdip_struct.cli.building import check_format, origin_of, warn_of_lattices, write_cells
+    from qdip_struct.cli.building import check_format, origin_of, write_cells
 
     check_format(args.format)
     request = request_of(args, SlabRequest)
@@ -52,7 +52,7 @@ def build_slab_command(args: argparse.Namespace) -> int:
         reports = {role_of(role).file_name: report for role, report in built.reports.items()}
         files: dict[str, str] = {}
         facts = built.report
-        warn_of_lattices(facts)
+        warn_of(facts["lattice_warnings"])
         note(
             f"{facts['group']}: {facts['n_atoms']} atoms, {facts['thickness_angstrom']:.3f} Å thick, charge "
             f"{facts['formal_charge']['total']} e, {'dipolar' if facts['dipolar'] else 'no dipole'}"

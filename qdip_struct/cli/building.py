@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import EXIT_DONE, UsageError
-from qdip_struct.cli.console import emit, note
+from qdip_struct.cli.console import at_kelvin, emit, warn_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -82,7 +82,7 @@ def write_one(
     path = args.out or Path(default)
     origin = provenance(command, parameters_of(args), seed=args.seed)
     write_structure(path, atoms, provenance=origin, report=report, force=args.force, format=args.format)
-    warn_of_lattices(report)
+    warn_of(report["lattice_warnings"])
     emit({"file": str(path), **report}, as_json=args.json, text=summary(path, report))
     return EXIT_DONE
 
@@ -93,15 +93,8 @@ def lattice_line(content: Mapping[str, Any]) -> str:
     parts = []
     for part, value in content["lattice_angstrom"].items():
         if value is not None:
-            at = "" if temperature.get(part) is None else f" at {temperature[part]:g} K"
-            parts.append(f"{part} {value:.4f}{at} ({content['lattice_source'][part]})")
+            parts.append(f"{part} {value:.4f}{at_kelvin(temperature.get(part))} ({content['lattice_source'][part]})")
     return "lattice constant / Å: " + ", ".join(parts or ["those of the structure given"])
-
-
-def warn_of_lattices(content: Mapping[str, Any]) -> None:
-    """Print on stderr what must be said of the lattice constants of a report and of its reservoir."""
-    for told in content.get("lattice_warnings", ()):
-        note(f"warning: {told}")
 
 
 def cell_row(role: str, report: Mapping[str, Any], path: str) -> list[Any]:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, UsageError
 from qdip_struct.base.files import provenance
 from qdip_struct.base.options import add_options
-from qdip_struct.cli.console import CELL_VECTORS, answer, note, refuse_places, table
+from qdip_struct.cli.console import CELL_VECTORS, answer, at_kelvin, note, refuse_places, table, warn_of
 from qdip_struct.materials.options import CrystalOptions, OutputOptions
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ def _fringe(name: str, args: argparse.Namespace) -> dict[str, Any]:
         crystal = crystal_named(name, dataset=args.dataset, temperature=args.temperature)
     except UsageError as error:
         return {"phase": name, "can_show": None, "reason": str(error), "allowed": [], "forbidden": []}
+    warn_of(crystal.warnings)
     found = explain_spacing(crystal, spacing=args.spacing, tolerance=args.tolerance)
     planes = {
         word: [{"plane": r.plane, "spacing_angstrom": r.spacing_angstrom} for r in found if r.allowed == allowed]
@@ -232,7 +233,8 @@ def _text(document: dict[str, Any]) -> str:
         allowed = ", ".join(plane_text(r["plane"]) for r in item["allowed"])
         forbidden = ", ".join(plane_text(r["plane"]) for r in item["forbidden"])
         if item["can_show"] is not None:
-            lines.append(f"{item['crystal']}: a = {item['a_angstrom']:.4f} Å, {item['source']}")
+            at = at_kelvin(item["temperature_kelvin"])
+            lines.append(f"{item['crystal']}: a = {item['a_angstrom']:.4f} Å{at}, {item['source']}")
         if item["can_show"]:
             lines.append(f"{item['phase']}: {words} can be {allowed}")
         elif item["can_show"] is False:

@@ -12,6 +12,7 @@ examples:
 
 import argparse
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy as np
 from qdip_struct.base.errors import EXIT_DONE, UsageError, check_positive
 from qdip_struct.base.options import add_options
 from qdip_struct.builders.parsing import number_pairs
-from qdip_struct.cli.console import answer, table
+from qdip_struct.cli.console import answer, at_kelvin, table, warn_of
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.crystals import check_lattice
 from qdip_struct.materials.elasticity import ASSUMED_POISSON_RATIO, Moduli, isotropic_moduli, mixed_moduli
@@ -42,7 +43,7 @@ def film_text(document: dict[str, Any]) -> str:
     lines = [
         *_about(document["film"], "film"),
         *_about(document["substrate"], "substrate"),
-        *_lattice_lines(document["lattices"]),
+        *_lattice_lines(document["lattices"], names={"dot": "film", "matrix": "substrate"}),
         f"misfit {100 * document['misfit']:+.3f} %: film {100 * document['film_strain']:+.3f} %, "
         f"substrate {100 * document['substrate_strain']:+.3f} %",
         f"elastic energy {document['energy_j_per_m2']:.4f} J/m²",
@@ -50,18 +51,18 @@ def film_text(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _lattice_lines(lattices: dict[str, Any]) -> list[str]:
+def _lattice_lines(lattices: dict[str, Any], *, names: Mapping[str, str]) -> list[str]:
     lines = []
     for role, entry in lattices.items():
-        at = "" if entry["temperature_kelvin"] is None else f" at {entry['temperature_kelvin']:g} K"
-        lines.append(f"a({role}) = {entry['a_angstrom']:.4f} Å{at}, {entry['source']}")
+        at = at_kelvin(entry["temperature_kelvin"])
+        lines.append(f"a({names[role]}) = {entry['a_angstrom']:.4f} Å{at}, {entry['source']}")
     return lines
 
 
 def dot_text(document: dict[str, Any]) -> str:
     """Text for a dot in its matrix: moduli, lattices, a row per case, critical sizes, and the curve where asked for."""
     lines = [*_about(document["dot"], "dot"), *_about(document["matrix"], "matrix")]
-    lines += _lattice_lines(document["lattices"])
+    lines += _lattice_lines(document["lattices"], names={"dot": "dot", "matrix": "matrix"})
     lines.append(f"misfit {100 * document['misfit']:+.3f} % of the dot")
     rows = []
     for case in document["cases"]:
@@ -162,6 +163,7 @@ def elastic_command(args: argparse.Namespace) -> int:
 
         curves = [(d["matrix"]["name"], _curve(d, args)) for d in documents]
         save_figure(args.plot, stability_figure(curves), force=args.force)
+    _warn(documents)
     document = documents[0] if len(documents) == 1 else {"pairs": documents}
     answer(args, document, text="\n\n".join(dot_text(d) for d in documents))
     return EXIT_DONE
@@ -171,7 +173,6 @@ def _film(args: argparse.Namespace) -> int:
     if args.film_thickness is None:
         raise UsageError("--film needs --film-thickness")
     misfit, _, lattices = _misfit(args.film, args.substrate, args)
-    lattices = {"film" if role == "dot" else "substrate": entry for role, entry in lattices.items()}
     film, substrate = (_moduli(name, role, args) for name, role in ((args.film, "dot"), (args.substrate, "matrix")))
     shared = share_film(
         misfit,
@@ -189,8 +190,13 @@ def _film(args: argparse.Namespace) -> int:
         "substrate_strain": shared.substrate_strain,
         "energy_j_per_m2": shared.energy_j_per_m2,
     }
+    _warn([document])
     answer(args, document, text=film_text(document))
     return EXIT_DONE
+
+
+def _warn(documents: list[dict[str, Any]]) -> None:
+    warn_of(told for d in documents for entry in d["lattices"].values() for told in entry["lattice_warnings"])
 
 
 def _dot(matrix: str, args: argparse.Namespace) -> dict[str, Any]:
@@ -290,7 +296,7 @@ def _misfit(dot: str, matrix: str, args: argparse.Namespace) -> tuple[float, flo
                 "a_angstrom": args.dot_lattice,
                 "temperature_kelvin": None,
                 "source": "given",
-                "warnings": (),
+                "lattice_warnings": (),
             }
             continue
         if args.misfit is not None and role == "matrix":
@@ -300,7 +306,7 @@ def _misfit(dot: str, matrix: str, args: argparse.Namespace) -> tuple[float, flo
             "a_angstrom": mixed.a_angstrom,
             "temperature_kelvin": mixed.temperature_kelvin,
             "source": mixed.source,
-            "warnings": mixed.warnings,
+            "lattice_warnings": mixed.warnings,
         }
     a_dot = found["dot"]["a_angstrom"]
     if args.misfit is not None:

@@ -14,7 +14,7 @@ import argparse
 from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.base.options import add_options
 from qdip_struct.builders.parsing import number_pairs
-from qdip_struct.cli.console import answer
+from qdip_struct.cli.console import answer, warn_of
 from qdip_struct.materials.loading import dot_spacings, loading_from_fraction, loading_from_mass
 from qdip_struct.materials.options import CrystalOptions
 
@@ -60,6 +60,9 @@ def loading_command(args: argparse.Namespace) -> int:
         loading = by_mass
     factor = None if by_mass is None else by_mass.factor
     spacing = None if args.diameter is None else dot_spacings(loading.volume_fraction, diameter=args.diameter)
+    lattices = {} if by_mass is None else by_mass.lattices
+    warnings = list(dict.fromkeys(told for mixed in lattices.values() for told in mixed.warnings))
+    warn_of(warnings)
     document = {
         "dot": args.dot,
         "matrix": args.matrix,
@@ -70,6 +73,9 @@ def loading_command(args: argparse.Namespace) -> int:
         "volume_fraction": loading.volume_fraction,
         "densities_g_per_cm3": None if by_mass is None else dict(by_mass.densities),
         "density_sources": None if by_mass is None else dict(by_mass.sources),
+        "a_angstrom": {side: mixed.a_angstrom for side, mixed in lattices.items()},
+        "temperature_kelvin": {side: mixed.temperature_kelvin for side, mixed in lattices.items()},
+        "lattice_warnings": warnings,
         "diameter_angstrom": args.diameter,
         "spacing_angstrom": spacing,
     }

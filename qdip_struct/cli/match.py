@@ -19,7 +19,7 @@ from typing import Any
 
 from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.base.options import add_options
-from qdip_struct.cli.console import answer, note, table
+from qdip_struct.cli.console import answer, at_kelvin, note, table, warn_of
 from qdip_struct.matching.coincidence import Match, find_matches, orientation_relations, pareto
 from qdip_struct.matching.nets import Net, surface_net
 from qdip_struct.matching.planes import Plane, parse_plane, plane_text, pseudocubic_direction, pseudocubic_plane
@@ -68,6 +68,7 @@ def match_command(args: argparse.Namespace) -> int:
         matches = pareto(matches)
     for crystal in (film, substrate):
         note(_describe(crystal))
+    warn_of((*film.warnings, *substrate.warnings))
     document: dict[str, Any] = {
         "film": _side(film, film_plane, film_net),
         "substrate": _side(substrate, substrate_plane, substrate_net),
@@ -108,8 +109,7 @@ def _crystal(word: str, edges: str | None, args: argparse.Namespace) -> Crystal:
 
 def _describe(crystal: Crystal) -> str:
     edges = ", ".join(f"{length:.4f}" for length in dict.fromkeys(crystal.lengths))
-    warm = "" if crystal.temperature_kelvin is None else f" at {crystal.temperature_kelvin:g} K"
-    return f"{crystal.label}: {edges} Å{warm}, {crystal.source}"
+    return f"{crystal.label}: {edges} Å{at_kelvin(crystal.temperature_kelvin)}, {crystal.source}"
 
 
 def _side(crystal: Crystal, plane: Plane, net: Net) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def _side(crystal: Crystal, plane: Plane, net: Net) -> dict[str, Any]:
         "lengths_angstrom": crystal.lengths,
         "a_angstrom": crystal.a_angstrom,
         "temperature_kelvin": crystal.temperature_kelvin,
-        "warnings": crystal.warnings,
+        "lattice_warnings": crystal.warnings,
         "dataset": crystal.dataset,
         "source": crystal.source,
         "net_vectors_angstrom": net.vectors,

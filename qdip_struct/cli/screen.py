@@ -20,7 +20,7 @@ import numpy as np
 
 from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.base.options import add_options
-from qdip_struct.cli.console import answer, note, table
+from qdip_struct.cli.console import answer, at_kelvin, note, table, warn_of
 from qdip_struct.matching.composition_grid import Side
 from qdip_struct.matching.misfit import DENOMINATORS
 from qdip_struct.matching.planes import parse_plane
@@ -104,6 +104,7 @@ def screen_command(args: argparse.Namespace) -> int:
                 save_figure(args.plot, screen_figure(result), force=args.force)
     for line in dict.fromkeys(remark for document in documents for remark in document["remarks"]):
         note(line)
+    warn_of(told for d in documents for side in ("dot", "matrix") for told in d[side]["lattice_warnings"])
     answer(args, documents[0] if len(documents) == 1 else {"pairs": documents}, text="\n\n".join(texts))
     return EXIT_DONE
 
@@ -160,7 +161,7 @@ def _side(side: Side) -> dict[str, Any]:
             for e in side.ends
         ],
         "temperature_kelvin": side.temperature_kelvin,
-        "warnings": side.warnings,
+        "lattice_warnings": side.warnings,
     }
 
 
@@ -234,8 +235,10 @@ def _text(result: Screen) -> str:
     lines = [
         f"{result.dot.formula.text} in {result.matrix.formula.text}, data set {result.dataset}, "
         f"f = (a_matrix - a_dot)/a_{result.denominator}",
-        f"dot:    {result.dot.source}",
-        f"matrix: {result.matrix.source}",
+        *(
+            f"{side.name + ':':7s} {_lattice(side)}{at_kelvin(side.temperature_kelvin)}, {side.source}"
+            for side in (result.dot, result.matrix)
+        ),
     ]
     for match in result.zero_mismatch:
         others = "".join(f", {name} {x:.2f}" for name, x in match.others.items())

@@ -18,7 +18,7 @@ from qdip_struct.analysis.strain.measures import MEASURES
 from qdip_struct.base.errors import EXIT_DONE, DataError, UsageError
 from qdip_struct.base.files import provenance, sha256, write_text
 from qdip_struct.base.options import add_options
-from qdip_struct.cli.console import emit, note, refuse_places, table
+from qdip_struct.cli.console import at_kelvin, emit, note, refuse_places, table, warn_of
 from qdip_struct.materials.crystals import check_lattice
 from qdip_struct.materials.options import CrystalOptions, OutputOptions
 
@@ -113,6 +113,7 @@ def strain_command(args: argparse.Namespace) -> int:
         from qdip_struct.report.strain_plots import strain_figure
 
         save_figure(args.plot, strain_figure(summary), force=args.force)
+    warn_of(told for name in summary.phases.roles for told in summary.strain.references[name].warnings)
     emit(document, as_json=args.json, text=_text(summary))
     if len(summary.phases.undecided):
         note(f"{len(summary.phases.undecided)} cations on the interface (mixed anions) take no part")
@@ -124,8 +125,8 @@ def strain_command(args: argparse.Namespace) -> int:
 
 def _text(summary: "StrainSummary") -> str:
     phases = "\n".join(
-        f"{role} {name}: reference {summary.strain.references[name].lattice_angstrom:.4f} Å "
-        f"({summary.strain.references[name].source})"
+        f"{role} {name}: reference {summary.strain.references[name].lattice_angstrom:.4f} Å"
+        f"{at_kelvin(summary.strain.references[name].temperature_kelvin)} ({summary.strain.references[name].source})"
         for name, role in summary.phases.roles.items()
     )
     regions = table(

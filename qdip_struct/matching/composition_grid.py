@@ -9,11 +9,16 @@ import numpy as np
 
 from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import UsageError
-from qdip_struct.materials.composition import Formula
+from qdip_struct.materials.composition import Formula, parse_formula
 from qdip_struct.materials.crystals import check_lattice
 from qdip_struct.materials.datasets import list_crystals
 from qdip_struct.materials.elasticity import Moduli, hill_average, mixed_moduli
-from qdip_struct.materials.mixed_lattice import common_temperature, mixed_lattice_constant, vegard_source
+from qdip_struct.materials.mixed_lattice import (
+    common_temperature,
+    mixed_lattice_constant,
+    recorded_mixture,
+    vegard_source,
+)
 
 SideName = Literal["dot", "matrix"]
 
@@ -78,7 +83,7 @@ class Side:
     temperature_kelvin
         Temperature of every end member, K; ``None`` where they have none, or not the same one.
     warnings
-        What must be said of the lattice constants; ``source`` says it too.
+        What must be said of the lattice constants.
     """
 
     name: SideName
@@ -151,9 +156,40 @@ def make_side(
         source = f"given: {given_lattice:g} Å"
     elif len(ends) > 1:
         listed = [(end.formula, end.a_angstrom, at) for end, at in zip(ends, temperatures, strict=True)]
-        source = vegard_source(listed, datasets=tuple(datasets), warnings=tuple(warnings))
+        source = vegard_source(listed, datasets=tuple(datasets))
+    if given_lattice is None:
+        found = _records_off_the_line(formula, ends=ends, dataset=dataset, temperature=temperature, files=files)
+        warnings.update(dict.fromkeys(found))
     common = common_temperature(temperatures)
     return Side(name, formula, source, tuple(ends), given_lattice, tuple(datasets), common, tuple(warnings))
+
+
+def _records_off_the_line(
+    formula: Formula, *, ends: Sequence[End], dataset: str, temperature: float | None, files: Sequence[Path]
+) -> list[str]:
+    """What must be said of mixtures on the free sites of which the data set has a record off the straight line."""
+    told = []
+    for crystal in list_crystals(dataset=dataset, files=files) if formula.free else ():
+        try:
+            other = parse_formula(crystal.name)
+            shares = {
+                mine.label: [dict(zip(its.species, its.fractions or (), strict=True)).get(name, 0.0)
+                             for name in mine.species]
+                for mine, its in zip(formula.sublattices, other.sublattices, strict=True) if mine.free
+            }  # fmt: skip
+            point = formula.at(shares)
+            own = recorded_mixture(point, dataset=dataset, files=files)
+            at = mixed_lattice_constant(point, dataset=dataset, temperature=temperature, files=files)
+        except (UsageError, ValueError):  # of another kind, or not a mixture of these species
+            continue
+        if own is None or own.name != crystal.name:
+            continue
+        line = sum(weight * a for _, weight, a in at.terms)
+        told.append(
+            f"data set {crystal.dataset} has a record of {crystal.name}, {at.a_angstrom:.4f} Å, which other commands "
+            f"take; the line between the end members gives {line:.4f} Å there"
+        )
+    return told
 
 
 def composition_axes(dot: Side, matrix: Side) -> tuple[Axis, ...]:

@@ -48,7 +48,7 @@ class Crystal:
     end_member
         Of a mixture, the name of the crystal whose cell and sites it has; else empty.
     warnings
-        What must be said wherever the lattice constant is printed; ``source`` says it too.
+        What must be said wherever the lattice constant is printed.
     """
 
     name: str

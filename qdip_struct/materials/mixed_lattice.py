@@ -46,17 +46,17 @@ class MixedLattice:
 
     @property
     def source(self) -> str:
-        """Where the constants come from, at which temperature, and what must be said of them, in one line."""
+        """Where the constants come from and at which temperature, in one line."""
         if self.record is not None:
             return self.record.source
         if len(self.terms) == 1:
             return self.terms[0][0].source
         ends = [(crystal.name, a, crystal.temperature_kelvin) for crystal, _, a in self.terms]
-        return vegard_source(ends, datasets=self.datasets, warnings=self.warnings)
+        return vegard_source(ends, datasets=self.datasets)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What must be said wherever the constant is printed; :attr:`source` says it too."""
+        """What must be said wherever the constant is printed."""
         if self.record is not None:
             return self.record.warnings
         found = dict.fromkeys(text for crystal, _, _ in self.terms for text in crystal.warnings)
@@ -73,10 +73,8 @@ def named_datasets(names: Sequence[str]) -> str:
     return f"data set{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
-def vegard_source(
-    ends: Sequence[tuple[str, float, float | None]], *, datasets: Sequence[str], warnings: Sequence[str] = ()
-) -> str:
-    """``Vegard between CsPbBr3 5.852 Å, CsPbI3 6.205 Å at 298 K (data set xrd_298K)`` and what must be said of it.
+def vegard_source(ends: Sequence[tuple[str, float, float | None]], *, datasets: Sequence[str]) -> str:
+    """``Vegard between CsPbBr3 5.852 Å, CsPbI3 6.204 Å at 298 K (data set xrd_298K)``.
 
     Parameters
     ----------
@@ -84,14 +82,11 @@ def vegard_source(
         Name, lattice constant (Å) and temperature (K) of each end member; a temperature that all share is said once.
     datasets
         Data sets of the end members.
-    warnings
-        Sentences that follow.
     """
     common = common_temperature([temperature for _, _, temperature in ends])
     alike = common is not None or all(temperature is None for _, _, temperature in ends)
     parts = [f"{name} {a:.4g} Å" + ("" if alike else _at(temperature)) for name, a, temperature in ends]
-    text = f"Vegard between {', '.join(parts)}{_at(common)} ({named_datasets(datasets)})"
-    return "; ".join([text, *(f"warning: {one}" for one in warnings)])
+    return f"Vegard between {', '.join(parts)}{_at(common)} ({named_datasets(datasets)})"
 
 
 def _at(temperature: float | None) -> str:
@@ -156,8 +151,7 @@ def crystal_at(
         made = scaled(crystal, lattice=a, source=source, temperature=wanted)
         made = replace(made, doi=crystal.doi, uncertainty_angstrom=uncertainty or None)
         warnings += _moved(crystal, wanted, files)
-    return replace(made, source="; ".join([made.source, *(f"warning: {one}" for one in warnings)]),
-                   warnings=tuple(warnings))  # fmt: skip
+    return replace(made, warnings=tuple(warnings))
 
 
 def _own_temperature(dataset: str | None, files: Sequence[Path]) -> float | None:
@@ -169,7 +163,8 @@ def _moved(crystal: Crystal, temperature: float, files: Sequence[Path]) -> list[
     found = []
     if stable := outside_field(crystal, temperature=temperature, files=files):
         found.append(
-            f"{crystal.label} at {temperature:g} K is extrapolated into the field of another phase; it is stable {stable}"
+            f"{crystal.label} at {temperature:g} K is extrapolated into the field of another phase: it is stable "
+            f"{stable}"
         )
     expansion = find_property(crystal.name, "thermal_expansion", phase=crystal.phase, files=files)
     if expansion is not None and expansion.phase not in (None, crystal.phase):
@@ -190,8 +185,8 @@ def mixed_lattice_constant(
     """Lattice constant of a pure or mixed crystal by Vegard's rule within one data set, at one temperature.
 
     a = Σ wᵢ·aᵢ(T) − Σ_sites Σ_pairs b_jk·x_j·x_k, with wᵢ the product of the site fractions of end member i. The
-    constant of a non-cubic end member is the pseudo-cubic one, (V/Z')^(1/3). A mixture of which the data set has a record
-    of its own has the constant of that record, unless bowing is given.
+    constant of a non-cubic end member is the pseudo-cubic one, (V/Z')^(1/3). A mixture of which the data set has a
+    record of its own has the constant of that record, unless bowing is given.
 
     Parameters
     ----------

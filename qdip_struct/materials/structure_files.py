@@ -135,8 +135,8 @@ def crystal_named(
     Raises
     ------
     UsageError
-        If neither the crystal nor its end members are known, the formula leaves a site open, a crystal cannot be brought
-        to ``temperature``, or the word is a file.
+        If neither the crystal nor its end members are known, the formula leaves a site open, a crystal cannot be
+        brought to ``temperature``, or the word is a file.
     """
     if is_structure_file(word):
         raise UsageError(

@@ -94,7 +94,9 @@ def _reference(
     built = sublattice_of(crystal, lattice=a)
     if lengths is not None:
         return replace(built, name=phase, source="given")
-    return replace(built, name=phase, source=mixed.source, temperature_kelvin=mixed.temperature_kelvin)
+    return replace(
+        built, name=phase, source=mixed.source, temperature_kelvin=mixed.temperature_kelvin, warnings=mixed.warnings
+    )
 
 
 def measured_reference(
@@ -140,6 +142,7 @@ def measured_reference(
         match_radius_angstrom=start.match_radius_angstrom * scale,
         source=f"mean over {local.size} cations of {source}",
         temperature_kelvin=None,
+        warnings=(),
     )
     return reference, float(local.std(ddof=1)) if local.size > 1 else 0.0
 

@@ -144,6 +144,7 @@ class StrainSummary:
                     "reference_lattice_angstrom": self.strain.references[name].lattice_angstrom,
                     "reference_source": self.strain.references[name].source,
                     "temperature_kelvin": self.strain.references[name].temperature_kelvin,
+                    "lattice_warnings": list(self.strain.references[name].warnings),
                     "orientation_degree": float(measures.rotation_degree(self.strain.orientations[name][None])[0]),
                 }
                 for name, role in self.phases.roles.items()

@@ -47,6 +47,8 @@ class MetalSublattice:
         Number of anions around the cation: 6 in rock salt and perovskite, 4 in zinc blende and wurtzite.
     temperature_kelvin
         Temperature of the lattice constant where it is that of a data set with one, K.
+    warnings
+        What must be said of the lattice constant.
     """
 
     name: str
@@ -56,6 +58,7 @@ class MetalSublattice:
     anion_coordination: int
     source: str = "given"
     temperature_kelvin: float | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def arrays(self) -> list[NDArray[np.float64]]:

@@ -153,7 +153,7 @@ def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells
         "n_interfaces": 1 if kind == "slab" else 2,
         "vacuum_angstrom": vacuum,
         "dipole_direction": "z",
-        **reservoir_facts(reservoir),
+        **reservoir_facts(reservoir, warnings=facts["lattice_warnings"]),
     }
     makers = {}
     for role, atoms in {**cells, **others}.items():

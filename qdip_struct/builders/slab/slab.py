@@ -223,7 +223,7 @@ def build_slab(
         "stand_in_for": stand_ins(material, a_site=occupation.a_site),
         "orientation": occupation.orientation,
         "alloy": [decoration_entry(d) for d in decorations],
-        **reservoir_facts(reservoir),
+        **reservoir_facts(reservoir, warnings=material.warnings if isinstance(material, Crystal) else ()),
     }
     cells = {"substrate": slab, "substrate_bulk": bulk, **others}
     reports = _reports(cells, bulk=block.sites, slab_facts=facts, common=common)

@@ -6,7 +6,7 @@ both is free of a chemical potential) and the bulk crystal AX (the limit of the 
 of the one slab is referred). Molecular ions count whole. Lengths in Å, charges in e.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -74,7 +74,7 @@ def reservoir_of(bulk: SiteCell, *, dataset: str | None, temperature: float | No
     """The crystal AX of a perovskite ABX3, from its own data set or else from the default one; ``None`` when unknown.
 
     It is brought to ``temperature`` (K, by default that of the set it is from) where its expansion is known; where not,
-    it has its own temperature, and its warnings and source say so.
+    it has its own temperature, and its warnings say so.
     """
     a_sites = {str(s) for s in bulk.species[bulk.sublattice == "A"]}
     halides = {str(s) for s in bulk.species[bulk.sublattice == "X"]}
@@ -93,7 +93,7 @@ def reservoir_of(bulk: SiteCell, *, dataset: str | None, temperature: float | No
         except UsageError:
             told = f"the reservoir {word} is taken at {found.temperature_kelvin:g} K, not at {temperature:g} K: no "
             told += "thermal expansion coefficient is known for it"
-            return replace(found, source=f"{found.source}; warning: {told}", warnings=(*found.warnings, told))
+            return replace(found, warnings=(*found.warnings, told))
     return None
 
 
@@ -242,12 +242,22 @@ def companions(
     return found, reservoir
 
 
-def reservoir_facts(reservoir: Crystal | None) -> dict[str, str | None]:
-    """Entries of a report: the name of the reservoir crystal, and its lattice constant (Å) with data set and source."""
-    if reservoir is None:
-        return {"reservoir": None, "reservoir_source": None}
-    told = f"{reservoir.label} {reservoir.a_angstrom:.4f} Å, {reservoir.dataset}: {reservoir.source}"
-    return {"reservoir": reservoir.name, "reservoir_source": told}
+def reservoir_facts(reservoir: Crystal | None, *, warnings: Sequence[str]) -> dict[str, Any]:
+    """Entries of a report: the reservoir crystal, its lattice constant (Å) with data set and source, and all warnings.
+
+    Parameters
+    ----------
+    reservoir
+        From :func:`companions`.
+    warnings
+        What must be said of the other lattice constants; what must be said of the reservoir's follows.
+    """
+    name = told = None
+    if reservoir is not None:
+        name = reservoir.name
+        told = f"{reservoir.label} {reservoir.a_angstrom:.4f} Å, {reservoir.dataset}: {reservoir.source}"
+    every = (*warnings, *(() if reservoir is None else reservoir.warnings))
+    return {"reservoir": name, "reservoir_source": told, "lattice_warnings": list(dict.fromkeys(every))}
 
 
 def in_cell(atoms: Atoms, cell: Array, *, lift: float | None = None) -> Atoms:
