@@ -237,8 +237,8 @@ def test_a_module_is_named_after_a_noun_and_names_what_it_imports(module: Path) 
 
 LONG = 600
 """Lines from which a module says in its docstring why it is one noun and not two."""
-MOST_MODULES = 215
-"""The number only gets smaller: before a module beside these, ask whether its noun has one already."""
+MOST_MODULES = 192
+"""Beside the ``__init__``. Before a module beside these, ask whether its noun has one already."""
 
 
 def test_a_long_module_says_why() -> None:
@@ -254,7 +254,7 @@ def test_no_folder_holds_more_modules_than_a_person_overlooks() -> None:
 
 
 def test_there_are_no_more_modules_than_nouns() -> None:
-    assert len(MODULES) <= MOST_MODULES
+    assert sum(module.name != "__init__.py" for module in MODULES) <= MOST_MODULES
 
 
 @pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])

@@ -29,6 +29,7 @@ Termination = Literal["BX2", "AX", "cells", "site"]
 """Border rule of a dot: which phase takes the sites it shares with the matrix."""
 Surface = Literal["as-cut", "stoichiometric", "metal-rich"]
 """What is done with excess ions of a free dot."""
+DotIs = Literal["auto", "crystal", "finished"]
 Mode = Literal["auto", "coherent", "insert"]
 Neutral = Literal["strict", "report", "off"]
 Rule = Literal["swap", "vacancy"]

@@ -18,6 +18,11 @@ from qdip_struct.base.options import add_options, request_of
 from qdip_struct.builders.dot.dot_request import EmbedRequest, requested_embedding
 from qdip_struct.cli.building import add_format_of_ending, lattice_line, structure_lines, write_one
 
+_TAKEN_AS = {
+    "crystal": "the file of the dot holds a crystal, from which the dot was cut (--dot-is)",
+    "finished": "the file of the dot holds a finished dot, which was put in as it is (--dot-is)",
+}
+
 
 def add_build_embed_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -36,6 +41,7 @@ def summary(path: Path, content: Mapping[str, Any]) -> str:
     charge = content["formal_charge"]
     lines = [
         *structure_lines(path, content),
+        *([_TAKEN_AS[content["dot_is"]]] if "dot_is" in content else []),
         f"volume fraction of the dot: {content['volume_fraction']:.4f}, "
         f"diameter of the sphere of that volume: {content['equivalent_diameter_angstrom']:.2f} Å",
         lattice_line(content),

@@ -12,7 +12,7 @@ Masses: standard atomic weights (IUPAC 2021, abridged). Electrons: GTH-PBE poten
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -169,6 +169,14 @@ FORMULA_ORDER: tuple[str, ...] = (
     *(ion.name for ion in _ATOMS if ion.site == "halide"),
 )
 """Order of species in a written formula: cations, then anions."""
+
+
+def sublattices_of(species: Sequence[str]) -> list[str]:
+    """Sublattice of each ion of a crystal: A, B, X where A ions, metals and halides occur, else cation and anion."""
+    sites = [IONS[name].site for name in species]
+    if {"A", "B", "halide"} <= set(sites):
+        return ["X" if FORMAL_CHARGES[name] < 0 else "A" if IONS[name].site == "A" else "B" for name in species]
+    return ["cation" if FORMAL_CHARGES[name] > 0 else "anion" for name in species]
 
 
 def molecular_ion(symbols: Iterable[str]) -> str | None:

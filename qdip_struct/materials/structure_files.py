@@ -1,38 +1,42 @@
 """From a word to a crystal or a structure: the one rule by which a word names a file, and the one reader of files.
 
 Every command and every key of ``campaign.yaml`` that takes a crystal reads it here, so that a word means the same
-everywhere.
+everywhere. What is read is held against what the file says of itself: its formula, its occupancies, its setting, the
+distances that follow. A file that cannot be taken at its word is refused, never half read.
 """
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.materials.cif import CLOSEST_ANGSTROM, READER_ERRORS, read_cif, reason_of, shown_shares
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.crystals import Crystal, scaled
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.ions import FORMAL_CHARGES, FORMULA_ORDER, sublattices_of
 from qdip_struct.materials.mixed_lattice import crystal_at, mixed_lattice_constant
-from qdip_struct.materials.sites import Site
+from qdip_struct.materials.sites import Site, prototype_sites
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 _SUFFIXES = (".cif", ".extxyz", ".vasp", ".poscar", ".xyz", ".json", ".traj", ".inc")
 _FORMATS = {".extxyz": "extxyz", ".cif": "cif", ".vasp": "vasp", ".poscar": "vasp"}
-_UNREADABLE = (
-    ValueError,
-    KeyError,
-    IndexError,
-    TypeError,
-    AttributeError,
-    OSError,
-    RuntimeError,
-    StopIteration,
-    AssertionError,
-)
-"""What ASE's readers raise on a file of another kind, besides its own ``UnknownFileTypeError``."""
+_BYTES_PER_ATOM = 6
+SYMPREC_ANGSTROM = 0.01
+"""Sites that an operation brings so close to each other are one."""
+_VACUUM_ANGSTROM = 6.0
+_PROTOTYPES = {
+    (225, (4, 4)): ("rocksalt", "rocksalt"),
+    (216, (4, 4)): ("zincblende", "zincblende"),
+    (221, (1, 1)): ("cscl", "cscl"),
+    (221, (1, 1, 3)): ("perovskite", "cubic"),
+}
+"""Prototypes by space group and atoms of each kind in the conventional cell."""
 
 
 def is_structure_file(word: str, *, folder: Path = Path()) -> bool:
@@ -83,7 +87,67 @@ def crystal_of(
         return crystal_named(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files)
     if lattice is not None:
         raise UsageError(f"{word} is a structure file: its lattice is taken as it is, drop the lattice option")
-    return read_structure(folder / word)
+    return _read(folder / word)
+
+
+def crystal_to_cut(
+    word: str,
+    *,
+    dataset: str | None = None,
+    temperature: float | None = None,
+    lattice: float | None = None,
+    files: Sequence[Path] = (),
+    folder: Path = Path(),
+) -> Crystal:
+    """A crystal that bodies are cut from: by name, by formula, or from a file that is periodic without vacuum.
+
+    ``dataset``, ``temperature`` and ``lattice`` are those of :func:`crystal_named`; a file is only scaled to
+    ``lattice`` (Å).
+
+    Raises
+    ------
+    UsageError
+        If the file holds a finished dot or slab, or there is no such crystal.
+    DataError
+        If the file cannot be read.
+    """
+    if not is_structure_file(word, folder=folder):
+        return crystal_named(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files)
+    found = crystal_of(word, folder=folder)
+    if not isinstance(found, Crystal) and (why := why_finished(found)):
+        raise UsageError(f"{word} holds no crystal to cut from: {why}; give a bulk cell, periodic in three directions")
+    crystal = conventional(found, path=folder / word)
+    return crystal if lattice is None else scaled(crystal, lattice=lattice)
+
+
+def conventional(found: "Crystal | Atoms", *, path: Path) -> Crystal:
+    """The record of a crystal, a cubic prototype (rock salt, zinc blende, CsCl, perovskite) in its conventional cell.
+
+    It is recognised in any of its cells; every other crystal keeps the cell that stands in the file. ``path`` is the
+    file it is from, for its name.
+    """
+    if isinstance(found, Crystal):
+        return found
+    shares = [{symbol: 1.0} for symbol in found.get_chemical_symbols()]
+    return _crystal(found.cell.array, found.get_scaled_positions(wrap=True).tolist(), shares, path=path, any_cell=True)
+
+
+def why_finished(atoms: "Atoms") -> str:
+    """What makes a structure a finished body and no crystal to cut one from; empty for a crystal.
+
+    A crystal is periodic in three directions, and no plane-parallel gap in it is wider than 6 Å.
+    """
+    import numpy as np
+
+    if atoms.cell.rank != 3 or not atoms.pbc.all():
+        return "it is not periodic in three directions"
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
+    for name, height, fractions in zip("abc", heights, atoms.get_scaled_positions(wrap=True).T, strict=True):
+        ordered = np.sort(fractions)
+        gap = float(np.diff(ordered, append=ordered[0] + 1.0).max() * height)
+        if gap > _VACUUM_ANGSTROM:
+            return f"it has a gap of {gap:.1f} Å along {name}"
+    return ""
 
 
 def crystal_alone(
@@ -184,37 +248,23 @@ def _cubic(crystal: Crystal, *, phase: str, files: Sequence[Path]) -> Crystal:
 
 
 def read_structure(path: Path) -> "Atoms":
-    """Read one structure (the last of a trajectory) of any format ASE knows.
+    """Read one structure with one atom on every site (the last of a trajectory) of any format known here.
 
     Raises
     ------
     DataError
-        If the file is missing, empty, or not a structure; the message names the file and the reader's complaint.
+        If the file is missing, empty, not a structure, disagrees with itself, or shares sites between species; the
+        message names the file and what was found.
     """
-    import numpy as np
-    from ase import Atoms
-    from ase.io import read
-    from ase.io.formats import UnknownFileTypeError
-
-    if not path.is_file():
-        raise DataError(f"cannot read {path}: {'it is a folder' if path.is_dir() else 'no such file'}")
-    if path.stat().st_size == 0:
-        raise DataError(f"cannot read {path}: it is empty; expected a structure (extxyz, cif, POSCAR, xyz)")
-    guess = _FORMATS.get(path.suffix.lower())
-    if guess is None and _is_poscar(path):
-        guess = "vasp"
-    try:
-        found = read(path, format=guess)
-    except (*_UNREADABLE, UnknownFileTypeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"cannot read {path} as a structure: {reason[:200]}") from error
-    atoms = found[-1] if isinstance(found, list) else found
-    if not isinstance(atoms, Atoms) or len(atoms) == 0:
-        raise DataError(f"{path} holds no atoms")
-    if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell.array).all():
-        raise DataError(f"{path}: a coordinate or a cell vector is not a finite number")
-    atoms.calc = None
-    return atoms
+    found = _read(path)
+    if not isinstance(found, Crystal):
+        return found
+    label, shares = next(iter(found.occupancies.items()))
+    raise DataError(
+        f"{path}: sites {label} are shared ({shown_shares(shares)}), and one atom on every site is needed here: order "
+        f"them in a supercell first, with 'qdip build slab --material {path.name}' or another build command, or by the "
+        f"formula {found.name}"
+    )
 
 
 def as_crystal(found: "Crystal | Atoms", *, path: Path) -> Crystal:
@@ -236,24 +286,205 @@ def as_crystal(found: "Crystal | Atoms", *, path: Path) -> Crystal:
         return found
     if found.cell.rank != 3:
         raise DataError(f"{path} holds no crystal: expected atoms in a three-dimensional cell")
-    lengths, angles = found.cell.lengths(), found.cell.angles()
-    sites = tuple(
-        Site("", symbol, (float(x) % 1.0, float(y) % 1.0, float(z) % 1.0))
-        for symbol, (x, y, z) in zip(found.get_chemical_symbols(), found.get_scaled_positions(wrap=True), strict=True)
+    shares = [{symbol: 1.0} for symbol in found.get_chemical_symbols()]
+    return _crystal(found.cell.array, found.get_scaled_positions(wrap=True).tolist(), shares, path=path)
+
+
+def _read(path: Path) -> "Atoms | Crystal":
+    """The one door: atoms, or a crystal where species share sites."""
+    import numpy as np
+    from ase import Atoms
+
+    if not path.is_file():
+        raise DataError(f"cannot read {path}: {'it is a folder' if path.is_dir() else 'no such file'}")
+    if path.stat().st_size == 0:
+        raise DataError(f"cannot read {path}: it is empty; expected a structure (extxyz, cif, POSCAR, xyz)")
+    if path.suffix.lower() == ".cif":
+        cell, positions, shares = read_cif(path)
+        if any(len(site) > 1 for site in shares):
+            return _crystal(cell, positions, shares, path=path)
+        found = Atoms([next(iter(site)) for site in shares], scaled_positions=positions, cell=cell, pbc=True)
+    else:
+        found = _ase_structure(path)
+    if not np.isfinite(found.positions).all() or not np.isfinite(found.cell.array).all():
+        raise DataError(f"{path}: a coordinate or a cell vector is not a finite number")
+    found.calc = None
+    _refuse_overlap(found, path)
+    return found
+
+
+def _ase_structure(path: Path) -> "Atoms":
+    from ase import Atoms
+    from ase.io import read
+    from ase.io.formats import UnknownFileTypeError
+
+    _refuse_impossible_counts(path)
+    guess = _FORMATS.get(path.suffix.lower())
+    if guess is None and _is_poscar(path):
+        guess = "vasp"
+    try:
+        found = read(path, format=guess)
+    except (*READER_ERRORS, UnknownFileTypeError) as error:
+        raise DataError(f"cannot read {path} as a structure: {reason_of(error)}") from error
+    atoms = found[-1] if isinstance(found, list) else found
+    if not isinstance(atoms, Atoms) or len(atoms) == 0:
+        raise DataError(f"{path} holds no atoms")
+    return atoms
+
+
+def _refuse_impossible_counts(path: Path) -> None:
+    """Refuse counts of atoms that a file of this size cannot hold, before a reader makes room for them.
+
+    An atom takes at least six bytes (``0 0 0`` and a line end); counts stand alone on their lines in XYZ, and in the
+    sixth or seventh line of a POSCAR.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        head = [line.decode("utf-8", errors="replace").split() for line, _ in zip(stream, range(7), strict=False)]
+    counts = [words for words in (*head[:1], *head[5:7]) if words and all(word.isdecimal() for word in words)]
+    for words in counts:
+        if any(len(word) > 18 for word in words) or sum(map(int, words)) * _BYTES_PER_ATOM > size:
+            raise DataError(
+                f"{path}: {' '.join(words)[:60]} atoms are announced and its {size} bytes cannot hold them: the file "
+                "is cut, or no structure"
+            )
+
+
+def _refuse_overlap(atoms: "Atoms", path: Path) -> None:
+    """Refuse two atoms closer than any bond: a wrong setting, a doubled site, another unit of length."""
+    import numpy as np
+    from scipy.spatial import cKDTree
+
+    if len(atoms) < 2:
+        return
+    if atoms.cell.rank == 3 and abs(atoms.cell.volume) > 1e-6:
+        cell, fractions = atoms.cell.array, atoms.get_scaled_positions(wrap=True)
+        # Atoms near a face see their neighbours beyond it; three spacings are what a slanted cell can hide.
+        reach = CLOSEST_ANGSTROM * np.linalg.norm(np.linalg.inv(cell), axis=0)
+        points, index = [fractions], [np.arange(len(atoms))]
+        for axis in range(3):
+            every, numbers = np.concatenate(points), np.concatenate(index)
+            for step in (1.0, -1.0):
+                near = every[:, axis] < reach[axis] if step > 0 else every[:, axis] > 1.0 - reach[axis]
+                points.append(every[near] + step * np.eye(3)[axis])
+                index.append(numbers[near])
+        places, numbers = np.concatenate(points) @ cell, np.concatenate(index)
+    else:
+        places, numbers = atoms.positions, np.arange(len(atoms))
+    pairs = cKDTree(places).query_pairs(CLOSEST_ANGSTROM, output_type="ndarray")
+    if not len(pairs):
+        return
+    one, other = (int(numbers[k]) for k in pairs[0])
+    distance = float(np.linalg.norm(places[pairs[0][0]] - places[pairs[0][1]]))
+    raise DataError(
+        f"{path}: atoms {one + 1} ({atoms.symbols[one]}) and {other + 1} ({atoms.symbols[other]}) are {distance:.3f} Å "
+        f"apart, closer than any bond ({CLOSEST_ANGSTROM} Å): a site is given twice, or the cell, the setting or the "
+        "unit of length is another"
     )
+
+
+def _crystal(
+    cell: Any, positions: Sequence[Sequence[float]], shares: Sequence[Mapping[str, float]], *, path: Path,
+    any_cell: bool = False,
+) -> Crystal:  # fmt: skip
+    """The record of a crystal from its cell (Å), fractional positions and the shares of the species on each site.
+
+    A cubic prototype is one in its conventional cell only, for planes and cells are counted in the axes of the file;
+    with ``any_cell`` it gets that cell.
+    """
+    import numpy as np
+    from ase.cell import Cell
+
+    kinds = [
+        tuple(sorted((name, round(share / sum(site.values()), 6)) for name, share in site.items())) for site in shares
+    ]
+    prototype = _prototype(cell, positions, kinds)
+    amounts: Counter[str] = Counter()
+    for kind in kinds:
+        amounts.update(dict(kind))
+    units = math.gcd(*(round(value) for value in amounts.values())) if all(len(kind) == 1 for kind in kinds) else 1
+    common: dict[str, Any] = {
+        "temperature_kelvin": None, "dataset": "file", "source": path.name, "doi": None, "verified": False,
+        "origin": path.name,
+    }  # fmt: skip
+    name = path.stem
+    lengths, angles = Cell(cell).lengths(), Cell(cell).angles()
+    cubic = np.ptp(lengths) < SYMPREC_ANGSTROM and np.abs(angles - 90.0).max() < 0.1
+    if prototype is not None and (any_cell or (cubic and abs(lengths[0] - prototype[2]) < SYMPREC_ANGSTROM)):
+        structure_type, phase, edge, species = prototype
+        leading = {label: max(kind, key=lambda item: item[1])[0] for label, kind in species.items()}
+        sites, group, units = prototype_sites(structure_type, species=leading, name=path.stem, where=str(path))
+        mixed = {label: dict(kind) for label, kind in species.items() if len(kind) > 1}
+        return Crystal(
+            name=_formula(amounts) if mixed else name, phase=phase, structure_type=structure_type, space_group=group,
+            lengths=(edge, edge, edge), angles=(90.0, 90.0, 90.0), sites=sites, n_formula_units=units,
+            occupancies=mixed, end_member=name if mixed else "", **common,
+        )  # fmt: skip
+    labels = _labels(kinds)
+    # The pseudo-cubic edge of a perovskite is that of one B site, whatever the formula unit counts.
+    units = labels.count("B") or units
+    mixed = {label: dict(kind) for label, kind in zip(labels, kinds, strict=True) if len(kind) > 1}
     return Crystal(
-        name=path.stem,
-        phase="file",
-        structure_type="other",
-        space_group="",
+        name=_formula(amounts) if mixed else name, phase="file", structure_type="other", space_group="",
         lengths=(float(lengths[0]), float(lengths[1]), float(lengths[2])),
         angles=(float(angles[0]), float(angles[1]), float(angles[2])),
-        temperature_kelvin=None,
-        dataset="file",
-        source=path.name,
-        doi=None,
-        verified=False,
-        sites=sites,
-        n_formula_units=1,
-        origin=path.name,
-    )
+        sites=tuple(
+            Site(label, max(kind, key=lambda item: item[1])[0], (float(x) % 1.0, float(y) % 1.0, float(z) % 1.0))
+            for label, kind, (x, y, z) in zip(labels, kinds, positions, strict=True)
+        ),
+        n_formula_units=units, occupancies=mixed, end_member=name if mixed else "", **common,
+    )  # fmt: skip
+
+
+def _prototype(
+    cell: Any, positions: Sequence[Sequence[float]], kinds: Sequence[tuple[tuple[str, float], ...]]
+) -> tuple[str, str, float, dict[str, tuple[tuple[str, float], ...]]] | None:
+    """Structure type, phase, edge (Å) and what stands on each sublattice of a cubic prototype; ``None`` for others."""
+    import numpy as np
+    import spglib
+
+    distinct = sorted(set(kinds))
+    numbers = [distinct.index(kind) + 1 for kind in kinds]
+    found = spglib.get_symmetry_dataset((np.asarray(cell), np.asarray(positions), numbers), symprec=SYMPREC_ANGSTROM)
+    if found is None:
+        return None
+    counts = Counter(int(number) for number in found.std_types)
+    fitting = _PROTOTYPES.get((found.number, tuple(sorted(counts.values()))))
+    if fitting is None:
+        return None
+    structure_type, phase = fitting
+    edge = round(float(np.cbrt(abs(np.linalg.det(found.std_lattice)))), 10)
+    places = {n: np.asarray(found.std_positions)[np.asarray(found.std_types) == n] for n in counts}
+    charge = {n: FORMAL_CHARGES.get(distinct[n - 1][0][0]) or 0 for n in counts}
+    if structure_type != "perovskite":
+        cation, anion = sorted(counts, key=lambda n: (-charge[n], n))
+        return structure_type, phase, edge, {"cation": distinct[cation - 1], "anion": distinct[anion - 1]}
+    (x,) = (n for n, count in counts.items() if count == 3)
+    gap = {
+        n: float(np.linalg.norm((places[x] - places[n][0] + 0.5) % 1.0 - 0.5, axis=1).min()) for n in counts if n != x
+    }
+    b, a = sorted(gap, key=lambda n: gap[n])
+    return structure_type, phase, edge, {"A": distinct[a - 1], "B": distinct[b - 1], "X": distinct[x - 1]}
+
+
+def _labels(kinds: Sequence[tuple[tuple[str, float], ...]]) -> list[str]:
+    """Sublattices by charge; mixed sites of different shares get labels of their own."""
+    species = [kind[0][0] for kind in kinds]
+    known = set(species) <= set(FORMAL_CHARGES)
+    names = sublattices_of(species) if known else [""] * len(species)
+    mixed = {name: sorted({kind for kind, n in zip(kinds, names, strict=True) if n == name}) for name in set(names)}
+    return [
+        name if len(kind) == 1 or len(mixed[name]) == 1 else f"{name}{mixed[name].index(kind) + 1}"
+        for name, kind in zip(names, kinds, strict=True)
+    ]
+
+
+def _formula(amounts: Mapping[str, float]) -> str:
+    """A formula of shares, cations first, per the rarest site-filling whole: ``CsPbBr2I``, ``CsPb0.6Sn0.4I3``."""
+    order = [name for name in FORMULA_ORDER if name in amounts] + sorted(set(amounts) - set(FORMULA_ORDER))
+    by_charge: Counter[int] = Counter()
+    for name, value in amounts.items():
+        by_charge[FORMAL_CHARGES.get(name) or 0] += value  # type: ignore[assignment]
+    least = min(by_charge.values())
+    shown = [(name, round(amounts[name] / least, 2)) for name in order]
+    return "".join(f"{name}{'' if value == 1 else f'{value:g}'}" for name, value in shown)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from ase import Atoms
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
@@ -309,7 +309,7 @@ def test_arrays_and_random_dots_share_one_matrix() -> None:
     dot=st.sampled_from(["PbS", "PbSe", "CdSe:zincblende", "CdSe:wurtzite", "PbS0.5Se0.5"]),
     matrix=st.sampled_from([("CsPbI3", 6), ("CsPbBr3", 6), ("MAPbBr3", 6), ("MAPbI3:tetragonal", 4), ("NaI", 6)]),
     shape=st.sampled_from(["sphere", "cube", "octahedron", "truncated-octahedron", "ellipsoid"]),
-    size=st.floats(9.0, 19.0),
+    size=st.floats(15.0, 21.0),
     turn=st.none() | st.tuples(st.floats(0, 180), st.floats(0, 180), st.floats(0, 180)),
     center=st.sampled_from(["auto", "metal", "anion", "bond", "void"]),
     seed=st.integers(0, 5),
@@ -319,14 +319,18 @@ def test_any_dot_in_any_matrix_is_neutral_and_whole(
 ) -> None:
     body = make_shape(shape, diameter=size, edges=(size, 0.8 * size, 1.1 * size))
     supercell = matrix_of(crystal_named(matrix[0]), cells=(matrix[1],) * 3, occupation=Occupation(a_site="molecule"))
-    built = embed_dot(
-        crystal_named(dot),
-        crystal_named(matrix[0]),
-        form=DotForm(body, center=center),
-        cells=(matrix[1],) * 3,
-        occupation=Occupation(a_site="molecule", seed=seed),
-        placement=DotPlacement(rotate=None if turn is None else from_euler(turn)),
-    )
+    try:
+        built = embed_dot(
+            crystal_named(dot),
+            crystal_named(matrix[0]),
+            form=DotForm(body, center=center),
+            cells=(matrix[1],) * 3,
+            occupation=Occupation(a_site="molecule", seed=seed),
+            placement=DotPlacement(rotate=None if turn is None else from_euler(turn)),
+        )
+    except UsageError as error:
+        assert "of the dot, more than 20%" in str(error)
+        reject()
     check(built)
     outside = built.atoms.get_array("dot") < 0
     home = {tuple(row) for row in np.round(supercell.atoms.positions, 4).tolist()}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
@@ -18,16 +18,20 @@ AXES = np.concatenate([np.eye(3), -np.eye(3)])
 
 
 @settings(deadline=None, derandomize=True, max_examples=15)
-@given(size=st.floats(12.0, 26.0), center=st.sampled_from(["metal", "anion", "a-site", "bond", "void"]),
+@given(size=st.floats(18.0, 26.0), center=st.sampled_from(["metal", "anion", "a-site", "bond", "void"]),
        termination=st.sampled_from(["BX2", "AX", "site"]), seed=st.integers(0, 3))  # fmt: skip
 def test_one_swap_per_unit_of_charge(size: float, center: str, termination: str, seed: int) -> None:
-    built = embed_dot(
-        crystal_named("PbS"),
-        crystal_named("CsPbI3"),
-        form=DotForm(diameter=size, center=center, termination=termination),
-        cells=(6, 6, 6),
-        occupation=Occupation(seed=seed),
-    )
+    try:
+        built = embed_dot(
+            crystal_named("PbS"),
+            crystal_named("CsPbI3"),
+            form=DotForm(diameter=size, center=center, termination=termination),
+            cells=(6, 6, 6),
+            occupation=Occupation(seed=seed),
+        )
+    except UsageError as error:
+        assert "of the dot, more than 20%" in str(error)
+        reject()
     swaps = [change for change in built.report["changes"] if change["action"] == "swap"]
     removed = [change for change in built.report["changes"] if change["action"] == "remove"]
     assert len(swaps) + len(removed) == abs(built.report["charge_before_changes"])

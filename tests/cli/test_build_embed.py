@@ -54,7 +54,7 @@ def test_same_command_same_bytes_and_no_overwriting(tmp_path: Path, qdip) -> Non
 
 @pytest.mark.parametrize("name", ["dot.cif", "dot.vasp", "dot.xyz", "dot.inc"])
 def test_other_formats(name: str, tmp_path: Path, qdip) -> None:  # type: ignore[no-untyped-def]
-    assert qdip(*EMBED, "--diameter", "12", "--cells", "4,4,4", "-o", tmp_path / name)[0] == 0
+    assert qdip(*EMBED, "--diameter", "16", "--cells", "5,5,5", "-o", tmp_path / name)[0] == 0
     assert (tmp_path / name).stat().st_size > 1000
 
 
@@ -128,7 +128,7 @@ def test_a_free_dot_goes_into_a_matrix(tmp_path: Path, qdip_json) -> None:  # ty
 def test_attach_and_bury(extra: tuple[str, ...], tmp_path: Path, qdip_json) -> None:  # type: ignore[no-untyped-def]
     code, content = qdip_json(
         "build", "attach", "--dot", "PbS", "--matrix", "CsPbBr3", "--cells", "5,5,2", "--shape", "cube",
-        "--diameter", "12", *extra, "-o", tmp_path / "a.extxyz",
+        "--diameter", "17", *extra, "-o", tmp_path / "a.extxyz",
     )  # fmt: skip
     assert code == 0
     assert content["formal_charge"]["total"] == 0

@@ -217,6 +217,6 @@ def test_trajectories_get_their_labels_back(study: Path, capsys: pytest.CaptureF
     assert main(["collect", str(study / "restarted"), "--trajectories"]) == 3
     assert "exists" in capsys.readouterr().err
     assert main(["collect", str(study / "restarted"), "--trajectories", "--force"]) == 0
-    write(study / "restarted" / "structure.extxyz", Atoms("HO", positions=np.zeros((2, 3))))
+    write(study / "restarted" / "structure.extxyz", Atoms("HO", positions=[[0, 0, 0], [0, 0, 1]]))
     assert main(["collect", str(study / "restarted"), "--trajectories", "--force"]) == 3
     assert "order" in capsys.readouterr().err

@@ -64,7 +64,7 @@ def test_a_mixture_is_the_same_crystal_in_every_command(tmp_path: Path, qdip_jso
     word, constant = "MAPbI2.5Br0.5", (5 * iodide + 5.93) / 6
     code, match = qdip_json("match", "PbS", "100", word, "100")
     assert code == 0 and match["substrate"]["lengths_angstrom"] == pytest.approx([constant] * 3)
-    code, embed = qdip_json("build", "embed", "--dot", "PbS", "--diameter", "12", "--matrix", word, "--cells", "5,5,5",
+    code, embed = qdip_json("build", "embed", "--dot", "PbS", "--diameter", "16", "--matrix", word, "--cells", "5,5,5",
                             "-o", tmp_path / "dot.extxyz")  # fmt: skip
     assert code == 0 and embed["lattice_angstrom"]["matrix"] == pytest.approx(constant)
     assert embed["mode"] == "coherent" and np.diag(embed["cell_angstrom"]) == pytest.approx([5 * constant] * 3)
@@ -82,6 +82,6 @@ def test_planes_of_a_mixture_scatter_by_the_mean_of_its_ions(qdip_json) -> None:
 
 
 @pytest.mark.parametrize("words", [("dot", "--material"), ("attach", "--dot", "PbS", "--matrix")])
-def test_a_dot_is_cut_from_a_crystal_by_name(words: tuple[str, ...], tmp_path: Path, qdip) -> None:  # type: ignore[no-untyped-def]
+def test_a_dot_is_cut_from_the_crystal_of_a_file_too(words: tuple[str, ...], tmp_path: Path, qdip) -> None:  # type: ignore[no-untyped-def]
     code, _, err = qdip("build", *words, "a.cif", "-o", tmp_path / "x.extxyz")
-    assert code == 2 and "is a structure file" in err
+    assert code == 1 and "no such file" in err

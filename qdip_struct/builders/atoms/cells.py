@@ -24,7 +24,7 @@ from qdip_struct.builders.atoms.molecules import (
 )
 from qdip_struct.builders.atoms.regions import label
 from qdip_struct.materials.crystals import Crystal, scaled
-from qdip_struct.materials.ions import FORMAL_CHARGES, MOLECULES, molecular_ion
+from qdip_struct.materials.ions import FORMAL_CHARGES, MOLECULES, molecular_ion, sublattices_of
 from qdip_struct.materials.options import Arrangement, MoleculeOrientation
 
 
@@ -248,11 +248,7 @@ def sites_of(material: Crystal | Atoms, *, name: str | None = None) -> SiteCell:
 
 
 def _sublattices(species: Array) -> Array:
-    charge = np.array([FORMAL_CHARGES[str(s)] for s in species])
-    perovskite = (charge == 1).any() and (charge >= 2).any() and (charge == -1).any()
-    if perovskite:
-        return np.select([charge == 1, charge > 1], ["A", "B"], "X")
-    return np.where(charge > 0, "cation", "anion")
+    return np.array(sublattices_of([str(s) for s in species]))
 
 
 def with_a_site(sites: SiteCell, *, a_site: str) -> SiteCell:

@@ -14,6 +14,7 @@ from qdip_struct.builders.parsing import (
     DEFAULT_DIAMETER_ANGSTROM,
     SHAPES,
     Center,
+    DotIs,
     Mode,
     Neutral,
     Rule,
@@ -88,7 +89,7 @@ class FormRequest:
 class DotRequest(FormRequest):
     """What ``qdip build dot`` takes, as typed."""
 
-    material: str = option(metavar="NAME", help="NAME[:phase] or a mixture such as PbS0.5Se0.5")
+    material: str = option(metavar="CRYSTAL", help="NAME[:phase], a mixture such as PbS0.5Se0.5, or a crystal's file")
     lattice: float | None = lattice_option()
     surface: Surface = option("as-cut", group=_FINISH, help="what is done with excess ions")
     ligand: str | None = option(None, metavar="X", group=_FINISH, help="halide: F, Cl, Br, I")
@@ -152,8 +153,15 @@ def requested_form(request: FormRequest, *, core: "Crystal | None" = None, count
     return replace(form, shape=form.body.scaled(factor))
 
 
-def requested_dot(request: DotRequest) -> "tuple[Atoms, dict[str, Any]]":
+def requested_dot(request: DotRequest, *, folder: Path = Path()) -> "tuple[Atoms, dict[str, Any]]":
     """Cut, finish and box the dot of a request: its atoms and its report.
+
+    Parameters
+    ----------
+    request
+        What is wanted.
+    folder
+        Where the relative name of a structure file starts.
 
     Raises
     ------
@@ -162,11 +170,12 @@ def requested_dot(request: DotRequest) -> "tuple[Atoms, dict[str, Any]]":
     """
     from qdip_struct.builders.dot.dot import cut_dot, dot_atoms, dot_report, in_vacuum
     from qdip_struct.builders.dot.passivation import passivate
-    from qdip_struct.materials.structure_files import crystal_named
+    from qdip_struct.materials.structure_files import crystal_to_cut
 
-    core = crystal_named(
-        request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice
-    )
+    core = crystal_to_cut(
+        request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
+        folder=folder,
+    )  # fmt: skip
     if len({site.label for site in core.sites} & {"cation", "anion"}) != 2:
         raise UsageError(f"{core.name} is no binary compound; a free dot is cut from PbS, CdSe and the like")
     raw = cut_dot(core, form=requested_form(request, core=core), seed=request.seed)
@@ -234,7 +243,11 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Ato
 class EmbedRequest(FormRequest):
     """What ``qdip build embed`` takes, as typed."""
 
-    dot: str = option(metavar="NAME", help="NAME[:phase], a mixture, or a file with a dot")
+    dot: str = option(metavar="NAME", help="NAME[:phase], a mixture, or a file with a crystal or a finished dot")
+    dot_is: DotIs = option(
+        "auto", group=_PUT_IN,
+        help="what a file holds: a crystal to cut from, or a finished dot; auto: periodic without vacuum is a crystal",
+    )  # fmt: skip
     matrix: str = option(metavar="NAME", help="NAME[:phase], a mixture, or a structure file")
     cells: str = option("8,8,8", metavar="N,N,N", help="conventional cells of the matrix")
     lattice: float | None = lattice_option("matrix")
@@ -280,23 +293,41 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> "Emb
     from qdip_struct.builders.atoms.cells import Occupation
     from qdip_struct.builders.dot.embed import embed_dot
     from qdip_struct.builders.dot.embedding_options import Balance, DotPlacement
-    from qdip_struct.materials.structure_files import crystal_of
+    from qdip_struct.materials.crystals import Crystal
+    from qdip_struct.materials.structure_files import conventional, crystal_of, is_structure_file
 
     taken: dict[str, Any] = {"dataset": request.dataset, "temperature": request.temperature, "folder": folder}
+    given = None if is_structure_file(request.matrix, folder=folder) else request.lattice
     dot = crystal_of(request.dot, **taken, lattice=_given_dot_lattice(request, folder=folder))
-    matrix = crystal_of(request.matrix, **taken, lattice=request.lattice)
+    matrix = crystal_of(request.matrix, **taken, lattice=given)
+    if not isinstance(dot, Crystal) and _is_crystal(request, dot):
+        dot = conventional(dot, path=folder / request.dot)
     turn, absolute = _rotation(request.rotate, dot=dot, matrix=matrix)
     lattice = _dot_lattice(request.dot_lattice, dot=dot)
-    return embed_dot(
+    built = embed_dot(
         dot,
         matrix,
         form=_form(request, dot=dot, matrix=matrix),
         cells=whole_numbers(request.cells, what="--cells"),
+        lattice=request.lattice if given is None else None,
         placement=DotPlacement(request.mode, lattice, turn, absolute, _positions(request)),
         balance=Balance(request.neutral, request.rule),
         occupation=Occupation(request.a_site, request.orientation, request.seed),
         interface_depth=request.interface_depth,
     )
+    if is_structure_file(request.dot, folder=folder):
+        built.report["dot_is"] = "crystal" if isinstance(dot, Crystal) else "finished"
+    return built
+
+
+def _is_crystal(request: EmbedRequest, found: "Atoms") -> bool:
+    """Whether the file of the dot holds a crystal to cut it from, asked for or seen."""
+    from qdip_struct.materials.structure_files import why_finished
+
+    finished = why_finished(found)
+    if request.dot_is == "crystal" and finished:
+        raise UsageError(f"{request.dot} is no crystal to cut a dot from: {finished}; leave --dot-is out")
+    return request.dot_is == "crystal" or (request.dot_is == "auto" and not finished)
 
 
 def _rotation(text: str | None, *, dot: "Crystal | Atoms", matrix: "Crystal | Atoms") -> tuple[Any, bool]:
@@ -342,7 +373,7 @@ def _form(request: EmbedRequest, *, dot: "Crystal | Atoms", matrix: "Crystal | A
     if isinstance(matrix, Crystal) and on_parent_lattice(dot) and on_parent_lattice(matrix):
         counted = "BX2" if matrix.structure_type == "perovskite" else "site"
         if request.rotate is None and request.dot_lattice is None:
-            core = scaled(dot, lattice=matrix.a_angstrom)
+            core = scaled(dot, lattice=request.lattice or matrix.a_angstrom)
     return requested_form(request, core=core, counted=counted)
 
 
@@ -366,8 +397,10 @@ def _positions(request: EmbedRequest) -> "Sequence[Sequence[float]] | DotArrange
 class AttachRequest(FormRequest):
     """What ``qdip build attach`` takes, as typed."""
 
-    dot: str = option(metavar="NAME", help="NAME[:phase] or a mixture such as PbS0.5Se0.5")
-    matrix: str | None = option(None, metavar="NAME", help="cubic perovskite of the slab, NAME[:phase] or a mixture")
+    dot: str = option(metavar="NAME", help="NAME[:phase], a mixture such as PbS0.5Se0.5, or a crystal's file")
+    matrix: str | None = option(
+        None, metavar="NAME", help="cubic perovskite of the slab: NAME[:phase], a mixture or a crystal's file"
+    )
     cells: str = option("6,6,3", metavar="N,N,N", help="parent cells of the slab")
     lattice: float | None = lattice_option("matrix")
     a_site: str = a_site_option()
@@ -425,23 +458,27 @@ def requested_attachment(request: AttachRequest, *, folder: Path = Path()) -> "E
     UsageError
         If an option is not possible.
     """
-    from qdip_struct.materials.structure_files import crystal_named
+    from qdip_struct.materials.structure_files import crystal_to_cut
 
     if (request.matrix is None) == (request.slab is None):
         raise UsageError("give the slab by --matrix or by --slab, one of them")
-    dot = crystal_named(
-        request.dot, dataset=request.dataset, temperature=request.temperature, lattice=request.dot_lattice
-    )
-    return _attached(request, dot=dot, folder=folder) if request.overgrown is None else _buried(request, dot=dot)
+    dot = crystal_to_cut(
+        request.dot, dataset=request.dataset, temperature=request.temperature, lattice=request.dot_lattice,
+        folder=folder,
+    )  # fmt: skip
+    if request.overgrown is None:
+        return _attached(request, dot=dot, folder=folder)
+    return _buried(request, dot=dot, folder=folder)
 
 
-def _held(request: AttachRequest) -> "Crystal":
+def _held(request: AttachRequest, *, folder: Path) -> "Crystal":
     """The matrix of a slab, at its lattice constant."""
-    from qdip_struct.materials.structure_files import crystal_named
+    from qdip_struct.materials.structure_files import crystal_to_cut
 
-    return crystal_named(
-        str(request.matrix), dataset=request.dataset, temperature=request.temperature, lattice=request.lattice
-    )
+    return crystal_to_cut(
+        str(request.matrix), dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
+        folder=folder,
+    )  # fmt: skip
 
 
 def _attached(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embedded":
@@ -470,11 +507,11 @@ def _attached(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embed
         changes=changes,
         seed=request.seed,
     )
-    crystals = {"dot": dot} if request.slab is not None else {"dot": dot, "matrix": _held(request)}
+    crystals = {"dot": dot} if request.slab is not None else {"dot": dot, "matrix": _held(request, folder=folder)}
     return Embedded(built.atoms, {**built.report, **lattice_facts(crystals)})
 
 
-def _buried(request: AttachRequest, *, dot: "Crystal") -> "Embedded":
+def _buried(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embedded":
     from qdip_struct.builders.atoms.cells import Occupation
     from qdip_struct.builders.dot.attach import bury_dots
     from qdip_struct.materials.crystals import scaled
@@ -482,7 +519,7 @@ def _buried(request: AttachRequest, *, dot: "Crystal") -> "Embedded":
     if request.matrix is None:
         raise UsageError("buried dots share the lattice of --matrix; a --slab file cannot be overgrown")
     refuse_given(request, _ATTACHED_ONLY, where="with buried dots, which share the lattice of the matrix")
-    held = _held(request)
+    held = _held(request, folder=folder)
     core = scaled(dot, lattice=held.a_angstrom)
     counts = whole_numbers(request.array, what="--array")
     if len(counts) != 2:
@@ -511,4 +548,4 @@ def _slab(request: AttachRequest, *, folder: Path) -> "Atoms":
         return found if found.has("region") else label(found, region="matrix", phase=request.slab.stem)
     cells = whole_numbers(request.cells, what="--cells")
     occupation = Occupation(a_site=request.a_site, seed=request.seed)
-    return surface_slab(_held(request), cells=cells, top=request.top, occupation=occupation)
+    return surface_slab(_held(request, folder=folder), cells=cells, top=request.top, occupation=occupation)

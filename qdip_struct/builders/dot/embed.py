@@ -369,9 +369,9 @@ def embed_dot(
     --------
     >>> from qdip_struct.materials.datasets import get_crystal
     >>> dot, matrix = get_crystal("PbS"), get_crystal("CsPbI3:cubic")
-    >>> built = embed_dot(dot, matrix, form=DotForm("cube", diameter=12.0), cells=(4, 4, 4))
+    >>> built = embed_dot(dot, matrix, form=DotForm("cube", diameter=18.0), cells=(5, 5, 5))
     >>> len(built.atoms), built.report["mode"], built.report["formal_charge"]["total"]
-    (332, 'coherent', 0)
+    (679, 'coherent', 0)
     """
     counts, seed = check_cells(cells), occupation.seed
     body = form.body

@@ -227,6 +227,8 @@ NEUTRAL: dict[str, str] = {
 """What is done about the charge, by name."""
 BORDER = 5.3
 """Atoms with an atom of the other side within this distance (Å) are border sites."""
+MOST_REPLACED = 0.2
+"""Share of a dot's ions that neutrality may replace."""
 BOND = 1.3
 """Metal neighbours of an anion are those within this factor of the border's shortest metal–anion distance."""
 
@@ -294,7 +296,7 @@ def neutralise(
     Raises
     ------
     UsageError
-        If the border has too few sites of the kind the rule needs.
+        If the border has too few sites of the kind the rule needs, or more than a fifth of a dot would be replaced.
     """
     excess = formal_charge_of(atoms)["total"]
     if excess == 0:
@@ -311,6 +313,12 @@ def neutralise(
             border = _border_of(atoms, number=number, centre=centres[number], missing=missing)
             swaps, swapped, rest = _swap(border, rule=rule, facets=facets, rng=rng)
             changes += swaps
+            if missing > 0 and len(swaps) > MOST_REPLACED * len(border.here):
+                raise UsageError(
+                    f"neutrality would replace {len(swaps)} of the {len(border.here)} ions of the dot, more than "
+                    f"{MOST_REPLACED:.0%}: what is left would be another dot; take --rule vacancy, a larger dot, "
+                    "another --center or shape, or --neutral report to see the changes"
+                )
             if rest:
                 settled = np.array([*swapped, *doomed], dtype=int)
                 removals, removed = _remove(border, rest=rest, settled=settled, facets=facets, rng=rng)
