@@ -11,6 +11,7 @@ units: cutoffs in Ry, walltime in seconds, charges in e. Presets and templates: 
 """
 
 import argparse
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,9 @@ def add_inputs_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip inputs``."""
     parser.add_argument("structure", nargs="+", type=Path, metavar="STRUCTURE", help="extxyz, CIF, POSCAR, xyz, ...")
     add_options(parser, InputsRequest)
+    parser.add_argument(
+        "--cell", metavar="A,B,C[,DEG,DEG,DEG]", help="cell of structures whose files have none: edges in Å, angles"
+    )
     parser.add_argument("--site", metavar="NAME", help="also a job script: laptop, slurm, pbs or a YAML file like them")
     parser.add_argument("--role", help="role of the runs (default: from the sidecar, else single)")
     parser.add_argument("--group", help="group of the runs (default: from the sidecar, else the structure's name)")
@@ -66,7 +70,7 @@ def inputs_command(args: argparse.Namespace) -> int:
     site = load_site(args.site) if args.site else None
     maker = replace(maker, version=version, walltime_s=None if site is None else site.walltime_s)
     out = args.out if args.out is not None else Path("runs")
-    planned = [item for path in args.structure for item in _planned(path, args)]
+    planned = _named_apart([item for path in args.structure for item in _planned(path, args)])
     names = [item.name for item in planned]
     _refuse_double(names)
     for name in [*names, *([script_name(site), LIST] if site else [])]:
@@ -112,11 +116,12 @@ def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:
     """The run of a structure file and, where they are asked for, those of its slabs with ghost partners."""
     from qdip_struct.builders.atoms.store import read_sidecar, sidecar_of
     from qdip_struct.builders.interface.parts import ghost_partners
+    from qdip_struct.builders.parsing import numbers
     from qdip_struct.builders.roles import ROLES
     from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.runs.run_draft import refuse_name
 
-    atoms = read_structure(path)
+    atoms = read_structure(path, cell=None if args.cell is None else numbers(args.cell, what="--cell"))
     said, sidecar = read_sidecar(path)
     role = args.role or said.role or "single"
     group = args.group or said.group or path.stem
@@ -130,6 +135,15 @@ def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:
     return [
         _Planned(path.stem, path, atoms, sidecar, role, group),
         *(_Planned(f"{path.stem}_{ghost}", path, ghosted, sidecar, ghost, group) for ghost, ghosted in ghosts.items()),
+    ]
+
+
+def _named_apart(planned: list[_Planned]) -> list[_Planned]:
+    """Runs of files that share a name are named after their folders too: ``a_slab`` and ``b_slab``."""
+    names = Counter(item.name for item in planned)
+    return [
+        item if names[item.name] == 1 else replace(item, name=f"{item.path.resolve().parent.name}_{item.name}")
+        for item in planned
     ]
 
 

@@ -247,24 +247,45 @@ def _cubic(crystal: Crystal, *, phase: str, files: Sequence[Path]) -> Crystal:
     return crystal
 
 
-def read_structure(path: Path) -> "Atoms":
+def read_structure(path: Path, *, cell: Sequence[float] | None = None) -> "Atoms":
     """Read one structure with one atom on every site (the last of a trajectory) of any format known here.
+
+    Parameters
+    ----------
+    path
+        The file.
+    cell
+        Three edges (Å), or three edges and three angles (degree), for a file without a cell.
 
     Raises
     ------
+    UsageError
+        If ``cell`` is no cell, or the file has one.
     DataError
         If the file is missing, empty, not a structure, disagrees with itself, or shares sites between species; the
         message names the file and what was found.
     """
     found = _read(path)
     if not isinstance(found, Crystal):
-        return found
+        return found if cell is None else _in_cell(found, cell, path)
     label, shares = next(iter(found.occupancies.items()))
     raise DataError(
         f"{path}: sites {label} are shared ({shown_shares(shares)}), and one atom on every site is needed here: order "
         f"them in a supercell first, with 'qdip build slab --material {path.name}' or another build command, or by the "
         f"formula {found.name}"
     )
+
+
+def _in_cell(atoms: "Atoms", cell: Sequence[float], path: Path) -> "Atoms":
+    from ase.cell import Cell
+
+    if atoms.cell.any():
+        raise UsageError(f"{path} has a cell of its own; leave --cell out")
+    if len(cell) not in (3, 6) or min(cell) <= 0.0 or max([0.0, *cell[3:]]) >= 180.0:
+        raise UsageError("--cell is three edges in Å, with three angles in degree where they are not 90")
+    atoms.set_cell(Cell.fromcellpar(cell))
+    atoms.pbc = True
+    return atoms
 
 
 def as_crystal(found: "Crystal | Atoms", *, path: Path) -> Crystal:
@@ -323,7 +344,7 @@ def _ase_structure(path: Path) -> "Atoms":
     if guess is None and _is_poscar(path):
         guess = "vasp"
     try:
-        found = read(path, format=guess)
+        found = read(path, format=guess, do_not_split_by_at_sign=True)
     except (*READER_ERRORS, UnknownFileTypeError) as error:
         raise DataError(f"cannot read {path} as a structure: {reason_of(error)}") from error
     atoms = found[-1] if isinstance(found, list) else found

@@ -1,7 +1,12 @@
 """The shipped CIF files hold the same crystals as ``crystals.yaml``; own files are read, other files refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.io import write
 
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import shipped
@@ -12,6 +17,7 @@ from qdip_struct.materials.structure_files import (
     crystal_of,
     is_structure_file,
     read_structure,
+    why_finished,
 )
 
 FILES = sorted(shipped("structures").glob("*.cif"))
@@ -73,3 +79,54 @@ def test_files_that_hold_no_crystal(tmp_path, name, content):
 def test_missing_file(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         read_structure(tmp_path / "none.cif")
+
+
+CASES = Path(__file__).parents[1] / "data" / "crystals"
+
+
+@pytest.mark.parametrize("name", ["huge_count.xyz", "huge.POSCAR.vasp", "hugeint.vasp"])
+def test_counts_that_a_file_cannot_hold_are_refused_before_room_is_made(name: str) -> None:
+    with pytest.raises(DataError, match="bytes cannot hold them"):
+        read_structure(CASES / name)
+
+
+def test_an_at_sign_is_part_of_a_name(tmp_path: Path) -> None:
+    for name, metal in (("slab", "Na"), ("slab@0", "Pb")):
+        text = f'1\nLattice="6 0 0 0 6 0 0 0 6" Properties=species:S:1:pos:R:3 pbc="T T T"\n{metal} 0 0 0\n'
+        (tmp_path / name).write_text(text)
+    assert read_structure(tmp_path / "slab@0").get_chemical_symbols() == ["Pb"]
+
+
+def test_a_cell_is_given_to_a_file_without_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.xyz"
+    path.write_text("2\n\nPb 0 0 0\nS 0 0 2.9\n")
+    assert not read_structure(path).cell.any()
+    assert read_structure(path, cell=(5, 6, 7)).cell.lengths() == pytest.approx([5, 6, 7])
+    assert read_structure(path, cell=(5, 5, 7, 90, 90, 120)).cell.angles() == pytest.approx([90, 90, 120])
+    for wrong in ((5, 5), (5, 5, -1), (5, 5, 5, 90, 90, 190)):
+        with pytest.raises(UsageError, match="three edges"):
+            read_structure(path, cell=wrong)
+    write(tmp_path / "b.vasp", bulk("PbS", "rocksalt", a=5.9))
+    with pytest.raises(UsageError, match="cell of its own"):
+        read_structure(tmp_path / "b.vasp", cell=(5, 5, 5))
+
+
+def test_two_atoms_in_one_place_are_no_structure_also_across_a_face(tmp_path: Path) -> None:
+    write(tmp_path / "a.vasp", Atoms("PbS", scaled_positions=[[0.01, 0.5, 0.5], [0.99, 0.5, 0.5]], cell=[6.0] * 3))
+    with pytest.raises(DataError, match=r"atoms 1 \(Pb\) and 2 \(S\) are 0.120 Å apart"):
+        read_structure(tmp_path / "a.vasp")
+
+
+@pytest.mark.parametrize(
+    ("atoms", "finished"),
+    [
+        (bulk("PbS", "rocksalt", a=5.94), False),
+        (bulk("PbS", "rocksalt", a=5.94, cubic=True) * (3, 3, 3), False),
+        (Atoms("PbI2", scaled_positions=[[0, 0, 0], [1 / 3, 2 / 3, 0.27], [2 / 3, 1 / 3, 0.73]],
+               cell=[4.557, 4.557, 6.979, 90, 90, 120], pbc=True), False),
+        (Atoms("PbS", positions=[[0, 0, 0], [3, 0, 0]], cell=[3, 3, 12], pbc=True), True),
+        (Atoms("PbS", positions=[[0, 0, 0], [3, 0, 0]]), True),
+    ],
+)  # fmt: skip
+def test_a_crystal_is_told_from_a_finished_body(atoms: Atoms, finished: bool) -> None:
+    assert bool(why_finished(atoms)) == finished

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,16 @@ from qdip_struct.builders.roles import role_of
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM
 from qdip_struct.cp2k.inputs.inputfile import Section, set_value
 
+if TYPE_CHECKING:
+    from ase import Atoms
+
 VACUUM_GAP_ANGSTROM = 8.0
 """A cell direction in which no atom lies for this long is vacuum: no crystal or molecule here leaves such a gap."""
 
 MESH_TOLERANCE = 0.05
 BFGS_LARGEST = 1000
+
+_WHOLE_ATOMS = ("FixAtoms", "FixCartesian", "FixScaled")
 
 CellGeometry = Literal["bulk", "slab", "wire", "isolated"]
 
@@ -226,6 +231,42 @@ def lowest_layers(positions: NDArray[np.float64], *, n_layers: int) -> tuple[int
     if not 0 < n_layers <= layer[-1]:
         raise UsageError(f"--fixed-layers is between 1 and {layer[-1]} in a structure of {layer[-1] + 1} layers")
     return tuple(sorted(int(i) for i in order[layer < n_layers]))
+
+
+def decide_fixed_atoms(atoms: "Atoms", *, n_layers: int) -> tuple[tuple[int, ...], list[Decision]]:
+    """Atoms (0-based) that do not move: those that the structure holds (selective dynamics, ``move_mask``), and layers.
+
+    Parameters
+    ----------
+    atoms
+        With the constraints that its file carries.
+    n_layers
+        So many of the lowest layers are held too.
+
+    Raises
+    ------
+    UsageError
+        If the structure holds atoms in some directions only, or :func:`lowest_layers` refuses.
+    """
+    held: set[int] = set()
+    for constraint in atoms.constraints:
+        mask = np.atleast_1d(getattr(constraint, "mask", True))
+        if type(constraint).__name__ not in _WHOLE_ATOMS or not mask.all():
+            raise UsageError(
+                f"the structure carries the constraint {type(constraint).__name__} that does not hold whole atoms; "
+                "hold them in all three directions, or free them"
+            )
+        held.update(int(index) for index in constraint.get_indices())
+    layers = lowest_layers(atoms.positions, n_layers=n_layers) if n_layers else ()
+    fixed = tuple(sorted(held.union(layers)))
+    if len(fixed) == len(atoms):
+        raise UsageError("every atom of the structure is held, and nothing can move; free some, or take --task energy")
+    said = []
+    if held:
+        said.append(Decision("fixed atoms", str(len(held)), "held in the structure's file"))
+    if layers:
+        said.append(Decision("fixed layers", str(n_layers), f"asked for; {len(layers)} atoms"))
+    return fixed, said
 
 
 def decide_cell_constraint(geometry: Geometry, *, role: str) -> tuple[Literal["NONE", "X", "Y", "Z", "XY"], Decision]:

@@ -17,11 +17,11 @@ from qdip_struct.cp2k.inputs.decisions import (
     Decision,
     decide_cell_constraint,
     decide_dipole,
+    decide_fixed_atoms,
     decide_kpoints,
     decide_spin,
     fill_scf_failure,
     look_at,
-    lowest_layers,
 )
 from qdip_struct.cp2k.inputs.inputfile import (
     Section,
@@ -184,6 +184,8 @@ def make_deck(
     work = get_task(request.task)
     tree = parse_input(template, source="template")
     cell = np.asarray(atoms.cell[:], dtype=float)
+    if not cell.any():
+        raise UsageError("the structure has no cell; give one with --cell A,B,C (Å), or a file that holds it")
     if np.linalg.det(cell) <= 0:
         raise UsageError("the cell is left-handed or has no volume; CP2K needs three right-handed lattice vectors")
     kind_set = get_kind_set(request.basis)
@@ -223,8 +225,9 @@ def make_deck(
     if work.section:
         decisions += fill_motion(tree, work, n_atoms=len(atoms), preset=preset)
     if work.holds_atoms:
-        n_layers = request.fixed_layers
-        fill_fixed_atoms(tree, lowest_layers(atoms.positions, n_layers=n_layers) if n_layers else ())
+        fixed, decided_fixed = decide_fixed_atoms(atoms, n_layers=request.fixed_layers)
+        fill_fixed_atoms(tree, fixed)
+        decisions += decided_fixed
     if work.optimises and work.moves == "cell":
         frozen, decided_cell = decide_cell_constraint(geometry, role=role)
         decisions.append(decided_cell)
