@@ -22,7 +22,7 @@ from qdip_struct.base.options import add_options
 from qdip_struct.builders.parsing import number_pairs
 from qdip_struct.cli.console import answer, at_kelvin, table, warn_of
 from qdip_struct.materials.composition import parse_formula
-from qdip_struct.materials.crystals import check_lattice
+from qdip_struct.materials.crystals import apart_in_temperature, check_lattice
 from qdip_struct.materials.elasticity import ASSUMED_POISSON_RATIO, Moduli, isotropic_moduli, mixed_moduli
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 from qdip_struct.materials.options import CrystalOptions, OutputOptions
@@ -196,7 +196,10 @@ def _film(args: argparse.Namespace) -> int:
 
 
 def _warn(documents: list[dict[str, Any]]) -> None:
-    warn_of(told for d in documents for entry in d["lattices"].values() for told in entry["lattice_warnings"])
+    told = [text for d in documents for entry in d["lattices"].values() for text in entry["lattice_warnings"]]
+    for d in documents:
+        told += apart_in_temperature({role: entry["temperature_kelvin"] for role, entry in d["lattices"].items()})
+    warn_of(told)
 
 
 def _dot(matrix: str, args: argparse.Namespace) -> dict[str, Any]:

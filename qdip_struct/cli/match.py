@@ -23,7 +23,7 @@ from qdip_struct.cli.console import answer, at_kelvin, note, table, warn_of
 from qdip_struct.matching.coincidence import Match, find_matches, orientation_relations, pareto
 from qdip_struct.matching.nets import Net, surface_net
 from qdip_struct.matching.planes import Plane, parse_plane, plane_text, pseudocubic_direction, pseudocubic_plane
-from qdip_struct.materials.crystals import Crystal, with_edges
+from qdip_struct.materials.crystals import Crystal, apart_in_temperature, with_edges
 from qdip_struct.materials.options import CrystalOptions
 from qdip_struct.materials.structure_files import as_crystal, crystal_of
 
@@ -68,7 +68,8 @@ def match_command(args: argparse.Namespace) -> int:
         matches = pareto(matches)
     for crystal in (film, substrate):
         note(_describe(crystal))
-    warn_of((*film.warnings, *substrate.warnings))
+    apart = apart_in_temperature({one.label: one.temperature_kelvin for one in (film, substrate)})
+    warn_of((*film.warnings, *substrate.warnings, *apart))
     document: dict[str, Any] = {
         "film": _side(film, film_plane, film_net),
         "substrate": _side(substrate, substrate_plane, substrate_net),

@@ -25,6 +25,7 @@ from qdip_struct.matching.composition_grid import Side
 from qdip_struct.matching.misfit import DENOMINATORS
 from qdip_struct.matching.planes import parse_plane
 from qdip_struct.matching.screening import Screen, screen, temperature_sweep
+from qdip_struct.materials.crystals import apart_in_temperature
 from qdip_struct.materials.options import CrystalOptions, OutputOptions
 
 
@@ -144,7 +145,8 @@ def _remarks(result: Screen) -> list[str]:
     datasets = tuple(dict.fromkeys((*result.dot.datasets, *result.matrix.datasets)))
     if len(datasets) > 1:
         lines.append(f"lattice constants come from several data sets, as {datasets[0]} says: {', '.join(datasets)}")
-    return [*lines, *result.assumptions]
+    sides = {side.formula.text: side.temperature_kelvin for side in (result.dot, result.matrix)}
+    return [*lines, *result.assumptions, *(f"warning: {told}" for told in apart_in_temperature(sides))]
 
 
 def _lattice(side: Side) -> str:

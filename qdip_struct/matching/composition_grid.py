@@ -10,7 +10,7 @@ import numpy as np
 from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.composition import Formula, parse_formula
-from qdip_struct.materials.crystals import check_lattice
+from qdip_struct.materials.crystals import apart_in_temperature, check_lattice
 from qdip_struct.materials.datasets import list_crystals
 from qdip_struct.materials.elasticity import Moduli, hill_average, mixed_moduli
 from qdip_struct.materials.mixed_lattice import (
@@ -159,7 +159,8 @@ def make_side(
         source = vegard_source(listed, datasets=tuple(datasets))
     if given_lattice is None:
         found = _records_off_the_line(formula, ends=ends, dataset=dataset, temperature=temperature, files=files)
-        warnings.update(dict.fromkeys(found))
+        ends_at = {end.formula: at for end, at in zip(ends, temperatures, strict=True)}
+        warnings.update(dict.fromkeys((*found, *apart_in_temperature(ends_at))))
     common = common_temperature(temperatures)
     return Side(name, formula, source, tuple(ends), given_lattice, tuple(datasets), common, tuple(warnings))
 

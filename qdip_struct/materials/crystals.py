@@ -141,13 +141,24 @@ def scaled(crystal: Crystal, *, lattice: float, source: str | None = None, tempe
     )
 
 
+def apart_in_temperature(temperatures: Mapping[str, float | None]) -> tuple[str, ...]:
+    """What must be said of lattice constants by name that are not at one temperature (K, to 0.5 K); else nothing."""
+    known = {name: value for name, value in temperatures.items() if value is not None}
+    if len(known) < 2 or max(known.values()) - min(known.values()) < 0.5:
+        return ()
+    listed = ", ".join(f"{name} at {value:g} K" for name, value in known.items())
+    return (f"lattice constants at different temperatures stand side by side: {listed}; ask for one temperature",)
+
+
 def lattice_facts(crystals: Mapping[str, Crystal]) -> dict[str, Any]:
     """Entries of a report about the lattice constants of its parts, by name: value (Å), source, temperature (K)."""
+    temperatures = {part: crystal.temperature_kelvin for part, crystal in crystals.items()}
+    told = [text for crystal in crystals.values() for text in crystal.warnings]
     return {
         "lattice_angstrom": {part: crystal.a_angstrom for part, crystal in crystals.items()},
         "lattice_source": {part: crystal.source for part, crystal in crystals.items()},
-        "temperature_kelvin": {part: crystal.temperature_kelvin for part, crystal in crystals.items()},
-        "lattice_warnings": list(dict.fromkeys(text for crystal in crystals.values() for text in crystal.warnings)),
+        "temperature_kelvin": temperatures,
+        "lattice_warnings": list(dict.fromkeys((*told, *apart_in_temperature(temperatures)))),
     }
 
 

@@ -127,7 +127,8 @@ def lattice_at(crystal: Crystal, *, temperature: float | None, files: Sequence[P
             f"no thermal expansion coefficient is known for {crystal.name}, so its lattice constant cannot be brought "
             f"from {crystal.temperature_kelvin:g} to {temperature:g} K; ask for its own temperature (--temperature "
             f"{crystal.temperature_kelvin:g}), give the lattice constant (--lattice, --dot-lattice, --film-lattice or "
-            "--substrate-lattice, as the command has it), or a file with a record of 'thermal_expansion' (--crystals)"
+            "--substrate-lattice, as the command has it), or a file with a record of 'thermal_expansion' (--crystals, "
+            "where the command takes it)"
         )
     alpha = expansion.values["alpha_per_kelvin"]
     return a * (1.0 + alpha * step), math.hypot(known, a * step * (expansion.uncertainty or 0.0))

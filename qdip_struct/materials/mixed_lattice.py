@@ -13,7 +13,7 @@ from pathlib import Path
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.composition import Formula, parse_formula
-from qdip_struct.materials.crystals import Crystal, scaled
+from qdip_struct.materials.crystals import Crystal, apart_in_temperature, scaled
 from qdip_struct.materials.datasets import get_crystal, get_dataset, list_crystals
 from qdip_struct.materials.elasticity import find_property, lattice_at, outside_field
 from qdip_struct.materials.options import DEFAULT_DATASET
@@ -59,8 +59,9 @@ class MixedLattice:
         """What must be said wherever the constant is printed."""
         if self.record is not None:
             return self.record.warnings
-        found = dict.fromkeys(text for crystal, _, _ in self.terms for text in crystal.warnings)
-        return tuple(found)
+        found = [text for crystal, _, _ in self.terms for text in crystal.warnings]
+        apart = apart_in_temperature({crystal.name: crystal.temperature_kelvin for crystal, _, _ in self.terms})
+        return tuple(dict.fromkeys((*found, *apart)))
 
     @property
     def datasets(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import pytest
 from qdip_struct.analysis.strain.phases import find_phases
 from qdip_struct.analysis.strain.reference import references_of
 from qdip_struct.base.errors import UsageError
+from qdip_struct.base.options import options_of
 from qdip_struct.builders.dot.dot_request import (
     AttachRequest,
     BulkRequest,
@@ -23,6 +24,7 @@ from qdip_struct.builders.dot.dot_request import (
 )
 from qdip_struct.builders.interface.interface_request import InterfaceRequest, requested_interfaces
 from qdip_struct.builders.slab.slab_request import SlabRequest, requested_slabs, requested_surface
+from qdip_struct.campaign.constructions import CONSTRUCTIONS
 from qdip_struct.matching.screening import screen
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.elasticity import mixed_moduli
@@ -224,6 +226,34 @@ def test_a_cell_outside_the_field_of_its_phase_is_said_in_every_command(word: st
         assert code == 0 and "extrapolated" not in err, name
 
 
+def test_two_temperatures_side_by_side_are_said(tmp_path: Path, qdip) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "mine.yaml"  # a set without a temperature: every record as it stands
+    records = [
+        ("PbS", "rocksalt", 5.936, 298),
+        ("CsPbBr3", "perovskite", 5.874, 413),
+        ("CsPbI3", "perovskite", 6.289, 634),
+    ]
+    path.write_text(
+        "crystals:\n"
+        + "".join(
+            f"  - {{name: {name}, phase: cubic, structure_type: {kind}, a: {a}, temperature_kelvin: {t}, source: s}}\n"
+            for name, kind, a, t in records
+        )
+    )
+    given = ("--dataset", "mine", "--crystals", path)
+    for command in (
+        ("match", "PbS", "100", "CsPbI3", "100"),
+        ("screen", "--dot", "PbS", "--matrix", "CsPbI3"),
+        ("elastic", "--dot", "PbS", "--matrix", "CsPbI3"),
+        ("planes", "CsPbBr2I"),
+        ("screen", "--dot", "PbS", "--matrix", "CsPb(Br,I)3"),
+    ):
+        code, _, err = qdip(*command, *given)
+        assert code == 0 and "at different temperatures stand side by side" in err and " at 634 K" in err
+        code, _, err = qdip(*command, *given, "--temperature", "640")
+        assert code == 0 and "side by side" not in err
+
+
 def test_inside_its_field_a_phase_is_not_warned_of() -> None:
     assert crystal_named("CsPbBr3", temperature=403.0).warnings == ()
     assert "above 403 K" in crystal_named("CsPbBr3", temperature=402.0).warnings[0]
@@ -232,6 +262,11 @@ def test_inside_its_field_a_phase_is_not_warned_of() -> None:
     assert crystal_named("CsPbBr3", dataset="liu2019").warnings == ()
     # γ-CsPbI3 of 325 K has no coefficient of its own: that of the cubic phase is taken, and said.
     assert "expansion of its cubic phase" in crystal_named("CsPbI3:gamma").warnings[0]
+
+
+@pytest.mark.parametrize("kind", ["interface", "slab", "bulk", "dot", "embed", "attach"])
+def test_a_campaign_takes_the_temperature(kind: str) -> None:
+    assert "temperature" in options_of(CONSTRUCTIONS[kind].request)
 
 
 def test_the_reservoir_has_its_data_set_and_temperature_by_name(qdip, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -39,7 +39,7 @@ from qdip_struct.builders.dot.matrix import MatrixCell, centre_in, check_cells, 
 from qdip_struct.builders.dot.neutrality import neutralise
 from qdip_struct.builders.dot.parent import CENTERS, TERMINATIONS, inside, on_parent_lattice
 from qdip_struct.builders.parsing import Center, Termination
-from qdip_struct.materials.crystals import Crystal, scaled
+from qdip_struct.materials.crystals import Crystal, apart_in_temperature, scaled
 
 DOTS_APART = 4.0
 """Atoms of different dots must be farther apart than this (Å)."""
@@ -269,7 +269,13 @@ def placed_dot(
     core = dot
     shared = matrix.on_parent and on_parent_lattice(core) and permutes_axes(turn)
     if placement.dot_lattice is not None or (shared and placement.mode != "insert"):
-        core = scaled(core, lattice=matrix.lattice if placement.dot_lattice is None else placement.dot_lattice)
+        at = "" if core.temperature_kelvin is None else f" at {core.temperature_kelvin:g} K"
+        shared_source = f"that of the matrix; its own is {core.a_angstrom:.4f} Å{at}, {core.source}"
+        core = (
+            scaled(core, lattice=matrix.lattice, source=shared_source)
+            if placement.dot_lattice is None
+            else scaled(core, lattice=placement.dot_lattice)
+        )
     natural: Termination = "BX2" if _takes_bx2(core, matrix=matrix) else "site"
     sites = cut_dot(core, form=replace(form, termination=form.termination or natural), seed=seed)
     return PlacedDot(dot_atoms(sites), sites, sites.center, sites.volume)
@@ -394,6 +400,7 @@ def embed_dot(
         atoms, balance=balance, centres=centres, facets=body.facets @ turn.T, seed=seed
     )
     mark_interface(atoms, depth=interface_depth)
+    temperatures = {"dot": placed.temperature, "matrix": getattr(matrix, "temperature_kelvin", None)}
     content = report(
         atoms,
         volume_fraction=placed.volume * len(centres) / abs(float(np.linalg.det(supercell.cell))),
@@ -408,8 +415,10 @@ def embed_dot(
         rotation=turn.tolist(),
         lattice_angstrom={"dot": placed.lattice, "matrix": supercell.lattice},
         lattice_source={"dot": placed.source, "matrix": source_of(matrix)},
-        temperature_kelvin={"dot": placed.temperature, "matrix": getattr(matrix, "temperature_kelvin", None)},
-        lattice_warnings=list(dict.fromkeys((*placed.warnings, *getattr(matrix, "warnings", ())))),
+        temperature_kelvin=temperatures,
+        lattice_warnings=list(
+            dict.fromkeys((*placed.warnings, *getattr(matrix, "warnings", ()), *apart_in_temperature(temperatures)))
+        ),
         n_dots=len(centres),
         dot_centers_angstrom=np.round(centres, 6).tolist(),
         n_formula_units_dot=placed.n_formula_units,
