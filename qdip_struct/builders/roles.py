@@ -8,8 +8,8 @@ from typing import Literal
 
 RoleName = Literal[
     "film", "substrate", "interface", "sandwich", "film_bulk", "substrate_bulk", "film_bulk_free",
-    "substrate_bulk_free", "substrate_other", "film_other", "film_ghost", "substrate_ghost", "reservoir", "dot",
-    "embedded", "single",
+    "substrate_bulk_free", "substrate_other", "film_other", "film_ghost", "substrate_ghost", "reservoir",
+    "film_reservoir", "dot", "embedded", "single",
 ]  # fmt: skip
 Part = Literal["film", "substrate"]
 PARTS: tuple[Part, Part] = ("film", "substrate")
@@ -114,6 +114,7 @@ ROLES: dict[str, Role] = {
         Role(name="film_ghost", kind="ghost", part="film"),
         Role(name="substrate_ghost", kind="ghost", part="substrate"),
         Role(name="reservoir", kind="reservoir", cell="own"),
+        Role(name="film_reservoir", kind="reservoir", part="film", cell="own"),
         Role(name="dot", kind="dot", cell="own"),
         Role(name="embedded", kind="embedded", cell="own"),
         Role(name="single", kind="single", cell="own"),

@@ -20,11 +20,12 @@ from qdip_struct import __version__
 from qdip_struct.base.errors import QdipError
 from qdip_struct.base.files import plain, provenance, sha256
 from qdip_struct.base.options import recorded
+from qdip_struct.builders.atoms.regions import told_charge
 from qdip_struct.campaign.constructions import CONSTRUCTIONS, Cell
 from qdip_struct.campaign.convergence import make_levels
 from qdip_struct.campaign.spec import Case, Spec, expand
 from qdip_struct.cp2k.inputs.deck import DeckMaker, deck_maker
-from qdip_struct.cp2k.inputs.preflight import checked
+from qdip_struct.cp2k.inputs.preflight import check_formal_charge, checked
 from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.runs.run_draft import RunDraft, draft_run
 
@@ -230,12 +231,15 @@ class Drafter:
             content["relax"] = {
                 key: value for key, value in recorded(case.relax, place="campaign").items() if key != "roles"
             }
+        warnings = base.warnings
         if self.texts:
             content["structure"] = plain(dict(cell.tell()))
+            found = content["structure"].get("findings", ())
+            warnings += tuple(f"{group}: {cell.role}: {item['message']}; {item['remedy']}" for item in found)
             content |= plain(self._provenance(case, maker.request))
         else:
             content |= {"qdip_version": __version__, "parameters": {"task": maker.request.task}}
-        return replace(base, content=content)
+        return replace(base, content=content, warnings=warnings)
 
     def _new_draft(self, cell: Cell, request: InputsRequest, *, maker: DeckMaker, source: str) -> RunDraft:
         """A run as far as it does not depend on its group."""
@@ -251,6 +255,7 @@ class Drafter:
         content = dict(draft.content)
         if self.spec.share == "translated" and not _CUBES & set(maker.request.print):
             content["shifted_sha256"] = _shifted_sha256(cell.atoms, deck.text)
+        findings += check_formal_charge(told_charge(cell.atoms, {}), charge=deck.settings["charge"])
         warnings = tuple(f"{cell.role}: {item.message}; {item.remedy}" for item in findings)
         # No texts that nobody will write: a plan may hold many thousands of runs.
         texts = (draft.input_text, draft.structure_text) if self.texts else ("", "")

@@ -18,7 +18,7 @@ from typing import Any
 
 from qdip_struct.base.options import add_options, request_of
 from qdip_struct.builders.dot.dot_request import DotRequest, requested_dot
-from qdip_struct.cli.building import add_format_of_ending, lattice_line, write_one
+from qdip_struct.cli.building import add_format_of_ending, counted, lattice_line, write_one
 
 
 def add_build_dot_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +40,7 @@ def _summary(path: Path, content: Mapping[str, Any]) -> str:
     charge, electrons = content["formal_charge"]["total"], content["electrons"]
     return "\n".join(
         [
-            f"{path}: {content['n_atoms']} atoms, "
-            + " ".join(f"{name}{count}" for name, count in content["composition"].items()),
+            f"{path}: {content['n_atoms']} atoms, {counted(content['composition'])}",
             f"formal charge {charge:+d} e, {electrons} valence electrons ({'even' if electrons % 2 == 0 else 'odd'})",
             "regions: " + ", ".join(f"{name} {count}" for name, count in content["regions"].items()),
             f"diameter of the sphere of equal volume: {content['equivalent_diameter_angstrom']:.2f} Å; extent "

@@ -1,9 +1,10 @@
 """Build a film on a substrate and every cell whose energy the interface energy needs.
 
 Writes film, substrate, interface, film_bulk, substrate_bulk, film_bulk_free (and substrate_bulk_free for a strained
-substrate; substrate_other and reservoir for one whose slab is not stoichiometric), each with a sidecar .json. Film,
-substrate and interface share one cell: substrate below, film above, normal along z. Lengths in Å (angstrom), areas in
-Å², strains and compositions as fractions.
+substrate; substrate_other, film_other, reservoir and film_reservoir for slabs that are not stoichiometric), each with a
+sidecar .json. Film, substrate and interface share one cell: substrate below, film above, normal along z. Charged and
+polar slabs, and references that cannot exist, are warned about. Lengths in Å (angstrom), areas in Å², strains and
+compositions as fractions.
 
 Planes: 100, 1-10 or "1 -1 0". Crystals: NAME[:phase], a mixed formula (CsPbBr2I, MAPbI2.5Br0.5, PbS0.5Se0.5), or a
 structure file. Registry: continuation (the film's cation over the substrate's anion), metal (over its cation), hollow,
@@ -37,7 +38,8 @@ def add_build_interface_arguments(parser: argparse.ArgumentParser) -> None:
 
 def build_interface_command(args: argparse.Namespace) -> int:
     """Build, write, and say what was built."""
-    from qdip_struct.cli.building import check_format, origin_of, write_cells
+    from qdip_struct.builders.roles import PARTS
+    from qdip_struct.cli.building import check_format, note_findings, origin_of, write_cells
 
     if args.out is None:
         raise UsageError("say where to write: -o DIR")
@@ -49,6 +51,8 @@ def build_interface_command(args: argparse.Namespace) -> int:
     for folder, cells in built.items():
         film_atoms, substrate_atoms = len(cells.film), len(cells.substrate)
         note(f"{cells.report['group']}: film {film_atoms} + substrate {substrate_atoms} = {len(cells.interface)} atoms")
+        for part in PARTS:
+            note_findings(cells.reports[part], whose=part)
         files = write_cells(
             Path(args.out) / folder, cells.cells(), reports=cells.reports, origin=origin, format=args.format,
             force=args.force,
@@ -97,9 +101,8 @@ def _text(document: dict[str, Any]) -> str:
             lines.append(f"{part} alloy: {shares} on {entry['n_sites']} sites, correlation error {error:.4f}")
     if document["stand_in_for"]:
         lines.append(f"A site: one {document['a_site']} ion stands in for each {', '.join(document['stand_in_for'])}")
-    if document["reservoir"]:
-        lines.append(
-            "the substrate slab is not stoichiometric: its surface energy refers to bulk "
-            f"{document['reservoir_source']}"
-        )
+    for part, key in (("substrate", "reservoir"), ("film", "film_reservoir")):
+        if document[key]:
+            source = document[f"{key}_source"]
+            lines.append(f"the {part} slab is not stoichiometric: its surface energy refers to bulk {source}")
     return "\n".join([*lines, "", table(["role", "atoms", "composition", "charge", "nearest Å", "file"], rows)])

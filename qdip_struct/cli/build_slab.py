@@ -1,11 +1,16 @@
 """Cut a slab of a crystal parallel to any plane, with its bulk reference in the same lateral cell.
 
 Writes slab and slab_bulk (and, for a slab that is not stoichiometric, slab_other and reservoir) with a sidecar .json
-each: both faces, symmetric or not, formal charge, dipole and polarity,
-what a non-stoichiometric slab has too much of, thickness. --list prints every termination of the plane and writes
-nothing; --dry-run prints the slab's report and writes nothing. Lengths in Å (angstrom), dipole per area in e/Å.
+each: both faces, symmetric or not, formal charge, dipole and Tasker's type, what a non-stoichiometric slab has too much
+of, thickness. --list prints every termination of the plane and writes nothing; --dry-run prints the slab's report and
+writes nothing. Lengths in Å (angstrom), dipole per area in e/Å.
 
 Thickness counts monolayers (CsBr and PbBr2 are two) or, with --units, whole periods of the plane.
+
+Tasker's types: 1 neutral layers, 2 charged layers without a dipole in the repeat unit below the cut, 3 a dipole in the
+repeat unit (polar). Without --termination the cut is the one without dipole that has the widest gap. A slab is
+symmetric when an operation that turns the normal over maps all its atoms onto themselves; --faces symmetric takes
+molecules as points and the ions of a mixture as alike.
 
 examples:
   qdip build slab --material CsPbBr3 --plane 100 --list
@@ -34,7 +39,7 @@ def add_build_slab_arguments(parser: argparse.ArgumentParser) -> None:
 def build_slab_command(args: argparse.Namespace) -> int:
     """List terminations, or build and write slabs."""
     from qdip_struct.builders.roles import role_of
-    from qdip_struct.cli.building import check_format, origin_of, write_cells
+    from qdip_struct.cli.building import check_format, note_findings, origin_of, write_cells
 
     check_format(args.format)
     request = request_of(args, SlabRequest)
@@ -57,6 +62,7 @@ def build_slab_command(args: argparse.Namespace) -> int:
             f"{facts['group']}: {facts['n_atoms']} atoms, {facts['thickness_angstrom']:.3f} Å thick, charge "
             f"{facts['formal_charge']['total']} e, {'dipolar' if facts['dipolar'] else 'no dipole'}"
         )
+        note_findings(facts, whose=facts["group"])
         if not args.dry_run:
             folder = Path(args.out) / name
             files = write_cells(folder, cells, reports=reports, origin=origin, format=args.format, force=args.force)
@@ -67,9 +73,11 @@ def build_slab_command(args: argparse.Namespace) -> int:
 
 
 def _listing(surface: Any) -> dict[str, Any]:
-    from qdip_struct.builders.slab.stoichiometry import termination_names, terminations
+    from qdip_struct.builders.slab.stoichiometry import default_cut, termination_names, terminations
 
     layers = surface.layers
+    named = list(zip(termination_names(surface), terminations(surface), strict=True))
+    default, reason = default_cut(surface)
     return {
         "material": surface.sites.name,
         "plane": list(surface.plane),
@@ -77,18 +85,28 @@ def _listing(surface: Any) -> dict[str, Any]:
         "period_angstrom": surface.period,
         "layers_per_period": len(layers),
         "faces_alike": surface.flips,
-        "terminations": [
-            {
-                "name": name,
-                "formula": layers[k].formula,
-                "charge_e": layers[k].charge,
-                "polar": any(layer.charge for layer in layers),
-                "spacing_above_angstrom": round(
-                    (layers[(k + 1) % len(layers)].height - layers[k].height) % surface.period or surface.period, 6
-                ),
-            }
-            for name, k in zip(termination_names(surface), terminations(surface), strict=True)
-        ],
+        "default_termination": next(n for n, k in named if k == default),
+        "default_reason": reason,
+        "terminations": [_termination(name, surface, k) for name, k in named],
+    }
+
+
+def _termination(name: str, surface: Any, k: int) -> dict[str, Any]:
+    from qdip_struct.builders.slab.stoichiometry import cut_above, symmetric_thicknesses
+
+    layers, cut = surface.layers, cut_above(surface, k)
+    return {
+        "name": name,
+        "formula": layers[k].formula,
+        "charge_e": layers[k].charge,
+        "tasker_type": cut.tasker_type,
+        "polar": cut.tasker_type == 3,
+        "gap_angstrom": cut.gap_angstrom,
+        "repeat_dipole_e_per_angstrom": cut.dipole_e_per_angstrom,
+        "symmetric_layers": list(symmetric_thicknesses(surface, k)),
+        "spacing_above_angstrom": round(
+            (layers[(k + 1) % len(layers)].height - layers[k].height) % surface.period or surface.period, 6
+        ),
     }
 
 
@@ -98,8 +116,10 @@ def _listing_text(document: dict[str, Any]) -> str:
             entry["name"],
             entry["formula"],
             entry["charge_e"],
-            "yes" if entry["polar"] else "no",
-            entry["spacing_above_angstrom"],
+            f"{entry['gap_angstrom']:.3f}",
+            entry["tasker_type"],
+            f"{entry['repeat_dipole_e_per_angstrom']:.4f}",
+            ", ".join(map(str, entry["symmetric_layers"])) or "none",
         ]
         for entry in document["terminations"]
     ]
@@ -107,23 +127,45 @@ def _listing_text(document: dict[str, Any]) -> str:
         f"{document['material']} {document['plane']}: period {document['period_angstrom']:.4f} Å of "
         f"{document['layers_per_period']} monolayers, u = {document['uvw'][0]}, v = {document['uvw'][1]}"
     )
-    return head + "\n\n" + table(["termination", "layer", "charge e", "polar", "to next layer Å"], rows)
+    columns = ["termination", "layer", "charge e", "gap above Å", "type", "dipole e/Å", "symmetric at"]
+    tail = (
+        f"default: {document['default_termination']} ({document['default_reason']}); 'symmetric at': monolayers, and "
+        f"any multiple of {document['layers_per_period']} more"
+    )
+    return f"{head}\n\n{table(columns, rows)}\n\n{tail}"
+
+
+def _symmetry(document: dict[str, Any]) -> str:
+    if document["symmetric_sites"] and not document["symmetric"]:
+        mixed = "the arrangement of its mixed ions" if document["alloy"] else "the orientation of its molecules"
+        return f"symmetric but for {mixed}"
+    return "symmetric" if document["symmetric"] else "not symmetric"
+
+
+def _tasker(document: dict[str, Any]) -> str:
+    if document["tasker_type"] is None:
+        return "no Tasker type: the formal charges of the crystal do not add up to zero"
+    moment = document["repeat_dipole_e_per_angstrom"]
+    said = {1: "neutral layers", 2: "charged layers, no dipole", 3: f"polar, {moment:g} e/Å"}
+    return f"Tasker type {document['tasker_type']} (repeat unit: {said[document['tasker_type']]})"
 
 
 def _text(document: dict[str, Any]) -> str:
-    from qdip_struct.cli.building import cell_row, lattice_line
+    from qdip_struct.cli.building import cell_row
 
     lines = [
         document["group"],
-        lattice_line(document),
+        f"crystal: {document['source']}",
         f"faces: top {document['termination_top']} ({document['face_top']}), bottom {document['termination_bottom']} "
-        f"({document['face_bottom']}), {'symmetric' if document['symmetric'] else 'not symmetric'}",
+        f"({document['face_bottom']}), {_symmetry(document)}",
         f"atoms {document['n_atoms']}, thickness {document['thickness_angstrom']:.3f} Å, area "
         f"{document['area_angstrom2']:.3f} Å², formula units {document['n_formula_units']:g}, excess "
         f"{document['excess'] or 'none'}",
         f"formal charge {document['formal_charge']['total']} e, dipole {document['dipole_e_per_angstrom']:g} e/Å"
-        f"{' (dipolar)' if document['dipolar'] else ''}{', polar plane' if document['polar'] else ''}",
+        f"{' (dipolar)' if document['dipolar'] else ''}, {_tasker(document)}",
     ]
+    if document["termination_chosen"] and len(set(document["layer_names"])) > 1:
+        lines.insert(2, f"termination {document['termination']}: {document['termination_chosen']}")
     if document["stand_in_for"]:
         lines.append(f"A site: one {document['a_site']} ion stands in for each {', '.join(document['stand_in_for'])}")
     for entry in document["alloy"]:

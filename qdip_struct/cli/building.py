@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import EXIT_DONE, UsageError
-from qdip_struct.cli.console import at_kelvin, emit, warn_of
+from qdip_struct.cli.console import at_kelvin, emit, note, warn_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -58,16 +58,21 @@ def write_cells(
     folder: Path, cells: Mapping[str, "Atoms"], *, reports: Mapping[str, Mapping[str, Any]], origin: Mapping[str, Any],
     format: str, force: bool,
 ) -> dict[str, str]:  # fmt: skip
-    """Write every cell with its sidecar, none if one of the files exists; the paths by role."""
-    from qdip_struct.base.files import refuse_existing
-    from qdip_struct.builders.atoms.store import SUFFIX, sidecar_of, write_structure
+    """Write every cell with its sidecar, none if one of the files exists with other content; the paths by role."""
+    from qdip_struct.builders.atoms.store import SUFFIX, planned_files, write_planned
 
     paths = {role: folder / f"{role}{SUFFIX[format]}" for role in cells}
-    for path in paths.values():
-        refuse_existing(path, force=force)
-        refuse_existing(sidecar_of(path), force=force)
+    planned: dict[Path, str] = {}
     for role, atoms in cells.items():
-        write_structure(paths[role], atoms, provenance=origin, report=reports[role], force=force, format=format)  # type: ignore[arg-type]
+        planned |= planned_files(
+            paths[role],
+            atoms,
+            provenance=origin,
+            report=reports[role],
+            force=force,
+            format=format,  # type: ignore[arg-type]
+        )
+    write_planned(planned)
     return {role: str(path) for role, path in paths.items()}
 
 
@@ -97,26 +102,39 @@ def lattice_line(content: Mapping[str, Any]) -> str:
     return "lattice constant / Å: " + ", ".join(parts or ["those of the structure given"])
 
 
+def note_findings(report: Mapping[str, Any], *, whose: str) -> None:
+    """Print what a builder found wrong with a slab, one line each on stderr."""
+    for finding in report.get("findings", ()):
+        note(f"{finding['level']}: {whose}: {finding['message']}; {finding['remedy']}")
+
+
 def cell_row(role: str, report: Mapping[str, Any], path: str) -> list[Any]:
     """A line of the table of written cells."""
     nearest = report["min_distance_angstrom"]
-    composition = "".join(f"{name}{count if count > 1 else ''}" for name, count in report["composition"].items())
+    from qdip_struct.materials.ions import written_formula
+
     return [
         role,
         report["n_atoms"],
-        composition,
+        written_formula(report["composition"]),
         report["formal_charge"]["total"],
         None if nearest is None else f"{nearest:.3f}",
         path,
     ]
 
 
+def counted(composition: Mapping[str, int]) -> str:
+    """Elements with their counts in the usual order: ``Cs8 Pb32 S14 Br33``."""
+    from qdip_struct.materials.ions import in_formula_order
+
+    return " ".join(f"{name}{composition[name]}" for name in in_formula_order(composition))
+
+
 def structure_lines(path: Path, content: Mapping[str, Any]) -> list[str]:
     """Atoms, charges (e), electrons and regions of a dot in or on a matrix, as lines of text."""
     electrons = content["electrons"]
     return [
-        f"{path}: {content['n_atoms']} atoms, "
-        + " ".join(f"{name}{count}" for name, count in content["composition"].items()),
+        f"{path}: {content['n_atoms']} atoms, " + counted(content["composition"]),
         "formal charge / e: " + ", ".join(f"{name} {value:+d}" for name, value in content["formal_charge"].items()),
         f"valence electrons: {electrons} ({'even' if electrons % 2 == 0 else 'odd'})",
         "regions: " + ", ".join(f"{name} {count}" for name, count in content["regions"].items()),

@@ -56,6 +56,7 @@ CSV_COLUMNS = (
     "surface_energy_substrate_mev_per_angstrom2",
     "surface_energy_substrate_reference",
     "surface_energy_substrate_mean_of_terminations_mev_per_angstrom2",
+    "surface_energy_film_mean_of_terminations_mev_per_angstrom2",
     "strain_energy_film_mev_per_angstrom2",
     "strain_energy_substrate_mev_per_angstrom2",
     "formation_energy_mev_per_formula_unit",
@@ -107,6 +108,8 @@ def _group(group: Mapping[str, Any]) -> list[str]:
         ("surface energy, substrate", item["value_mev_per_angstrom2"], item["reference"])
         for item in group["surface_energy_substrate_limits"]
     ]
+    film_mean = group.get("surface_energy_film_mean_of_terminations_mev_per_angstrom2")
+    rows += [("surface energy, film", film_mean, "mean of both terminations")]
     mean = group["surface_energy_substrate_mean_of_terminations_mev_per_angstrom2"]
     rows += [("surface energy, substrate", mean, "mean of both terminations")]
     rows += [("adsorption energy (work of adhesion)", group["adsorption_energy_mev_per_angstrom2"], "")]

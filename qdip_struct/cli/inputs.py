@@ -155,13 +155,15 @@ def _refuse_double(names: list[str]) -> None:
 
 def _checked_deck(item: _Planned, *, maker: "DeckMaker", schema: "Schema | None") -> "Deck":
     """The input of a run after pre-flight: an error is raised with the structure's name, warnings are printed."""
-    from qdip_struct.cp2k.inputs.preflight import checked
+    from qdip_struct.builders.atoms.regions import told_charge
+    from qdip_struct.cp2k.inputs.preflight import check_formal_charge, checked
 
     try:
         deck = maker.deck(item.atoms, role=item.role)
     except (UsageError, DataError) as error:
         raise type(error)(f"{item.path}: {error}") from error
-    for finding in checked(deck, schema=schema, source=f"the input for {item.path}"):
+    charge = check_formal_charge(told_charge(item.atoms, item.sidecar), charge=deck.settings["charge"])
+    for finding in (*checked(deck, schema=schema, source=f"the input for {item.path}"), *charge):
         note(f"warning: {item.name}: {finding.message}; {finding.remedy}")
     return deck
 

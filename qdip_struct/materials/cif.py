@@ -32,6 +32,9 @@ READER_ERRORS = (
     RuntimeError,
     StopIteration,
     AssertionError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
 )
 """What readers raise on a file of another kind, besides ASE's own ``UnknownFileTypeError``."""
 CLOSEST_ANGSTROM = 0.6
@@ -42,6 +45,9 @@ _SAME_METRIC = 2e-3
 _CELL = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
 _NOT_AN_ISOTOPE = {"D": "H", "T": "H"}
 _CIF_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?(\(\d+\))?"
+_OPERATION = r"[-+xyzXYZ0-9/., ]{5,60}"
+_MOST_ATOMS = 60_000
+"""Rows times operations: symmetry-equal images are told apart one by one, a minute for so many."""
 _OPERATIONS = (
     "_symmetry_equiv_pos_as_xyz",
     "_symmetry_equiv_pos_as_xyz_",
@@ -73,7 +79,7 @@ def read_cif(path: Path) -> tuple[Any, list[list[float]], list[dict[str, float]]
         warnings.simplefilter("ignore")
         try:
             blocks = [block for block in CifFile.from_str(text).data.values() if "_atom_site_fract_x" in block.data]
-        except (*READER_ERRORS, NotImplementedError) as error:
+        except READER_ERRORS as error:
             raise DataError(f"cannot read {path} as a CIF: {reason_of(error)}") from error
         if not blocks:
             raise DataError(f"cannot read {path} as a structure: no data block has atom sites (_atom_site_fract_x)")
@@ -95,13 +101,22 @@ def _expanded(block: "CifBlock", path: Path) -> "Structure":
         ):
             if re.fullmatch(_CIF_NUMBER, word) is None:
                 raise DataError(f"{path}: site {label} has the coordinate {axis} = '{word}'; expected a number")
+    operations_listed = [word for key in _OPERATIONS for word in _column(rows, key)]
+    for word in operations_listed:
+        if re.fullmatch(_OPERATION, word.strip("'\" ")) is None:
+            raise DataError(f"{path}: '{word[:60]}' is no symmetry operation; expected one such as 'x, -y, z+1/2'")
+    most = len(_column(rows, "_atom_site_fract_x")) * max(1, len(operations_listed))
+    if most > _MOST_ATOMS:
+        raise DataError(f"{path} may hold {most} atoms; a CIF of more than {_MOST_ATOMS} is not read: give extxyz")
     tried: list[str] = []
     found: list[Structure] = []
     for setting, operations in _settings(block, path):
         try:
             structure = _parsed(block, operations)
-        except (*READER_ERRORS, NotImplementedError, ZeroDivisionError, OverflowError) as error:
+        except READER_ERRORS as error:
             raise DataError(f"cannot read {path} as a CIF: {reason_of(error)}") from error
+        if not np.isfinite(structure.lattice.matrix).all() or not np.isfinite(structure.frac_coords).all():
+            raise DataError(f"{path}: a coordinate or a cell vector is not a finite number")
         fault = _against_itself(structure, block)
         tried.append(f"{setting}: {fault or 'fits'}")
         if fault is None:
@@ -241,12 +256,37 @@ def _against_itself(structure: "Structure", block: "CifBlock") -> str | None:
             held = " ".join(f"{name}{value:g}" for name, value in sorted(amounts.items()) if value)
             lacks = " (hydrogen without coordinates)" if wrong and not amounts.get("H") and stated.get("H") else ""
             return f"its sites give {held}, its formula says {words[0]}{lacks}"
-    distances = structure.distance_matrix + np.where(np.eye(len(structure)) > 0, 9.9, 0.0)
-    one, other = np.unravel_index(int(np.argmin(distances)), distances.shape)
-    if distances[one, other] < CLOSEST_ANGSTROM:
-        names = f"{structure[int(one)].label} and {structure[int(other)].label}"
-        return f"{names} are {distances[one, other]:.3f} Å apart, closer than any bond"
+    if pair := closest_pair(structure.lattice.matrix, structure.frac_coords % 1.0):
+        one, other, distance = pair
+        return f"{structure[one].label} and {structure[other].label} are {distance:.3f} Å apart, closer than any bond"
     return None
+
+
+def closest_pair(cell: Any, fractions: Any) -> tuple[int, int, float] | None:
+    """Two atoms closer than any bond and their distance (Å), through the faces of the cell; ``None`` for none.
+
+    Parameters
+    ----------
+    cell
+        Row vectors (3, 3), Å.
+    fractions
+        (n, 3) in [0, 1).
+    """
+    from scipy.spatial import cKDTree
+
+    # Atoms near a face see their neighbours beyond it.
+    reach = CLOSEST_ANGSTROM * np.linalg.norm(np.linalg.inv(cell), axis=0)
+    points, numbers = np.asarray(fractions), np.arange(len(fractions))
+    for axis in range(3):
+        low, high = points[:, axis] < reach[axis], points[:, axis] > 1.0 - reach[axis]
+        step = np.eye(3)[axis]
+        points = np.concatenate([points, points[low] + step, points[high] - step])
+        numbers = np.concatenate([numbers, numbers[low], numbers[high]])
+    pairs = cKDTree(points @ cell).query_pairs(CLOSEST_ANGSTROM, output_type="ndarray")
+    if not len(pairs):
+        return None
+    one, other = pairs[0]
+    return int(numbers[one]), int(numbers[other]), float(np.linalg.norm((points[one] - points[other]) @ cell))
 
 
 def _shares(site: Any) -> dict[str, float]:

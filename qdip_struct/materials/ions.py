@@ -11,6 +11,7 @@ like it: G. Kieslich, S. Sun and A. K. Cheetham, Chem. Sci. 5, 4712 (2014), doi:
 Masses: standard atomic weights (IUPAC 2021, abridged). Electrons: GTH-PBE potentials, as CP2K's data files have them.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -169,6 +170,24 @@ FORMULA_ORDER: tuple[str, ...] = (
     *(ion.name for ion in _ATOMS if ion.site == "halide"),
 )
 """Order of species in a written formula: cations, then anions."""
+
+
+def in_formula_order(names: Iterable[str]) -> list[str]:
+    """Ions or elements as formulas have them; those that no ion is last, by name."""
+    ranks = {name: rank for rank, name in enumerate(FORMULA_ORDER)}
+    return sorted(names, key=lambda name: (ranks.get(name, len(ranks)), name))
+
+
+def written_formula(counts: Mapping[str, int]) -> str:
+    """Ions or elements with their counts in the usual order: ``{"Te": 1, "Pb": 1}`` → ``PbTe``."""
+    return "".join(f"{name}{counts[name] if counts[name] != 1 else ''}" for name in in_formula_order(counts))
+
+
+def name_of_ions(species: Iterable[str]) -> str:
+    """Reduced formula of ions or elements, one entry per site: Te, Pb, Te, Pb → ``PbTe``."""
+    counts = Counter(map(str, species))
+    unit = math.gcd(*counts.values())
+    return written_formula({name: count // unit for name, count in counts.items()})
 
 
 def sublattices_of(species: Sequence[str]) -> list[str]:

@@ -33,10 +33,11 @@ def temperature_option() -> Any:
     )
 
 
-def lattice_option(whose: str = "") -> Any:
-    """(Pseudo-)cubic lattice constant in the place of the data set's, and of what."""
+def lattice_option(whose: str = "", *, scales_files: bool = False) -> Any:
+    """(Pseudo-)cubic lattice constant in the place of the data set's, of what, and whether files are scaled to it."""
     whose = f" of the {whose}" if whose else ""
-    return option(None, metavar="A", unit="Å", help=f"(pseudo-)cubic lattice constant{whose}")
+    files = "; the structure of a file is scaled isotropically" if scales_files else ""
+    return option(None, metavar="A", unit="Å", help=f"(pseudo-)cubic lattice constant{whose}{files}")
 
 
 def a_site_option() -> Any:

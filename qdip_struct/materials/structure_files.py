@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.materials.cif import CLOSEST_ANGSTROM, READER_ERRORS, read_cif, reason_of, shown_shares
+from qdip_struct.materials.cif import CLOSEST_ANGSTROM, READER_ERRORS, closest_pair, read_cif, reason_of, shown_shares
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.crystals import Crystal, scaled
 from qdip_struct.materials.datasets import get_crystal
@@ -150,24 +150,10 @@ def why_finished(atoms: "Atoms") -> str:
     return ""
 
 
-def crystal_alone(
-    word: str,
-    *,
-    dataset: str | None = None,
-    temperature: float | None = None,
-    lattice: float | None = None,
-    folder: Path = Path(),
-) -> "Crystal | Atoms":
-    """The one crystal of a structure, as :func:`crystal_of` gives it.
-
-    Raises
-    ------
-    UsageError
-        Also if a temperature is given with a structure file, whose lattice is taken as it is.
-    """
+def refuse_temperature(word: str, temperature: float | None, *, folder: Path = Path()) -> None:
+    """Raise :class:`UsageError` for a temperature (K) of a structure file, whose lattice is taken as it is."""
     if temperature is not None and is_structure_file(word, folder=folder):
         raise UsageError(f"{word} is a structure file: its lattice is taken as it is, drop the temperature option")
-    return crystal_of(word, dataset=dataset, temperature=temperature, lattice=lattice, folder=folder)
 
 
 def crystal_named(
@@ -345,9 +331,10 @@ def _ase_structure(path: Path) -> "Atoms":
         guess = "vasp"
     try:
         found = read(path, format=guess, do_not_split_by_at_sign=True)
+        # ASE's trajectories find out that they are empty, or damaged, when they are asked for a frame.
+        atoms = found[-1] if isinstance(found, list) else found
     except (*READER_ERRORS, UnknownFileTypeError) as error:
         raise DataError(f"cannot read {path} as a structure: {reason_of(error)}") from error
-    atoms = found[-1] if isinstance(found, list) else found
     if not isinstance(atoms, Atoms) or len(atoms) == 0:
         raise DataError(f"{path} holds no atoms")
     return atoms
@@ -373,35 +360,15 @@ def _refuse_impossible_counts(path: Path) -> None:
 
 def _refuse_overlap(atoms: "Atoms", path: Path) -> None:
     """Refuse two atoms closer than any bond: a wrong setting, a doubled site, another unit of length."""
-    import numpy as np
-    from scipy.spatial import cKDTree
-
-    if len(atoms) < 2:
+    if atoms.cell.rank != 3 or abs(atoms.cell.volume) < 1e-6:
         return
-    if atoms.cell.rank == 3 and abs(atoms.cell.volume) > 1e-6:
-        cell, fractions = atoms.cell.array, atoms.get_scaled_positions(wrap=True)
-        # Atoms near a face see their neighbours beyond it; three spacings are what a slanted cell can hide.
-        reach = CLOSEST_ANGSTROM * np.linalg.norm(np.linalg.inv(cell), axis=0)
-        points, index = [fractions], [np.arange(len(atoms))]
-        for axis in range(3):
-            every, numbers = np.concatenate(points), np.concatenate(index)
-            for step in (1.0, -1.0):
-                near = every[:, axis] < reach[axis] if step > 0 else every[:, axis] > 1.0 - reach[axis]
-                points.append(every[near] + step * np.eye(3)[axis])
-                index.append(numbers[near])
-        places, numbers = np.concatenate(points) @ cell, np.concatenate(index)
-    else:
-        places, numbers = atoms.positions, np.arange(len(atoms))
-    pairs = cKDTree(places).query_pairs(CLOSEST_ANGSTROM, output_type="ndarray")
-    if not len(pairs):
-        return
-    one, other = (int(numbers[k]) for k in pairs[0])
-    distance = float(np.linalg.norm(places[pairs[0][0]] - places[pairs[0][1]]))
-    raise DataError(
-        f"{path}: atoms {one + 1} ({atoms.symbols[one]}) and {other + 1} ({atoms.symbols[other]}) are {distance:.3f} Å "
-        f"apart, closer than any bond ({CLOSEST_ANGSTROM} Å): a site is given twice, or the cell, the setting or the "
-        "unit of length is another"
-    )
+    if pair := closest_pair(atoms.cell.array, atoms.get_scaled_positions(wrap=True)):
+        one, other, distance = pair
+        raise DataError(
+            f"{path}: atoms {one + 1} ({atoms.symbols[one]}) and {other + 1} ({atoms.symbols[other]}) are "
+            f"{distance:.3f} Å apart, closer than any bond ({CLOSEST_ANGSTROM} Å): a site is given twice, or the cell, "
+            "the setting or the unit of length is another"
+        )
 
 
 def _crystal(

@@ -67,6 +67,35 @@ def test_known_energies_come_back() -> None:
     assert document["terms"]["film_bulk"]["n_formula_units"] == 4
 
 
+def test_a_perovskite_film_is_referred_to_its_own_reservoir() -> None:
+    """The film is CsBr-terminated CsPbBr3, the substrate PbI2-terminated CsPbI3: two potentials, two reservoirs."""
+    e_iodide, e_csi, gamma = -280.0, -70.0, {"film": 0.008, "substrate": 0.012, "other": 0.010}
+    film = 2 * E_PVK + E_AX + 2 * A * gamma["film"]
+    substrate = 2 * e_iodide - e_csi + 2 * A * gamma["substrate"]
+    runs = [
+        run("film", film, {"Cs": 3, "Pb": 2, "Br": 7}),
+        run("film_other", 3 * E_PVK - E_AX + 2 * A * gamma["other"], {"Cs": 2, "Pb": 3, "Br": 8}),
+        run("substrate", substrate, {"Cs": 1, "Pb": 2, "I": 5}),
+        run("interface", film + substrate - A * E_AD, {"Cs": 4, "Pb": 4, "Br": 7, "I": 5}),
+        run("film_bulk", E_PVK, {"Cs": 1, "Pb": 1, "Br": 3}, height=6.0, mesh=(4, 4, 6)),
+        run("substrate_bulk", e_iodide, {"Cs": 1, "Pb": 1, "I": 3}, height=6.0, mesh=(4, 4, 6)),
+        run("reservoir", e_csi, {"Cs": 1, "I": 1}, height=6.0, mesh=(4, 4, 4)),
+        run("film_reservoir", E_AX, {"Cs": 1, "Br": 1}, height=6.0, mesh=(4, 4, 4)),
+    ]
+    result, refused = combine_group("g", runs)
+    assert not refused and result is not None
+    document = result.to_dict()
+    assert document["surface_energy_film_mev_per_angstrom2"] == pytest.approx(8.0)
+    assert document["surface_energy_film_mean_of_terminations_mev_per_angstrom2"] == pytest.approx((8 + 10) / 2)
+    assert document["surface_energy_substrate_mev_per_angstrom2"] == pytest.approx(12.0)
+    assert document["interface_energy_mev_per_angstrom2"] == pytest.approx(8 + 12 - 19)
+    assert document["interface_energy_reference"] == "CsBr-rich film, CsI-rich"
+    # Without its reservoir the film has no energy of its own, and it is said why.
+    result, refused = combine_group("g", [item for item in runs if item.role not in ("film_reservoir", "film_other")])
+    assert result is not None and result.film is None
+    assert any("needs a reservoir" in item.reason for item in refused)
+
+
 def test_ning_2015_arithmetic() -> None:
     """9 + 9 - 12 = 6 meV/Å², doi:10.1038/nature14563."""
     members = group()

@@ -25,19 +25,19 @@ SETS: dict[str, tuple[Callable[[Role], bool], set[str]]] = {
     "lattice of its own": (lambda role: role.free_bulk, {"film_bulk_free", "substrate_bulk_free"}),
     "compared by density": (
         lambda role: role.crystal_alone,
-        {"film_bulk_free", "substrate_bulk_free", "reservoir"},
+        {"film_bulk_free", "substrate_bulk_free", "reservoir", "film_reservoir"},
     ),
     "free to change its cell": (
         lambda role: role.cell == "own",
-        {"single", "dot", "embedded", "film_bulk_free", "substrate_bulk_free", "reservoir"},
+        {"single", "dot", "embedded", "film_bulk_free", "substrate_bulk_free", "reservoir", "film_reservoir"},
     ),
     "as built before CP2K": (
         lambda role: not role.relaxed_first,
-        {*BULKS, "reservoir", "film_ghost", "substrate_ghost"},
+        {*BULKS, "reservoir", "film_reservoir", "film_ghost", "substrate_ghost"},
     ),
     "only for others": (
         lambda role: role.reference,
-        {*BULKS, "reservoir", "film_ghost", "substrate_ghost", "film_other", "substrate_other"},
+        {*BULKS, "reservoir", "film_reservoir", "film_ghost", "substrate_ghost", "film_other", "substrate_other"},
     ),
     "renamed where a slab is alone": (
         lambda role: role.file_name != role.name,

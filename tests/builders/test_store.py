@@ -86,10 +86,37 @@ def test_nothing_is_overwritten_unless_forced(tmp_path, cell):
     assert path.read_bytes() == before
     path.unlink()
     with pytest.raises(UsageError, match="--force"):
-        write(path, cell)
+        write(path, conventional_cell(get_crystal("PbS")))
     assert not path.exists(), "an existing sidecar alone must stop the write before the structure is written"
     write(path, cell, force=True)
     assert path.exists()
+
+
+def test_one_structure_is_written_in_several_formats_side_by_side(tmp_path, cell):
+    hashes = {}
+    for name in ("extxyz", "cif", "vasp", "extxyz"):
+        path = write(tmp_path / f"a.{name}", cell)
+        hashes[path.name] = sha256(path.read_bytes())
+    said = read_sidecar(tmp_path / "a.extxyz")[1]
+    assert said == read_sidecar(tmp_path / "a.cif")[1]
+    assert {said["structure"]: said["structure_sha256"], **said["other_formats"]} == hashes
+    assert said["structure"] == "a.extxyz" and said["n_atoms"] == 48
+
+
+def test_another_structure_in_another_format_is_refused_even_where_the_report_is_the_same(tmp_path, cell):
+    write(tmp_path / "a.extxyz", cell)
+    moved = cell.copy()
+    moved.positions[0, 0] += 0.5
+    before = (tmp_path / "a.json").read_bytes()
+    provenance, report = (read_sidecar(tmp_path / "a.extxyz")[1][key] for key in ("provenance", "n_atoms"))
+    for atoms, told in ((moved, {}), (cell, {"n_atoms": report + 1})):
+        same = {k: v for k, v in json.loads(before).items() if k not in ("structure", "structure_sha256", "provenance")}
+        with pytest.raises(UsageError, match=r"a\.json.*another structure"):
+            write_structure(tmp_path / "a.cif", atoms, provenance=provenance, report={**same, **told})
+    assert (tmp_path / "a.json").read_bytes() == before and not (tmp_path / "a.cif").exists()
+    (tmp_path / "b.cif").mkdir()
+    with pytest.raises(UsageError, match=r"b\.cif exists"):
+        write(tmp_path / "b.cif", cell)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -46,8 +46,11 @@ def test_same_command_same_bytes_and_no_overwriting(tmp_path: Path, qdip) -> Non
     for path in (one, two):
         assert qdip(*EMBED, "--diameter", "20", "--cells", "6,6,6", "-o", path)[0] == 0
     assert one.read_bytes() == two.read_bytes()
-    code, out, err = qdip(*EMBED, "--diameter", "20", "--cells", "6,6,6", "-o", one)
+    assert qdip(*EMBED, "--diameter", "20", "--cells", "6,6,6", "-o", one)[0] == 0
+    assert one.read_bytes() == two.read_bytes()
+    code, out, err = qdip(*EMBED, "--diameter", "22", "--cells", "6,6,6", "-o", one)
     assert code == 2
+    assert one.read_bytes() == two.read_bytes()
     assert out == ""
     assert "--force" in err
 

@@ -105,7 +105,9 @@ def test_what_is_no_interface_of_film_and_substrate(tmp_path, qdip):
     assert code == 2 and "plain.xyz" in err and not (tmp_path / "plain").exists()
     code, _, err = qdip("build", "parts", film)
     assert code == 2 and "-o DIR" in err
-    assert qdip("build", "parts", film, "-o", tmp_path / "film")[0] == 2
+    assert qdip("build", "parts", film, "-o", tmp_path / "film")[0] == 0
+    code, _, err = qdip("build", "parts", film, "-o", tmp_path / "film", "--group", "another")
+    assert code == 2 and "film.json" in err
 
 
 def test_a_single_point_ends_where_it_began(tmp_path, qdip):

@@ -184,7 +184,7 @@ def test_a_crystal_without_a_coefficient_keeps_its_own_temperature_and_says_so(q
     assert "no thermal expansion coefficient" in crystal.warnings[0]
     assert screen("PbS", matrix="CsPbCl3").a_matrix[0] == 5.605
     _, built, err = qdip("build", "slab", "--material", "CsPbCl3", "--dry-run")
-    assert "5.6050 at 325 K" in built and "warning: CsPbCl3:cubic is taken at 325 K" in err
+    assert "5.6050 Å at 325 K" in built and "warning: CsPbCl3:cubic is taken at 325 K" in err
     mixed = mixed_lattice_constant("CsPbBrCl2")
     bromide = by_hand({"CsPbBr3": 1.0}, None)
     assert mixed.a_angstrom == pytest.approx((bromide + 2 * 5.605) / 3) and mixed.temperature_kelvin is None

@@ -187,7 +187,7 @@ def potential_table(
     Both are ``None`` where the runs for it are not there.
     """
     have = {run.role: run for run in item.runs if run.status == "done" and run.energy_ev is not None}
-    reservoirs = [run for run in item.runs if run.role == "reservoir" and run.status == "done"]
+    reservoirs = [run for run in item.runs if run.plays.kind == "reservoir" and run.status == "done"]
     slab, bulk = have.get("substrate"), have.get("substrate_bulk")
     if slab is None or bulk is None or not reservoirs or not energies.substrate:
         return None, None
@@ -236,6 +236,10 @@ def _lines(
     if other is not None and energies.substrate_mean is not None:
         name = f"γ substrate, {ending(other.composition, bulk.composition)}"
         lines.append(PotentialLine(name, 2 * energies.substrate_mean - rich, slope_of(other, bulk, component)))
+    film = energies.film
+    if film is not None and film.reference == energies.substrate[0].reference:
+        # A film of the same components gains and loses the same crystal.
+        slope += slope_of(have["film"], have["film_bulk"], component)
     if energies.interface:
         lines.append(PotentialLine("γ_int", energies.interface[0].value, slope))
     return lines

@@ -23,7 +23,7 @@ from qdip_struct.analysis.energies.comparability import EnergyRun, require_compa
 from qdip_struct.analysis.energies.stoichiometry import Composition, added, cells_of, reduced_formula, units_per_cell
 from qdip_struct.base.errors import MismatchError, NotTaken
 from qdip_struct.base.units import MEV_PER_EV
-from qdip_struct.builders.roles import PARTS, role_name, role_of
+from qdip_struct.builders.roles import PARTS, Part, role_name, role_of
 from qdip_struct.cp2k.tasks import is_single_point
 
 
@@ -191,8 +191,8 @@ class GroupEnergies:
         Lateral area of the interface (of a slab where there is none), Å².
     film, substrate
         γ of the slabs; that of the substrate at each limit of the chemical potential.
-    substrate_mean
-        γ̄ of the two terminations of the substrate, meV/Å².
+    substrate_mean, film_mean
+        γ̄ of the two terminations of the substrate, and of the film, meV/Å².
     adsorption
         E_ad = (E_film + E_substrate − E_interface)/A, meV/Å²; positive when the two bind.
     adsorption_counterpoise
@@ -225,6 +225,7 @@ class GroupEnergies:
     terms: dict[str, dict[str, Any]]
     facts: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    film_mean: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form; where γ depends on the chemical potential the first limit stands in the plain key."""
@@ -238,6 +239,7 @@ class GroupEnergies:
             "surface_energy_substrate_reference": substrate.reference if substrate else None,
             "surface_energy_substrate_limits": [_limit(item) for item in self.substrate],
             "surface_energy_substrate_mean_of_terminations_mev_per_angstrom2": self.substrate_mean,
+            "surface_energy_film_mean_of_terminations_mev_per_angstrom2": self.film_mean,
             "adsorption_energy_mev_per_angstrom2": self.adsorption,
             "adsorption_energy_counterpoise_mev_per_angstrom2": self.adsorption_counterpoise,
             "adsorption_energy_sandwich_mev_per_angstrom2": self.adsorption_sandwich,
@@ -296,13 +298,13 @@ def combine_group(
                 refused.append(refusal)
             return None
 
-    film = attempt(surface_energy, "film", "film_bulk")
-    substrate = _substrate_limits(usable, reservoirs, attempt)
+    films, substrate = (_limits(part, usable, reservoirs, attempt) for part in PARTS)
+    film = films[0] if films else None
     mean = attempt(mean_surface_energy, "substrate", "substrate_other", "substrate_bulk")
     adsorption = attempt(adsorption_energy, "film", "substrate", "interface")
     interface: tuple[SurfaceEnergy, ...] = ()
     if film is not None and adsorption is not None:
-        interface = tuple(SurfaceEnergy(film.value + s.value - adsorption, s.reference) for s in substrate)
+        interface = tuple(SurfaceEnergy(film.value + s.value - adsorption, _both(film, s)) for s in substrate)
     slabs = [usable[role] for role in ("interface", *PARTS) if role in usable]
     if not slabs or (film is None and not substrate and mean is None and adsorption is None):
         return None, refused
@@ -312,6 +314,7 @@ def combine_group(
         film=film,
         substrate=substrate,
         substrate_mean=mean,
+        film_mean=attempt(mean_surface_energy, "film", "film_other", "film_bulk"),
         adsorption=adsorption,
         adsorption_counterpoise=attempt(counterpoise_energy, "film_ghost", "substrate_ghost", "interface"),
         interface=interface,
@@ -337,7 +340,7 @@ def _parts_of(group: str, members: Sequence[EnergyRun]) -> tuple[dict[str, Energ
         same = players[run.role]
         if run.status != "done" or run.energy_ev is None:
             refused.append(NotTaken((run.path,), f"not finished: {run.status}"))
-        elif run.role == "reservoir":
+        elif run.plays.kind == "reservoir":
             reservoirs.append(run)
         elif len(same) == 1:
             usable[run.role] = run
@@ -365,17 +368,30 @@ def _warnings(runs: Sequence[EnergyRun]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _substrate_limits(
-    usable: Mapping[str, EnergyRun], reservoirs: Sequence[EnergyRun], attempt: Any
+def _limits(
+    part: Part, usable: Mapping[str, EnergyRun], reservoirs: Sequence[EnergyRun], attempt: Any
 ) -> tuple[SurfaceEnergy, ...]:
-    slab, bulk = usable.get("substrate"), usable.get("substrate_bulk")
+    """γ of one slab: of a stoichiometric one as it is, else at the limit of each reservoir that balances it."""
+    slab, bulk = usable.get(part), usable.get(role_name("bulk", part))
     if slab is None or bulk is None:
         return ()
+    names = part, role_name("bulk", part)
     if cells_of(slab.composition, [bulk.composition]) is not None:
-        found = [attempt(surface_energy, "substrate", "substrate_bulk")]
+        found = [attempt(surface_energy, *names)]
     else:
-        found = [attempt(surface_energy, "substrate", "substrate_bulk", run) for run in reservoirs]
+        fitting = [run for run in reservoirs if cells_of(slab.composition, [bulk.composition, run.composition])]
+        tried = fitting or [run for run in reservoirs if run.plays.side == part]
+        found = [attempt(surface_energy, *names, run) for run in tried]
+        if part == "film" and not tried:
+            found = [attempt(surface_energy, *names)]
     return tuple(item for item in found if item is not None)
+
+
+def _both(film: SurfaceEnergy, substrate: SurfaceEnergy) -> str:
+    """The limit of γ_int: that of the substrate, and that of a film that has one of its own."""
+    if film.reference in ("stoichiometric", substrate.reference):
+        return substrate.reference
+    return f"{film.reference} film, {substrate.reference}"
 
 
 def _terms(

@@ -171,7 +171,7 @@ class Lenders:
             together = Alike(same)
             for key in _keys(same[0]):
                 self._found.setdefault(key, []).append(together)
-            if same[0].role == "reservoir":
+            if same[0].plays.kind == "reservoir":
                 self._reservoirs.setdefault(reduced_formula(same[0].composition), []).append(together)
 
     def slabs(
@@ -479,22 +479,24 @@ def _completed(item: RunSet, lenders: Lenders) -> RunSet:
         if part in have and coherent in have and free not in have:
             candidates = lenders.bulks(free, anchor=anchor)
             take(free, candidates, partial(_same_formula, second=have[coherent]))
-    if "substrate" in have and "substrate_bulk" in have:
-        slab, bulk = have["substrate"], have["substrate_bulk"]
-        if cells_of(slab.composition, [bulk.composition]) is None:
-            if "substrate_other" not in have:
-                n_layers = slab.facts.get("substrate_layers")
-                candidates = [
-                    same
-                    for role in ("substrate", "substrate_other")
-                    for same in lenders.slabs(role, anchor=anchor, n_layers=n_layers)
-                ]
-                take("substrate_other", candidates, partial(_complementary, slab=slab, bulk=bulk))
-            known = {reduced_formula(run.composition) for run in runs if run.role == "reservoir"}
-            for run in lenders.reservoirs(slab, bulk=bulk, known=known):
-                runs.append(run)
-                if run.group != item.group:
-                    borrowed[run.path] = run.group
+    for part in PARTS:
+        coherent, companion = role_name("bulk", part), role_name("companion", part)
+        if part not in have or coherent not in have:
+            continue
+        slab, bulk = have[part], have[coherent]
+        if cells_of(slab.composition, [bulk.composition]) is not None:
+            continue
+        if companion not in have:
+            n_layers = slab.facts.get(f"{part}_layers")
+            candidates = [
+                same for role in (part, companion) for same in lenders.slabs(role, anchor=anchor, n_layers=n_layers)
+            ]
+            take(companion, candidates, partial(_complementary, slab=slab, bulk=bulk))
+        known = {reduced_formula(run.composition) for run in runs if run.plays.kind == "reservoir"}
+        for run in lenders.reservoirs(slab, bulk=bulk, known=known):
+            runs.append(run)
+            if run.group != item.group:
+                borrowed[run.path] = run.group
     return replace(item, runs=tuple(runs), borrowed=borrowed, warnings=tuple(warnings))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from qdip_struct.materials.ions import FORMULA_ORDER, IONS, MOLECULES
+from qdip_struct.materials.ions import IONS, MOLECULES, written_formula
 
 Composition = Mapping[str, int]
 """Atoms per element."""
@@ -21,8 +21,7 @@ def reduced_formula(composition: Composition) -> str:
     names = _molecules(whole)
     if names:
         whole = {**names, **{e: n for e, n in whole.items() if e not in ("C", "N", "H")}}
-    ranked = sorted(whole, key=lambda e: (FORMULA_ORDER.index(e) if e in FORMULA_ORDER else len(FORMULA_ORDER), e))
-    return "".join(e + (str(whole[e]) if whole[e] > 1 else "") for e in ranked if whole[e])
+    return written_formula({e: n for e, n in whole.items() if n})
 
 
 def _molecules(composition: Composition) -> dict[str, int]:

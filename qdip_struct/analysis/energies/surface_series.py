@@ -275,7 +275,7 @@ def thickness_series(runs: Sequence[EnergyRun]) -> tuple[list[dict[str, Any]], l
         if len({tuple(sorted(run.composition.items())) for run in slabs}) < 2:
             continue
         try:
-            series = _fitted(slabs, bulks, [run for run in ready if run.role == "reservoir"])
+            series = _fitted(slabs, bulks, [run for run in ready if run.plays.kind == "reservoir"])
         except MismatchError as error:
             refused.append(NotTaken(tuple(run.path for run in slabs), str(error)))
             continue

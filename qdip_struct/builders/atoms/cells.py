@@ -8,6 +8,7 @@ plane, reduced) are found in integers, exactly. Cells are row vectors in Å.
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -23,9 +24,12 @@ from qdip_struct.builders.atoms.molecules import (
     molecule_rotations,
 )
 from qdip_struct.builders.atoms.regions import label
-from qdip_struct.materials.crystals import Crystal, scaled
-from qdip_struct.materials.ions import FORMAL_CHARGES, MOLECULES, molecular_ion, sublattices_of
+from qdip_struct.materials.crystals import Crystal, check_lattice, scaled
+from qdip_struct.materials.ions import FORMAL_CHARGES, MOLECULES, molecular_ion, name_of_ions, sublattices_of
 from qdip_struct.materials.options import Arrangement, MoleculeOrientation
+from qdip_struct.materials.structure_files import crystal_of, is_structure_file
+
+_SAME_LATTICE_ANGSTROM = 1e-2
 
 
 @dataclass(frozen=True)
@@ -236,10 +240,115 @@ def sites_of_atoms(atoms: Atoms, *, name: str | None = None) -> SiteCell:
         positions=np.array(points),
         species=names,
         sublattice=_sublattices(names),
-        name=name or str(atoms.symbols.formula.reduce()[0]),
+        name=name or name_of_ions(names),
         template=np.array(template),
         templates=tuple(templates),
     )
+
+
+def lattice_of_structure(atoms: Atoms) -> tuple[float, str]:
+    """The lattice constant (Å) of a user's structure that ``lattice`` means, and which one that is.
+
+    (V/n)^(1/3) of a perovskite with n cations B; the edge of the conventional cell of a cubic crystal; of another
+    binary AB with n cations (4V/n)^(1/3), the edge of the rock-salt or zinc-blende cube of its volume; else the length
+    of the first cell vector. It is that of the crystal whether the cell is primitive, conventional or a supercell.
+
+    Raises
+    ------
+    DataError
+        As :func:`sites_of_atoms`.
+    """
+    import spglib
+
+    sites = sites_of_atoms(atoms)
+    count = {name: int((sites.sublattice == name).sum()) for name in ("A", "B", "X", "cation", "anion")}
+    volume = abs(float(np.linalg.det(sites.cell)))
+    if count["B"] and count["A"] == count["B"] and count["X"] == 3 * count["B"]:
+        return (volume / count["B"]) ** (1 / 3), "(pseudo-)cubic lattice constant"
+    kinds = np.unique(sites.species, return_inverse=True)[1]
+    found = spglib.get_symmetry_dataset(
+        (sites.cell, sites.positions @ np.linalg.inv(sites.cell), kinds), symprec=_SAME_LATTICE_ANGSTROM
+    )
+    if found is not None and found.number >= 195:
+        return float(np.linalg.norm(found.std_lattice[0])), "cubic lattice constant"
+    if count["cation"] and count["cation"] == count["anion"]:
+        return (4 * volume / count["cation"]) ** (1 / 3), "pseudo-cubic lattice constant"
+    return float(np.linalg.norm(sites.cell[0])), "first cell edge"
+
+
+def structure_at(atoms: Atoms, *, lattice: float, name: str) -> Atoms:
+    """A user's structure scaled isotropically to a lattice constant, its molecules rigid.
+
+    What was done stands in ``info["scaled"]``, for reports.
+
+    Parameters
+    ----------
+    atoms
+        Periodic structure, Å.
+    lattice
+        Wanted, Å; see :func:`lattice_of_structure` for which it is.
+    name
+        Of the structure, for messages.
+
+    Raises
+    ------
+    UsageError
+        If the constant is not between 1 and 100 Å, or more than a fifth away from that of the structure.
+    DataError
+        As :func:`sites_of_atoms`.
+    """
+    own, which = lattice_of_structure(atoms)
+    done = _scaling(own, lattice, which=which, name=name)
+    factor = lattice / own
+    molecule, whole = find_molecules(
+        atoms.get_chemical_symbols(), positions=atoms.positions, cell=atoms.cell.array, pbc=np.ones(3, dtype=bool)
+    )
+    shift = (factor - 1.0) * whole
+    for number in range(molecule.max(initial=-1) + 1):
+        shift[molecule == number] = shift[molecule == number].mean(axis=0)
+    scaled_atoms = atoms.copy()
+    scaled_atoms.set_cell(factor * atoms.cell.array)
+    scaled_atoms.positions = whole + shift
+    scaled_atoms.info["scaled"] = done
+    return scaled_atoms
+
+
+def _scaling(own: float, lattice: float, *, which: str, name: str) -> str:
+    """What is done to a structure that is scaled from one lattice constant (Å) to another, if that can be meant."""
+    check_lattice(lattice, what=f"lattice constant of {name}")
+    if not 0.8 <= lattice / own <= 1.25:
+        raise UsageError(
+            f"{name}: its {which} is {own:.4f} Å; {lattice:g} Å is more than a fifth away: give the constant of "
+            "the crystal, not of a supercell, or another structure"
+        )
+    return f"scaled isotropically by {lattice / own:.6f}: {which} {own:.4f} to {lattice:.4f} Å"
+
+
+def material_of(
+    word: str,
+    *,
+    dataset: str | None = None,
+    temperature: float | None = None,
+    lattice: float | None = None,
+    folder: Path = Path(),
+) -> Crystal | Atoms:
+    """A crystal by its name or formula, or the structure in a file, at another lattice constant (Å) where one is given.
+
+    ``temperature`` (K) is that of a named crystal's lattice constant.
+
+    Raises
+    ------
+    UsageError, DataError
+        As :func:`qdip_struct.materials.structure_files.crystal_of` and :func:`structure_at`.
+    """
+    if lattice is None or not is_structure_file(word, folder=folder):
+        return crystal_of(word, dataset=dataset, temperature=temperature, lattice=lattice, folder=folder)
+    found = crystal_of(word, dataset=dataset, folder=folder)
+    if isinstance(found, Atoms):
+        return structure_at(found, lattice=lattice, name=word)
+    own, which = found.a_angstrom, "(pseudo-)cubic lattice constant"
+    done = f"{found.source}, {_scaling(own, lattice, which=which, name=word)}"
+    return scaled(found, lattice=lattice, source=done)
 
 
 def sites_of(material: Crystal | Atoms, *, name: str | None = None) -> SiteCell:

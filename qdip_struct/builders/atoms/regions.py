@@ -90,6 +90,19 @@ def formal_charge_of(atoms: Atoms) -> dict[str, int]:
     return {**parts, "total": int(charges.sum())}
 
 
+def told_charge(atoms: Atoms, report: Mapping[str, Any]) -> int | None:
+    """Formal charge (e) of the real atoms of a structure, from its labels or else what its builder told of it.
+
+    ``None`` where neither says so.
+    """
+    if atoms.has("formal_charge"):
+        real = ~atoms.get_array("ghost").astype(bool) if atoms.has("ghost") else np.ones(len(atoms), dtype=bool)
+        return int(np.rint(atoms.get_array("formal_charge")[real].sum()))
+    told = report.get("formal_charge")
+    total = told.get("total") if isinstance(told, Mapping) else None
+    return total if isinstance(total, int) else None
+
+
 def composition_of(atoms: Atoms) -> dict[str, int]:
     """Number of atoms of each element, elements in alphabetical order."""
     from ase.data import chemical_symbols

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from qdip_struct.base.documents import Count, Name, Number, Whole, Word, read_document
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.base.files import json_text, refuse_existing, sha256, write_text
+from qdip_struct.base.files import json_text, sha256, write_text
 
 
 class PriorRelaxation(msgspec.Struct, frozen=True):
@@ -144,10 +144,7 @@ def write_structure(
     force: bool = False,
     format: Format | None = None,
 ) -> Path:
-    """Write a structure and its sidecar ``<stem>.json``.
-
-    The sidecar holds the entries of ``report`` at its top level, then ``structure`` (file name), ``structure_sha256``
-    and ``provenance``.
+    """Write a structure and its sidecar ``<stem>.json``, see :func:`planned_files`.
 
     Parameters
     ----------
@@ -160,26 +157,93 @@ def write_structure(
     report
         From :func:`qdip_struct.builders.atoms.regions.report`.
     force
-        Replace existing files.
+        Replace existing files of other content.
     format
         Default: by the file's ending.
 
     Raises
     ------
     UsageError
-        If the format is unknown or one of the two files exists and ``force`` is not set.
+        If the format is unknown or one of the two files exists with other content and ``force`` is not set.
     DataError
         If a coordinate is not a finite number or the file cannot be written.
     """
-    chosen = format or format_of(path)
-    text = structure_text(atoms, format=chosen)
-    sidecar = sidecar_of(path)
-    refuse_existing(path, force=force)
-    refuse_existing(sidecar, force=force)
-    write_text(path, text, force=force)
-    document = {**report, "structure": path.name, "structure_sha256": sha256(text), "provenance": dict(provenance)}
-    write_text(sidecar, json_text(document), force=force)
+    planned = planned_files(path, atoms, provenance=provenance, report=report, force=force, format=format)
+    write_planned(planned)
     return path
+
+
+def planned_files(
+    path: Path,
+    atoms: Atoms,
+    *,
+    provenance: Mapping[str, Any],
+    report: Mapping[str, Any],
+    force: bool = False,
+    format: Format | None = None,
+) -> dict[Path, str]:
+    """What :func:`write_structure` writes: the content of the structure file and of its sidecar.
+
+    The sidecar holds the entries of ``report`` at its top level, then ``structure`` (file name), ``structure_sha256``
+    and ``provenance``. One structure in several formats has one sidecar: those written later are in ``other_formats``
+    (SHA-256 by file name).
+
+    Raises
+    ------
+    UsageError
+        If the format is unknown or one of the two files exists with other content and ``force`` is not set.
+    DataError
+        If a coordinate is not a finite number.
+    """
+    chosen = format or format_of(path)
+    text, sidecar = structure_text(atoms, format=chosen), sidecar_of(path)
+    named = {"structure": path.name, "structure_sha256": sha256(text)}
+    document = json.loads(json_text({**report, **named, "provenance": dict(provenance)}))
+    old = _sidecar_content(sidecar)
+    known = chosen if old is None or old["structure"] == path.name else format_of(Path(old["structure"]))
+    if (
+        old is not None
+        and sha256(structure_text(atoms, format=known)) == old.get("structure_sha256")
+        and _apart_from_format(old) == _apart_from_format(document)
+    ):
+        others = {**old.get("other_formats", {}), path.name: named["structure_sha256"]}
+        others.pop(old["structure"], None)
+        first = {name: old[name] for name in named} if old["structure"] != path.name else named
+        document = {**old, **first, **({"other_formats": dict(sorted(others.items()))} if others else {})}
+    elif sidecar.exists() and not force:
+        raise UsageError(f"{sidecar} exists and is about another structure; give another name or --force to replace it")
+    if (
+        path.exists()
+        and not force
+        and (not path.is_file() or path.read_bytes() != text.encode(errors="backslashreplace"))
+    ):
+        raise UsageError(f"{path} exists with other content; give another name or --force to replace it")
+    return {path: text, sidecar: json_text(document)}
+
+
+def write_planned(planned: Mapping[Path, str]) -> None:
+    """Write what :func:`planned_files` has looked at."""
+    for path, text in planned.items():
+        write_text(path, text, force=True)
+
+
+def _sidecar_content(sidecar: Path) -> dict[str, Any] | None:
+    """What a sidecar holds, ``None`` where there is none or it is another kind of file."""
+    try:
+        content = json.loads(sidecar.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and isinstance(content.get("structure"), str) else None
+
+
+def _apart_from_format(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A sidecar without what differs between the formats of one structure."""
+    kept = {k: v for k, v in document.items() if k not in ("structure", "structure_sha256", "other_formats")}
+    origin = kept.get("provenance")
+    if isinstance(origin, dict) and isinstance(origin.get("parameters"), dict):
+        parameters = {key: value for key, value in origin["parameters"].items() if key != "format"}
+        kept["provenance"] = {**origin, "parameters": parameters}
+    return kept
 
 
 def sidecar_of(path: Path) -> Path:

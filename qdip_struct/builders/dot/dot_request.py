@@ -205,7 +205,7 @@ class BulkRequest:
 
     material: str = option(metavar="CRYSTAL", help="NAME[:phase], a mixture, or a structure file")
     cells: str = option("1,1,1", metavar="N,N,N", help="conventional cells along its vectors")
-    lattice: float | None = lattice_option()
+    lattice: float | None = lattice_option(scales_files=True)
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
     a_site: str = a_site_option()
@@ -221,20 +221,21 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Ato
     UsageError
         If an option is not possible, or the cell holds no whole number of each ion of a mixture.
     """
-    from qdip_struct.builders.atoms.cells import Occupation
+    from qdip_struct.builders.atoms.cells import Occupation, material_of
     from qdip_struct.builders.atoms.regions import report
     from qdip_struct.builders.dot.matrix import matrix_of
     from qdip_struct.materials.crystals import Crystal, lattice_facts
-    from qdip_struct.materials.structure_files import crystal_alone
+    from qdip_struct.materials.structure_files import refuse_temperature
 
-    body = crystal_alone(
+    refuse_temperature(request.material, request.temperature, folder=folder)
+    body = material_of(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
         folder=folder,
     )  # fmt: skip
     cells = whole_numbers(request.cells, what="cells", count=3)
     occupation = Occupation(request.a_site, request.orientation, request.seed)
     atoms = matrix_of(body, cells=cells, occupation=occupation).atoms
-    source = body.source if isinstance(body, Crystal) else None
+    source = body.source if isinstance(body, Crystal) else body.info.get("scaled")
     facts = lattice_facts({"material": body} if isinstance(body, Crystal) else {})
     return atoms, report(atoms, seed=request.seed, role="single", material=request.material, source=source, **facts)
 

@@ -40,6 +40,7 @@ from qdip_struct.builders.dot.neutrality import neutralise
 from qdip_struct.builders.dot.parent import CENTERS, TERMINATIONS, inside, on_parent_lattice
 from qdip_struct.builders.parsing import Center, Termination
 from qdip_struct.materials.crystals import Crystal, apart_in_temperature, scaled
+from qdip_struct.materials.ions import name_of_ions
 
 DOTS_APART = 4.0
 """Atoms of different dots must be farther apart than this (Å)."""
@@ -307,7 +308,7 @@ def _centred(dot: Atoms) -> Atoms:
     """A copy of a finished dot, the mean of its positions at the origin, with all arrays."""
     copy = Atoms(numbers=dot.numbers, positions=dot.positions - dot.positions.mean(axis=0))
     names = copy.get_chemical_symbols()
-    for name, default in (("molecule", -1), ("region", "dot"), ("phase", str(dot.symbols.formula.reduce()[0]))):
+    for name, default in (("molecule", -1), ("region", "dot"), ("phase", name_of_ions(dot.get_chemical_symbols()))):
         given = dot.get_array(name) if dot.has(name) else np.full(len(dot), default)
         copy.set_array(name, given.astype("U9") if name == "region" else given)
     copy.set_array("formal_charge", formal_charges(names, molecule=copy.get_array("molecule")))

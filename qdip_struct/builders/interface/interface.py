@@ -4,7 +4,7 @@ Convention: substrate below, film above, normal +z. Film, substrate and interfac
 it, so that their energies and densities may be subtracted. The bulk cells have the same lateral vectors. Lengths in Å.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -19,17 +19,21 @@ from qdip_struct.builders.atoms.store import BuilderRecords
 from qdip_struct.builders.interface.interface_options import LateralCell, Placement, Stack, check_vacuum
 from qdip_struct.builders.interface.joint import Joint, join
 from qdip_struct.builders.interface.registry import closing_vector, film_position, joined_atoms, touching_height
-from qdip_struct.builders.roles import role_of
+from qdip_struct.builders.roles import PARTS, Part, role_of
 from qdip_struct.builders.slab.block import wrapped
 from qdip_struct.builders.slab.stoichiometry import (
+    DIPOLE_E_PER_ANGSTROM,
     companions,
     excess,
     face_facts,
     in_cell,
     ions_of,
+    moment_per_area,
     reservoir_facts,
+    slab_findings,
     units_by_cation,
 )
+from qdip_struct.builders.slab.surface import charges_of_sites
 from qdip_struct.matching.planes import plane_text
 from qdip_struct.materials.crystals import Crystal
 
@@ -55,8 +59,9 @@ class InterfaceCells:
     reports
         Report of each role, as written to its sidecar.
     others
-        Further cells by role: ``substrate_bulk_free`` when the substrate is strained, ``substrate_other`` (the slab of
-        the other termination), ``reservoir`` (the crystal that takes up the excess of a non-stoichiometric slab).
+        Further cells by role: ``substrate_bulk_free`` when the substrate is strained, ``substrate_other`` and
+        ``film_other`` (slabs of the other termination), ``reservoir`` and ``film_reservoir`` (the crystals that take up
+        the excess of a slab that is not stoichiometric; one where both are the same).
     """
 
     film: Atoms
@@ -135,11 +140,17 @@ def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells
     cells["film_bulk"] = to_atoms(joint.blocks["film"].sites, region="film")
     cells["substrate_bulk"] = to_atoms(joint.blocks["substrate"].sites, region="substrate")
     cells["film_bulk_free"] = to_atoms(joint.free_blocks["film"].sites, region="film")
-    block, count = joint.blocks["substrate"], int(joint.substrate_layer.max()) + 1
-    others, reservoir = companions(
-        joint.substrate, block, top=joint.tops["substrate"], count=count, cell=cell,
-        dataset=facts["dataset"]["substrate"], temperature=facts["temperature_kelvin"].get("substrate"),
-    )  # fmt: skip
+    others: dict[str, Atoms] = {}
+    reservoirs: dict[Part, Crystal | None] = {}
+    for part in reversed(PARTS):
+        sites, layer, top = _slab_of(joint, part)
+        found, reservoirs[part] = companions(
+            sites, joint.blocks[part], top=top, count=int(layer.max()) + 1, cell=cell, dataset=facts["dataset"][part],
+            temperature=facts["temperature_kelvin"].get(part), part=part,
+        )  # fmt: skip
+        others |= found
+    if "reservoir" in others and "film_reservoir" in others and _same_crystal(others):
+        del others["film_reservoir"]
     if max(map(abs, facts["strain_substrate"])) > 1e-9:
         others["substrate_bulk_free"] = to_atoms(joint.free_blocks["substrate"].sites, region="substrate")
     group = _group(facts, placement=placement)
@@ -153,13 +164,13 @@ def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells
         "n_interfaces": 1 if kind == "slab" else 2,
         "vacuum_angstrom": vacuum,
         "dipole_direction": "z",
-        **reservoir_facts(reservoir, warnings=facts["lattice_warnings"]),
+        **reservoir_facts(reservoirs, warnings=facts["lattice_warnings"]),
     }
     makers = {}
     for role, atoms in {**cells, **others}.items():
         # Two interfaces in one cell: a role of its own, so that nobody takes its energy for that of one interface.
         named = "sandwich" if role == "interface" and kind == "sandwich" else role
-        makers[role] = partial(_report, role, atoms, common, joint, named=named)
+        makers[role] = partial(_report, role, atoms, common, joint, named=named, has=tuple(others))
         atoms.info = {"role": named, "group": group}
     strain = {"film": tuple(facts["strain_film"]), "substrate": tuple(facts["strain_substrate"])}
     return InterfaceCells(
@@ -227,33 +238,53 @@ def _group(facts: Mapping[str, Any], *, placement: Placement) -> str:
     substrate = f"{facts['substrate']}{plane_text(facts['substrate_plane'])}x{facts['substrate_layers']}"
     gap = "" if placement.gap is None else f"_gap{placement.gap:g}"
     sandwich = "_sandwich" if placement.kind == "sandwich" else ""
-    return f"{film}_{substrate}_{facts['termination']}_{_registry_name(placement)}{gap}{sandwich}"
+    termination = facts["termination"].replace(":", "-")
+    return f"{film}_{substrate}_{termination}_{_registry_name(placement)}{gap}{sandwich}"
 
 
-def _report(role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint, *, named: str) -> dict[str, Any]:
+def _slab_of(joint: Joint, part: Part) -> tuple[SiteCell, Array, int]:
+    """Sites of one slab, the monolayer of each, and the number of the topmost layer in its surface cell."""
+    if part == "substrate":
+        return joint.substrate, joint.substrate_layer, joint.tops[part]
+    per = len(joint.blocks[part].surface.layers)
+    return joint.film, joint.film_layer, (joint.tops[part] + int(joint.film_layer.max())) % per
+
+
+def _same_crystal(others: Mapping[str, Atoms]) -> bool:
+    """Whether film and substrate share their reservoir: one run serves both."""
+    one, two = others["reservoir"], others["film_reservoir"]
+    return bool(one == two)
+
+
+def _report(
+    role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint, *, named: str, has: Collection[str]
+) -> dict[str, Any]:
     plays = role_of(role)
     own = plays.side
     more: dict[str, Any] = {"role": role, **common}
-    if role == "reservoir":
-        more["n_formula_units"] = len(atoms) / 2
+    if plays.kind == "reservoir":
+        more["n_formula_units"] = sum(ions_of(atoms).values()) / 2
     elif role != "interface":
         bulk = joint.blocks[own].sites
         more["n_formula_units"] = units_by_cation(ions_of(atoms), bulk=bulk)
         more["excess"] = excess(ions_of(atoms), bulk=bulk)
     if plays.layered:
-        charges, heights = atoms.get_array("formal_charge"), atoms.positions[:, 2]
-        moment = float(charges @ (heights - heights.mean()) / common["area_angstrom2"])
+        moment = moment_per_area(atoms, area=common["area_angstrom2"])
         more |= {
-            "thickness_angstrom": float(np.ptp(heights)),
+            "thickness_angstrom": float(np.ptp(atoms.positions[:, 2])),
             "dipole_e_per_angstrom": round(moment, 6) + 0.0,
-            "dipolar": abs(moment) > 1e-3,
+            "dipolar": abs(moment) > DIPOLE_E_PER_ANGSTROM,
         }
     if plays.kind == "slab":
-        layer = joint.film_layer if role == "film" else joint.substrate_layer
-        block, sites = joint.blocks[role], joint.film if role == "film" else joint.substrate
-        top = joint.tops[role] + int(layer.max()) if role == "film" else joint.tops[role]
-        facts = face_facts(sites, layer, block, top=top % len(block.surface.layers))
-        kept = ("termination_top", "termination_bottom", "face_top", "face_bottom", "symmetric", "polar", "layer_names")
+        block = joint.blocks[own]
+        sites, layer, top = _slab_of(joint, own)
+        facts = face_facts(sites, layer, block, top=top, atoms=atoms)
+        charge = int(charges_of_sites(sites).sum())
+        more["findings"] = slab_findings(facts, block, top=top, charge=charge, has=has, part=own)
+        kept = (
+            *("termination_top", "termination_bottom", "face_top", "face_bottom", "symmetric", "symmetric_sites"),
+            *("tasker_type", "repeat_dipole_e_per_angstrom", "polar", "layer_names"),
+        )
         more |= {key: facts[key] for key in kept}
     seed = common["seed"] if common["orientation"] == "random" or any(common["alloy"].values()) else None
     return {**structure_report(atoms, **{**more, "seed": seed}), "role": named}

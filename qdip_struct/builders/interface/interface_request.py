@@ -35,12 +35,12 @@ class InterfaceRequest:
     film_plane: str = shared.plane_option("film")
     film_layers: int = option(3, metavar="N", help="thickness of the film in monolayers")
     film_termination: str | None = option(
-        None, metavar="NAME", shown="the first the plane has", help="film layer in contact"
+        None, metavar="NAME", shown="the cut without dipole of the widest gap", help="film layer in contact"
     )
-    film_lattice: float | None = shared.lattice_option("film")
+    film_lattice: float | None = shared.lattice_option("film", scales_files=True)
     substrate_plane: str = shared.plane_option("substrate")
     substrate_layers: int = option(3, metavar="N", help="thickness of the substrate in monolayers")
-    substrate_lattice: float | None = shared.lattice_option("substrate")
+    substrate_lattice: float | None = shared.lattice_option("substrate", scales_files=True)
     termination: str = option(
         "BX2", metavar="NAME", help="substrate layer in contact: AX, BX2, its formula, or all to build each"
     )
@@ -170,10 +170,10 @@ def _joint(request: InterfaceRequest, folder: Path) -> "Joint":
 
 
 def _crystal(request: InterfaceRequest, part: str, folder: Path) -> "Crystal | Atoms":
-    from qdip_struct.materials.structure_files import crystal_of
+    from qdip_struct.builders.atoms.cells import material_of
 
     lattice = getattr(request, f"{part}_lattice")
-    return crystal_of(
+    return material_of(
         getattr(request, part), dataset=request.dataset, temperature=request.temperature, lattice=lattice, folder=folder
     )
 

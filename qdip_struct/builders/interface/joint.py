@@ -23,8 +23,8 @@ from qdip_struct.builders.atoms.cells import Arrangement, Occupation, SiteCell
 from qdip_struct.builders.interface.interface_options import LateralCell, Stack, imposed_cell
 from qdip_struct.builders.parsing import Normal
 from qdip_struct.builders.slab.block import Block, between, cut_block, principal_strain, strained
-from qdip_struct.builders.slab.slab import decoration_entry, filled_block, stand_ins, surface_of
-from qdip_struct.builders.slab.stoichiometry import termination_named
+from qdip_struct.builders.slab.slab import crystal_source, decoration_entry, filled_block, stand_ins, surface_of
+from qdip_struct.builders.slab.stoichiometry import default_cut, termination_name, termination_named
 from qdip_struct.builders.slab.surface import SurfaceCell
 from qdip_struct.matching.coincidence import Match, find_matches
 from qdip_struct.matching.nets import Net, net_from_vectors
@@ -400,14 +400,20 @@ def _halves(
         return surface_of(material, plane=plane, a_site=a_site, layer_tolerance=stack.layer_tolerance)
 
     above, below = surface(film, stack.film_plane), surface(substrate, stack.substrate_plane)
-    film_top, top = termination_named(above, stack.film_termination), termination_named(below, stack.termination)
+
+    def contact(film: SurfaceCell) -> int:
+        if stack.film_termination is None:
+            return default_cut(film, contact=True)[0]
+        return termination_named(film, stack.film_termination)
+
+    film_top, top = contact(above), termination_named(below, stack.termination)
     common = common_cells(above, below, wish=cell)
     film_matrix = common.film
     if common.found.mirrored:
         directions = film_matrix @ above.uvw[:2]
         h, k, m = stack.film_plane
         above = surface(film, (-h, -k, -m))
-        film_top = termination_named(above, stack.film_termination)
+        film_top = contact(above)
         film_matrix = np.rint(directions @ np.linalg.pinv(above.uvw[:2])).astype(int)
     repeat = np.diag(cell.repeat)
     return {
@@ -434,8 +440,8 @@ def _cut_facts(halves: Mapping[str, _Half], *, arrangement: Arrangement) -> dict
             part: half.surface.sites.name,
             f"{part}_plane": list(half.surface.plane),
             f"{part}_layers": half.layers,
-            "film_termination" if part == "film" else "termination": half.surface.layers[half.top].name,
-            f"{part}_source": _source(half.material, arrangement=arrangement),
+            "film_termination" if part == "film" else "termination": termination_name(half.surface, half.top),
+            f"{part}_source": crystal_source(half.material, arrangement=arrangement),
         }
     return facts
 
@@ -502,11 +508,3 @@ def _per_area(energy: Mapping[str, float] | None, block: Block, layers: int) -> 
         "normal_kept": round(1000.0 * energy["clamped_ev_per_angstrom3"] * thickness, 6),
         "normal_relaxed": round(1000.0 * energy["relaxed_ev_per_angstrom3"] * thickness, 6),
     }
-
-
-def _source(material: Crystal | Atoms, *, arrangement: Arrangement) -> str:
-    if not isinstance(material, Crystal):
-        return "structure given by the user"
-    how = arrangement if material.occupancies else material.dataset
-    at = "" if material.temperature_kelvin is None else f" at {material.temperature_kelvin:g} K"
-    return f"{material.label} {material.a_angstrom:.4f} Å{at}, {how}: {material.source}"

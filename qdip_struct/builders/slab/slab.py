@@ -23,17 +23,21 @@ from qdip_struct.builders.slab.block import Block, bulk_block, cut_block
 from qdip_struct.builders.slab.stoichiometry import (
     check_faces,
     companions,
+    default_cut,
     face_facts,
     in_cell,
     ions_of,
     reservoir_facts,
+    slab_findings,
+    termination_name,
     termination_named,
     units_by_cation,
 )
-from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, surface_cell
+from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, charges_of_sites, surface_cell
 from qdip_struct.matching.planes import Plane, plane_text
 from qdip_struct.materials.crystals import Crystal, lattice_facts
 from qdip_struct.materials.ions import MOLECULES
+from qdip_struct.materials.options import Arrangement
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,9 +175,10 @@ def build_slab(
     layers, units
         Thickness in monolayers, or in whole periods of the plane; one of them (default three monolayers).
     termination
-        Topmost layer; default the first of :func:`termination_names`.
+        Topmost layer; default that of :func:`~qdip_struct.builders.slab.stoichiometry.default_cut`.
     faces
-        ``symmetric`` asks for two equal faces, ``stoichiometric`` for whole formula units; ``any`` takes what comes.
+        ``symmetric`` asks for two equal faces, molecules taken as points and mixed ions as alike; ``stoichiometric``
+        for whole formula units; ``any`` takes what comes.
     repeat
         Lateral supercell of the primitive net.
     vacuum
@@ -197,20 +202,25 @@ def build_slab(
     top = termination_named(surface, termination)
     block, decorations = filled_block(material, surface=surface, matrix=np.diag(repeat), occupation=occupation)
     sites, layer = cut_block(block, bottom=top - count + 1, count=count)
-    facts = face_facts(sites, layer, block, top=top)
-    check_faces(faces, facts, surface)
     atoms = to_atoms(sites, region="substrate")
+    facts = face_facts(sites, layer, block, top=top, atoms=atoms)
+    check_faces(faces, facts, surface, top=top)
+    facts["termination"] = termination_name(surface, top)
+    facts["termination_chosen"] = default_cut(surface)[1] if termination is None else None
     facts["thickness_angstrom"] = float(np.ptp(atoms.positions[:, 2]))
     cell = np.zeros((3, 3))
     cell[:2, :2], cell[2, 2] = block.lateral, facts["thickness_angstrom"] + vacuum
     dataset = material.dataset if isinstance(material, Crystal) else None
     at = material.temperature_kelvin if isinstance(material, Crystal) else None
     others, reservoir = companions(sites, block, top=top, count=count, cell=cell, dataset=dataset, temperature=at)
+    charge = int(charges_of_sites(sites).sum())
+    facts["findings"] = slab_findings(facts, block, top=top, charge=charge, has=list(others))
     slab, bulk = in_cell(atoms, cell), to_atoms(block.sites, region="substrate")
     common = {
         "seed": occupation.seed if occupation.orientation == "random" or decorations else None,
-        "group": f"{surface.sites.name}{plane_text(surface.plane)}x{count}_{surface.layers[top].name}",
+        "group": f"{surface.sites.name}{plane_text(surface.plane)}x{count}_{facts['termination'].replace(':', '-')}",
         "material": surface.sites.name,
+        "source": crystal_source(material, arrangement=occupation.arrangement),
         "dataset": dataset,
         **lattice_facts({"substrate": material} if isinstance(material, Crystal) else {}),
         "plane": list(surface.plane),
@@ -223,7 +233,9 @@ def build_slab(
         "stand_in_for": stand_ins(material, a_site=occupation.a_site),
         "orientation": occupation.orientation,
         "alloy": [decoration_entry(d) for d in decorations],
-        **reservoir_facts(reservoir, warnings=material.warnings if isinstance(material, Crystal) else ()),
+        **reservoir_facts(
+            {"substrate": reservoir}, warnings=material.warnings if isinstance(material, Crystal) else ()
+        ),
     }
     cells = {"substrate": slab, "substrate_bulk": bulk, **others}
     reports = _reports(cells, bulk=block.sites, slab_facts=facts, common=common)
@@ -253,6 +265,16 @@ def _reports(
             own = {"n_formula_units": units_by_cation(ions_of(atoms), bulk=bulk)}
         reports[role] = structure_report(atoms, role=role, **common, **own)
     return reports
+
+
+def crystal_source(material: Crystal | Atoms, *, arrangement: Arrangement) -> str:
+    """Which crystal at which lattice constant, from where; of a user's structure what was done to it."""
+    if not isinstance(material, Crystal):
+        done = material.info.get("scaled")
+        return f"structure given by the user{f', {done}' if done else ''}"
+    how = arrangement if material.occupancies else material.dataset
+    at = "" if material.temperature_kelvin is None else f" at {material.temperature_kelvin:g} K"
+    return f"{material.label} {material.a_angstrom:.4f} Å{at}, {how}: {material.source}"
 
 
 def decoration_entry(decoration: Decoration) -> dict[str, Any]:

@@ -26,10 +26,13 @@ class SlabRequest:
     layers: int | None = option(None, metavar="N", shown="3", help="thickness in monolayers")
     units: int | None = option(None, metavar="N", help="thickness in whole periods of the plane")
     termination: str | None = option(
-        None, metavar="NAME", shown="the first", help="topmost layer: AX, BX2, its formula, or all to build each"
+        None, metavar="NAME", shown="the cut without dipole of the widest gap",
+        help="topmost layer: AX, BX2, its formula, or all to build each",
+    )  # fmt: skip
+    faces: Faces = option(
+        "any", help="what both faces must be; symmetric: equal, molecules taken as points and mixed ions as alike"
     )
-    faces: Faces = option("any", help="what both faces must be")
-    lattice: float | None = shared.lattice_option()
+    lattice: float | None = shared.lattice_option(scales_files=True)
     dataset: str | None = shared.dataset_option()
     temperature: float | None = shared.temperature_option()
     repeat: str = shared.repeat_option()
@@ -94,9 +97,11 @@ def requested_slabs(request: SlabRequest, *, folder: Path = Path()) -> dict[str,
 
 
 def _crystal(request: SlabRequest, folder: Path) -> "Crystal | Atoms":
-    from qdip_struct.materials.structure_files import crystal_alone
+    from qdip_struct.builders.atoms.cells import material_of
+    from qdip_struct.materials.structure_files import refuse_temperature
 
-    return crystal_alone(
+    refuse_temperature(request.material, request.temperature, folder=folder)
+    return material_of(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
         folder=folder,
     )  # fmt: skip

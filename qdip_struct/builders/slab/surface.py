@@ -18,7 +18,7 @@ from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.builders.atoms.cells import SiteCell, completion, primitive_basis, reduced_pair, sites_of, turned
 from qdip_struct.matching.planes import Plane
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.ions import FORMAL_CHARGES
+from qdip_struct.materials.ions import FORMAL_CHARGES, written_formula
 
 LAYER_TOLERANCE_ANGSTROM = 0.5
 _SAME_SITE_ANGSTROM = 0.05
@@ -69,15 +69,21 @@ class SurfaceCell:
         u, v, w in fractions of the given cell's vectors, rows (3, 3).
     layers
         Monolayers of one period from below to above.
-    flips
-        Whether a symmetry turns the normal over, so that top and bottom faces of the same layer are alike.
+    mirrors
+        Symmetries that turn the normal over take the height z to c − z: every c, in periods d, 0 to 1. Molecules
+        count as points here.
     """
 
     sites: SiteCell
     plane: Plane
     uvw: Array
     layers: tuple[Layer, ...]
-    flips: bool
+    mirrors: tuple[float, ...]
+
+    @property
+    def flips(self) -> bool:
+        """Whether a symmetry turns the normal over: each termination then has thicknesses with two equal faces."""
+        return bool(self.mirrors)
 
     @property
     def net(self) -> Array:
@@ -166,10 +172,23 @@ def _cut(sites: SiteCell, plane: Plane, layer_tolerance: float) -> SurfaceCell:
     order = keep[np.lexsort((fractional[keep, 0], fractional[keep, 1], fractional[keep, 2]))]
     reduced = turned(sites.take(order, positions=fractional[order] @ cell, cell=cell), rotation=frame)
     upright = np.array([np.allclose(np.array(plane) @ np.linalg.inv(r), plane) for r in rotations])
+    shifts = _heights(translations[upright], plane, uvw[2])
+    layers = _layers(reduced, layer_tolerance, shifts, plane)
+    if (sites.template >= 0).any():
+        rotations, translations = _operations(sites, kinds=np.unique(sites.species, return_inverse=True)[1])
     over = np.array([np.allclose(np.array(plane) @ np.linalg.inv(r), -np.array(plane)) for r in rotations])
-    heights = np.array([(np.array(plane) @ t) / (np.array(plane) @ uvw[2]) for t in translations[upright]])
-    layers = _layers(reduced, layer_tolerance, np.unique(np.round(heights % 1.0, 4) % 1.0), plane)
-    return SurfaceCell(sites=reduced, plane=plane, uvw=np.round(uvw, 10), layers=layers, flips=bool(over.any()))
+    mirrors = tuple(map(float, _heights(translations[over], plane, uvw[2])))
+    return SurfaceCell(sites=reduced, plane=plane, uvw=np.round(uvw, 10), layers=layers, mirrors=mirrors)
+
+
+def _heights(translations: Array, plane: Plane, step: Array) -> Array:
+    """By how much translations (n, 3) go along the normal, in steps out of the plane, 0 to 1, each once."""
+    return np.unique(np.round((translations @ np.array(plane)) / (step @ np.array(plane)) % 1.0, 4) % 1.0)
+
+
+def charges_of_sites(sites: SiteCell) -> Array:
+    """Formal charge of each site, (n,), e; of a molecule the whole one."""
+    return np.array([FORMAL_CHARGES[str(name)] for name in sites.species], dtype=int)
 
 
 def kinds_of_sites(sites: SiteCell) -> Array:
@@ -189,14 +208,18 @@ def kinds_of_sites(sites: SiteCell) -> Array:
     return kinds
 
 
-def _symmetry(sites: SiteCell) -> tuple[Array, Array]:
+def _operations(sites: SiteCell, *, kinds: Array) -> tuple[Array, Array]:
     import spglib
 
     fractional = sites.positions @ np.linalg.inv(sites.cell)
-    found = spglib.get_symmetry((sites.cell, fractional, kinds_of_sites(sites)), symprec=1e-3)
+    found = spglib.get_symmetry((sites.cell, fractional, kinds), symprec=1e-3)
     if found is None:
         return np.eye(3, dtype=int)[None], np.zeros((1, 3))
-    rotations, translations = found["rotations"], found["translations"]
+    return found["rotations"], found["translations"]
+
+
+def _symmetry(sites: SiteCell) -> tuple[Array, Array]:
+    rotations, translations = _operations(sites, kinds=kinds_of_sites(sites))
     if (sites.template >= 0).any():
         pure = np.array([np.array_equal(r, np.eye(3)) for r in rotations])
         rotations, translations = rotations[pure], translations[pure]
@@ -257,6 +280,7 @@ def _layers(sites: SiteCell, tolerance: float, shifts: Array, plane: Plane) -> t
             ).any()
         ]
         kinds.append(kinds[same[0]] if same else max(kinds, default=-1) + 1)
+    charges = charges_of_sites(sites)
     return tuple(
         Layer(
             name=_layer_name(sites.species[members], sites.sublattice[members]),
@@ -264,7 +288,7 @@ def _layers(sites: SiteCell, tolerance: float, shifts: Array, plane: Plane) -> t
             height=round(float(height), 8) + 0.0,
             members=tuple(members),
             lifts=tuple(lifts),
-            charge=int(sum(FORMAL_CHARGES[str(s)] for s in sites.species[members])),
+            charge=int(charges[members].sum()),
             kind=kind,
         )
         for (height, members, lifts), formula, kind in zip(groups, formulas, kinds, strict=True)
@@ -272,10 +296,8 @@ def _layers(sites: SiteCell, tolerance: float, shifts: Array, plane: Plane) -> t
 
 
 def _formula(species: Array, *, divisor: int = 1) -> str:
-    """Ions with counts, cations first, then by name."""
     names, counts = np.unique(species, return_counts=True)
-    pairs = sorted(zip(names, counts, strict=True), key=lambda pair: (FORMAL_CHARGES[str(pair[0])] < 0, str(pair[0])))
-    return "".join(f"{name}{count // divisor if count != divisor else ''}" for name, count in pairs)
+    return written_formula({str(name): int(count) // divisor for name, count in zip(names, counts, strict=True)})
 
 
 def _layer_name(species: Array, sublattice: Array) -> str:

@@ -288,6 +288,24 @@ def _check_data_files(tree: Section, folder: Path | None) -> Iterator[Finding]:
                 yield Finding("error", None, f"{keyword} {name} is not among CP2K's data files", "correct the name")
 
 
+def check_formal_charge(formal: int | None, *, charge: int) -> tuple[Finding, ...]:
+    """Whether the ions of a structure leave electrons in the bands, or holes, at the charge of the run.
+
+    Parameters
+    ----------
+    formal
+        Sum of the formal charges, e; ``None`` when the builder told of none.
+    charge
+        Of the run, e.
+    """
+    if formal is None or formal == charge:
+        return ()
+    message = f"the formal charges of the structure add up to {formal:+d} e, the charge of the run is {charge:d} e"
+    surplus = "electrons go into the conduction band" if formal > charge else "holes go into the valence band"
+    remedy = f"{surplus}; build a neutral structure (slabs: another thickness or termination, see 'findings' of the "
+    return (Finding("warning", None, message, f"{remedy}sidecar), or set the charge to {formal}"),)
+
+
 def checked(deck: "Deck", *, schema: Schema | None, source: str) -> tuple[Finding, ...]:
     """Pre-flight of a deck: warnings are returned, the first error is raised with its line in the input.
 

@@ -58,6 +58,8 @@ def energy_rows(group: dict[str, Any]) -> list[dict[str, Any]]:
         (f"γ substrate, {item['reference']}", item["value_mev_per_angstrom2"])
         for item in group["surface_energy_substrate_limits"]
     ]
+    film_mean = group.get("surface_energy_film_mean_of_terminations_mev_per_angstrom2")
+    rows += [("γ film, mean of terminations", film_mean)]
     mean = group["surface_energy_substrate_mean_of_terminations_mev_per_angstrom2"]
     rows += [("γ substrate, mean of terminations", mean)]
     rows += [("E_ad (work of adhesion)", group["adsorption_energy_mev_per_angstrom2"])]
