@@ -347,9 +347,16 @@ def _scaling(own: float, lattice: float, *, which: str, name: str) -> str:
 
 
 def material_of(
-    word: str, *, dataset: str | None = None, lattice: float | None = None, folder: Path = Path()
+    word: str,
+    *,
+    dataset: str | None = None,
+    temperature: float | None = None,
+    lattice: float | None = None,
+    folder: Path = Path(),
 ) -> Crystal | Atoms:
     """A crystal by its name or formula, or the structure in a file, at another lattice constant (Å) where one is given.
+
+    ``temperature`` (K) is that of a named crystal's lattice constant.
 
     Raises
     ------
@@ -357,7 +364,7 @@ def material_of(
         As :func:`qdip_struct.materials.structure_files.crystal_of` and :func:`structure_at`.
     """
     if lattice is None or not is_structure_file(word, folder=folder):
-        return crystal_of(word, dataset=dataset, lattice=lattice, folder=folder)
+        return crystal_of(word, dataset=dataset, temperature=temperature, lattice=lattice, folder=folder)
     found = crystal_of(word, dataset=dataset, folder=folder)
     if isinstance(found, Atoms):
         return structure_at(found, lattice=lattice, name=word)
