@@ -15,7 +15,7 @@ from typing import Any
 
 from qdip_struct.base.options import add_options, request_of
 from qdip_struct.builders.dot.dot_request import AttachRequest, requested_attachment
-from qdip_struct.cli.building import add_format_of_ending, structure_lines, write_one
+from qdip_struct.cli.building import add_format_of_ending, lattice_line, structure_lines, write_one
 
 
 def add_build_attach_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +35,7 @@ def build_attach_command(args: argparse.Namespace) -> int:
 def _summary(path: Path, content: Mapping[str, Any]) -> str:
     lines = [
         *structure_lines(path, content),
+        lattice_line(content),
         f"shortest distance: {content['min_distance_angstrom']:.3f} Å; sites changed: {len(content['changes'])}",
     ]
     if content["mode"] == "attached":

@@ -18,7 +18,7 @@ from typing import Any
 
 from qdip_struct.base.options import add_options, request_of
 from qdip_struct.builders.dot.dot_request import DotRequest, requested_dot
-from qdip_struct.cli.building import add_format_of_ending, counted, write_one
+from qdip_struct.cli.building import add_format_of_ending, counted, lattice_line, write_one
 
 
 def add_build_dot_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def _summary(path: Path, content: Mapping[str, Any]) -> str:
             f"diameter of the sphere of equal volume: {content['equivalent_diameter_angstrom']:.2f} Å; extent "
             + " × ".join(f"{length:.2f}" for length in content["extent_angstrom"])
             + f" Å; centre on {content['center']}",
-            f"lattice constant {content['lattice_angstrom']['dot']:.4f} Å ({content['lattice_source']['dot']})",
+            lattice_line(content),
             "surface: " + ("; ".join(done) if done else "as cut, nothing changed"),
         ]
     )

@@ -16,7 +16,7 @@ from typing import Any
 
 from qdip_struct.base.options import add_options, request_of
 from qdip_struct.builders.dot.dot_request import EmbedRequest, requested_embedding
-from qdip_struct.cli.building import add_format_of_ending, structure_lines, write_one
+from qdip_struct.cli.building import add_format_of_ending, lattice_line, structure_lines, write_one
 
 _TAKEN_AS = {
     "crystal": "the file of the dot holds a crystal, from which the dot was cut (--dot-is)",
@@ -44,12 +44,7 @@ def summary(path: Path, content: Mapping[str, Any]) -> str:
         *([_TAKEN_AS[content["dot_is"]]] if "dot_is" in content else []),
         f"volume fraction of the dot: {content['volume_fraction']:.4f}, "
         f"diameter of the sphere of that volume: {content['equivalent_diameter_angstrom']:.2f} Å",
-        "lattice constant / Å: "
-        + ", ".join(
-            f"{part} {value:.4f} ({content['lattice_source'][part]})"
-            for part, value in content["lattice_angstrom"].items()
-            if value is not None
-        ),
+        lattice_line(content),
         f"shortest distance: {content['min_distance_angstrom']:.3f} Å",
     ]
     if content["termination"] is not None:

@@ -27,7 +27,7 @@ from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.base.options import add_options, request_of
 from qdip_struct.builders.interface.interface_request import InterfaceRequest, requested_interfaces
 from qdip_struct.cli.building import add_format
-from qdip_struct.cli.console import emit, note, table
+from qdip_struct.cli.console import emit, note, table, warn_of
 
 
 def add_build_interface_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +47,7 @@ def build_interface_command(args: argparse.Namespace) -> int:
     built = requested_interfaces(request_of(args, InterfaceRequest))
     origin = origin_of(args, command="build interface")
     documents = []
+    warn_of(told for cells in built.values() for told in cells.report["lattice_warnings"])
     for folder, cells in built.items():
         film_atoms, substrate_atoms = len(cells.film), len(cells.substrate)
         note(f"{cells.report['group']}: film {film_atoms} + substrate {substrate_atoms} = {len(cells.interface)} atoms")
@@ -102,5 +103,6 @@ def _text(document: dict[str, Any]) -> str:
         lines.append(f"A site: one {document['a_site']} ion stands in for each {', '.join(document['stand_in_for'])}")
     for part, key in (("substrate", "reservoir"), ("film", "film_reservoir")):
         if document[key]:
-            lines.append(f"the {part} slab is not stoichiometric: its surface energy refers to bulk {document[key]}")
+            source = document[f"{key}_source"]
+            lines.append(f"the {part} slab is not stoichiometric: its surface energy refers to bulk {source}")
     return "\n".join([*lines, "", table(["role", "atoms", "composition", "charge", "nearest Å", "file"], rows)])

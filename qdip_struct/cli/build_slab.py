@@ -25,7 +25,7 @@ from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.base.options import add_options, request_of
 from qdip_struct.builders.slab.slab_request import SlabRequest, requested_slabs, requested_surface
 from qdip_struct.cli.building import add_format
-from qdip_struct.cli.console import emit, note, table
+from qdip_struct.cli.console import emit, note, table, warn_of
 
 
 def add_build_slab_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +57,7 @@ def build_slab_command(args: argparse.Namespace) -> int:
         reports = {role_of(role).file_name: report for role, report in built.reports.items()}
         files: dict[str, str] = {}
         facts = built.report
+        warn_of(facts["lattice_warnings"])
         note(
             f"{facts['group']}: {facts['n_atoms']} atoms, {facts['thickness_angstrom']:.3f} Å thick, charge "
             f"{facts['formal_charge']['total']} e, {'dipolar' if facts['dipolar'] else 'no dipole'}"
@@ -170,6 +171,8 @@ def _text(document: dict[str, Any]) -> str:
     for entry in document["alloy"]:
         shares = ", ".join(f"{ion} {share:.4f}" for ion, share in entry["realised"].items())
         lines.append(f"alloy: {shares} on {entry['n_sites']} sites, correlation error {entry['correlation_error']:.4f}")
+    if document["reservoir"]:
+        lines.append(f"not stoichiometric, its surface energy refers to bulk {document['reservoir_source']}")
     if not document["files"]:
         return "\n".join(lines)
     rows = [cell_row(role, report, document["files"][role]) for role, report in document["cells"].items()]

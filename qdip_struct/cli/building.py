@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import EXIT_DONE, UsageError
-from qdip_struct.cli.console import emit, note
+from qdip_struct.cli.console import at_kelvin, emit, note, warn_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -87,8 +87,19 @@ def write_one(
     path = args.out or Path(default)
     origin = provenance(command, parameters_of(args), seed=args.seed)
     write_structure(path, atoms, provenance=origin, report=report, force=args.force, format=args.format)
+    warn_of(report["lattice_warnings"])
     emit({"file": str(path), **report}, as_json=args.json, text=summary(path, report))
     return EXIT_DONE
+
+
+def lattice_line(content: Mapping[str, Any]) -> str:
+    """Lattice constants (Å) of a report's parts, each with its temperature (K) and source, as a line of text."""
+    temperature = content.get("temperature_kelvin") or {}
+    parts = []
+    for part, value in content["lattice_angstrom"].items():
+        if value is not None:
+            parts.append(f"{part} {value:.4f}{at_kelvin(temperature.get(part))} ({content['lattice_source'][part]})")
+    return "lattice constant / Å: " + ", ".join(parts or ["those of the structure given"])
 
 
 def note_findings(report: Mapping[str, Any], *, whose: str) -> None:

@@ -41,6 +41,17 @@ def note(message: str) -> None:
     print(printable(message), file=sys.stderr, flush=True)
 
 
+def warn_of(sentences: Iterable[str]) -> None:
+    """Print each sentence once as a warning on stderr."""
+    for sentence in dict.fromkeys(sentences):
+        note(f"warning: {sentence}")
+
+
+def at_kelvin(temperature: float | None) -> str:
+    """`` at 298 K``, to stand behind a lattice constant; empty where it has no temperature."""
+    return "" if temperature is None else f" at {temperature:g} K"
+
+
 def printable(text: str) -> str:
     """Text without what would steer a terminal: control characters but line ends and tabs are shown as escapes.
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, UsageError
 from qdip_struct.base.files import provenance
 from qdip_struct.base.options import add_options
-from qdip_struct.cli.console import CELL_VECTORS, answer, note, refuse_places, table
+from qdip_struct.cli.console import CELL_VECTORS, answer, at_kelvin, note, refuse_places, table, warn_of
 from qdip_struct.materials.options import CrystalOptions, OutputOptions
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def add_diffraction_arguments(parser: argparse.ArgumentParser) -> None:
         "--weakest", type=float, default=0.03, metavar="X", help="part of the strongest spot (default: 0.03)"
     )
     parser.add_argument("--between", metavar="N,M", help="numbers of two spots, from 1: their angle")
-    add_options(parser, CrystalOptions, names=("spacing", "tolerance", "d_min", "wavelength"))
+    add_options(parser, CrystalOptions, names=("spacing", "tolerance", "d_min", "wavelength", "temperature"))
     parser.add_argument("--dataset", metavar="NAME", help="data set of the crystals that --spacing asks")
     parser.add_argument("--hrtem", type=Path, metavar="FILE", help="simulated micrograph: png, svg or pdf")
     parser.add_argument(
@@ -140,18 +140,28 @@ def _fringes(names: list[str], args: argparse.Namespace) -> list[dict[str, Any]]
 def _fringe(name: str, args: argparse.Namespace) -> dict[str, Any]:
     """Whether the crystal of a phase can show the fringe; None when there is no crystal of that name."""
     from qdip_struct.matching.planes import explain_spacing
-    from qdip_struct.materials.datasets import get_crystal
+    from qdip_struct.materials.structure_files import crystal_named
 
     try:
-        crystal = get_crystal(name, dataset=args.dataset) if args.dataset else get_crystal(name)
+        crystal = crystal_named(name, dataset=args.dataset, temperature=args.temperature)
     except UsageError as error:
         return {"phase": name, "can_show": None, "reason": str(error), "allowed": [], "forbidden": []}
+    warn_of(crystal.warnings)
     found = explain_spacing(crystal, spacing=args.spacing, tolerance=args.tolerance)
     planes = {
         word: [{"plane": r.plane, "spacing_angstrom": r.spacing_angstrom} for r in found if r.allowed == allowed]
         for word, allowed in (("allowed", True), ("forbidden", False))
     }
-    return {"phase": name, "can_show": bool(planes["allowed"]), "reason": None, "crystal": crystal.label, **planes}
+    return {
+        "phase": name,
+        "can_show": bool(planes["allowed"]),
+        "reason": None,
+        "crystal": crystal.label,
+        "a_angstrom": crystal.a_angstrom,
+        "temperature_kelvin": crystal.temperature_kelvin,
+        "source": crystal.source,
+        **planes,
+    }
 
 
 def _micrograph(atoms: Any, args: argparse.Namespace) -> dict[str, Any]:
@@ -222,6 +232,9 @@ def _text(document: dict[str, Any]) -> str:
         words = f"a fringe of {fringe['spacing_angstrom']:g} ± {fringe['tolerance_angstrom']:g} Å"
         allowed = ", ".join(plane_text(r["plane"]) for r in item["allowed"])
         forbidden = ", ".join(plane_text(r["plane"]) for r in item["forbidden"])
+        if item["can_show"] is not None:
+            at = at_kelvin(item["temperature_kelvin"])
+            lines.append(f"{item['crystal']}: a = {item['a_angstrom']:.4f} Å{at}, {item['source']}")
         if item["can_show"]:
             lines.append(f"{item['phase']}: {words} can be {allowed}")
         elif item["can_show"] is False:

@@ -12,6 +12,7 @@ examples:
 
 import argparse
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,9 @@ import numpy as np
 from qdip_struct.base.errors import EXIT_DONE, UsageError, check_positive
 from qdip_struct.base.options import add_options
 from qdip_struct.builders.parsing import number_pairs
-from qdip_struct.cli.console import answer, table
+from qdip_struct.cli.console import answer, at_kelvin, table, warn_of
 from qdip_struct.materials.composition import parse_formula
-from qdip_struct.materials.crystals import check_lattice
-from qdip_struct.materials.datasets import get_dataset
+from qdip_struct.materials.crystals import apart_in_temperature, check_lattice
 from qdip_struct.materials.elasticity import ASSUMED_POISSON_RATIO, Moduli, isotropic_moduli, mixed_moduli
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 from qdip_struct.materials.options import CrystalOptions, OutputOptions
@@ -43,6 +43,7 @@ def film_text(document: dict[str, Any]) -> str:
     lines = [
         *_about(document["film"], "film"),
         *_about(document["substrate"], "substrate"),
+        *_lattice_lines(document["lattices"], names={"dot": "film", "matrix": "substrate"}),
         f"misfit {100 * document['misfit']:+.3f} %: film {100 * document['film_strain']:+.3f} %, "
         f"substrate {100 * document['substrate_strain']:+.3f} %",
         f"elastic energy {document['energy_j_per_m2']:.4f} J/m²",
@@ -50,11 +51,18 @@ def film_text(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _lattice_lines(lattices: dict[str, Any], *, names: Mapping[str, str]) -> list[str]:
+    lines = []
+    for role, entry in lattices.items():
+        at = at_kelvin(entry["temperature_kelvin"])
+        lines.append(f"a({names[role]}) = {entry['a_angstrom']:.4f} Å{at}, {entry['source']}")
+    return lines
+
+
 def dot_text(document: dict[str, Any]) -> str:
     """Text for a dot in its matrix: moduli, lattices, a row per case, critical sizes, and the curve where asked for."""
     lines = [*_about(document["dot"], "dot"), *_about(document["matrix"], "matrix")]
-    for role, entry in document["lattices"].items():
-        lines.append(f"a({role}) = {entry['a_angstrom']:.4f} Å, {entry['source']}")
+    lines += _lattice_lines(document["lattices"], names={"dot": "dot", "matrix": "matrix"})
     lines.append(f"misfit {100 * document['misfit']:+.3f} % of the dot")
     rows = []
     for case in document["cases"]:
@@ -155,6 +163,7 @@ def elastic_command(args: argparse.Namespace) -> int:
 
         curves = [(d["matrix"]["name"], _curve(d, args)) for d in documents]
         save_figure(args.plot, stability_figure(curves), force=args.force)
+    _warn(documents)
     document = documents[0] if len(documents) == 1 else {"pairs": documents}
     answer(args, document, text="\n\n".join(dot_text(d) for d in documents))
     return EXIT_DONE
@@ -181,8 +190,16 @@ def _film(args: argparse.Namespace) -> int:
         "substrate_strain": shared.substrate_strain,
         "energy_j_per_m2": shared.energy_j_per_m2,
     }
+    _warn([document])
     answer(args, document, text=film_text(document))
     return EXIT_DONE
+
+
+def _warn(documents: list[dict[str, Any]]) -> None:
+    told = [text for d in documents for entry in d["lattices"].values() for text in entry["lattice_warnings"]]
+    for d in documents:
+        told += apart_in_temperature({role: entry["temperature_kelvin"] for role, entry in d["lattices"].items()})
+    warn_of(told)
 
 
 def _dot(matrix: str, args: argparse.Namespace) -> dict[str, Any]:
@@ -274,19 +291,26 @@ def _curve(document: dict[str, Any], args: argparse.Namespace) -> StabilityCurve
 
 def _misfit(dot: str, matrix: str, args: argparse.Namespace) -> tuple[float, float, dict[str, Any]]:
     files = tuple(args.crystals)
-    temperature = args.temperature
-    if temperature is None:
-        temperature = get_dataset(args.dataset, files=files).temperature_kelvin
     found: dict[str, Any] = {}
     for role, name in (("dot", dot), ("matrix", matrix)):
         if role == "dot" and args.dot_lattice is not None:
             check_lattice(args.dot_lattice, what="--dot-lattice")
-            found[role] = {"a_angstrom": args.dot_lattice, "source": "given"}
+            found[role] = {
+                "a_angstrom": args.dot_lattice,
+                "temperature_kelvin": None,
+                "source": "given",
+                "lattice_warnings": (),
+            }
             continue
         if args.misfit is not None and role == "matrix":
             continue
-        mixed = mixed_lattice_constant(name, dataset=args.dataset, temperature=temperature, files=files)
-        found[role] = {"a_angstrom": mixed.a_angstrom, "source": mixed.source}
+        mixed = mixed_lattice_constant(name, dataset=args.dataset, temperature=args.temperature, files=files)
+        found[role] = {
+            "a_angstrom": mixed.a_angstrom,
+            "temperature_kelvin": mixed.temperature_kelvin,
+            "source": mixed.source,
+            "lattice_warnings": mixed.warnings,
+        }
     a_dot = found["dot"]["a_angstrom"]
     if args.misfit is not None:
         return args.misfit, a_dot, found

@@ -14,7 +14,7 @@ import argparse
 from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.base.options import add_options
 from qdip_struct.builders.parsing import number_pairs
-from qdip_struct.cli.console import answer
+from qdip_struct.cli.console import answer, warn_of
 from qdip_struct.materials.loading import dot_spacings, loading_from_fraction, loading_from_mass
 from qdip_struct.materials.options import CrystalOptions
 
@@ -33,7 +33,7 @@ def add_loading_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--density", metavar="dot=D,matrix=D", help="densities, g/cm³")
     parser.add_argument("--volume-fraction", type=float, metavar="F", help="dot volume over total volume, 0 to 1")
     parser.add_argument("--diameter", type=float, metavar="A", help="diameter of the dots, Å: adds the spacings")
-    add_options(parser, CrystalOptions, names=("dataset", "crystals"))
+    add_options(parser, CrystalOptions, names=("dataset", "temperature", "crystals"))
 
 
 def loading_command(args: argparse.Namespace) -> int:
@@ -43,7 +43,13 @@ def loading_command(args: argparse.Namespace) -> int:
     if args.mass_ratio is not None and not (args.dot and args.matrix):
         raise UsageError("--mass-ratio needs --dot and --matrix")
     densities = number_pairs(args.density, keys=("dot", "matrix"), option="--density")
-    common = {"mass_of": args.mass_of, "densities": densities, "dataset": args.dataset, "files": tuple(args.crystals)}
+    common = {
+        "mass_of": args.mass_of,
+        "densities": densities,
+        "dataset": args.dataset,
+        "temperature": args.temperature,
+        "files": tuple(args.crystals),
+    }
     by_mass = None
     if args.dot and args.matrix:
         by_mass = loading_from_mass(args.dot, matrix=args.matrix, mass_ratio=args.mass_ratio or 1.0, **common)
@@ -54,6 +60,9 @@ def loading_command(args: argparse.Namespace) -> int:
         loading = by_mass
     factor = None if by_mass is None else by_mass.factor
     spacing = None if args.diameter is None else dot_spacings(loading.volume_fraction, diameter=args.diameter)
+    lattices = {} if by_mass is None else by_mass.lattices
+    warnings = list(dict.fromkeys(told for mixed in lattices.values() for told in mixed.warnings))
+    warn_of(warnings)
     document = {
         "dot": args.dot,
         "matrix": args.matrix,
@@ -64,6 +73,9 @@ def loading_command(args: argparse.Namespace) -> int:
         "volume_fraction": loading.volume_fraction,
         "densities_g_per_cm3": None if by_mass is None else dict(by_mass.densities),
         "density_sources": None if by_mass is None else dict(by_mass.sources),
+        "a_angstrom": {side: mixed.a_angstrom for side, mixed in lattices.items()},
+        "temperature_kelvin": {side: mixed.temperature_kelvin for side, mixed in lattices.items()},
+        "lattice_warnings": warnings,
         "diameter_angstrom": args.diameter,
         "spacing_angstrom": spacing,
     }

@@ -1,9 +1,9 @@
 """Coincidence cells of a film and a substrate: every distinct common cell within an area and a strain.
 
-FILM and SUBSTRATE are crystals (NAME or NAME:phase) or structure files; a PLANE is 100, 1-10 or "(1 -1 0)".
+FILM and SUBSTRATE are crystals (NAME, NAME:phase, CsPbBr2I) or structure files; a PLANE is 100, 1-10 or "(1 -1 0)".
 Areas in Å², lattice constants in Å, strains as fractions: those of the film brought onto the substrate,
 engineering, principal. Matrices act on the primitive surface vectors, which are printed with --json. The lattice
-constants are those of the data set as they stand (each at its own temperature) unless --temperature is given.
+constants are those of the data set at its temperature, or at --temperature; mixtures follow Vegard's rule.
 
 examples:
   qdip match PbS 100 CsPbBr3 100
@@ -19,12 +19,11 @@ from typing import Any
 
 from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.base.options import add_options
-from qdip_struct.cli.console import answer, note, table
+from qdip_struct.cli.console import answer, at_kelvin, note, table, warn_of
 from qdip_struct.matching.coincidence import Match, find_matches, orientation_relations, pareto
 from qdip_struct.matching.nets import Net, surface_net
 from qdip_struct.matching.planes import Plane, parse_plane, plane_text, pseudocubic_direction, pseudocubic_plane
-from qdip_struct.materials.crystals import Crystal, scaled, with_edges
-from qdip_struct.materials.elasticity import lattice_at
+from qdip_struct.materials.crystals import Crystal, apart_in_temperature, with_edges
 from qdip_struct.materials.options import CrystalOptions
 from qdip_struct.materials.structure_files import as_crystal, crystal_of
 
@@ -69,9 +68,8 @@ def match_command(args: argparse.Namespace) -> int:
         matches = pareto(matches)
     for crystal in (film, substrate):
         note(_describe(crystal))
-    warm = [c.temperature_kelvin for c in (film, substrate) if c.temperature_kelvin is not None]
-    if len(warm) == 2 and abs(warm[0] - warm[1]) > 50.0:
-        note(f"the lattices are at {warm[0]:g} and {warm[1]:g} K; --temperature brings both to one temperature")
+    apart = apart_in_temperature({one.label: one.temperature_kelvin for one in (film, substrate)})
+    warn_of((*film.warnings, *substrate.warnings, *apart))
     document: dict[str, Any] = {
         "film": _side(film, film_plane, film_net),
         "substrate": _side(substrate, substrate_plane, substrate_net),
@@ -98,12 +96,9 @@ def match_command(args: argparse.Namespace) -> int:
 
 
 def _crystal(word: str, edges: str | None, args: argparse.Namespace) -> Crystal:
-    found = crystal_of(word, dataset=args.dataset, files=tuple(args.crystals))
+    temperature = args.temperature if edges is None else None
+    found = crystal_of(word, dataset=args.dataset, temperature=temperature, files=tuple(args.crystals))
     crystal = as_crystal(found, path=Path(word))
-    if crystal is found and args.temperature is not None and edges is None:
-        moved, _ = lattice_at(crystal, temperature=args.temperature, files=tuple(args.crystals))
-        source = f"{crystal.source}, brought to {args.temperature:g} K"
-        crystal = scaled(crystal, lattice=moved, source=source, temperature=args.temperature)
     if edges is None:
         return crystal
     try:
@@ -115,8 +110,7 @@ def _crystal(word: str, edges: str | None, args: argparse.Namespace) -> Crystal:
 
 def _describe(crystal: Crystal) -> str:
     edges = ", ".join(f"{length:.4f}" for length in dict.fromkeys(crystal.lengths))
-    warm = "" if crystal.temperature_kelvin is None else f" at {crystal.temperature_kelvin:g} K"
-    return f"{crystal.label}: {edges} Å{'' if crystal.source.startswith('given') else warm}, {crystal.source}"
+    return f"{crystal.label}: {edges} Å{at_kelvin(crystal.temperature_kelvin)}, {crystal.source}"
 
 
 def _side(crystal: Crystal, plane: Plane, net: Net) -> dict[str, Any]:
@@ -126,7 +120,9 @@ def _side(crystal: Crystal, plane: Plane, net: Net) -> dict[str, Any]:
         "plane": plane,
         "pseudocubic_plane": pseudocubic_plane(crystal, plane=plane),
         "lengths_angstrom": crystal.lengths,
+        "a_angstrom": crystal.a_angstrom,
         "temperature_kelvin": crystal.temperature_kelvin,
+        "lattice_warnings": crystal.warnings,
         "dataset": crystal.dataset,
         "source": crystal.source,
         "net_vectors_angstrom": net.vectors,

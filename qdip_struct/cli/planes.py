@@ -19,7 +19,7 @@ from typing import Any
 
 from qdip_struct.base.errors import EXIT_DONE
 from qdip_struct.base.options import add_options
-from qdip_struct.cli.console import answer, table
+from qdip_struct.cli.console import answer, at_kelvin, table, warn_of
 from qdip_struct.matching.planes import (
     Reflection,
     check_zone,
@@ -37,14 +37,16 @@ from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.options import CrystalOptions
 from qdip_struct.materials.structure_files import as_crystal, crystal_of
 
+_CRYSTAL_OPTIONS = ("spacing", "tolerance", "d_min", "wavelength", "dataset", "temperature", "crystals")
+
 
 def add_planes_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``qdip planes``."""
-    parser.add_argument("crystal", nargs="+", metavar="CRYSTAL", help="NAME, NAME:phase or structure file")
+    parser.add_argument("crystal", nargs="+", metavar="CRYSTAL", help="NAME, NAME:phase, a mixture or structure file")
     parser.add_argument("--plane", action="append", default=[], metavar="HKL", help="a plane; repeatable")
     parser.add_argument("--zone", metavar="UVW", help="zone axis to which every plane must belong")
     parser.add_argument("--powder", action="store_true", help="powder lines with intensities (pymatgen), up to 60°")
-    add_options(parser, CrystalOptions, names=("spacing", "tolerance", "d_min", "wavelength", "dataset", "crystals"))
+    add_options(parser, CrystalOptions, names=_CRYSTAL_OPTIONS)
 
 
 def planes_command(args: argparse.Namespace) -> int:
@@ -56,7 +58,9 @@ def planes_command(args: argparse.Namespace) -> int:
             check_zone(plane, zone=zone)
     documents, texts = [], []
     for word in args.crystal:
-        crystal = as_crystal(crystal_of(word, dataset=args.dataset, files=tuple(args.crystals)), path=Path(word))
+        found = crystal_of(word, dataset=args.dataset, temperature=args.temperature, files=tuple(args.crystals))
+        crystal = as_crystal(found, path=Path(word))
+        warn_of(crystal.warnings)
         document = _document(crystal, planes, zone, args)
         documents.append(document)
         texts.append(_text(document, args))
@@ -74,6 +78,9 @@ def _document(
     return {
         "crystal": crystal.label,
         "lengths_angstrom": crystal.lengths,
+        "a_angstrom": crystal.a_angstrom,
+        "temperature_kelvin": crystal.temperature_kelvin,
+        "lattice_warnings": crystal.warnings,
         "source": crystal.source,
         "planes": [
             {
@@ -111,7 +118,7 @@ def _reflection(reflection: Reflection) -> dict[str, Any]:
 
 def _text(document: dict[str, Any], args: argparse.Namespace) -> str:
     edges = ", ".join(f"{length:.4g}" for length in dict.fromkeys(document["lengths_angstrom"]))
-    lines = [f"{document['crystal']}, {edges} Å, {document['source']}"]
+    lines = [f"{document['crystal']}, {edges} Å{at_kelvin(document['temperature_kelvin'])}, {document['source']}"]
     for entry in document["planes"]:
         parent = entry["pseudocubic_plane"]
         cube = "" if parent is None else f", {plane_text(parent)} of the parent cube"

@@ -20,11 +20,12 @@ import numpy as np
 
 from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.base.options import add_options
-from qdip_struct.cli.console import answer, note, table
+from qdip_struct.cli.console import answer, at_kelvin, note, table, warn_of
 from qdip_struct.matching.composition_grid import Side
 from qdip_struct.matching.misfit import DENOMINATORS
 from qdip_struct.matching.planes import parse_plane
 from qdip_struct.matching.screening import Screen, screen, temperature_sweep
+from qdip_struct.materials.crystals import apart_in_temperature
 from qdip_struct.materials.options import CrystalOptions, OutputOptions
 
 
@@ -104,6 +105,7 @@ def screen_command(args: argparse.Namespace) -> int:
                 save_figure(args.plot, screen_figure(result), force=args.force)
     for line in dict.fromkeys(remark for document in documents for remark in document["remarks"]):
         note(line)
+    warn_of(told for d in documents for side in ("dot", "matrix") for told in d[side]["lattice_warnings"])
     answer(args, documents[0] if len(documents) == 1 else {"pairs": documents}, text="\n\n".join(texts))
     return EXIT_DONE
 
@@ -134,8 +136,7 @@ def _range(text: str) -> list[float]:
 
 
 def _remarks(result: Screen) -> list[str]:
-    temperature = "" if result.temperature_kelvin is None else f" at {result.temperature_kelvin:g} K"
-    lines = [f"lattice constant of the dot: {_lattice(result.dot)}, {result.dot.source}{temperature}"]
+    lines = [f"lattice constant of the dot: {_lattice(result.dot)}, {result.dot.source}"]
     if result.dot.formula.text == "PbS" and result.matrix.formula.text in ("CsPb(Br,I)3", "CsPb(I,Br)3"):
         lines.append(
             "Liu et al. 2019 state the match of PbS near 66 % Br with |f| < 0.2 %: that needs a(PbS) = 5.97 Å, the "
@@ -144,14 +145,15 @@ def _remarks(result: Screen) -> list[str]:
     datasets = tuple(dict.fromkeys((*result.dot.datasets, *result.matrix.datasets)))
     if len(datasets) > 1:
         lines.append(f"lattice constants come from several data sets, as {datasets[0]} says: {', '.join(datasets)}")
-    return [*lines, *result.assumptions]
+    sides = {side.formula.text: side.temperature_kelvin for side in (result.dot, result.matrix)}
+    return [*lines, *result.assumptions, *(f"warning: {told}" for told in apart_in_temperature(sides))]
 
 
 def _lattice(side: Side) -> str:
     return "mixed" if side.a_angstrom is None else f"{side.a_angstrom:.4f} Å"
 
 
-def _side(side: Side, result: Screen) -> dict[str, Any]:
+def _side(side: Side) -> dict[str, Any]:
     return {
         "name": side.formula.text,
         "a_angstrom": side.a_angstrom,
@@ -160,7 +162,8 @@ def _side(side: Side, result: Screen) -> dict[str, Any]:
             {"formula": e.formula, "a_angstrom": e.a_angstrom, "uncertainty_angstrom": e.uncertainty_angstrom}
             for e in side.ends
         ],
-        "temperature_kelvin": result.temperature_kelvin if side.given_lattice is None else None,
+        "temperature_kelvin": side.temperature_kelvin,
+        "lattice_warnings": side.warnings,
     }
 
 
@@ -185,8 +188,8 @@ def _document(result: Screen) -> dict[str, Any]:
             }
         )
     return {
-        "dot": _side(result.dot, result),
-        "matrix": _side(result.matrix, result),
+        "dot": _side(result.dot),
+        "matrix": _side(result.matrix),
         "dataset": result.dataset,
         "temperature_kelvin": result.temperature_kelvin,
         "denominator": result.denominator,
@@ -234,8 +237,10 @@ def _text(result: Screen) -> str:
     lines = [
         f"{result.dot.formula.text} in {result.matrix.formula.text}, data set {result.dataset}, "
         f"f = (a_matrix - a_dot)/a_{result.denominator}",
-        f"dot:    {result.dot.source}",
-        f"matrix: {result.matrix.source}",
+        *(
+            f"{side.name + ':':7s} {_lattice(side)}{at_kelvin(side.temperature_kelvin)}, {side.source}"
+            for side in (result.dot, result.matrix)
+        ),
     ]
     for match in result.zero_mismatch:
         others = "".join(f", {name} {x:.2f}" for name, x in match.others.items())

@@ -18,9 +18,9 @@ from qdip_struct.analysis.strain.measures import MEASURES
 from qdip_struct.base.errors import EXIT_DONE, DataError, UsageError
 from qdip_struct.base.files import provenance, sha256, write_text
 from qdip_struct.base.options import add_options
-from qdip_struct.cli.console import emit, note, refuse_places, table
+from qdip_struct.cli.console import at_kelvin, emit, note, refuse_places, table, warn_of
 from qdip_struct.materials.crystals import check_lattice
-from qdip_struct.materials.options import OutputOptions
+from qdip_struct.materials.options import CrystalOptions, OutputOptions
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -44,6 +44,7 @@ def add_strain_arguments(parser: argparse.ArgumentParser) -> None:
         help="the same dot relaxed in vacuum, as the dot's reference",
     )
     parser.add_argument("--dataset", metavar="NAME", help="data set of the lattice constants that are not given")
+    add_options(parser, CrystalOptions, names=("temperature",))
     parser.add_argument("--crystal", action="append", default=[], metavar="NAME:phase", help="CdS:wurtzite; repeatable")
     parser.add_argument(
         "--measure", choices=MEASURES, default="engineering", help="strain measure (default: engineering)"
@@ -78,6 +79,7 @@ def strain_command(args: argparse.Namespace) -> int:
         lattices=lattices,
         structures=structures,
         dataset=args.dataset,
+        temperature=args.temperature,
         vacuum_dot=vacuum,
         measure=args.measure,
         directions=directions,
@@ -99,6 +101,7 @@ def strain_command(args: argparse.Namespace) -> int:
             "structure": args.structure.name,
             "reference_lattice": args.reference_lattice,
             "dataset": args.dataset,
+            "temperature": args.temperature,
             "measure": args.measure,
             "frames": args.frames,
         }
@@ -110,6 +113,7 @@ def strain_command(args: argparse.Namespace) -> int:
         from qdip_struct.report.strain_plots import strain_figure
 
         save_figure(args.plot, strain_figure(summary), force=args.force)
+    warn_of(told for name in summary.phases.roles for told in summary.strain.references[name].warnings)
     emit(document, as_json=args.json, text=_text(summary))
     if len(summary.phases.undecided):
         note(f"{len(summary.phases.undecided)} cations on the interface (mixed anions) take no part")
@@ -121,8 +125,8 @@ def strain_command(args: argparse.Namespace) -> int:
 
 def _text(summary: "StrainSummary") -> str:
     phases = "\n".join(
-        f"{role} {name}: reference {summary.strain.references[name].lattice_angstrom:.4f} Å "
-        f"({summary.strain.references[name].source})"
+        f"{role} {name}: reference {summary.strain.references[name].lattice_angstrom:.4f} Å"
+        f"{at_kelvin(summary.strain.references[name].temperature_kelvin)} ({summary.strain.references[name].source})"
         for name, role in summary.phases.roles.items()
     )
     regions = table(

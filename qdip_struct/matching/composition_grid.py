@@ -9,11 +9,16 @@ import numpy as np
 
 from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import UsageError
-from qdip_struct.materials.composition import Formula
-from qdip_struct.materials.crystals import check_lattice
+from qdip_struct.materials.composition import Formula, parse_formula
+from qdip_struct.materials.crystals import apart_in_temperature, check_lattice
 from qdip_struct.materials.datasets import list_crystals
-from qdip_struct.materials.elasticity import Moduli, mixed_moduli
-from qdip_struct.materials.mixed_lattice import mixed_lattice_constant, named_datasets
+from qdip_struct.materials.elasticity import Moduli, hill_average, mixed_moduli
+from qdip_struct.materials.mixed_lattice import (
+    common_temperature,
+    mixed_lattice_constant,
+    recorded_mixture,
+    vegard_source,
+)
 
 SideName = Literal["dot", "matrix"]
 
@@ -75,6 +80,10 @@ class Side:
         End members in the order of the free sites' species, the last site changing fastest.
     given_lattice
         Lattice constant (Å) in place of the data set's.
+    temperature_kelvin
+        Temperature of every end member, K; ``None`` where they have none, or not the same one.
+    warnings
+        What must be said of the lattice constants.
     """
 
     name: SideName
@@ -83,6 +92,8 @@ class Side:
     ends: tuple[End, ...]
     given_lattice: float | None
     datasets: tuple[str, ...] = ()
+    temperature_kelvin: float | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def a_angstrom(self) -> float | None:
@@ -126,6 +137,8 @@ def make_side(
         check_lattice(given_lattice, what=f"the lattice constant of the {name}")
     ends, source = [], ""
     datasets: dict[str, None] = {}
+    warnings: dict[str, None] = {}
+    temperatures: list[float | None] = []
     for corner in corners:
         if given_lattice is not None:
             kind = _structure_type(corner, files)
@@ -134,15 +147,50 @@ def make_side(
         mixed = mixed_lattice_constant(corner, dataset=dataset, temperature=temperature, files=files)
         source = mixed.source
         datasets.update(dict.fromkeys(mixed.datasets))
+        warnings.update(dict.fromkeys(mixed.warnings))
+        temperatures.append(mixed.temperature_kelvin)
         structure = mixed.terms[0][0].structure_type
         moduli = mixed_moduli(corner, files=files)
         ends.append(End(corner.text, mixed.a_angstrom, mixed.uncertainty_angstrom, structure, moduli))
     if given_lattice is not None:
         source = f"given: {given_lattice:g} Å"
     elif len(ends) > 1:
-        listed = ", ".join(f"{end.formula} {end.a_angstrom:.4g} Å" for end in ends)
-        source = f"Vegard between {listed} ({named_datasets(tuple(datasets))})"
-    return Side(name, formula, source, tuple(ends), given_lattice, tuple(datasets))
+        listed = [(end.formula, end.a_angstrom, at) for end, at in zip(ends, temperatures, strict=True)]
+        source = vegard_source(listed, datasets=tuple(datasets))
+    if given_lattice is None:
+        found = _records_off_the_line(formula, ends=ends, dataset=dataset, temperature=temperature, files=files)
+        ends_at = {end.formula: at for end, at in zip(ends, temperatures, strict=True)}
+        warnings.update(dict.fromkeys((*found, *apart_in_temperature(ends_at))))
+    common = common_temperature(temperatures)
+    return Side(name, formula, source, tuple(ends), given_lattice, tuple(datasets), common, tuple(warnings))
+
+
+def _records_off_the_line(
+    formula: Formula, *, ends: Sequence[End], dataset: str, temperature: float | None, files: Sequence[Path]
+) -> list[str]:
+    """What must be said of mixtures on the free sites of which the data set has a record off the straight line."""
+    told = []
+    for crystal in list_crystals(dataset=dataset, files=files) if formula.free else ():
+        try:
+            other = parse_formula(crystal.name)
+            shares = {
+                mine.label: [dict(zip(its.species, its.fractions or (), strict=True)).get(name, 0.0)
+                             for name in mine.species]
+                for mine, its in zip(formula.sublattices, other.sublattices, strict=True) if mine.free
+            }  # fmt: skip
+            point = formula.at(shares)
+            own = recorded_mixture(point, dataset=dataset, files=files)
+            at = mixed_lattice_constant(point, dataset=dataset, temperature=temperature, files=files)
+        except (UsageError, ValueError):  # of another kind, or not a mixture of these species
+            continue
+        if own is None or own.name != crystal.name:
+            continue
+        line = sum(weight * a for _, weight, a in at.terms)
+        told.append(
+            f"data set {crystal.dataset} has a record of {crystal.name}, {at.a_angstrom:.4f} Å, which other commands "
+            f"take; the line between the end members gives {line:.4f} Å there"
+        )
+    return told
 
 
 def composition_axes(dot: Side, matrix: Side) -> tuple[Axis, ...]:
@@ -208,12 +256,17 @@ def axis_bowing(axis: Axis, bowing: Mapping[tuple[str, str], float]) -> float:
 
 
 def elastic_constants(side: Side, *, axes: Sequence[Axis], fractions: Floats) -> tuple[Floats, Floats] | None:
-    """Bulk and shear modulus (n,) GPa of one side, linear between the end members; ``None`` if one is unknown."""
+    """Bulk and shear modulus (n,) GPa of one side; ``None`` if those of an end member are unknown.
+
+    As :func:`~qdip_struct.materials.elasticity.mixed_moduli` gives them: from cubic constants that are linear between
+    the end members.
+    """
     known = [end.moduli for end in side.ends if end.moduli is not None]
     if len(known) < len(side.ends):
         return None
     weights = end_weights(side, axes=axes, fractions=fractions)
-    return weights.T @ np.array([m.bulk for m in known]), weights.T @ np.array([m.shear for m in known])
+    c11, c12, c44 = (weights.T @ np.array([moduli.cubic[place] for moduli in known]) for place in range(3))
+    return hill_average(c11, c12, c44)
 
 
 def formula_at(side: Side, *, axes: Sequence[Axis], values: Sequence[float] | Floats) -> Formula:

@@ -236,7 +236,8 @@ def screen(
     dataset, files
         Data set of the lattice constants, and the user's own files of crystals.
     temperature
-        Kelvin; ``None`` takes the data set's own temperature.
+        Kelvin; ``None`` takes the data set's own temperature, see
+        :func:`~qdip_struct.materials.mixed_lattice.crystal_at`.
     dot_lattice
         Lattice constant of the dot (Å) in place of the data set's.
     denominator
@@ -258,9 +259,9 @@ def screen(
     if not 1 <= points <= MAX_POINTS or not 1 <= other_points <= 1001:
         raise UsageError(f"{points} points; expected 1 to {MAX_POINTS}")
     check_tolerance(tolerance)
+    taken: dict[str, Any] = {"dataset": dataset, "temperature": temperature, "files": files}
     if temperature is None:
         temperature = get_dataset(dataset, files=files).temperature_kelvin
-    taken: dict[str, Any] = {"dataset": dataset, "temperature": temperature, "files": files}
     inner = make_side(parse_formula(dot), name="dot", given_lattice=dot_lattice, **taken)
     outer = make_side(parse_formula(matrix), name="matrix", **taken)
     axes = composition_axes(inner, outer)

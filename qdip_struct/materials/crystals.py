@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,8 @@ class Crystal:
         the ions of the end member.
     end_member
         Of a mixture, the name of the crystal whose cell and sites it has; else empty.
+    warnings
+        What must be said wherever the lattice constant is printed.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Crystal:
     # A mapping cannot be hashed; two crystals that differ in it alone are still unequal.
     occupancies: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
     end_member: str = ""
+    warnings: tuple[str, ...] = ()
 
     @cached_property
     def cell(self) -> np.ndarray:
@@ -133,7 +137,29 @@ def scaled(crystal: Crystal, *, lattice: float, source: str | None = None, tempe
         doi=None,
         verified=False,
         uncertainty_angstrom=None,
+        warnings=(),
     )
+
+
+def apart_in_temperature(temperatures: Mapping[str, float | None]) -> tuple[str, ...]:
+    """What must be said of lattice constants by name that are not at one temperature (K, to 0.5 K); else nothing."""
+    known = {name: value for name, value in temperatures.items() if value is not None}
+    if len(known) < 2 or max(known.values()) - min(known.values()) < 0.5:
+        return ()
+    listed = ", ".join(f"{name} at {value:g} K" for name, value in known.items())
+    return (f"lattice constants at different temperatures stand side by side: {listed}; ask for one temperature",)
+
+
+def lattice_facts(crystals: Mapping[str, Crystal]) -> dict[str, Any]:
+    """Entries of a report about the lattice constants of its parts, by name: value (Å), source, temperature (K)."""
+    temperatures = {part: crystal.temperature_kelvin for part, crystal in crystals.items()}
+    told = [text for crystal in crystals.values() for text in crystal.warnings]
+    return {
+        "lattice_angstrom": {part: crystal.a_angstrom for part, crystal in crystals.items()},
+        "lattice_source": {part: crystal.source for part, crystal in crystals.items()},
+        "temperature_kelvin": temperatures,
+        "lattice_warnings": list(dict.fromkeys((*told, *apart_in_temperature(temperatures)))),
+    }
 
 
 def with_edges(crystal: Crystal, *, edges: Sequence[float]) -> Crystal:
@@ -170,6 +196,7 @@ def with_edges(crystal: Crystal, *, edges: Sequence[float]) -> Crystal:
         doi=None,
         verified=False,
         uncertainty_angstrom=None,
+        warnings=(),
     )
 
 

@@ -36,7 +36,8 @@ class DataSet:
     name, title, doi
         Name used on the command line, what it is, where it was published.
     temperature_kelvin
-        Temperature to which screens bring every lattice of the set; ``None`` takes the lattices as they are.
+        Temperature to which every lattice of the set is brought where none is asked for, K; ``None`` takes the lattices
+        as they are.
     extends
         Data set that supplies the crystals this one lacks (only a user's file may say so; it is then printed).
     """
@@ -146,6 +147,9 @@ def _checked(entry: Any, index: int, path: Path) -> dict[str, Any]:
             low, high = 20, 160
         if not low <= value <= high:
             raise DataError(f"{where}: {key} is {value:g}, expected {low} to {high}")
+    units = entry.get("formula_units", 1)
+    if isinstance(units, bool) or not isinstance(units, int) or units < 1:
+        raise DataError(f"{where}: formula_units is '{units}', expected a whole number, 1 or more")
     return {**entry, "dataset": str(entry.get("dataset", path.stem)), "origin": path.name, "where": where}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import shipped
@@ -18,6 +18,9 @@ from qdip_struct.materials.composition import Formula, parse_formula
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.datasets import load_yaml
 from qdip_struct.materials.ions import IONS, MOLECULES
+
+if TYPE_CHECKING:
+    from qdip_struct.base.arrays import Floats
 
 _COMMON = ("material", "quantity", "phase", "temperature_kelvin", "source", "doi", "verified", "note", "uncertainty")
 
@@ -60,9 +63,31 @@ def list_properties(*, quantity: str | None = None, files: Sequence[Path] = ()) 
     return tuple(p for p in _load(tuple(files)) if quantity in (None, p.quantity))
 
 
-def find_property(material: str, quantity: str, *, files: Sequence[Path] = ()) -> Property | None:
-    """The first record of that quantity for a material, or ``None``."""
-    return next((p for p in list_properties(quantity=quantity, files=files) if p.material == material), None)
+def find_property(
+    material: str, quantity: str, *, phase: str | None = None, files: Sequence[Path] = ()
+) -> Property | None:
+    """The first record of that quantity for a material, or ``None``.
+
+    With a phase a record of another phase comes last; the user's records go before the shipped ones, and in one file
+    the record of that very phase before one that names none.
+    """
+    found = [p for p in list_properties(quantity=quantity, files=files) if p.material == material]
+    if phase is not None:
+        origins = list(dict.fromkeys(p.origin for p in found))
+        found.sort(key=lambda p: (p.phase not in (None, phase), origins.index(p.origin), p.phase is None))
+    return found[0] if found else None
+
+
+def outside_field(crystal: Crystal, *, temperature: float, files: Sequence[Path] = ()) -> str:
+    """Where the phase of a crystal is stable and by whom, when ``temperature`` (K) lies outside; else empty."""
+    field_of = find_property(crystal.name, "phase_field", phase=crystal.phase, files=files)
+    if field_of is None or field_of.phase != crystal.phase:
+        return ""
+    low, high = (field_of.values.get(key) for key in ("from_kelvin", "to_kelvin"))
+    if (low is None or temperature >= low) and (high is None or temperature <= high):
+        return ""
+    span = f"above {low:g} K" if high is None else f"below {high:g} K" if low is None else f"from {low:g} to {high:g} K"
+    return f"{span} ({field_of.source})"
 
 
 def lattice_at(crystal: Crystal, *, temperature: float | None, files: Sequence[Path] = ()) -> tuple[float, float]:
@@ -91,16 +116,19 @@ def lattice_at(crystal: Crystal, *, temperature: float | None, files: Sequence[P
     if crystal.temperature_kelvin is None:
         raise UsageError(
             f"the lattice constant of {crystal.name} in data set {crystal.dataset} has no temperature, so it cannot "
-            f"be brought to {temperature:g} K; leave the temperature out"
+            f"be brought to {temperature:g} K; leave the temperature (--temperature) out"
         )
     step = temperature - crystal.temperature_kelvin
     if abs(step) < 0.5:
         return a, known
-    expansion = find_property(crystal.name, "thermal_expansion", files=files)
+    expansion = find_property(crystal.name, "thermal_expansion", phase=crystal.phase, files=files)
     if expansion is None:
         raise UsageError(
-            f"no thermal expansion coefficient is known for {crystal.name} (lattice constant at "
-            f"{crystal.temperature_kelvin:g} K); give one in a file with 'properties'"
+            f"no thermal expansion coefficient is known for {crystal.name}, so its lattice constant cannot be brought "
+            f"from {crystal.temperature_kelvin:g} to {temperature:g} K; ask for its own temperature (--temperature "
+            f"{crystal.temperature_kelvin:g}), give the lattice constant (--lattice, --dot-lattice, --film-lattice or "
+            "--substrate-lattice, as the command has it), or a file with a record of 'thermal_expansion' (--crystals, "
+            "where the command takes it)"
         )
     alpha = expansion.values["alpha_per_kelvin"]
     return a * (1.0 + alpha * step), math.hypot(known, a * step * (expansion.uncertainty or 0.0))
@@ -213,6 +241,13 @@ class Moduli:
     c44: float | None = None
 
     @property
+    def cubic(self) -> tuple[float, float, float]:
+        """C₁₁, C₁₂, C₄₄, GPa: as they are known, else those of the isotropic medium."""
+        if self.c11 is not None and self.c12 is not None and self.c44 is not None:
+            return self.c11, self.c12, self.c44
+        return self.bulk + 4.0 * self.shear / 3.0, self.bulk - 2.0 * self.shear / 3.0, self.shear
+
+    @property
     def young(self) -> float:
         """E = 9KG/(3K + G), GPa."""
         return 9.0 * self.bulk * self.shear / (3.0 * self.bulk + self.shear)
@@ -250,9 +285,18 @@ def cubic_moduli(c11: float, c12: float, c44: float, *, name: str = "", source: 
     """
     if not (all(map(math.isfinite, (c11, c12, c44))) and c11 > abs(c12) and c11 + 2.0 * c12 > 0.0 and c44 > 0.0):
         raise UsageError(f"C11, C12, C44 = {c11:g}, {c12:g}, {c44:g} GPa are not those of a stable cubic crystal")
+    bulk, shear = hill_average(c11, c12, c44)
+    return Moduli(name, bulk, shear, source, "", c11, c12, c44)
+
+
+_Number = TypeVar("_Number", float, "Floats")
+
+
+def hill_average(c11: _Number, c12: _Number, c44: _Number) -> tuple[_Number, _Number]:
+    """Bulk modulus and the Voigt–Reuss–Hill mean of the shear modulus, GPa, of cubic constants, numbers or arrays."""
     voigt = (c11 - c12 + 3.0 * c44) / 5.0
     reuss = 5.0 * (c11 - c12) * c44 / (4.0 * c44 + 3.0 * (c11 - c12))
-    return Moduli(name, (c11 + 2.0 * c12) / 3.0, 0.5 * (voigt + reuss), source, "", c11, c12, c44)
+    return (c11 + 2.0 * c12) / 3.0, 0.5 * (voigt + reuss)
 
 
 def isotropic_moduli(
@@ -307,7 +351,12 @@ def known_moduli(material: str, *, files: Sequence[Path] = ()) -> Moduli | None:
 
 
 def mixed_moduli(formula: Formula | str, *, files: Sequence[Path] = ()) -> Moduli | None:
-    """Moduli of a pure or mixed crystal: linear in composition between the end members, ``None`` if one is unknown."""
+    """Moduli of a pure or mixed crystal, ``None`` if those of an end member are unknown.
+
+    C₁₁, C₁₂ and C₄₄ are linear in composition between the end members (an isotropic one has C₁₁ = K + 4G/3,
+    C₁₂ = K − 2G/3, C₄₄ = G), and K and G follow from them, so that the moduli are continuous up to each end member. A
+    mixture of isotropic end members stays isotropic.
+    """
     parsed = parse_formula(formula) if isinstance(formula, str) else formula
     parts = [(known_moduli(name, files=files), weight) for name, weight in parsed.weights()]
     if any(moduli is None for moduli, _ in parts):
@@ -316,10 +365,12 @@ def mixed_moduli(formula: Formula | str, *, files: Sequence[Path] = ()) -> Modul
     if len(known) == 1:
         return replace(known[0][0], name=parsed.text)
     assumptions = [f"{moduli.name}: {moduli.assumption}" for moduli, _ in known if moduli.assumption]
-    return Moduli(
-        name=parsed.text,
-        bulk=sum(weight * moduli.bulk for moduli, weight in known),
-        shear=sum(weight * moduli.shear for moduli, weight in known),
-        source="linear between " + ", ".join(f"{moduli.name} ({moduli.source})" for moduli, _ in known),
-        assumption="; ".join(assumptions),
+    cubic = any(moduli.c11 is not None for moduli, _ in known)
+    c11, c12, c44 = (sum(weight * moduli.cubic[place] for moduli, weight in known) for place in range(3))
+    ends = ", ".join(
+        f"{moduli.name} ({moduli.source}{', isotropic' if cubic and moduli.c11 is None else ''})" for moduli, _ in known
     )
+    mixed = cubic_moduli(c11, c12, c44, name=parsed.text, source=f"linear between {ends}")
+    if not cubic:
+        mixed = replace(mixed, c11=None, c12=None, c44=None)
+    return replace(mixed, assumption="; ".join(assumptions))

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from qdip_struct.base.errors import DataError
+
 SiteClass = Literal["A", "B", "chalcogenide", "halide"]
 
 
@@ -114,6 +116,47 @@ def _ions() -> tuple[Ion, ...]:
         Ion("In", 3, "B", number=49, mass_g_per_mol=114.818, gth_pbe_electrons=13, radius=0.80),
         Ion("Sb", 3, "B", number=51, mass_g_per_mol=121.760, gth_pbe_electrons=5, radius=0.76),
         Ion("Bi", 3, "B", number=83, mass_g_per_mol=208.98040, gth_pbe_electrons=5, radius=1.03),
+        Ion("Be", 2, "B", number=4, mass_g_per_mol=9.01218, gth_pbe_electrons=4, radius=0.45),
+        Ion("B", 3, "B", number=5, mass_g_per_mol=10.81, gth_pbe_electrons=3, radius=0.27),
+        Ion("Si", 4, "B", number=14, mass_g_per_mol=28.085, gth_pbe_electrons=4, radius=0.4),
+        Ion("Sc", 3, "B", number=21, mass_g_per_mol=44.9559, gth_pbe_electrons=11, radius=0.745),
+        Ion("Ti", 4, "B", number=22, mass_g_per_mol=47.867, gth_pbe_electrons=12, radius=0.605),
+        Ion("V", 5, "B", number=23, mass_g_per_mol=50.9415, gth_pbe_electrons=13, radius=0.54),
+        Ion("Cr", 3, "B", number=24, mass_g_per_mol=51.9961, gth_pbe_electrons=14, radius=0.615),
+        Ion("Mn", 2, "B", number=25, mass_g_per_mol=54.938, gth_pbe_electrons=15, radius=0.83),
+        Ion("Fe", 3, "B", number=26, mass_g_per_mol=55.845, gth_pbe_electrons=16, radius=0.645),
+        Ion("Co", 2, "B", number=27, mass_g_per_mol=58.9332, gth_pbe_electrons=17, radius=0.745),
+        Ion("Ni", 2, "B", number=28, mass_g_per_mol=58.6934, gth_pbe_electrons=18, radius=0.69),
+        Ion("Y", 3, "B", number=39, mass_g_per_mol=88.9058, gth_pbe_electrons=11, radius=0.9),
+        Ion("Zr", 4, "B", number=40, mass_g_per_mol=91.224, gth_pbe_electrons=12, radius=0.72),
+        Ion("Nb", 5, "B", number=41, mass_g_per_mol=92.9064, gth_pbe_electrons=13, radius=0.64),
+        Ion("Mo", 6, "B", number=42, mass_g_per_mol=95.95, gth_pbe_electrons=14, radius=0.59),
+        Ion("Ru", 4, "B", number=44, mass_g_per_mol=101.07, gth_pbe_electrons=16, radius=0.62),
+        Ion("Rh", 3, "B", number=45, mass_g_per_mol=102.906, gth_pbe_electrons=17, radius=0.665),
+        Ion("Pd", 2, "B", number=46, mass_g_per_mol=106.42, gth_pbe_electrons=18, radius=0.86),
+        Ion("Hf", 4, "B", number=72, mass_g_per_mol=178.49, gth_pbe_electrons=12, radius=0.71),
+        Ion("Ta", 5, "B", number=73, mass_g_per_mol=180.948, gth_pbe_electrons=13, radius=0.64),
+        Ion("W", 6, "B", number=74, mass_g_per_mol=183.84, gth_pbe_electrons=14, radius=0.6),
+        Ion("Re", 7, "B", number=75, mass_g_per_mol=186.207, gth_pbe_electrons=15, radius=0.53),
+        Ion("Os", 4, "B", number=76, mass_g_per_mol=190.23, gth_pbe_electrons=16, radius=0.63),
+        Ion("Ir", 4, "B", number=77, mass_g_per_mol=192.217, gth_pbe_electrons=17, radius=0.625),
+        Ion("Pt", 4, "B", number=78, mass_g_per_mol=195.084, gth_pbe_electrons=18, radius=0.625),
+        Ion("Au", 1, "B", number=79, mass_g_per_mol=196.967, gth_pbe_electrons=11, radius=1.37),
+        Ion("Tl", 1, "A", number=81, mass_g_per_mol=204.38, gth_pbe_electrons=13, radius=1.5),
+        Ion("La", 3, "B", number=57, mass_g_per_mol=138.905, gth_pbe_electrons=11, radius=1.032),
+        Ion("Ce", 4, "B", number=58, mass_g_per_mol=140.116, gth_pbe_electrons=12, radius=0.87),
+        Ion("Pr", 3, "B", number=59, mass_g_per_mol=140.908, gth_pbe_electrons=13, radius=0.99),
+        Ion("Nd", 3, "B", number=60, mass_g_per_mol=144.242, gth_pbe_electrons=14, radius=0.983),
+        Ion("Sm", 3, "B", number=62, mass_g_per_mol=150.36, gth_pbe_electrons=16, radius=0.958),
+        Ion("Eu", 2, "B", number=63, mass_g_per_mol=151.964, gth_pbe_electrons=17, radius=1.17),
+        Ion("Gd", 3, "B", number=64, mass_g_per_mol=157.25, gth_pbe_electrons=18, radius=0.938),
+        Ion("Tb", 3, "B", number=65, mass_g_per_mol=158.925, gth_pbe_electrons=19, radius=0.923),
+        Ion("Dy", 3, "B", number=66, mass_g_per_mol=162.5, gth_pbe_electrons=20, radius=0.912),
+        Ion("Ho", 3, "B", number=67, mass_g_per_mol=164.93, gth_pbe_electrons=21, radius=0.901),
+        Ion("Er", 3, "B", number=68, mass_g_per_mol=167.259, gth_pbe_electrons=22, radius=0.89),
+        Ion("Tm", 3, "B", number=69, mass_g_per_mol=168.934, gth_pbe_electrons=23, radius=0.88),
+        Ion("Yb", 3, "B", number=70, mass_g_per_mol=173.054, gth_pbe_electrons=24, radius=0.868),
+        Ion("Lu", 3, "B", number=71, mass_g_per_mol=174.967, gth_pbe_electrons=25, radius=0.861),
         Ion("S", -2, "chalcogenide", formula=True, number=16, mass_g_per_mol=32.06, gth_pbe_electrons=6, radius=1.84),
         Ion("Se", -2, "chalcogenide", formula=True, number=34, mass_g_per_mol=78.971, gth_pbe_electrons=6, radius=1.98),
         Ion("Te", -2, "chalcogenide", formula=True, number=52, mass_g_per_mol=127.60, gth_pbe_electrons=6, radius=2.21),
@@ -195,6 +238,48 @@ def sublattices_of(species: Sequence[str]) -> list[str]:
     if {"A", "B", "halide"} <= set(sites):
         return ["X" if FORMAL_CHARGES[name] < 0 else "A" if IONS[name].site == "A" else "B" for name in species]
     return ["cation" if FORMAL_CHARGES[name] > 0 else "anion" for name in species]
+
+
+def oxidation_states(counts: Mapping[str, int]) -> dict[str, int]:
+    """Oxidation states (e) of the ions of a crystal from its composition: the whole crystal is neutral.
+
+    The usual ones where they balance, else the likeliest that do (A. Jain et al., APL Mater. 1, 011002 (2013),
+    doi:10.1063/1.4812323, by pymatgen, from how often each state occurs in the ICSD): Sn +2 in CsSnI3, +4 in SnO2.
+
+    Parameters
+    ----------
+    counts
+        Ions in the cell, molecular ones whole.
+
+    Raises
+    ------
+    DataError
+        If an ion is not known, or no whole states balance; the message gives the sum.
+    """
+    unknown = sorted(set(counts) - set(FORMAL_CHARGES))
+    if unknown:
+        raise DataError(f"no formal charge is known for {', '.join(unknown)}; ions known: {', '.join(FORMAL_CHARGES)}")
+    unit = math.gcd(*counts.values())
+    counts = {name: count // unit for name, count in counts.items()}
+    usual = {name: FORMAL_CHARGES[name] for name in counts}
+    total = sum(usual[name] * count for name, count in counts.items())
+    if total == 0:
+        return usual
+    from pymatgen.core import Composition
+
+    molecules = {name: count for name, count in counts.items() if IONS[name].atoms}
+    target = -sum(usual[name] * count for name, count in molecules.items())
+    atoms = Composition({name: count for name, count in counts.items() if name not in molecules})
+    guesses = atoms.oxi_state_guesses(target_charge=target) or atoms.oxi_state_guesses(
+        target_charge=target, all_oxi_states=True
+    )
+    if guesses and all(float(state).is_integer() for state in guesses[0].values()):
+        return {**usual, **{name: int(state) for name, state in guesses[0].items()}}
+    shown = ", ".join(f"{name}{count} {usual[name]:+d}" for name, count in counts.items())
+    average = ", ".join(f"{name} {state:+.3g}" for name, state in guesses[0].items()) if guesses else "no states"
+    raise DataError(
+        f"the crystal cannot be balanced with whole oxidation states: {shown} sum to {total:+d} e; {average} would do"
+    )
 
 
 def molecular_ion(symbols: Iterable[str]) -> str | None:

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.elasticity import GRAM_PER_CM3, molar_mass
-from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
+from qdip_struct.materials.mixed_lattice import MixedLattice, mixed_lattice_constant
 
 MassOf = Literal["precursor", "matrix"]
 
@@ -26,12 +26,15 @@ class Loading:
         volume_ratio per mass ratio, ``None`` when the loading was not given by mass.
     densities, sources
         g/cm³ of ``dot`` and ``matrix`` that were used, and where they are from; empty when none was needed.
+    lattices
+        Lattice constants of the sides whose density is that of the crystal.
     """
 
     volume_ratio: float
     factor: float | None
     densities: Mapping[str, float]
     sources: Mapping[str, str]
+    lattices: Mapping[str, MixedLattice] = field(default_factory=dict)
 
     @property
     def volume_fraction(self) -> float:
@@ -67,6 +70,7 @@ def loading_from_mass(
     mass_of: MassOf = "precursor",
     densities: Mapping[str, float] | None = None,
     dataset: str | None = None,
+    temperature: float | None = None,
     files: Sequence[Path] = (),
 ) -> Loading:
     """Loading from the mass of precursor (or of matrix) per mass of dot.
@@ -84,8 +88,8 @@ def loading_from_mass(
         Whether r counts the precursor of the matrix (PbI2 for MAPbI3) or the matrix itself.
     densities
         g/cm³ of ``dot`` and ``matrix``; what is missing is computed from the crystals of the data set.
-    dataset, files
-        Data set of the crystals, and the user's own files.
+    dataset, temperature, files
+        Data set of the crystals, their temperature (K, default that of the data set), and the user's own files.
 
     Raises
     ------
@@ -93,10 +97,12 @@ def loading_from_mass(
         If a number is not positive and finite, or a name is unknown.
     """
     _positive(mass_ratio, "the mass ratio")
-    rho, sources = resolve_densities(dot, matrix=matrix, densities=densities, dataset=dataset, files=files)
+    rho, sources, lattices = resolve_densities(
+        dot, matrix=matrix, densities=densities, dataset=dataset, temperature=temperature, files=files
+    )
     growth = molar_mass(parse_formula(matrix)) / molar_mass(precursor_of(matrix)) if mass_of == "precursor" else 1.0
     factor = growth * rho["dot"] / rho["matrix"]
-    return Loading(volume_ratio=mass_ratio * factor, factor=factor, densities=rho, sources=sources)
+    return Loading(volume_ratio=mass_ratio * factor, factor=factor, densities=rho, sources=sources, lattices=lattices)
 
 
 def loading_from_fraction(volume_fraction: float) -> Loading:
@@ -118,9 +124,10 @@ def resolve_densities(
     matrix: str,
     densities: Mapping[str, float] | None = None,
     dataset: str | None = None,
+    temperature: float | None = None,
     files: Sequence[Path] = (),
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Densities (g/cm³) of dot and matrix and where each comes from: given, else the data set's crystal.
+) -> tuple[dict[str, float], dict[str, str], dict[str, MixedLattice]]:
+    """Densities (g/cm³) of dot and matrix, where each comes from, and the lattice constants behind those not given.
 
     Parameters
     ----------
@@ -128,11 +135,12 @@ def resolve_densities(
         Formulas.
     densities
         g/cm³ by ``dot`` and ``matrix``, as far as given.
-    dataset, files
-        Data set of the crystals, and the user's own files.
+    dataset, temperature, files
+        Data set of the crystals, their temperature (K, default that of the data set), and the user's own files.
     """
     rho: dict[str, float] = {}
     sources: dict[str, str] = {}
+    lattices: dict[str, MixedLattice] = {}
     for side, name in (("dot", dot), ("matrix", matrix)):
         given = (densities or {}).get(side)
         if given is not None:
@@ -140,11 +148,12 @@ def resolve_densities(
             rho[side], sources[side] = given, "given"
             continue
         formula = parse_formula(name)
-        mixed = mixed_lattice_constant(formula, dataset=dataset, files=files)
+        mixed = mixed_lattice_constant(formula, dataset=dataset, temperature=temperature, files=files)
+        lattices[side] = mixed
         per_cube = 4 if mixed.terms[0][0].structure_type in ("rocksalt", "zincblende", "wurtzite") else 1
         rho[side] = per_cube * molar_mass(formula) * GRAM_PER_CM3 / mixed.a_angstrom**3
         sources[side] = f"crystal density at a = {mixed.a_angstrom:.4f} Å, {mixed.source}"
-    return rho, sources
+    return rho, sources, lattices
 
 
 def dot_spacings(volume_fraction: float, *, diameter: float) -> dict[str, float]:

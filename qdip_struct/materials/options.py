@@ -26,6 +26,13 @@ def dataset_option() -> Any:
     )
 
 
+def temperature_option() -> Any:
+    """Temperature to which the lattice constants of a data set are brought, K."""
+    return option(
+        None, metavar="K", shown="that of the data set", help="temperature of the lattice constants in kelvin"
+    )
+
+
 def lattice_option(whose: str = "", *, scales_files: bool = False) -> Any:
     """(Pseudo-)cubic lattice constant in the place of the data set's, of what, and whether files are scaled to it."""
     whose = f" of the {whose}" if whose else ""
@@ -81,7 +88,7 @@ class CrystalOptions:
     """What commands ask about crystals that are given by name."""
 
     dataset: str = option(DEFAULT_DATASET, metavar="NAME", help="data set of the lattice constants")
-    temperature: float | None = option(None, metavar="K", help="bring both lattices to K kelvin")
+    temperature: float | None = temperature_option()
     crystals: tuple[Path, ...] = option((), metavar="FILE", help="YAML file that adds crystals; repeatable")
     max_area: float = option(400.0, metavar="A2", unit="Å²", help="largest area of a coincidence cell, inclusive")
     max_strain: float = option(0.03, metavar="F", help="largest principal strain of a coincidence cell")

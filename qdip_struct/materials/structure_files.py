@@ -18,7 +18,7 @@ from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.crystals import Crystal, scaled
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.ions import FORMAL_CHARGES, FORMULA_ORDER, sublattices_of
-from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
+from qdip_struct.materials.mixed_lattice import crystal_at, mixed_lattice_constant
 from qdip_struct.materials.sites import Site, prototype_sites
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def crystal_of(
     word: str,
     *,
     dataset: str | None = None,
+    temperature: float | None = None,
     lattice: float | None = None,
     files: Sequence[Path] = (),
     folder: Path = Path(),
@@ -67,8 +68,9 @@ def crystal_of(
     ----------
     word
         ``NAME[:phase]``, a mixed formula such as ``CsPbBr2I``, or a structure file.
-    dataset, lattice
-        Data set of the lattice constants; another (pseudo-)cubic lattice constant, Å.
+    dataset, temperature, lattice
+        Data set of the lattice constants; their temperature (K), see :func:`crystal_named`, without meaning for a file;
+        another (pseudo-)cubic lattice constant, Å.
     files
         User's files of crystals.
     folder
@@ -82,16 +84,25 @@ def crystal_of(
         If the file cannot be read.
     """
     if not is_structure_file(word, folder=folder):
-        return crystal_named(word, dataset=dataset, lattice=lattice, files=files)
+        return crystal_named(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files)
     if lattice is not None:
         raise UsageError(f"{word} is a structure file: its lattice is taken as it is, drop the lattice option")
     return _read(folder / word)
 
 
 def crystal_to_cut(
-    word: str, *, dataset: str | None = None, files: Sequence[Path] = (), folder: Path = Path()
+    word: str,
+    *,
+    dataset: str | None = None,
+    temperature: float | None = None,
+    lattice: float | None = None,
+    files: Sequence[Path] = (),
+    folder: Path = Path(),
 ) -> Crystal:
     """A crystal that bodies are cut from: by name, by formula, or from a file that is periodic without vacuum.
+
+    ``dataset``, ``temperature`` and ``lattice`` are those of :func:`crystal_named`; a file is only scaled to
+    ``lattice`` (Å).
 
     Raises
     ------
@@ -100,10 +111,13 @@ def crystal_to_cut(
     DataError
         If the file cannot be read.
     """
-    found = crystal_of(word, dataset=dataset, files=files, folder=folder)
+    if not is_structure_file(word, folder=folder):
+        return crystal_named(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files)
+    found = crystal_of(word, folder=folder)
     if not isinstance(found, Crystal) and (why := why_finished(found)):
         raise UsageError(f"{word} holds no crystal to cut from: {why}; give a bulk cell, periodic in three directions")
-    return conventional(found, path=folder / word)
+    crystal = conventional(found, path=folder / word)
+    return crystal if lattice is None else scaled(crystal, lattice=lattice)
 
 
 def conventional(found: "Crystal | Atoms", *, path: Path) -> Crystal:
@@ -136,10 +150,21 @@ def why_finished(atoms: "Atoms") -> str:
     return ""
 
 
+def refuse_temperature(word: str, temperature: float | None, *, folder: Path = Path()) -> None:
+    """Raise :class:`UsageError` for a temperature (K) of a structure file, whose lattice is taken as it is."""
+    if temperature is not None and is_structure_file(word, folder=folder):
+        raise UsageError(f"{word} is a structure file: its lattice is taken as it is, drop the temperature option")
+
+
 def crystal_named(
-    word: str, *, dataset: str | None = None, lattice: float | None = None, files: Sequence[Path] = ()
+    word: str,
+    *,
+    dataset: str | None = None,
+    temperature: float | None = None,
+    lattice: float | None = None,
+    files: Sequence[Path] = (),
 ) -> Crystal:
-    """A crystal of a data set, or a mixture of its crystals by Vegard's rule; never a file.
+    """A crystal of a data set at a temperature, or a mixture of its crystals by Vegard's rule; never a file.
 
     A mixture has the cell of its end member of largest weight (of equal ones the first), at the mixed lattice constant.
     A mixed perovskite is cubic unless its formula names a phase: the mixed constant is the pseudo-cubic one.
@@ -150,15 +175,18 @@ def crystal_named(
         ``PbS``, ``MAPbI3:tetragonal``, ``CsPbBr2I``, ``MAPbI2.5Br0.5``, ``PbS0.5Se0.5``, ``CdSe:zincblende``.
     dataset
         Data set of the crystal, or of all end members.
+    temperature
+        Kelvin; ``None`` takes that of the data set, see :func:`~qdip_struct.materials.mixed_lattice.crystal_at`.
     lattice
-        Another (pseudo-)cubic lattice constant, Å.
+        Another (pseudo-)cubic lattice constant, Å; ``temperature`` then only says what it is for.
     files
         User's files of crystals.
 
     Raises
     ------
     UsageError
-        If neither the crystal nor its end members are known, the formula leaves a site open, or the word is a file.
+        If neither the crystal nor its end members are known, the formula leaves a site open, a crystal cannot be
+        brought to ``temperature``, or the word is a file.
     """
     if is_structure_file(word):
         raise UsageError(
@@ -173,15 +201,24 @@ def crystal_named(
             raise unknown from None
         if len(formula.end_members()) == 1:
             raise
-        mixture = mixed_lattice_constant(formula, dataset=dataset, files=files)
+        brought = None if lattice is not None else temperature
+        mixture = mixed_lattice_constant(formula, dataset=dataset, temperature=brought, files=files)
         # Weights are products of shares: rounded, so that their last bit does not choose between equal ones.
         largest = max(mixture.terms, key=lambda term: round(term[1], 9))[0]
-        constant, source = mixture.a_angstrom, mixture.source
-        if lattice is not None:
-            constant, source = lattice, f"given by the user: {lattice:g} Å"
-        parent = scaled(_cubic(largest, phase=formula.phase, files=files), lattice=constant, source=source)
-        return replace(parent, name=formula.text, end_member=parent.name, occupancies=formula.occupancies)
-    return crystal if lattice is None else scaled(crystal, lattice=lattice)
+        constant, source, at, warnings = (
+            (mixture.a_angstrom, mixture.source, mixture.temperature_kelvin, mixture.warnings)
+            if lattice is None
+            else (lattice, f"given by the user: {lattice:g} Å", temperature, ())
+        )
+        parent = _cubic(largest, phase=formula.phase, files=files)
+        parent = scaled(parent, lattice=constant, source=source, temperature=at)
+        return replace(
+            parent, name=formula.text, end_member=parent.name, occupancies=formula.occupancies, warnings=warnings,
+            uncertainty_angstrom=mixture.uncertainty_angstrom or None if lattice is None else None,
+        )  # fmt: skip
+    if lattice is not None:
+        return scaled(crystal, lattice=lattice, temperature=temperature)
+    return crystal_at(crystal, dataset=dataset, temperature=temperature, files=files)
 
 
 def _cubic(crystal: Crystal, *, phase: str, files: Sequence[Path]) -> Crystal:

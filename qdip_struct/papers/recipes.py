@@ -24,8 +24,7 @@ from qdip_struct.matching.misfit import Denominator, LatticeCurve, misfit, misfi
 from qdip_struct.matching.nets import surface_net
 from qdip_struct.matching.planes import d_spacing, is_allowed, plane_angle, pseudocubic_plane, zone_product
 from qdip_struct.materials.crystals import scaled
-from qdip_struct.materials.datasets import get_crystal
-from qdip_struct.materials.elasticity import density, isotropic_moduli, known_moduli, lattice_at, molar_mass
+from qdip_struct.materials.elasticity import density, isotropic_moduli, known_moduli, molar_mass
 from qdip_struct.materials.loading import Loading, dot_spacings, loading_from_fraction, loading_from_mass
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 from qdip_struct.materials.strain_sharing import share_dot
@@ -82,7 +81,7 @@ def misfit_percent(a_matrix: float, a_dot: float, denominator: Denominator = "do
 
 def lattice_of(name: str, dataset: str) -> float:
     """(Pseudo-)cubic lattice constant of a crystal of a data set, Å."""
-    return get_crystal(name, dataset=dataset).a_angstrom
+    return crystal_named(name, dataset=dataset).a_angstrom
 
 
 def _by_denominator(
@@ -102,12 +101,12 @@ def _nai() -> list[Attempt]:
     return _by_denominator(sodium, ning, "a(PbS) 5.97 Å") + _by_denominator(sodium, measured, "a(PbS) 5.936 Å")
 
 
-def _d(name: str, plane: tuple[int, int, int], dataset: str = "xrd_298K") -> float:
-    return d_spacing(get_crystal(name, dataset=dataset), plane=plane)
+def _d(name: str, plane: tuple[int, int, int], dataset: str = "xrd_298K", *, temperature: float | None = None) -> float:
+    return d_spacing(crystal_named(name, dataset=dataset, temperature=temperature), plane=plane)
 
 
 def _angle(name: str, one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
-    return plane_angle(get_crystal(name), one=one, other=other)
+    return plane_angle(crystal_named(name), one=one, other=other)
 
 
 def _zone_sign() -> list[Attempt]:
@@ -123,7 +122,7 @@ def _zone_of_the_dot() -> list[Attempt]:
 
 
 def _cube_on_cube() -> list[Attempt]:
-    parent = pseudocubic_plane(get_crystal("MAPbI3:tetragonal"), plane=(1, 1, 0))
+    parent = pseudocubic_plane(crystal_named("MAPbI3:tetragonal"), plane=(1, 1, 0))
     squares = math.nan if parent is None else float(sum(index * index for index in parent))
     return [Attempt("a_t = (1 1 0), b_t = (-1 1 0), c_t = (0 0 2) of the cube", (squares,))]
 
@@ -131,7 +130,7 @@ def _cube_on_cube() -> list[Attempt]:
 def _slab_cell() -> list[Attempt]:
     found = []
     for words, dataset in (("cubic constant 6.325 Å of the box", "pbe_cp2k"), ("6.26 Å of the text", "ning2015")):
-        crystal = scaled(get_crystal("MAPbI3:tetragonal"), lattice=lattice_of("MAPbI3", dataset))
+        crystal = scaled(crystal_named("MAPbI3:tetragonal"), lattice=lattice_of("MAPbI3", dataset))
         net = surface_net(crystal, plane=(1, 1, 0))
         found.append(Attempt(f"3 × √(area of the primitive (110) net), {words}", (3.0 * math.sqrt(net.area),)))
     return found
@@ -194,7 +193,7 @@ def _liu_window() -> list[Attempt]:
 
 
 def _liu_ends() -> list[Attempt]:
-    values = tuple(lattice_at(get_crystal(f"{n}:cubic"), temperature=298.0)[0] for n in ("CsPbBr3", "CsPbI3"))
+    values = tuple(crystal_named(f"{n}:cubic", temperature=298.0).a_angstrom for n in ("CsPbBr3", "CsPbI3"))
     return [Attempt("cubic cells at 413 and 634 K with linear expansion", values)]
 
 
@@ -210,7 +209,7 @@ def _deng_misfit() -> list[Attempt]:
 
 
 def _deng_dot_fringe() -> list[Attempt]:
-    sulfide, plane = get_crystal("PbS"), (0, 1, -1)
+    sulfide, plane = crystal_named("PbS"), (0, 1, -1)
     allowed = is_allowed(sulfide, plane=plane)
     words = "" if allowed else ", a reflection that rock salt cannot show: the fringe belongs to the matrix"
     return [Attempt(f"d of PbS{words}", (d_spacing(sulfide, plane=plane),) * 2, possible=allowed)]
@@ -223,51 +222,52 @@ def _garcia_vegard() -> list[Attempt]:
 
 
 LATTICES: Mapping[str, Recipe] = {
-    "ning2015-mismatch-mapi": Recipe((get_crystal, misfit), _mapi),
-    "ning2015-mismatch-nai": Recipe((get_crystal, misfit), _nai),
+    "ning2015-mismatch-mapi": Recipe((crystal_named, misfit), _mapi),
+    "ning2015-mismatch-nai": Recipe((crystal_named, misfit), _nai),
     "ning2015-d224": Recipe(
-        (get_crystal, d_spacing), lambda: [Attempt("8.849 and 12.642 Å", (_d("MAPbI3:tetragonal", (2, 2, 4)),))]
+        (crystal_named, d_spacing),
+        lambda: [Attempt("8.849 and 12.642 Å", (_d("MAPbI3:tetragonal", (2, 2, 4), temperature=293.0),))],
     ),
     "ning2015-d202": Recipe(
-        (get_crystal, d_spacing), lambda: [Attempt("a(PbS) 5.97 Å", (_d("PbS", (2, 0, 2), "ning2015"),))]
+        (crystal_named, d_spacing), lambda: [Attempt("a(PbS) 5.97 Å", (_d("PbS", (2, 0, 2), "ning2015"),))]
     ),
     "ning2015-angle-mapi": Recipe(
-        (get_crystal, plane_angle),
+        (crystal_named, plane_angle),
         lambda: [Attempt("8.849 and 12.642 Å", (_angle("MAPbI3", (-2, 2, 4), (2, 2, 4)),))],
     ),
     "ning2015-angle-pbs": Recipe(
-        (get_crystal, plane_angle), lambda: [Attempt("cubic", (_angle("PbS", (0, 2, 2), (2, 0, 2)),))]
+        (crystal_named, plane_angle), lambda: [Attempt("cubic", (_angle("PbS", (0, 2, 2), (2, 0, 2)),))]
     ),
     "ning2015-zone-sign": Recipe((zone_product,), _zone_sign),
     "ning2015-zone-pbs": Recipe((zone_product,), _zone_of_the_dot),
-    "ning2015-OR-cube-on-cube": Recipe((get_crystal, pseudocubic_plane), _cube_on_cube),
-    "ning2015-slab-cell": Recipe((get_crystal, scaled, surface_net), _slab_cell),
-    "ning2015-box": Recipe((get_crystal,), _box),
-    "ning2015-imposed": Recipe((get_crystal, misfit), _imposed),
+    "ning2015-OR-cube-on-cube": Recipe((crystal_named, pseudocubic_plane), _cube_on_cube),
+    "ning2015-slab-cell": Recipe((crystal_named, scaled, surface_net), _slab_cell),
+    "ning2015-box": Recipe((crystal_named,), _box),
+    "ning2015-imposed": Recipe((crystal_named, misfit), _imposed),
     "ning2015-strain": Recipe((misfit,), _gauge_of_the_dot),
-    "ning2015-pbpb-7": Recipe((get_crystal, misfit), _gauge_of_the_matrix),
-    "garcia_de_arquer2017-vegard": Recipe((get_crystal, LatticeCurve.at, misfit), _garcia_vegard),
-    "liu2019-vegard-endpoints": Recipe((get_crystal, lattice_at), _liu_ends),
-    "liu2019-x-pbs": Recipe((get_crystal, zero_misfit), _liu_match),
-    "liu2019-eps-66": Recipe((get_crystal, LatticeCurve.at, misfit), lambda: _liu_misfits(0.66, 0.67)),
-    "liu2019-CsPbBrI2": Recipe((get_crystal, LatticeCurve.at, misfit), lambda: _liu_misfits(1.0 / 3.0)),
-    "liu2019-CsPbBr2I": Recipe((get_crystal, LatticeCurve.at, misfit), lambda: _liu_misfits(2.0 / 3.0)),
-    "liu2019-x-pbse": Recipe((get_crystal, zero_misfit), _liu_selenide),
-    "liu2019-plqe-window": Recipe((get_crystal, misfit_window), _liu_window),
+    "ning2015-pbpb-7": Recipe((crystal_named, misfit), _gauge_of_the_matrix),
+    "garcia_de_arquer2017-vegard": Recipe((crystal_named, LatticeCurve.at, misfit), _garcia_vegard),
+    "liu2019-vegard-endpoints": Recipe((crystal_named,), _liu_ends),
+    "liu2019-x-pbs": Recipe((crystal_named, zero_misfit), _liu_match),
+    "liu2019-eps-66": Recipe((crystal_named, LatticeCurve.at, misfit), lambda: _liu_misfits(0.66, 0.67)),
+    "liu2019-CsPbBrI2": Recipe((crystal_named, LatticeCurve.at, misfit), lambda: _liu_misfits(1.0 / 3.0)),
+    "liu2019-CsPbBr2I": Recipe((crystal_named, LatticeCurve.at, misfit), lambda: _liu_misfits(2.0 / 3.0)),
+    "liu2019-x-pbse": Recipe((crystal_named, zero_misfit), _liu_selenide),
+    "liu2019-plqe-window": Recipe((crystal_named, misfit_window), _liu_window),
     "liu2019-d111": Recipe(
-        (get_crystal, d_spacing), lambda: [Attempt("a(PbS) 5.94 Å", (_d("PbS", (1, 1, 1), "liu2019"),))]
+        (crystal_named, d_spacing), lambda: [Attempt("a(PbS) 5.94 Å", (_d("PbS", (1, 1, 1), "liu2019"),))]
     ),
     "liu2019-d200": Recipe(
-        (get_crystal, d_spacing), lambda: [Attempt("a(PbS) 5.94 Å", (_d("PbS", (2, 0, 0), "liu2019"),))]
+        (crystal_named, d_spacing), lambda: [Attempt("a(PbS) 5.94 Å", (_d("PbS", (2, 0, 0), "liu2019"),))]
     ),
-    "baronnier2022-shell2": Recipe((mixed_lattice_constant, get_crystal, misfit), _shell),
-    "deng2024-mismatch": Recipe((get_crystal, misfit), _deng_misfit),
+    "baronnier2022-shell2": Recipe((mixed_lattice_constant, crystal_named, misfit), _shell),
+    "deng2024-mismatch": Recipe((crystal_named, misfit), _deng_misfit),
     "deng2024-d110": Recipe(
-        (get_crystal, d_spacing), lambda: [Attempt("a(MAPbBr3) 5.93 Å", (_d("MAPbBr3", (0, 1, -1)),) * 2)]
+        (crystal_named, d_spacing), lambda: [Attempt("a(MAPbBr3) 5.93 Å", (_d("MAPbBr3", (0, 1, -1)),) * 2)]
     ),
-    "deng2024-d110-pbs": Recipe((get_crystal, d_spacing, is_allowed), _deng_dot_fringe),
+    "deng2024-d110-pbs": Recipe((crystal_named, d_spacing, is_allowed), _deng_dot_fringe),
     "deng2024-angle": Recipe(
-        (get_crystal, plane_angle), lambda: [Attempt("cubic", (_angle("MAPbBr3", (0, 1, -1), (1, 0, -1)),))]
+        (crystal_named, plane_angle), lambda: [Attempt("cubic", (_angle("MAPbBr3", (0, 1, -1), (1, 0, -1)),))]
     ),
     "deng2024-mis-measured": Recipe((misfit,), lambda: [Attempt("4.20/4.19 - 1", (misfit_percent(4.20, 4.19),))]),
 }
@@ -365,7 +365,7 @@ def _table(of: Callable[[Loading], float]) -> tuple[float, ...]:
 
 def _table_factor() -> list[Attempt]:
     given = loading_from_mass("PbS", matrix="MAPbI3", mass_ratio=1.0, densities={"dot": _DOT_DENSITY, "matrix": 4.107})
-    crystal = loading_from_mass("PbS", matrix="MAPbI3", mass_ratio=1.0, dataset="xrd_298K")
+    crystal = loading_from_mass("PbS", matrix="MAPbI3", mass_ratio=1.0, temperature=293.0)
     rows = tuple(
         loading_from_fraction(1.0 / (1.0 + volume)).volume_ratio / mass
         for volume, mass in zip(_VOLUME_RATIOS, _MASS_RATIOS, strict=True)
@@ -373,7 +373,7 @@ def _table_factor() -> list[Attempt]:
     return [
         Attempt("the table's own columns", rows),
         Attempt("densities 7.60 and 4.107 g/cm3", (given.volume_ratio,)),
-        Attempt("crystal densities", (crystal.volume_ratio,)),
+        Attempt("crystal densities at 293 K", (crystal.volume_ratio,)),
     ]
 
 
@@ -387,7 +387,10 @@ def _caption() -> list[Attempt]:
     return [
         Attempt("first column is MAPbI3:PbS, as the caption says", (_DOT_DENSITY / TABLE_1A_FACTOR,)),
         Attempt("first column is PbI2:PbS, as the header says", (_DOT_DENSITY * _growth() / TABLE_1A_FACTOR,)),
-        Attempt("density of the crystal, for comparison", (density(get_crystal("MAPbI3:tetragonal")),)),
+        Attempt(
+            "density of the crystal at 293 K, for comparison",
+            (density(crystal_named("MAPbI3:tetragonal", temperature=293.0)),),
+        ),
     ]
 
 

@@ -7,6 +7,7 @@ import pytest
 from ase import Atoms
 from ase.spacegroup import crystal
 
+from qdip_struct.base.errors import DataError
 from qdip_struct.builders.interface.interface import build_interface
 from qdip_struct.builders.interface.interface_options import Stack
 from qdip_struct.builders.slab.slab import build_slab, surface_of
@@ -93,9 +94,8 @@ def test_charge_and_dipole_are_findings_with_a_remedy_that_helps() -> None:
     wrong = build_slab(triple, plane=(0, 0, 1), layers=3, termination="Pb")
     assert "termination I:2 at a multiple of 3" in messages(wrong)
     assert build_slab(triple, plane=(0, 0, 1), layers=3, termination="I:2").report["findings"] == []
-    # What would not be neutral as a crystal has no type.
-    odd = build_slab(Atoms("PbI", positions=[[0, 0, 0], [0, 0, 3]], cell=[4, 4, 6], pbc=True), plane=(0, 0, 1))
-    assert odd.report["tasker_type"] is None and "add up to +1 e" in messages(odd)
+    with pytest.raises(DataError, match=r"Pb1 \+2, I1 -1 sum to \+1 e"):
+        build_slab(Atoms("PbI", positions=[[0, 0, 0], [0, 0, 3]], cell=[4, 4, 6], pbc=True), plane=(0, 0, 1))
 
 
 def test_a_perovskite_film_has_its_companion_and_its_reservoir() -> None:

@@ -190,7 +190,21 @@ def test_keys_and_defaults_are_those_of_the_flags(command: str, request_class: t
     """One option, one name, one default: on the command line and in the file."""
     from qdip_struct.cli.main import _module_of, _parser_of
 
-    not_keys = {"json", "out", "force", "config", "debug", "help", "format", "list", "dry-run", "site", "role", "group"}
+    not_keys = {
+        "json",
+        "out",
+        "force",
+        "config",
+        "debug",
+        "help",
+        "format",
+        "list",
+        "dry-run",
+        "site",
+        "role",
+        "group",
+        "cell",
+    }
     parser = _parser_of(command, _module_of(command))
     flags = {option[2:]: action for action in parser._actions for option in action.option_strings[-1:]}
     assert set(options_of(request_class)) == set(flags) - not_keys

@@ -59,7 +59,9 @@ def test_a_file_of_a_bulk_is_found_beside_the_campaign(word: str, folder: Path, 
 
 
 def test_a_mixture_is_the_same_crystal_in_every_command(tmp_path: Path, qdip_json) -> None:  # type: ignore[no-untyped-def]
-    word, constant = "MAPbI2.5Br0.5", 6.2203223
+    # 298 K: tetragonal MAPbI3 of 293 K, 8.849² × 12.642 Å³ of four formula units, with 43e-6/K; MAPbBr3 5.930 Å.
+    iodide = (8.849**2 * 12.642 / 4) ** (1 / 3) * (1 + 43e-6 * 5)
+    word, constant = "MAPbI2.5Br0.5", (5 * iodide + 5.93) / 6
     code, match = qdip_json("match", "PbS", "100", word, "100")
     assert code == 0 and match["substrate"]["lengths_angstrom"] == pytest.approx([constant] * 3)
     code, embed = qdip_json("build", "embed", "--dot", "PbS", "--diameter", "16", "--matrix", word, "--cells", "5,5,5",

@@ -58,10 +58,15 @@ def test_pareto_and_no_match(qdip, qdip_json):
 
 def test_temperature_brings_both_lattices_together(qdip, qdip_json):
     _, _, err = qdip("match", "PbS", "100", "CsPbI3", "100")
-    assert "298 and 634 K" in err
-    _, document = qdip_json("match", "PbS", "100", "CsPbI3", "100", "--temperature", "298")
-    assert document["substrate"]["lengths_angstrom"][0] == pytest.approx(6.2045, abs=1e-3)
-    assert "brought to 298 K" in document["substrate"]["source"]
+    assert "warning: CsPbI3:cubic at 298 K is extrapolated" in err and "above 600 K" in err
+    for words in ((), ("--temperature", "298")):
+        _, document = qdip_json("match", "PbS", "100", "CsPbI3", "100", *words)
+        assert document["substrate"]["lengths_angstrom"][0] == pytest.approx(6.289 * (1 - 40e-6 * 336))
+        assert document["substrate"]["temperature_kelvin"] == document["film"]["temperature_kelvin"] == 298
+        assert "brought to 298 K" in document["substrate"]["source"]
+    _, document = qdip_json("match", "PbS", "100", "CsPbI3", "100", "--temperature", "634")
+    assert document["substrate"]["lengths_angstrom"][0] == 6.289
+    assert document["film"]["lengths_angstrom"][0] == pytest.approx(5.936 * (1 + 20.3e-6 * 336))
 
 
 def test_a_structure_file_gives_the_same_cells(qdip_json, tmp_path):

@@ -47,7 +47,7 @@ def test_the_document(qdip_json):
     match = next(s for s in document["statements"] if s["id"] == "liu2019-x-pbs")
     assert match["verdict"] == "differs" and match["difference"] == pytest.approx(9.0)
     assert match["computed"][0]["values"] == pytest.approx([75.0])
-    assert match["how"] == ["materials.datasets.get_crystal", "matching.misfit.zero_misfit"]
+    assert match["how"] == ["materials.structure_files.crystal_named", "matching.misfit.zero_misfit"]
     assert any("5.97" in words for words in match["holds_if"])
 
 

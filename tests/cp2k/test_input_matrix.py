@@ -35,7 +35,7 @@ def system(name: str) -> Atoms:
         atoms.center(vacuum=8.0)
         return atoms
     if name == "embedded dot":
-        return embed_dot(pbs, bromide, form=DotForm(diameter=12.0), cells=(4, 4, 4)).atoms
+        return embed_dot(pbs, bromide, form=DotForm(diameter=16.0), cells=(5, 5, 5)).atoms
     if name == "molecules":
         return conventional_cell(get_crystal("MAPbI3:tetragonal"))
     atoms = conventional_cell(bromide) * (2, 1, 1)

@@ -114,3 +114,13 @@ def test_bad_sites_are_refused(tmp_path):
 def test_missing_user_file(tmp_path):
     with pytest.raises(DataError, match="cannot read"):
         list_crystals(files=(tmp_path / "none.yaml",))
+
+
+@pytest.mark.parametrize("units", ["inf", "0", "1.5", "true", ".inf"])
+def test_formula_units_are_a_whole_number(units, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "crystals: [{name: X, phase: cubic, structure_type: other, a: 6, source: s, formula_units: " + units + "}]"
+    )
+    with pytest.raises(DataError, match="formula_units"):
+        list_crystals(files=(path,))

@@ -35,6 +35,7 @@ def references_of(
     lattices: Mapping[str, Lengths] | None = None,
     structures: Mapping[str, str] | None = None,
     dataset: str | None = None,
+    temperature: float | None = None,
 ) -> dict[str, MetalSublattice]:
     """Reference sublattice of every phase.
 
@@ -47,8 +48,8 @@ def references_of(
         Phases without an entry take the data set's.
     structures
         Phase → crystal to take its structure and constants from, where the name alone is not enough: "CdS:wurtzite".
-    dataset
-        Data set of the constants that are not given.
+    dataset, temperature
+        Data set of the constants that are not given, and their temperature (K, default that of the data set).
 
     Raises
     ------
@@ -63,17 +64,22 @@ def references_of(
     references = {}
     for phase, role in phases.roles.items():
         spec = (structures or {}).get(phase, phase)
-        references[phase] = _reference(phase, spec, given.get(phase, given.get(role)), dataset=dataset)
+        references[phase] = _reference(
+            phase, spec, given.get(phase, given.get(role)), dataset=dataset, temperature=temperature
+        )
     return references
 
 
-def _reference(phase: str, spec: str, lengths: Lengths | None, *, dataset: str | None) -> MetalSublattice:
+def _reference(
+    phase: str, spec: str, lengths: Lengths | None, *, dataset: str | None, temperature: float | None
+) -> MetalSublattice:
     if lengths is not None and np.ndim(lengths) > 0 and parse_formula(spec).family != "perovskite":
         raise UsageError(f"{phase} takes one lattice constant, not {np.size(lengths)}")
     formula = parse_formula(spec)
     cation = formula.sublattices[0].species[0]
     try:
-        mixed = mixed_lattice_constant(formula, dataset=dataset)
+        at = temperature if lengths is None else None
+        mixed = mixed_lattice_constant(formula, dataset=dataset, temperature=at)
     except UsageError as error:
         if lengths is None:
             raise UsageError(f"no lattice constant for {phase} ({error}); give one with --reference-lattice") from error
@@ -86,7 +92,11 @@ def _reference(phase: str, spec: str, lengths: Lengths | None, *, dataset: str |
         return perovskite(phase, lengths)
     a = mixed.a_angstrom if lengths is None else float(np.asarray(lengths))
     built = sublattice_of(crystal, lattice=a)
-    return replace(built, name=phase, source="given" if lengths is not None else mixed.source)
+    if lengths is not None:
+        return replace(built, name=phase, source="given")
+    return replace(
+        built, name=phase, source=mixed.source, temperature_kelvin=mixed.temperature_kelvin, warnings=mixed.warnings
+    )
 
 
 def measured_reference(
@@ -131,6 +141,8 @@ def measured_reference(
         variants=variants,
         match_radius_angstrom=start.match_radius_angstrom * scale,
         source=f"mean over {local.size} cations of {source}",
+        temperature_kelvin=None,
+        warnings=(),
     )
     return reference, float(local.std(ddof=1)) if local.size > 1 else 0.0
 

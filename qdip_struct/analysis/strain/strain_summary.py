@@ -143,6 +143,8 @@ class StrainSummary:
                     "n": int((self.phases.labels == name).sum()),
                     "reference_lattice_angstrom": self.strain.references[name].lattice_angstrom,
                     "reference_source": self.strain.references[name].source,
+                    "temperature_kelvin": self.strain.references[name].temperature_kelvin,
+                    "lattice_warnings": list(self.strain.references[name].warnings),
                     "orientation_degree": float(measures.rotation_degree(self.strain.orientations[name][None])[0]),
                 }
                 for name, role in self.phases.roles.items()
@@ -228,6 +230,7 @@ def summarise(
     lattices: Mapping[str, Lengths] | None = None,
     structures: Mapping[str, str] | None = None,
     dataset: str | None = None,
+    temperature: float | None = None,
     vacuum_dot: "Atoms | None" = None,
     measure: str = "engineering",
     directions: Sequence[Sequence[float]] = tuple(AXES.values()),
@@ -240,7 +243,7 @@ def summarise(
     ----------
     frames
         One structure, or several frames of the same atoms in the same order.
-    lattices, structures, dataset
+    lattices, structures, dataset, temperature
         See :func:`qdip_struct.analysis.strain.reference.references_of`.
     vacuum_dot
         The same dot relaxed in vacuum: its mean lattice constant becomes the dot's reference (unless given in
@@ -263,7 +266,9 @@ def summarise(
         raise UsageError("no structure to measure")
     last = frames[-1]
     phases = find_phases(last)
-    references = references_of(phases, lattices=lattices, structures=structures, dataset=dataset)
+    references = references_of(
+        phases, lattices=lattices, structures=structures, dataset=dataset, temperature=temperature
+    )
     dots = [name for name, role in phases.roles.items() if role == "dot"]
     free = None
     if vacuum_dot is not None:

@@ -45,6 +45,10 @@ class MetalSublattice:
         Largest distance in Å between an actual and an ideal neighbour vector that counts as a match.
     anion_coordination
         Number of anions around the cation: 6 in rock salt and perovskite, 4 in zinc blende and wurtzite.
+    temperature_kelvin
+        Temperature of the lattice constant where it is that of a data set with one, K.
+    warnings
+        What must be said of the lattice constant.
     """
 
     name: str
@@ -53,6 +57,8 @@ class MetalSublattice:
     match_radius_angstrom: float
     anion_coordination: int
     source: str = "given"
+    temperature_kelvin: float | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def arrays(self) -> list[NDArray[np.float64]]:

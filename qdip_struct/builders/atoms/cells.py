@@ -6,7 +6,9 @@ site, turned molecules, the seed), and :func:`to_atoms` fills the points. Bases 
 plane, reduced) are found in integers, exactly. Cells are row vectors in Å.
 """
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import get_args
@@ -25,7 +27,14 @@ from qdip_struct.builders.atoms.molecules import (
 )
 from qdip_struct.builders.atoms.regions import label
 from qdip_struct.materials.crystals import Crystal, check_lattice, scaled
-from qdip_struct.materials.ions import FORMAL_CHARGES, MOLECULES, molecular_ion, name_of_ions, sublattices_of
+from qdip_struct.materials.ions import (
+    FORMAL_CHARGES,
+    MOLECULES,
+    molecular_ion,
+    name_of_ions,
+    oxidation_states,
+    sublattices_of,
+)
 from qdip_struct.materials.options import Arrangement, MoleculeOrientation
 from qdip_struct.materials.structure_files import crystal_of, is_structure_file
 
@@ -155,6 +164,8 @@ class SiteCell:
         Number of the molecule in ``templates`` whose orientation was read from a file, else -1, (n,).
     templates
         Those molecules.
+    states
+        Oxidation states (e) that are not the usual ones of :data:`qdip_struct.materials.ions.FORMAL_CHARGES`.
     """
 
     cell: Array
@@ -164,9 +175,15 @@ class SiteCell:
     name: str
     template: Array
     templates: tuple[Molecule, ...] = ()
+    states: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    @property
+    def charges(self) -> Array:
+        """Formal charge of each site, (n,), e; of a molecule the whole one."""
+        return np.array([self.states.get(str(s), FORMAL_CHARGES[str(s)]) for s in self.species], dtype=int)
 
     def take(self, index: Array, *, positions: Array | None = None, cell: Array | None = None) -> "SiteCell":
         """The sites of ``index`` in that order, repeats allowed, optionally moved to new positions or a new cell."""
@@ -200,6 +217,7 @@ def sites_of_crystal(crystal: Crystal) -> SiteCell:
         sublattice=np.array([site.label for site in crystal.sites]),
         name=crystal.name,
         template=np.full(len(crystal.sites), -1),
+        states=_unusual_states(np.array([site.species for site in crystal.sites])),
     )
 
 
@@ -232,9 +250,7 @@ def sites_of_atoms(atoms: Atoms, *, name: str | None = None) -> SiteCell:
         species.append(str(molecular_ion(symbols[members].tolist())))
         template.append(number)
     names = np.array([str(s) for s in species])
-    unknown = sorted({str(s) for s in names} - set(FORMAL_CHARGES))
-    if unknown:
-        raise DataError(f"no formal charge is known for {', '.join(unknown)}; ions known: {', '.join(FORMAL_CHARGES)}")
+    states = _unusual_states(names)
     return SiteCell(
         cell=cell.copy(),
         positions=np.array(points),
@@ -243,7 +259,13 @@ def sites_of_atoms(atoms: Atoms, *, name: str | None = None) -> SiteCell:
         name=name or name_of_ions(names),
         template=np.array(template),
         templates=tuple(templates),
+        states=states,
     )
+
+
+def _unusual_states(species: Array) -> dict[str, int]:
+    found = oxidation_states(Counter(str(s) for s in species))
+    return {name: state for name, state in found.items() if state != FORMAL_CHARGES[name]}
 
 
 def lattice_of_structure(atoms: Atoms) -> tuple[float, str]:
@@ -325,9 +347,16 @@ def _scaling(own: float, lattice: float, *, which: str, name: str) -> str:
 
 
 def material_of(
-    word: str, *, dataset: str | None = None, lattice: float | None = None, folder: Path = Path()
+    word: str,
+    *,
+    dataset: str | None = None,
+    temperature: float | None = None,
+    lattice: float | None = None,
+    folder: Path = Path(),
 ) -> Crystal | Atoms:
     """A crystal by its name or formula, or the structure in a file, at another lattice constant (Å) where one is given.
+
+    ``temperature`` (K) is that of a named crystal's lattice constant.
 
     Raises
     ------
@@ -335,7 +364,7 @@ def material_of(
         As :func:`qdip_struct.materials.structure_files.crystal_of` and :func:`structure_at`.
     """
     if lattice is None or not is_structure_file(word, folder=folder):
-        return crystal_of(word, dataset=dataset, lattice=lattice, folder=folder)
+        return crystal_of(word, dataset=dataset, temperature=temperature, lattice=lattice, folder=folder)
     found = crystal_of(word, dataset=dataset, folder=folder)
     if isinstance(found, Atoms):
         return structure_at(found, lattice=lattice, name=word)
@@ -402,7 +431,7 @@ def to_atoms(sites: SiteCell, *, region: str = "matrix") -> Atoms:
         molecule = np.repeat(np.where(molecular, np.cumsum(molecular) - 1, -1), sizes)
     atoms = Atoms(symbols=[str(s) for s in symbols], positions=positions, cell=sites.cell, pbc=True)
     atoms.set_array("molecule", molecule)
-    return label(atoms, region=region, phase=sites.name)
+    return label(atoms, region=region, phase=sites.name, states=sites.states)
 
 
 def oriented(sites: SiteCell, *, rule: MoleculeOrientation, seed: int = 0) -> SiteCell:

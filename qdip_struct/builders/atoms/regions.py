@@ -38,10 +38,13 @@ INTERFACE_DEPTH = 3.5
 """Atoms with an atom of the other side within this distance (Å) are labelled ``interface``."""
 
 
-def formal_charges(symbols: Iterable[str], *, molecule: Sequence[int] | Array | None = None) -> Array:
+def formal_charges(
+    symbols: Iterable[str], *, molecule: Sequence[int] | Array | None = None, states: Mapping[str, int] | None = None
+) -> Array:
     """Formal charge in e of each atom, shape (n,).
 
-    Atoms of molecular ions (``molecule`` ≥ 0) carry 0 but for the first nitrogen of each ion, which carries +1.
+    Atoms of molecular ions (``molecule`` ≥ 0) carry 0 but for the first nitrogen of each ion, which carries +1;
+    ``states`` are oxidation states that are not the usual ones.
 
     Raises
     ------
@@ -55,22 +58,26 @@ def formal_charges(symbols: Iterable[str], *, molecule: Sequence[int] | Array | 
         if name not in FORMAL_CHARGES:
             known = ", ".join(FORMAL_CHARGES)
             raise UsageError(f"no formal charge is known for {name} outside a molecular ion; known: {known}")
-        charges[(names == name) & (ids < 0)] = FORMAL_CHARGES[name]
+        charges[(names == name) & (ids < 0)] = (states or {}).get(str(name), FORMAL_CHARGES[name])
     nitrogen = np.flatnonzero((names == "N") & (ids >= 0))
     _, first = np.unique(ids[nitrogen], return_index=True)
     charges[nitrogen[first]] = 1
     return charges
 
 
-def label(atoms: Atoms, *, region: str, phase: str) -> Atoms:
-    """Set ``region`` and ``phase`` of all atoms in place, add missing ``molecule`` and ``formal_charge``; return it."""
+def label(atoms: Atoms, *, region: str, phase: str, states: Mapping[str, int] | None = None) -> Atoms:
+    """Set ``region`` and ``phase`` of all atoms in place, add missing ``molecule`` and ``formal_charge``; return it.
+
+    ``states`` are the oxidation states (e) that are not the usual ones.
+    """
     n = len(atoms)
     atoms.set_array("region", np.full(n, region, dtype="U9"))
     atoms.set_array("phase", np.full(n, phase))
     if not atoms.has("molecule"):
         atoms.set_array("molecule", np.full(n, -1))
     if not atoms.has("formal_charge"):
-        charges = formal_charges(atoms.get_chemical_symbols(), molecule=atoms.get_array("molecule"))
+        symbols, molecule = atoms.get_chemical_symbols(), atoms.get_array("molecule")
+        charges = formal_charges(symbols, molecule=molecule, states=states)
         atoms.set_array("formal_charge", charges)
     return atoms
 

@@ -21,7 +21,7 @@ from qdip_struct.builders.dot.matrix import atoms_per_site
 from qdip_struct.builders.dot.parent import TERMINATIONS, centre_point, inside, on_parent_lattice
 from qdip_struct.builders.dot.shapes import Ellipsoid, Shape
 from qdip_struct.builders.parsing import Center, Termination
-from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.crystals import Crystal, lattice_facts
 
 MOST_IONS = 20_000_000
 """Largest dot that is cut."""
@@ -255,8 +255,7 @@ def dot_report(atoms: Atoms, *, dot: DotSites, changes: Sequence[Mapping[str, An
         shape=dot.shape.name,
         center=dot.center,
         termination={"name": dot.termination, "meaning": TERMINATIONS[dot.termination]},
-        lattice_angstrom={"dot": dot.crystal.a_angstrom},
-        lattice_source={"dot": dot.crystal.source},
+        **lattice_facts({"dot": dot.crystal}),
         n_formula_units_dot=dot.n_units,
         equivalent_diameter_angstrom=(6.0 / math.pi * dot.volume) ** (1.0 / 3.0),
         extent_angstrom=np.ptp(atoms.positions, axis=0).tolist(),

@@ -32,6 +32,7 @@ from qdip_struct.materials.options import (
     lattice_option,
     orientation_option,
     seed_option,
+    temperature_option,
     vacuum_option,
 )
 
@@ -97,6 +98,7 @@ class DotRequest(FormRequest):
     )
     vacuum: float = vacuum_option(15.0, where="between dot and images")
     dataset: str | None = dataset_option()
+    temperature: float | None = temperature_option()
     seed: int = seed_option()
 
 
@@ -168,12 +170,12 @@ def requested_dot(request: DotRequest, *, folder: Path = Path()) -> "tuple[Atoms
     """
     from qdip_struct.builders.dot.dot import cut_dot, dot_atoms, dot_report, in_vacuum
     from qdip_struct.builders.dot.passivation import passivate
-    from qdip_struct.materials.crystals import scaled
     from qdip_struct.materials.structure_files import crystal_to_cut
 
-    core = crystal_to_cut(request.material, dataset=request.dataset, folder=folder)
-    if request.lattice is not None:
-        core = scaled(core, lattice=request.lattice)
+    core = crystal_to_cut(
+        request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
+        folder=folder,
+    )  # fmt: skip
     if len({site.label for site in core.sites} & {"cation", "anion"}) != 2:
         raise UsageError(f"{core.name} is no binary compound; a free dot is cut from PbS, CdSe and the like")
     raw = cut_dot(core, form=requested_form(request, core=core), seed=request.seed)
@@ -205,6 +207,7 @@ class BulkRequest:
     cells: str = option("1,1,1", metavar="N,N,N", help="conventional cells along its vectors")
     lattice: float | None = lattice_option(scales_files=True)
     dataset: str | None = dataset_option()
+    temperature: float | None = temperature_option()
     a_site: str = a_site_option()
     orientation: MoleculeOrientation = orientation_option()
     seed: int = seed_option()
@@ -218,24 +221,23 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Ato
     UsageError
         If an option is not possible, or the cell holds no whole number of each ion of a mixture.
     """
-    from qdip_struct.builders.atoms.cells import Occupation, structure_at
+    from qdip_struct.builders.atoms.cells import Occupation, material_of
     from qdip_struct.builders.atoms.regions import report
     from qdip_struct.builders.dot.matrix import matrix_of
-    from qdip_struct.materials.crystals import Crystal, scaled
-    from qdip_struct.materials.structure_files import crystal_of
+    from qdip_struct.materials.crystals import Crystal, lattice_facts
+    from qdip_struct.materials.structure_files import refuse_temperature
 
-    body = crystal_of(request.material, dataset=request.dataset, folder=folder)
-    if request.lattice is not None:
-        body = (
-            scaled(body, lattice=request.lattice)
-            if isinstance(body, Crystal)
-            else structure_at(body, lattice=request.lattice, name=request.material)
-        )
+    refuse_temperature(request.material, request.temperature, folder=folder)
+    body = material_of(
+        request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
+        folder=folder,
+    )  # fmt: skip
     cells = whole_numbers(request.cells, what="cells", count=3)
     occupation = Occupation(request.a_site, request.orientation, request.seed)
     atoms = matrix_of(body, cells=cells, occupation=occupation).atoms
     source = body.source if isinstance(body, Crystal) else body.info.get("scaled")
-    return atoms, report(atoms, seed=request.seed, role="single", material=request.material, source=source)
+    facts = lattice_facts({"material": body} if isinstance(body, Crystal) else {})
+    return atoms, report(atoms, seed=request.seed, role="single", material=request.material, source=source, **facts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,6 +272,7 @@ class EmbedRequest(FormRequest):
     )
     spacing: float = option(0.0, metavar="A", unit="Å", group=_SEVERAL, help="least matrix between random dots")
     dataset: str | None = dataset_option()
+    temperature: float | None = temperature_option()
     seed: int = seed_option()
 
 
@@ -294,7 +297,10 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> "Emb
     from qdip_struct.materials.crystals import Crystal
     from qdip_struct.materials.structure_files import conventional, crystal_of, is_structure_file
 
-    dot, matrix = (crystal_of(word, dataset=request.dataset, folder=folder) for word in (request.dot, request.matrix))
+    taken: dict[str, Any] = {"dataset": request.dataset, "temperature": request.temperature, "folder": folder}
+    given = None if is_structure_file(request.matrix, folder=folder) else request.lattice
+    dot = crystal_of(request.dot, **taken, lattice=_given_dot_lattice(request, folder=folder))
+    matrix = crystal_of(request.matrix, **taken, lattice=given)
     if not isinstance(dot, Crystal) and _is_crystal(request, dot):
         dot = conventional(dot, path=folder / request.dot)
     turn, absolute = _rotation(request.rotate, dot=dot, matrix=matrix)
@@ -304,7 +310,7 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> "Emb
         matrix,
         form=_form(request, dot=dot, matrix=matrix),
         cells=whole_numbers(request.cells, what="--cells"),
-        lattice=request.lattice,
+        lattice=request.lattice if given is None else None,
         placement=DotPlacement(request.mode, lattice, turn, absolute, _positions(request)),
         balance=Balance(request.neutral, request.rule),
         occupation=Occupation(request.a_site, request.orientation, request.seed),
@@ -333,6 +339,15 @@ def _rotation(text: str | None, *, dot: "Crystal | Atoms", matrix: "Crystal | At
         return None, False
     crystals = [body if isinstance(body, Crystal) else None for body in (dot, matrix)]
     return parse_rotation(text, dot=crystals[0], matrix=crystals[1])
+
+
+def _given_dot_lattice(request: EmbedRequest, *, folder: Path) -> float | None:
+    """The number behind --dot-lattice, where there is one and the dot is a crystal, Å."""
+    from qdip_struct.materials.structure_files import is_structure_file
+
+    if request.dot_lattice in (None, "own") or is_structure_file(request.dot, folder=folder):
+        return None
+    return numbers(str(request.dot_lattice), what="--dot-lattice", count=1)[0]
 
 
 def _dot_lattice(text: str | None, *, dot: "Crystal | Atoms") -> float | None:
@@ -411,6 +426,7 @@ class AttachRequest(FormRequest):
     array: str = option("1,1", metavar="N,N", group=_BURIED, help="buried dots along x and y")
     vacuum: float = vacuum_option(where="above everything")
     dataset: str | None = dataset_option()
+    temperature: float | None = temperature_option()
     seed: int = seed_option()
 
 
@@ -447,28 +463,41 @@ def requested_attachment(request: AttachRequest, *, folder: Path = Path()) -> "E
 
     if (request.matrix is None) == (request.slab is None):
         raise UsageError("give the slab by --matrix or by --slab, one of them")
-    dot = crystal_to_cut(request.dot, dataset=request.dataset, folder=folder)
+    dot = crystal_to_cut(
+        request.dot, dataset=request.dataset, temperature=request.temperature, lattice=request.dot_lattice,
+        folder=folder,
+    )  # fmt: skip
     if request.overgrown is None:
         return _attached(request, dot=dot, folder=folder)
     return _buried(request, dot=dot, folder=folder)
+
+
+def _held(request: AttachRequest, *, folder: Path) -> "Crystal":
+    """The matrix of a slab, at its lattice constant."""
+    from qdip_struct.materials.structure_files import crystal_to_cut
+
+    return crystal_to_cut(
+        str(request.matrix), dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
+        folder=folder,
+    )  # fmt: skip
 
 
 def _attached(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embedded":
     from qdip_struct.builders.atoms.orientation import parse_indices
     from qdip_struct.builders.dot.attach import attach_dot
     from qdip_struct.builders.dot.dot import cut_dot
+    from qdip_struct.builders.dot.embed import Embedded
     from qdip_struct.builders.dot.passivation import passivate
-    from qdip_struct.materials.crystals import scaled
+    from qdip_struct.materials.crystals import lattice_facts
 
     refuse_given(request, ("array",), where="with an attached dot (see --overgrown)")
-    core = dot if request.dot_lattice is None else scaled(dot, lattice=request.dot_lattice)
-    raw = cut_dot(core, form=requested_form(request, core=core), seed=request.seed)
+    raw = cut_dot(dot, form=requested_form(request, core=dot), seed=request.seed)
     finished, changes = passivate(raw, surface=request.surface, ligand=request.ligand, seed=request.seed)
     registry: Any = request.registry
     if "," in registry:
         first, second = numbers(registry, what="--registry", count=2)
         registry = (first, second)
-    return attach_dot(
+    built = attach_dot(
         finished,
         _slab(request, folder=folder),
         facet=parse_indices(request.facet),
@@ -479,19 +508,20 @@ def _attached(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embed
         changes=changes,
         seed=request.seed,
     )
+    crystals = {"dot": dot} if request.slab is not None else {"dot": dot, "matrix": _held(request, folder=folder)}
+    return Embedded(built.atoms, {**built.report, **lattice_facts(crystals)})
 
 
 def _buried(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embedded":
     from qdip_struct.builders.atoms.cells import Occupation
     from qdip_struct.builders.dot.attach import bury_dots
     from qdip_struct.materials.crystals import scaled
-    from qdip_struct.materials.structure_files import crystal_to_cut
 
     if request.matrix is None:
         raise UsageError("buried dots share the lattice of --matrix; a --slab file cannot be overgrown")
     refuse_given(request, _ATTACHED_ONLY, where="with buried dots, which share the lattice of the matrix")
-    held = crystal_to_cut(request.matrix, dataset=request.dataset, folder=folder)
-    core = scaled(dot, lattice=request.lattice or held.a_angstrom)
+    held = _held(request, folder=folder)
+    core = scaled(dot, lattice=held.a_angstrom)
     counts = whole_numbers(request.array, what="--array")
     if len(counts) != 2:
         raise UsageError(f"--array is '{request.array}'; expected two whole numbers, for example 2,2")
@@ -502,7 +532,6 @@ def _buried(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embedde
         overgrown=request.overgrown or 0,
         form=requested_form(request, core=core, counted="BX2"),
         array=(counts[0], counts[1]),
-        lattice=request.lattice,
         occupation=Occupation(a_site=request.a_site, seed=request.seed),
         vacuum=request.vacuum,
     )
@@ -512,16 +541,12 @@ def _slab(request: AttachRequest, *, folder: Path) -> "Atoms":
     from qdip_struct.builders.atoms.cells import Occupation
     from qdip_struct.builders.atoms.regions import label
     from qdip_struct.builders.dot.attach import surface_slab
-    from qdip_struct.materials.crystals import scaled
-    from qdip_struct.materials.structure_files import crystal_to_cut, read_structure
+    from qdip_struct.materials.structure_files import read_structure
 
     if request.slab is not None:
         refuse_given(request, ("lattice", "cells", "top"), where="with --slab, which has its own cell")
         found = read_structure(folder / request.slab)
         return found if found.has("region") else label(found, region="matrix", phase=request.slab.stem)
-    held = crystal_to_cut(str(request.matrix), dataset=request.dataset, folder=folder)
-    if request.lattice is not None:
-        held = scaled(held, lattice=request.lattice)
     cells = whole_numbers(request.cells, what="--cells")
     occupation = Occupation(a_site=request.a_site, seed=request.seed)
-    return surface_slab(held, cells=cells, top=request.top, occupation=occupation)
+    return surface_slab(_held(request, folder=folder), cells=cells, top=request.top, occupation=occupation)

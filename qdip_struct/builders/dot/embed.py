@@ -39,7 +39,7 @@ from qdip_struct.builders.dot.matrix import MatrixCell, centre_in, check_cells, 
 from qdip_struct.builders.dot.neutrality import neutralise
 from qdip_struct.builders.dot.parent import CENTERS, TERMINATIONS, inside, on_parent_lattice
 from qdip_struct.builders.parsing import Center, Termination
-from qdip_struct.materials.crystals import Crystal, scaled
+from qdip_struct.materials.crystals import Crystal, apart_in_temperature, scaled
 from qdip_struct.materials.ions import name_of_ions
 
 DOTS_APART = 4.0
@@ -220,6 +220,16 @@ class PlacedDot:
         return None if self.sites is None else self.sites.crystal.a_angstrom
 
     @property
+    def temperature(self) -> float | None:
+        """Temperature of that lattice constant, K."""
+        return None if self.sites is None else self.sites.crystal.temperature_kelvin
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What must be said of that lattice constant."""
+        return () if self.sites is None else self.sites.crystal.warnings
+
+    @property
     def source(self) -> str:
         """Where its lattice constant is from."""
         return source_of(self.atoms if self.sites is None else self.sites.crystal)
@@ -260,7 +270,13 @@ def placed_dot(
     core = dot
     shared = matrix.on_parent and on_parent_lattice(core) and permutes_axes(turn)
     if placement.dot_lattice is not None or (shared and placement.mode != "insert"):
-        core = scaled(core, lattice=matrix.lattice if placement.dot_lattice is None else placement.dot_lattice)
+        at = "" if core.temperature_kelvin is None else f" at {core.temperature_kelvin:g} K"
+        shared_source = f"that of the matrix; its own is {core.a_angstrom:.4f} Å{at}, {core.source}"
+        core = (
+            scaled(core, lattice=matrix.lattice, source=shared_source)
+            if placement.dot_lattice is None
+            else scaled(core, lattice=placement.dot_lattice)
+        )
     natural: Termination = "BX2" if _takes_bx2(core, matrix=matrix) else "site"
     sites = cut_dot(core, form=replace(form, termination=form.termination or natural), seed=seed)
     return PlacedDot(dot_atoms(sites), sites, sites.center, sites.volume)
@@ -295,7 +311,9 @@ def _centred(dot: Atoms) -> Atoms:
     for name, default in (("molecule", -1), ("region", "dot"), ("phase", name_of_ions(dot.get_chemical_symbols()))):
         given = dot.get_array(name) if dot.has(name) else np.full(len(dot), default)
         copy.set_array(name, given.astype("U9") if name == "region" else given)
-    copy.set_array("formal_charge", formal_charges(names, molecule=copy.get_array("molecule")))
+    told = dot.get_array("formal_charge") if dot.has("formal_charge") else None
+    charges = formal_charges(names, molecule=copy.get_array("molecule")) if told is None else told
+    copy.set_array("formal_charge", np.rint(charges).astype(int))
     return copy
 
 
@@ -385,6 +403,7 @@ def embed_dot(
         atoms, balance=balance, centres=centres, facets=body.facets @ turn.T, seed=seed
     )
     mark_interface(atoms, depth=interface_depth)
+    temperatures = {"dot": placed.temperature, "matrix": getattr(matrix, "temperature_kelvin", None)}
     content = report(
         atoms,
         volume_fraction=placed.volume * len(centres) / abs(float(np.linalg.det(supercell.cell))),
@@ -399,6 +418,10 @@ def embed_dot(
         rotation=turn.tolist(),
         lattice_angstrom={"dot": placed.lattice, "matrix": supercell.lattice},
         lattice_source={"dot": placed.source, "matrix": source_of(matrix)},
+        temperature_kelvin=temperatures,
+        lattice_warnings=list(
+            dict.fromkeys((*placed.warnings, *getattr(matrix, "warnings", ()), *apart_in_temperature(temperatures)))
+        ),
         n_dots=len(centres),
         dot_centers_angstrom=np.round(centres, 6).tolist(),
         n_formula_units_dot=placed.n_formula_units,

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.cells import SiteCell, sites_of_crystal
+from qdip_struct.builders.atoms.cells import sites_of_crystal
 from qdip_struct.builders.dot.dot import DotSites, block
 from qdip_struct.builders.dot.neutrality import pick
 from qdip_struct.builders.dot.parent import centre_point
@@ -85,11 +85,7 @@ def passivate(
 
 def charge_of(dot: DotSites) -> int:
     """Formal charge of the sites in e."""
-    return int(_charges(dot.sites).sum())
-
-
-def _charges(sites: SiteCell) -> Array:
-    return np.array([FORMAL_CHARGES[str(name)] for name in sites.species], dtype=int)
+    return int(dot.sites.charges.sum())
 
 
 def _bond_length(dot: DotSites) -> float:
@@ -122,12 +118,13 @@ def _keep(dot: DotSites, keep: Array) -> DotSites:
 
 
 def _removed(dot: DotSites, index: Array, *, reason: str) -> list[dict[str, Any]]:
+    charges = dot.sites.charges
     return [
         {
             "action": "remove",
             "from": str(dot.sites.species[i]),
             "to": None,
-            "charge": -FORMAL_CHARGES[str(dot.sites.species[i])],
+            "charge": -int(charges[i]),
             "position_angstrom": np.round(dot.sites.positions[i], 4).tolist(),
             "dot": 0,
             "reason": reason,
@@ -151,7 +148,7 @@ def _stoichiometric(dot: DotSites, *, rng: np.random.Generator) -> tuple[DotSite
     """Take off the least bonded ions of the sign in excess until the charge is zero."""
     changes: list[dict[str, Any]] = []
     while (excess := charge_of(dot)) != 0:
-        charges = _charges(dot.sites)
+        charges = dot.sites.charges
         members = np.flatnonzero(np.sign(charges) == np.sign(excess))
         count, rest = divmod(abs(excess), int(abs(charges[members[0]])))
         if rest:
@@ -201,7 +198,7 @@ def _exchanged(
 ) -> tuple[DotSites, list[dict[str, Any]]]:
     """Turn ``count`` surface anions into ligands, those with the fewest metal neighbours first."""
     bonds = _bonds(dot)
-    members = np.flatnonzero((_charges(dot.sites) == -2) & (bonds < _full(dot)))
+    members = np.flatnonzero((dot.sites.charges == -2) & (bonds < _full(dot)))
     if len(members) < count:
         raise UsageError(f"the dot has {-count:+d} e but only {len(members)} surface anions to exchange for {ligand}")
     points = dot.sites.positions[members]

@@ -29,10 +29,10 @@ from qdip_struct.builders.slab.stoichiometry import (
     in_cell,
     ions_of,
     moment_per_area,
+    reservoir_facts,
     slab_findings,
     units_by_cation,
 )
-from qdip_struct.builders.slab.surface import charges_of_sites
 from qdip_struct.matching.planes import plane_text
 from qdip_struct.materials.crystals import Crystal
 
@@ -140,18 +140,18 @@ def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells
     cells["substrate_bulk"] = to_atoms(joint.blocks["substrate"].sites, region="substrate")
     cells["film_bulk_free"] = to_atoms(joint.free_blocks["film"].sites, region="film")
     others: dict[str, Atoms] = {}
+    reservoirs: dict[Part, Crystal | None] = {}
     for part in reversed(PARTS):
         sites, layer, top = _slab_of(joint, part)
-        others |= companions(
+        found, reservoirs[part] = companions(
             sites, joint.blocks[part], top=top, count=int(layer.max()) + 1, cell=cell, dataset=facts["dataset"][part],
-            part=part,
+            temperature=facts["temperature_kelvin"].get(part), part=part,
         )  # fmt: skip
+        others |= found
     if "reservoir" in others and "film_reservoir" in others and _same_crystal(others):
         del others["film_reservoir"]
     if max(map(abs, facts["strain_substrate"])) > 1e-9:
         others["substrate_bulk_free"] = to_atoms(joint.free_blocks["substrate"].sites, region="substrate")
-    reservoir = others.get("reservoir")
-    film_reservoir = others.get("film_reservoir", reservoir if "film_other" in others else None)
     group = _group(facts, placement=placement)
     common = {
         "group": group,
@@ -163,8 +163,7 @@ def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells
         "n_interfaces": 1 if kind == "slab" else 2,
         "vacuum_angstrom": vacuum,
         "dipole_direction": "z",
-        "reservoir": None if reservoir is None else str(reservoir.get_array("phase")[0]),
-        "film_reservoir": None if film_reservoir is None else str(film_reservoir.get_array("phase")[0]),
+        **reservoir_facts(reservoirs, warnings=facts["lattice_warnings"]),
     }
     makers = {}
     for role, atoms in {**cells, **others}.items():
@@ -279,7 +278,7 @@ def _report(
         block = joint.blocks[own]
         sites, layer, top = _slab_of(joint, own)
         facts = face_facts(sites, layer, block, top=top, atoms=atoms)
-        charge = int(charges_of_sites(sites).sum())
+        charge = int(sites.charges.sum())
         more["findings"] = slab_findings(facts, block, top=top, charge=charge, has=has, part=own)
         kept = (
             *("termination_top", "termination_bottom", "face_top", "face_bottom", "symmetric", "symmetric_sites"),

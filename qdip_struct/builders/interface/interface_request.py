@@ -70,6 +70,7 @@ class InterfaceRequest:
         None, metavar="IONS", help="anions of the contact layer: Br, or shares such as Br0.5I0.5"
     )
     dataset: str | None = shared.dataset_option()
+    temperature: float | None = shared.temperature_option()
     repeat: str = shared.repeat_option()
     vacuum: float = shared.vacuum_option()
     a_site: str = shared.a_site_option()
@@ -172,7 +173,9 @@ def _crystal(request: InterfaceRequest, part: str, folder: Path) -> "Crystal | A
     from qdip_struct.builders.atoms.cells import material_of
 
     lattice = getattr(request, f"{part}_lattice")
-    return material_of(getattr(request, part), dataset=request.dataset, lattice=lattice, folder=folder)
+    return material_of(
+        getattr(request, part), dataset=request.dataset, temperature=request.temperature, lattice=lattice, folder=folder
+    )
 
 
 def _stack(request: InterfaceRequest) -> "Stack":

@@ -29,7 +29,7 @@ from qdip_struct.builders.slab.surface import SurfaceCell
 from qdip_struct.matching.coincidence import Match, find_matches
 from qdip_struct.matching.nets import Net, net_from_vectors
 from qdip_struct.matching.planes import Plane
-from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.crystals import Crystal, lattice_facts
 from qdip_struct.materials.elasticity import Moduli, known_moduli, mixed_moduli
 
 _PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
@@ -369,6 +369,7 @@ def join(
         "dataset": {
             part: half.material.dataset if isinstance(half.material, Crystal) else None for part, half in halves.items()
         },
+        **lattice_facts({part: h.material for part, h in halves.items() if isinstance(h.material, Crystal)}),
     }
     return Joint(film_sites, substrate_sites, film_layer, substrate_layer, blocks, free_blocks, tops, facts)
 

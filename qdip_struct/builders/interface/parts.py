@@ -16,7 +16,7 @@ from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.regions import report
 from qdip_struct.builders.roles import PARTS, role_name
 
-_OF_THE_WHOLE = ("n_formula_units", "excess", "reservoir", "thickness_angstrom")
+_OF_THE_WHOLE = ("n_formula_units", "excess", "reservoir", "reservoir_source", "thickness_angstrom")
 
 
 def is_interface(atoms: Atoms) -> bool:

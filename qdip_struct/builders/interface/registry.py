@@ -31,7 +31,7 @@ from qdip_struct.builders.atoms.neighbours import neighbour_pairs
 from qdip_struct.builders.interface.joint import Joint
 from qdip_struct.builders.slab.block import Block
 from qdip_struct.builders.slab.surface import kinds_of_sites
-from qdip_struct.materials.ions import FORMAL_CHARGES, TOUCHING_RADII_ANGSTROM
+from qdip_struct.materials.ions import TOUCHING_RADII_ANGSTROM
 
 REGISTRY_NAMES = ("continuation", "metal", "hollow")
 
@@ -190,7 +190,7 @@ def _shift_of(
         return np.zeros(2)
     if registry == "hollow":
         return np.array([0.25, 0.25]) @ edges
-    anions = np.flatnonzero([FORMAL_CHARGES[str(s)] < 0 for s in contact.species])
+    anions = np.flatnonzero(contact.charges < 0)
     if len(anions) == 0:
         raise UsageError("the contact layer has no anion: the registry 'continuation' does not exist on it")
     # The ideal place of the nearest anion is a multiple of a quarter of the edges: tilts do not move the registry.

@@ -27,14 +27,15 @@ from qdip_struct.builders.slab.stoichiometry import (
     face_facts,
     in_cell,
     ions_of,
+    reservoir_facts,
     slab_findings,
     termination_name,
     termination_named,
     units_by_cation,
 )
-from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, charges_of_sites, surface_cell
+from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, surface_cell
 from qdip_struct.matching.planes import Plane, plane_text
-from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.crystals import Crystal, lattice_facts
 from qdip_struct.materials.ions import MOLECULES
 from qdip_struct.materials.options import Arrangement
 
@@ -210,8 +211,9 @@ def build_slab(
     cell = np.zeros((3, 3))
     cell[:2, :2], cell[2, 2] = block.lateral, facts["thickness_angstrom"] + vacuum
     dataset = material.dataset if isinstance(material, Crystal) else None
-    others = companions(sites, block, top=top, count=count, cell=cell, dataset=dataset)
-    charge = int(charges_of_sites(sites).sum())
+    at = material.temperature_kelvin if isinstance(material, Crystal) else None
+    others, reservoir = companions(sites, block, top=top, count=count, cell=cell, dataset=dataset, temperature=at)
+    charge = int(sites.charges.sum())
     facts["findings"] = slab_findings(facts, block, top=top, charge=charge, has=list(others))
     slab, bulk = in_cell(atoms, cell), to_atoms(block.sites, region="substrate")
     common = {
@@ -220,6 +222,7 @@ def build_slab(
         "material": surface.sites.name,
         "source": crystal_source(material, arrangement=occupation.arrangement),
         "dataset": dataset,
+        **lattice_facts({"substrate": material} if isinstance(material, Crystal) else {}),
         "plane": list(surface.plane),
         "uvw": (block.matrix @ surface.uvw[:2]).round(6).tolist(),
         "area_angstrom2": block.area,
@@ -230,7 +233,9 @@ def build_slab(
         "stand_in_for": stand_ins(material, a_site=occupation.a_site),
         "orientation": occupation.orientation,
         "alloy": [decoration_entry(d) for d in decorations],
-        "reservoir": str(others["reservoir"].get_array("phase")[0]) if "reservoir" in others else None,
+        **reservoir_facts(
+            {"substrate": reservoir}, warnings=material.warnings if isinstance(material, Crystal) else ()
+        ),
     }
     cells = {"substrate": slab, "substrate_bulk": bulk, **others}
     reports = _reports(cells, bulk=block.sites, slab_facts=facts, common=common)
@@ -268,7 +273,8 @@ def crystal_source(material: Crystal | Atoms, *, arrangement: Arrangement) -> st
         done = material.info.get("scaled")
         return f"structure given by the user{f', {done}' if done else ''}"
     how = arrangement if material.occupancies else material.dataset
-    return f"{material.label} {material.a_angstrom:.4f} Å, {how}: {material.source}"
+    at = "" if material.temperature_kelvin is None else f" at {material.temperature_kelvin:g} K"
+    return f"{material.label} {material.a_angstrom:.4f} Å{at}, {how}: {material.source}"
 
 
 def decoration_entry(decoration: Decoration) -> dict[str, Any]:

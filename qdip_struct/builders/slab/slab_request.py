@@ -34,6 +34,7 @@ class SlabRequest:
     )
     lattice: float | None = shared.lattice_option(scales_files=True)
     dataset: str | None = shared.dataset_option()
+    temperature: float | None = shared.temperature_option()
     repeat: str = shared.repeat_option()
     vacuum: float = shared.vacuum_option()
     a_site: str = shared.a_site_option()
@@ -97,5 +98,10 @@ def requested_slabs(request: SlabRequest, *, folder: Path = Path()) -> dict[str,
 
 def _crystal(request: SlabRequest, folder: Path) -> "Crystal | Atoms":
     from qdip_struct.builders.atoms.cells import material_of
+    from qdip_struct.materials.structure_files import refuse_temperature
 
-    return material_of(request.material, dataset=request.dataset, lattice=request.lattice, folder=folder)
+    refuse_temperature(request.material, request.temperature, folder=folder)
+    return material_of(
+        request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
+        folder=folder,
+    )  # fmt: skip

@@ -13,11 +13,13 @@ A slab that ends in AX or BX2 layers on both faces holds no whole number of form
 the chemical potential of AX. Two more cells mend that, its companions: the slab of the other termination (the mean of
 both is free of a chemical potential) and the bulk crystal AX (the limit of the chemical potential to which the energy
 of the one slab is referred). Molecular ions count whole. Lengths in Å, charges in e.
+
+Long because cuts, faces and companions are told from the same layers of one surface cell.
 """
 
 import itertools
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,12 +31,12 @@ from qdip_struct.builders.atoms.cells import SiteCell, primitive_basis, reduced_
 from qdip_struct.builders.parsing import Faces
 from qdip_struct.builders.roles import Part, role_name, role_of
 from qdip_struct.builders.slab.block import Block, cut_block
-from qdip_struct.builders.slab.surface import SurfaceCell, charges_of_sites
+from qdip_struct.builders.slab.surface import SurfaceCell
 from qdip_struct.matching.planes import plane_text
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.ions import IONS, MOLECULES
 from qdip_struct.materials.options import DEFAULT_DATASET
+from qdip_struct.materials.structure_files import crystal_named
 
 DIPOLE_E_PER_ANGSTROM = 1e-4
 """A smaller moment per area is none, e/Å: a step of the potential below 0.02 V, as rounded coordinates give."""
@@ -84,17 +86,30 @@ def excess(ions: Mapping[str, int], *, bulk: SiteCell) -> dict[str, int | float]
     return {name: int(value) if value == int(value) else value for name, value in rounded.items()}
 
 
-def reservoir_of(bulk: SiteCell, *, dataset: str | None) -> Crystal | None:
-    """The crystal AX of a perovskite ABX3, from its own data set or else from the default one; None when unknown."""
+def reservoir_of(bulk: SiteCell, *, dataset: str | None, temperature: float | None = None) -> Crystal | None:
+    """The crystal AX of a perovskite ABX3, from its own data set or else from the default one; ``None`` when unknown.
+
+    It is brought to ``temperature`` (K, by default that of the set it is from) where its expansion is known; where not,
+    it has its own temperature, and its warnings say so.
+    """
     a_sites = {str(s) for s in bulk.species[bulk.sublattice == "A"]}
     halides = {str(s) for s in bulk.species[bulk.sublattice == "X"]}
     if len(a_sites) != 1 or len(halides) != 1:
         return None
     for name in dict.fromkeys([dataset or DEFAULT_DATASET, DEFAULT_DATASET]):
+        word = f"{next(iter(a_sites))}{next(iter(halides))}"
         try:
-            return get_crystal(f"{next(iter(a_sites))}{next(iter(halides))}", dataset=name)
+            found = crystal_named(word, dataset=name)
         except UsageError:
             continue
+        if temperature is None or found.temperature_kelvin is None:
+            return found
+        try:
+            return crystal_named(word, dataset=name, temperature=temperature)
+        except UsageError:
+            told = f"the reservoir {word} is taken at {found.temperature_kelvin:g} K, not at {temperature:g} K: no "
+            told += "thermal expansion coefficient is known for it"
+            return replace(found, warnings=(*found.warnings, told))
     return None
 
 
@@ -185,7 +200,7 @@ class Cut:
 def cut_above(surface: SurfaceCell, top: int) -> Cut:
     """The cut above layer ``top`` of a surface cell."""
     per, d = len(surface.layers), surface.period
-    z, charge = surface.sites.positions[:, 2], charges_of_sites(surface.sites)
+    z, charge = surface.sites.positions[:, 2], surface.sites.charges
     heights = [z[list(layer.members)] + d * np.array(layer.lifts) for layer in surface.layers]
     unit = [heights[k % per] + d * (k // per) for k in range(top - per + 1, top + 1)]
     q = np.concatenate([charge[list(surface.layers[k % per].members)] for k in range(top - per + 1, top + 1)])
@@ -430,9 +445,12 @@ def check_faces(faces: Faces, facts: Mapping[str, Any], surface: SurfaceCell, *,
 
 
 def companions(
-    slab: SiteCell, block: Block, *, top: int, count: int, cell: Array, dataset: str | None, part: Part = "substrate"
-) -> dict[str, Atoms]:
-    """Cells by role: the slab of the other termination and the reservoir where they exist, none where none is needed.
+    slab: SiteCell, block: Block, *, top: int, count: int, cell: Array, dataset: str | None,
+    temperature: float | None = None, part: Part = "substrate",
+) -> tuple[dict[str, Atoms], Crystal | None]:  # fmt: skip
+    """Cells by role, and the reservoir's crystal: the slab of the other termination and the reservoir where they exist.
+
+    There are none where none is needed.
 
     The companion ends where the slab begins and the other way round, so that both together are whole formula units and
     the mean of their surface energies is free of a chemical potential; of several thicknesses the nearest is taken. The
@@ -448,26 +466,49 @@ def companions(
         Its topmost layer in the surface cell, and its monolayers.
     cell
         Cell (3, 3) of the slab, Å; the other slab is placed in its middle.
-    dataset
-        Where the reservoir crystal is looked up first.
+    dataset, temperature
+        Where the reservoir crystal is looked up first, and its temperature, K; see :func:`reservoir_of`.
     part
         Whose companions they are.
     """
     own = ions_of_sites(slab)
     extra = excess(own, bulk=block.sites)
     if not extra:
-        return {}
+        return {}, None
     found: dict[str, Atoms] = {}
     other = _complement(block, own, top=top, count=count)
     if other is not None:
         found[role_name("companion", part)] = in_cell(to_atoms(other, region=part), cell)
-    crystal = reservoir_of(block.sites, dataset=dataset)
+    crystal = reservoir_of(block.sites, dataset=dataset, temperature=temperature)
     if crystal is not None:
         sites = sites_of(crystal)
         if set(extra) == set(ions_of_sites(sites)) and len(set(extra.values())) == 1:
             role = "reservoir" if part == "substrate" else role_name("reservoir", part, cell="own")
             found[role] = to_atoms(sites, region=part)
-    return found
+            return found, crystal
+    return found, None
+
+
+def reservoir_facts(reservoirs: Mapping[Part, Crystal | None], *, warnings: Sequence[str]) -> dict[str, Any]:
+    """Entries of a report: each reservoir crystal, its lattice constant (Å) with data set and source, all warnings.
+
+    Parameters
+    ----------
+    reservoirs
+        From :func:`companions`, by the part whose slab has too much of it.
+    warnings
+        What must be said of the other lattice constants; what must be said of the reservoirs' follows.
+    """
+    facts: dict[str, Any] = {}
+    every = list(warnings)
+    for part, crystal in reservoirs.items():
+        key = "reservoir" if part == "substrate" else f"{part}_reservoir"
+        facts[key] = facts[f"{key}_source"] = None
+        if crystal is not None:
+            facts[key] = crystal.name
+            facts[f"{key}_source"] = f"{crystal.label} {crystal.a_angstrom:.4f} Å, {crystal.dataset}: {crystal.source}"
+            every += crystal.warnings
+    return {**facts, "lattice_warnings": list(dict.fromkeys(every))}
 
 
 def _complement(block: Block, own: Mapping[str, int], *, top: int, count: int) -> SiteCell | None:
@@ -509,15 +550,7 @@ def slab_findings(
     found: list[tuple[str, str]] = []
     sums = np.cumsum([layers[(top - k) % per].charge for k in range(per)])
     whole = f"a multiple of {per} monolayers"
-    if int(charges_of_sites(block.surface.sites).sum()):
-        found.append(
-            (
-                f"the formal charges of {name} add up to {int(charges_of_sites(block.surface.sites).sum()):+d} e per "
-                "period, so charge, dipole and type of its slabs are not known",
-                "check the oxidation states; a slab of whole formula units is neutral",
-            )
-        )
-    elif charge:
+    if charge:
         neutral = " or ".join(str(k + 1) for k in range(per) if not sums[k])
         found.append(
             (

@@ -18,7 +18,7 @@ from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.builders.atoms.cells import SiteCell, completion, primitive_basis, reduced_pair, sites_of, turned
 from qdip_struct.matching.planes import Plane
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.ions import FORMAL_CHARGES, written_formula
+from qdip_struct.materials.ions import written_formula
 
 LAYER_TOLERANCE_ANGSTROM = 0.5
 _SAME_SITE_ANGSTROM = 0.05
@@ -186,11 +186,6 @@ def _heights(translations: Array, plane: Plane, step: Array) -> Array:
     return np.unique(np.round((translations @ np.array(plane)) / (step @ np.array(plane)) % 1.0, 4) % 1.0)
 
 
-def charges_of_sites(sites: SiteCell) -> Array:
-    """Formal charge of each site, (n,), e; of a molecule the whole one."""
-    return np.array([FORMAL_CHARGES[str(name)] for name in sites.species], dtype=int)
-
-
 def kinds_of_sites(sites: SiteCell) -> Array:
     """One number per sort of ion; molecules of different orientation in a user's file differ."""
     names = {name: k for k, name in enumerate(sorted({str(s) for s in sites.species}))}
@@ -280,7 +275,7 @@ def _layers(sites: SiteCell, tolerance: float, shifts: Array, plane: Plane) -> t
             ).any()
         ]
         kinds.append(kinds[same[0]] if same else max(kinds, default=-1) + 1)
-    charges = charges_of_sites(sites)
+    charges = sites.charges
     return tuple(
         Layer(
             name=_layer_name(sites.species[members], sites.sublattice[members]),
