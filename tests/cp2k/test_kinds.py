@@ -194,6 +194,21 @@ def test_settings_of_a_kind_are_obeyed_and_decide_electrons_and_spin() -> None:
     assert (charged.n_electrons, charged.settings["spin"], charged.settings["charge"]) == (8, "RKS", 2)
 
 
+def test_setting_of_a_potential_takes_the_place_of_the_one_in_the_template() -> None:
+    short = "&KIND Ag\nBASIS_SET DZVP-MOLOPT-SR-GTH\nPOT GTH-PBE-q11\n&END KIND"
+    deck = deck_of(SILVER, kinds=short, set=("KIND[Ag]/POTENTIAL=GTH-PBE-q19",))
+    assert get_values(deck.tree, "FORCE_EVAL/SUBSYS/KIND[Ag]/POT") == ["GTH-PBE-q19"]
+    assert (deck.n_electrons, get_values(deck.tree, "FORCE_EVAL/SUBSYS/KIND[Ag]/POTENTIAL")) == (26, [])
+    assert deck.settings["potential"]["Ag"] == "GTH-PBE-q19"
+
+
+def test_setting_of_a_kind_that_no_atom_has_is_told() -> None:
+    deck = make_deck(PBS, InputsRequest(preset="quick", set=("KIND[Pbb]/MASS=200", "KIND[pb]/MASS=200")))
+    reasons = [item.reason for item in deck.decisions if item.topic == "setting"]
+    assert reasons == ["asked for with --set; no atom here is of the kind Pbb", "asked for with --set"]
+    assert deck.text.upper().count("&KIND PB\n") == 1
+
+
 @pytest.mark.cp2k
 def test_settings_and_files_of_kinds_are_checked(cp2k: Program) -> None:
     def findings(*asked: str) -> list[tuple[str, str, str]]:

@@ -5,7 +5,7 @@ the decisions made from the structure. Nothing is written here; :mod:`qdip_struc
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +35,18 @@ from qdip_struct.cp2k.inputs.inputfile import (
     parse_setting,
     set_value,
 )
-from qdip_struct.cp2k.inputs.kinds import KindDefault, OwnKind, get_kind_set, read_own_kinds
+from qdip_struct.cp2k.inputs.kinds import (
+    KindDefault,
+    OwnKind,
+    get_kind_set,
+    orbital_basis,
+    potential_in,
+    read_own_kinds,
+)
 from qdip_struct.cp2k.inputs.presets import Preset, get_functional, get_preset, template_text
 from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.inputs.sections import (
+    AtomKind,
     count_electrons,
     elements_of,
     fill,
@@ -252,7 +260,7 @@ def make_deck(
     decided_prints, pdos_regions = fill_prints(tree, request.print, atoms=atoms, kpoints=sampled, stride=request.stride)
     decisions += decided_prints
     fill_subsys(tree, atoms, atom_kinds)
-    decisions += _fill_settings(tree, request.set)
+    decisions += _fill_settings(tree, request.set, kinds=atom_kinds)
     return Deck(format_input(tree), tree, tuple(decisions), deck_settings(tree), n_electrons, pdos_regions)
 
 
@@ -280,9 +288,18 @@ def _choose_kinds(
 def _with_settings(tree: Section, settings: tuple[str, ...]) -> Section:
     """The input so far as it will be read once the settings stand in it."""
     asked = deepcopy(tree)
-    for path, value, add in map(_setting, settings):
-        set_value(asked, path, value, add=add)
+    for setting in settings:
+        _set(asked, setting)
     return asked
+
+
+def _set(tree: Section, setting: str) -> None:
+    """Put one setting into an input; the potential of a kind under the name that the template gave it."""
+    path, value, add = _setting(setting)
+    place, _, name = path.rpartition("/")
+    if name.upper() == "POTENTIAL" and get_values(tree, f"{place}/POT"):
+        path = f"{place}/POT"
+    set_value(tree, path, value, add=add)
 
 
 def _charge(tree: Section) -> int:
@@ -299,12 +316,17 @@ def _setting(text: str) -> tuple[str, str, bool]:
     return f"FORCE_EVAL/SUBSYS/{path}" if path.upper().startswith("KIND[") else path, value, add
 
 
-def _fill_settings(tree: Section, settings: tuple[str, ...]) -> list[Decision]:
+def _fill_settings(tree: Section, settings: tuple[str, ...], *, kinds: Sequence[AtomKind]) -> list[Decision]:
     """What ``--set`` says, over everything else; the outer SCF follows a changed inner one."""
     decisions = []
-    for path, value, add in map(_setting, settings):
-        set_value(tree, path, value, add=add)
-        decisions.append(Decision("setting", f"{path}{'+' if add else ''}={value}", "asked for with --set"))
+    known = {"DEFAULT", *(kind.name.upper() for kind in kinds)}
+    for setting in settings:
+        path, value, add = _setting(setting)
+        _set(tree, setting)
+        named = re.match(r"FORCE_EVAL/SUBSYS/KIND\[(.+?)\]/", path, re.IGNORECASE)
+        idle = named is not None and named.group(1).upper() not in known
+        reason = "asked for with --set" + (f"; no atom here is of the kind {named.group(1)}" if named and idle else "")
+        decisions.append(Decision("setting", f"{path}{'+' if add else ''}={value}", reason))
     match_outer_scf(tree, asked=_asked(settings))
     return decisions
 
@@ -331,8 +353,8 @@ def deck_settings(tree: Section) -> dict[str, Any]:
     scheme = (first(f"{dft}/KPOINTS/SCHEME") or "").split()
     return {
         "functional": named_functional(tree),
-        "basis": {kind.parameter: _direct(kind, "BASIS_SET") for kind in kinds},
-        "potential": {kind.parameter: _direct(kind, "POTENTIAL") for kind in kinds},
+        "basis": {kind.parameter: orbital_basis(kind) for kind in kinds},
+        "potential": {kind.parameter: potential_in(kind) for kind in kinds},
         "cutoff_rydberg": _number(first(f"{dft}/MGRID/CUTOFF")),
         "rel_cutoff_rydberg": _number(first(f"{dft}/MGRID/REL_CUTOFF")),
         "kpoints": [int(word) for word in scheme[1:4]] if len(scheme) >= 4 else None,
@@ -341,11 +363,6 @@ def deck_settings(tree: Section) -> dict[str, Any]:
         "surface_dipole": first(f"{dft}/SURF_DIP_DIR") if on(f"{dft}/SURFACE_DIPOLE_CORRECTION") else None,
         "dispersion": first(f"{dft}/XC/VDW_POTENTIAL/PAIR_POTENTIAL/TYPE"),
     }
-
-
-def _direct(section: Section, name: str) -> str | None:
-    found = section.keywords(name)
-    return found[0].value if found else None
 
 
 def _number(text: str | None) -> float | None:
