@@ -78,7 +78,8 @@ def inputs_command(args: argparse.Namespace) -> int:
     decks = [_checked_deck(item, maker=maker, schema=schema) for item in planned]
     parameters = {**recorded(request, place="command"), "site": args.site}
     del parameters["cp2k_version"]
-    parameters["template"] = None if request.template is None else Path(request.template).name
+    for name, file in (("template", request.template), ("kinds", request.kinds)):
+        parameters[name] = None if file is None else Path(file).name
     written = [
         write_run_folder(
             out / item.name,

@@ -1,7 +1,6 @@
 """The ions of this field, one record each: what every other module knows about an element or a molecular ion.
 
-To add an ion, add its record here; where a basis set does not have it, also to ``lacks`` of
-``cp2k_templates/kinds.yaml``.
+To add an ion, add its record here.
 
 A Python table and not a YAML file, so that commands that need no structure start without reading one.
 

@@ -1,4 +1,4 @@
-"""What is decided for the user: k-points, SCF method, spin, dipole correction, optimiser, constraints, version.
+"""What is decided for the user: basis sets, k-points, SCF, spin, dipole correction, optimiser, constraints, version.
 
 Every decision is made from the structure or from the version of CP2K that the input is for, and carries its choice and
 its reason in words, so that it can be shown and overridden.
@@ -16,7 +16,20 @@ from numpy.typing import NDArray
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.roles import role_of
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM
-from qdip_struct.cp2k.inputs.inputfile import Section, set_value
+from qdip_struct.cp2k.inputs.inputfile import Section, find_section, get_values, set_value
+from qdip_struct.cp2k.inputs.kinds import (
+    DEFAULT_FAMILY,
+    KindDefault,
+    KindSet,
+    OwnKind,
+    data_file,
+    families_of,
+    family_of,
+    orbital_basis,
+    potential_in,
+    potential_valence,
+    read_potentials,
+)
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -89,6 +102,131 @@ def look_at(cell: NDArray[np.float64], positions: NDArray[np.float64]) -> Geomet
     return Geometry(system, vacuum, tuple(heights))  # type: ignore[arg-type]
 
 
+def stated_kind(tree: Section, name: str) -> Section | None:
+    """The ``&KIND`` that an input has for a kind: its own, else ``&KIND DEFAULT``."""
+    subsys = find_section(tree, "FORCE_EVAL/SUBSYS")
+    found = [kind for word in (name, "DEFAULT") for kind in subsys.sections("KIND", parameter=word)] if subsys else []
+    return found[0] if found else None
+
+
+def decide_kinds(
+    elements: Sequence[str],
+    *,
+    template: Section,
+    asked: Section,
+    kind_set: KindSet,
+    own: Mapping[str, OwnKind],
+    functional: str | None,
+) -> tuple[dict[str, KindDefault], list[Decision]]:
+    """Basis set, potential and valence electrons of each element, as they will stand in the input.
+
+    What ``&KIND`` sections say stays; what they leave open comes from the user's file, then from the set, with the
+    potentials made for the functional.
+
+    Parameters
+    ----------
+    elements
+        Symbols, each once.
+    template, asked
+        The input so far, and the same with the user's settings in it.
+    kind_set, own
+        The family, and what the user's file says instead, by element.
+    functional
+        As the input names it; ``None`` for a method without one.
+
+    Raises
+    ------
+    UsageError
+        If the set has nothing for an element that nobody else names a basis set and a potential for, or the valence
+        electrons of a potential are not known.
+    """
+    chosen: dict[str, KindDefault] = {}
+    decisions: list[Decision] = []
+    deviating: dict[tuple[str, str], list[str]] = {}
+    stated: dict[str, tuple[str | None, str | None]] = {}
+    open_potentials = []
+    for element in elements:
+        section = stated_kind(asked, element) or Section("KIND", element)
+        file = own.get(element, OwnKind())
+        basis, potential = orbital_basis(section) or file.basis, potential_in(section) or file.potential
+        stated[element] = (basis, potential)
+        if potential is None:
+            open_potentials.append(element)
+        decisions += _whose_kind(element, template=template, file=file, stated=(basis, potential))
+    family, decided = _decide_family(open_potentials, kind_set=kind_set, functional=functional)
+    decisions += decided
+    whole = (get_values(asked, "FORCE_EVAL/DFT/POTENTIAL_FILE_NAME") or [kind_set.potential_file])[0]
+    for element in elements:
+        basis, potential = stated[element]
+        if basis is None or potential is None:
+            default = _default(element, kind_set=kind_set, family=family, potential=potential)
+            if basis is None and default.basis != kind_set.first_basis(default):
+                deviating.setdefault((default.basis, kind_set.first_basis(default)), []).append(element)
+            basis, potential = basis or default.basis, potential or default.potential
+        section = stated_kind(asked, element) or Section("KIND", element)
+        files = [keyword.value for keyword in section.keywords("POTENTIAL_FILE_NAME")]
+        named = own[element].potential_file if element in own and potential_in(section) is None else None
+        place = files[0] if files else named or whole
+        n = potential_valence(element, potential, file=place)
+        if n is None:
+            raise UsageError(_unknown_valence(element, potential, place=place))
+        chosen[element] = KindDefault(element, basis, potential, n, place if place != whole else None)
+    for (basis, usual), members in deviating.items():
+        reason = f"{', '.join(kind_set.basis_files)} hold no {usual} for {'it' if len(members) == 1 else 'them'}"
+        decisions.append(Decision("basis", f"{basis} for {', '.join(members)}", reason))
+    return chosen, decisions
+
+
+def _unknown_valence(element: str, potential: str, *, place: str) -> str:
+    """Why the electrons of a potential cannot be counted, and what to do."""
+    path = data_file(place)
+    if path is None:
+        return (
+            f"how many valence electrons the potential {potential} of {element} has is not known, as {place} is not "
+            "among CP2K's data files here; take a name that ends in them (-q4)"
+        )
+    names = [item.names[0] for item in read_potentials(path).get(element, ())]
+    return f"potential {potential} of {element} is not in {place}; it holds {', '.join(names) or 'none'}"
+
+
+def _whose_kind(
+    element: str, *, template: Section, file: OwnKind, stated: tuple[str | None, str | None]
+) -> list[Decision]:
+    """Who says what an element gets, where it is not the set."""
+    section = stated_kind(template, element)
+    words = ", ".join(word for word in stated if word is not None)
+    if section is not None and (orbital_basis(section) or potential_in(section)):
+        return [Decision("kinds", f"{element}: {words}", f"&KIND {section.parameter} of the template")]
+    if file.basis or file.potential:
+        return [Decision("kinds", f"{element}: {words}", "from the file of --kinds")]
+    return []
+
+
+def _decide_family(elements: Sequence[str], *, kind_set: KindSet, functional: str | None) -> tuple[str, list[Decision]]:
+    """Which potentials the elements get: those made for the functional, else those it is used with, else PBE's."""
+    families = families_of(functional or "")
+    held = {family: sum(element in kind_set.members(family) for element in elements) for family in families}
+    family = max(held, key=lambda name: held[name], default=DEFAULT_FAMILY)
+    if not elements or functional is None or families[:1] == (DEFAULT_FAMILY,):
+        return family, []
+    if not families:
+        reason = f"none are known to be made for the functional {functional}; others with --kinds"
+    elif family != families[0]:
+        reason = f"{kind_set.potential_file} holds none made for {families[0]}, and these are used with it"
+    else:
+        reason = f"made for the functional {functional}"
+    return family, [Decision("potentials", f"GTH-{family}", reason)]
+
+
+def _default(element: str, *, kind_set: KindSet, family: str, potential: str | None) -> KindDefault:
+    """What the set has for an element; where its potential is stated, its basis set may be that of another family."""
+    if potential is not None:
+        for other in (family_of(potential) or family, family, DEFAULT_FAMILY):
+            if element in kind_set.members(other):
+                return kind_set.of(element, other)
+    return kind_set.of(element, family)
+
+
 def mesh_points(length: float, *, wanted: float) -> int:
     """Points of a mesh along one lattice vector: ceil(wanted/length − 0.05), at least 1; lengths in Å."""
     return max(1, math.ceil(wanted / length - MESH_TOLERANCE)) if wanted > 0 else 1
@@ -155,8 +293,25 @@ def decide_kpoints(
     return mesh, Decision("k-points", "Gamma only" if mesh == (1, 1, 1) else _times(mesh), reason)
 
 
-def decide_spin(n_electrons: int, *, multiplicity: int | None = None) -> tuple[Literal["RKS", "UKS"], int, Decision]:
+MAGNETIC = frozenset(
+    ["Cr", "Mn", "Fe", "Co", "Ni", "Ce", "Pr", "Nd", "Pm", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm", "Yb"]
+)
+"""Elements whose d or f electrons often have a moment that a closed shell leaves out."""
+
+
+def decide_spin(
+    n_electrons: int, *, multiplicity: int | None = None, elements: Sequence[str] = ()
+) -> tuple[Literal["RKS", "UKS"], int, Decision]:
     """Even electron count: restricted, multiplicity 1. Odd: unrestricted (LSD), multiplicity 2. Overrides are checked.
+
+    Parameters
+    ----------
+    n_electrons
+        Valence electrons of the cell.
+    multiplicity
+        Asked for: 2S + 1.
+    elements
+        Of the structure; of those that are often magnetic a closed shell is said to be an assumption.
 
     Raises
     ------
@@ -174,7 +329,11 @@ def decide_spin(n_electrons: int, *, multiplicity: int | None = None) -> tuple[L
     if n_electrons % 2:
         reason = f"{n_electrons} electrons, an odd number: spin-polarised (LSD)"
         return "UKS", 2, Decision("spin", "UKS, multiplicity 2", reason)
-    return "RKS", 1, Decision("spin", "RKS", f"{n_electrons} electrons, an even number, closed shell")
+    reason = f"{n_electrons} electrons, an even number, closed shell"
+    magnetic = [element for element in elements if element in MAGNETIC]
+    if magnetic:
+        reason += f": assumed, though {', '.join(magnetic)} may have a moment; else ask for a multiplicity"
+    return "RKS", 1, Decision("spin", "RKS", reason)
 
 
 def decide_dipole(

@@ -5,6 +5,8 @@ the decisions made from the structure. Nothing is written here; :mod:`qdip_struc
 """
 
 import re
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from qdip_struct.cp2k.inputs.decisions import (
     decide_cell_constraint,
     decide_dipole,
     decide_fixed_atoms,
+    decide_kinds,
     decide_kpoints,
     decide_spin,
     fill_scf_failure,
@@ -32,11 +35,12 @@ from qdip_struct.cp2k.inputs.inputfile import (
     parse_setting,
     set_value,
 )
-from qdip_struct.cp2k.inputs.kinds import KindSet, get_kind_set
+from qdip_struct.cp2k.inputs.kinds import KindDefault, OwnKind, get_kind_set, read_own_kinds
 from qdip_struct.cp2k.inputs.presets import Preset, get_functional, get_preset, template_text
 from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.inputs.sections import (
     count_electrons,
+    elements_of,
     fill,
     fill_dispersion,
     fill_fixed_atoms,
@@ -91,7 +95,7 @@ class DeckMaker:
     ----------
     request
         As typed.
-    preset, template
+    preset, template, kinds
         What it names, read.
     version
         CP2K the inputs are for, unless the request says so.
@@ -102,6 +106,7 @@ class DeckMaker:
     request: InputsRequest
     preset: Preset
     template: str
+    kinds: Mapping[str, OwnKind]
     version: str | None = None
     walltime_s: int | None = None
 
@@ -113,6 +118,7 @@ class DeckMaker:
             role=role,
             preset=self.preset,
             template=self.template,
+            kinds=self.kinds,
             version=self.version,
             walltime_s=self.walltime_s,
         )
@@ -128,21 +134,22 @@ def deck_maker(
     request
         What is wanted.
     folder
-        Where a relative template name starts.
+        Where the relative names of a template and a file of kinds start.
     version, walltime_s
         See :class:`DeckMaker`.
 
     Raises
     ------
     UsageError
-        For an unknown preset or a value that is not possible.
+        For an unknown preset, a value that is not possible or a file of kinds that says something else.
     DataError
-        If the template cannot be read.
+        If the template or the file of kinds cannot be read.
     """
     own = None if request.template is None else folder / request.template
     preset, template = get_preset(request.preset), template_text(request.task, own=own)
+    kinds = {} if request.kinds is None else read_own_kinds(folder / request.kinds)
     request.check()
-    return DeckMaker(request, preset, template, version, walltime_s)
+    return DeckMaker(request, preset, template, kinds, version, walltime_s)
 
 
 def make_deck(
@@ -152,6 +159,7 @@ def make_deck(
     role: str = "single",
     preset: Preset | None = None,
     template: str | None = None,
+    kinds: Mapping[str, OwnKind] | None = None,
     version: str | None = None,
     walltime_s: int | None = None,
 ) -> Deck:
@@ -165,8 +173,9 @@ def make_deck(
         What is wanted.
     role
         The part the run plays in its group; bulk references get a dense mesh along the slab normal.
-    preset, template
-        What the request names, where it has been read: see ``cp2k_templates/presets.yaml``, and CP2K input text.
+    preset, template, kinds
+        What the request names, where it has been read: see ``cp2k_templates/presets.yaml``, CP2K input text, and
+        :func:`qdip_struct.cp2k.inputs.kinds.read_own_kinds`.
     version, walltime_s
         See :class:`DeckMaker`.
 
@@ -177,9 +186,10 @@ def make_deck(
     DataError
         If the template is not CP2K input.
     """
-    if preset is None or template is None:
+    if preset is None or template is None or kinds is None:
         named = deck_maker(request)
         preset, template = preset or named.preset, named.template if template is None else template
+        kinds = named.kinds if kinds is None else kinds
     walltime_s = walltime_s if request.walltime is None else request.walltime
     work = get_task(request.task)
     tree = parse_input(template, source="template")
@@ -188,9 +198,12 @@ def make_deck(
         raise UsageError("the structure has no cell; give one with --cell A,B,C (Å), or a file that holds it")
     if np.linalg.det(cell) <= 0:
         raise UsageError("the cell is left-handed or has no volume; CP2K needs three right-handed lattice vectors")
-    kind_set = get_kind_set(request.basis)
-    kinds = kinds_of(atoms, kind_set=kind_set)
-    n_electrons = count_electrons(kinds) - request.charge
+    fill_functional(tree, get_functional(preset.values["functional"]))
+    chosen, decisions = _choose_kinds(tree, atoms, request, own=kinds)
+    atom_kinds = kinds_of(atoms, chosen=chosen)
+    if request.charge:
+        fill(tree, "FORCE_EVAL/DFT/CHARGE", str(request.charge))
+    n_electrons = count_electrons(atom_kinds) - _charge(_with_settings(tree, request.set))
     geometry = look_at(cell, atoms.positions)
     mesh, decided_mesh = decide_kpoints(
         cell,
@@ -200,18 +213,20 @@ def make_deck(
         bulk_reference=role_of(role).kind == "bulk",
         override=request.mesh,
     )
-    spin, multiplicity, decided_spin = decide_spin(n_electrons, multiplicity=request.multiplicity)
+    spin, multiplicity, decided_spin = decide_spin(
+        n_electrons, multiplicity=request.multiplicity, elements=list(chosen)
+    )
     asked = request.dipole_correction
     wanted = preset.values["dipole_correction"] if asked is None else asked == "on"
     dipole, decided_dipole = decide_dipole(cell, geometry, wanted=wanted)
-    decisions = [decided_mesh, decided_spin, decided_dipole]
+    decisions += [decided_mesh, decided_spin, decided_dipole]
 
-    fill_functional(tree, get_functional(preset.values["functional"]))
     fill(tree, "GLOBAL/PROJECT", PROJECT)
     if walltime_s is not None:
         fill(tree, "GLOBAL/WALLTIME", str(walltime_s))
-    polarised = multiplicity if spin == "UKS" else None
-    _fill_electrons(tree, kind_set=kind_set, charge=request.charge, multiplicity=polarised)
+    if spin == "UKS":
+        fill(tree, "FORCE_EVAL/DFT/UKS", "T")
+        fill(tree, "FORCE_EVAL/DFT/MULTIPLICITY", str(multiplicity))
     if dipole is not None:
         fill(tree, "FORCE_EVAL/DFT/SURFACE_DIPOLE_CORRECTION", "T")
         fill(tree, "FORCE_EVAL/DFT/SURF_DIP_DIR", dipole)
@@ -236,29 +251,58 @@ def make_deck(
     sampled = mesh != (1, 1, 1) or find_section(tree, "FORCE_EVAL/DFT/KPOINTS") is not None
     decided_prints, pdos_regions = fill_prints(tree, request.print, atoms=atoms, kpoints=sampled, stride=request.stride)
     decisions += decided_prints
-    fill_subsys(tree, atoms, kinds)
+    fill_subsys(tree, atoms, atom_kinds)
     decisions += _fill_settings(tree, request.set)
     return Deck(format_input(tree), tree, tuple(decisions), deck_settings(tree), n_electrons, pdos_regions)
 
 
-def _fill_electrons(tree: Section, *, kind_set: KindSet, charge: int, multiplicity: int | None) -> None:
-    """Where basis sets and potentials are read, the charge (e), and a spin-polarised calculation when given one."""
-    if not get_values(tree, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME"):
+def _choose_kinds(
+    tree: Section, atoms: "Atoms", request: InputsRequest, *, own: Mapping[str, OwnKind]
+) -> tuple[dict[str, KindDefault], list[Decision]]:
+    """What each element gets; the files that basis sets and potentials are read from are written down."""
+    kind_set = get_kind_set(request.basis)
+    files = "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME"
+    elements = elements_of(atoms)
+    if not get_values(tree, files):
         for name in kind_set.basis_files:
-            set_value(tree, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME", name, add=True)
+            set_value(tree, files, name, add=True)
     fill(tree, "FORCE_EVAL/DFT/POTENTIAL_FILE_NAME", kind_set.potential_file)
-    if charge:
-        fill(tree, "FORCE_EVAL/DFT/CHARGE", str(charge))
-    if multiplicity is not None:
-        fill(tree, "FORCE_EVAL/DFT/UKS", "T")
-        fill(tree, "FORCE_EVAL/DFT/MULTIPLICITY", str(multiplicity))
+    for element in elements:
+        more = own[element].basis_file if element in own else None
+        if more is not None and more not in get_values(tree, files):
+            set_value(tree, files, more, add=True)
+    asked = _with_settings(tree, request.set)
+    return decide_kinds(
+        elements, template=tree, asked=asked, kind_set=kind_set, own=own, functional=named_functional(asked)
+    )
+
+
+def _with_settings(tree: Section, settings: tuple[str, ...]) -> Section:
+    """The input so far as it will be read once the settings stand in it."""
+    asked = deepcopy(tree)
+    for path, value, add in map(_setting, settings):
+        set_value(asked, path, value, add=add)
+    return asked
+
+
+def _charge(tree: Section) -> int:
+    """Charge that an input states, e; :class:`UsageError` unless it is a whole number."""
+    text = (get_values(tree, "FORCE_EVAL/DFT/CHARGE") or ["0"])[0]
+    if not re.fullmatch(r"[-+]?\d+", text):
+        raise UsageError(f"FORCE_EVAL/DFT/CHARGE is a whole number of e, not '{text}'")
+    return int(text)
+
+
+def _setting(text: str) -> tuple[str, str, bool]:
+    """Path, value, and whether it is one more; ``KIND[Ag]/POTENTIAL`` is short for the path below the structure."""
+    path, value, add = parse_setting(text)
+    return f"FORCE_EVAL/SUBSYS/{path}" if path.upper().startswith("KIND[") else path, value, add
 
 
 def _fill_settings(tree: Section, settings: tuple[str, ...]) -> list[Decision]:
     """What ``--set`` says, over everything else; the outer SCF follows a changed inner one."""
     decisions = []
-    for setting in settings:
-        path, value, add = parse_setting(setting)
+    for path, value, add in map(_setting, settings):
         set_value(tree, path, value, add=add)
         decisions.append(Decision("setting", f"{path}{'+' if add else ''}={value}", "asked for with --set"))
     match_outer_scf(tree, asked=_asked(settings))
@@ -267,7 +311,7 @@ def _fill_settings(tree: Section, settings: tuple[str, ...]) -> list[Decision]:
 
 def _asked(settings: tuple[str, ...]) -> list[str]:
     """Paths of the settings, in capitals."""
-    return [parse_setting(setting)[0].upper() for setting in settings]
+    return [_setting(setting)[0].upper() for setting in settings]
 
 
 def deck_settings(tree: Section) -> dict[str, Any]:
@@ -293,7 +337,7 @@ def deck_settings(tree: Section) -> dict[str, Any]:
         "rel_cutoff_rydberg": _number(first(f"{dft}/MGRID/REL_CUTOFF")),
         "kpoints": [int(word) for word in scheme[1:4]] if len(scheme) >= 4 else None,
         "spin": "UKS" if on(f"{dft}/UKS") or on(f"{dft}/LSD") else "RKS",
-        "charge": int(first(f"{dft}/CHARGE") or 0),
+        "charge": _charge(tree),
         "surface_dipole": first(f"{dft}/SURF_DIP_DIR") if on(f"{dft}/SURFACE_DIPOLE_CORRECTION") else None,
         "dispersion": first(f"{dft}/XC/VDW_POTENTIAL/PAIR_POTENTIAL/TYPE"),
     }

@@ -18,6 +18,7 @@ from qdip_struct.base.errors import DataError
 from qdip_struct.builders.atoms.neighbours import neighbour_pairs
 from qdip_struct.cp2k.inputs.decisions import Geometry, look_at
 from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, find_section, get_values
+from qdip_struct.cp2k.inputs.kinds import orbital_basis, potential_in
 from qdip_struct.cp2k.tasks import TASKS
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][-+]?\d+)?")
@@ -193,6 +194,8 @@ class InputKind:
         Whether it only carries basis functions.
     line
         Of the input, from 1.
+    potential_file
+        Where it names one of its own.
     """
 
     name: str
@@ -201,6 +204,7 @@ class InputKind:
     potential: str | None
     ghost: bool
     line: int | None
+    potential_file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -335,15 +339,15 @@ def _read_kind(section: Section) -> InputKind:
     def first(*names: str) -> str | None:
         return next((k.value for name in names for k in section.keywords(name)), None)
 
-    basis = first("BASIS_SET")
     ghost = first("GHOST")
     return InputKind(
         name=section.parameter,
         element=first("ELEMENT", "ELEMENT_SYMBOL") or _element_of(section.parameter),
-        basis=basis.split()[-1] if basis else None,
-        potential=(first("POTENTIAL", "POT") or "").split()[-1] if first("POTENTIAL", "POT") else None,
+        basis=orbital_basis(section),
+        potential=potential_in(section),
         ghost=ghost is not None and not ghost.strip(".").upper().startswith("F"),
         line=section.line,
+        potential_file=first("POTENTIAL_FILE_NAME"),
     )
 
 

@@ -7,17 +7,28 @@ the input and the remedy.
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.cp2k.inputs.grid_noise import check_grid
-from qdip_struct.cp2k.inputs.input_settings import Subsys, check_subsys, read_subsys
+from qdip_struct.cp2k.inputs.input_settings import InputKind, Subsys, check_subsys, read_subsys
 from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, find_section, get_values, parse_input
-from qdip_struct.cp2k.inputs.kinds import data_file, potential_valence, read_basis_sets, read_potentials
+from qdip_struct.cp2k.inputs.kinds import (
+    BasisSet,
+    Pseudopotential,
+    data_file,
+    families_of,
+    family_of,
+    files_with,
+    potential_valence,
+    read_basis_sets,
+    read_potentials,
+)
 from qdip_struct.cp2k.inputs.schema import Schema
+from qdip_struct.cp2k.inputs.sections import named_functional
 from qdip_struct.cp2k.tasks import task_of
 from qdip_struct.materials.ions import HALIDES
 
@@ -144,8 +155,7 @@ def _similar(name: str, known: Any) -> str:
 def _check_kinds(tree: Section, subsys: Subsys) -> Iterator[Finding]:
     basis_files = get_values(tree, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME") or ["BASIS_SET"]
     potential_file = (get_values(tree, "FORCE_EVAL/DFT/POTENTIAL_FILE_NAME") or ["POTENTIAL"])[0]
-    basis_paths = [path for path in map(data_file, basis_files) if path]
-    potential_path = data_file(potential_file)
+    functional = named_functional(tree)
     n_electrons: int | None = -int((get_values(tree, "FORCE_EVAL/DFT/CHARGE") or ["0"])[0])
     for name in sorted(set(subsys.kinds)):
         kind = subsys.kind(name)
@@ -153,25 +163,63 @@ def _check_kinds(tree: Section, subsys: Subsys) -> Iterator[Finding]:
             yield Finding("error", None, f"there are {name} atoms but no &KIND {name}", f"add &KIND {name}")
             n_electrons = None
             continue
-        if basis_paths and kind.basis is not None:
-            known = [n for path in basis_paths for b in read_basis_sets(path).get(kind.element, ()) for n in b.names]
-            if kind.basis not in known:
-                message = f"basis set {kind.basis} of {kind.element} is not in {', '.join(basis_files)}"
-                yield Finding("error", kind.line, message, _offer(kind.basis, known))
+        element = _element_of_kind(kind, name, subsys)
+        file = kind.potential_file or potential_file
+        bases = [b for path in map(data_file, basis_files) if path for b in read_basis_sets(path).get(element, ())]
+        yield from _check_name(kind, kind.basis, bases, element=element, noun="basis set", files=basis_files)
         if kind.ghost:
             continue
-        if potential_path and kind.potential is not None:
-            names = [n for p in read_potentials(potential_path).get(kind.element, ()) for n in p.names]
-            if kind.potential not in names:
-                message = f"potential {kind.potential} of {kind.element} is not in {potential_file}"
-                yield Finding("error", kind.line, message, _offer(kind.potential, names))
-        valence = potential_valence(kind.element, kind.potential, file=potential_file) if kind.potential else None
+        path = data_file(file)
+        potentials = read_potentials(path).get(element, ()) if path else ()
+        yield from _check_name(kind, kind.potential, potentials, element=element, noun="potential", files=[file])
+        valence = potential_valence(element, kind.potential, file=file) if kind.potential else None
+        yield from _check_match(kind, bases, element=element, valence=valence, functional=functional)
         if valence is None or n_electrons is None:
             n_electrons = None
         else:
             n_electrons += valence * subsys.kinds.count(name)
     if n_electrons is not None:
         yield from _check_spin(tree, n_electrons)
+
+
+def _element_of_kind(kind: InputKind, name: str, subsys: Subsys) -> str:
+    """Element of a kind; one that ``&KIND DEFAULT`` describes has that of its atoms."""
+    return kind.element if kind.name.upper() != "DEFAULT" else subsys.elements[subsys.kinds.index(name)]
+
+
+def _check_name(
+    kind: InputKind,
+    name: str | None,
+    held: Sequence[BasisSet | Pseudopotential],
+    *,
+    element: str,
+    noun: str,
+    files: Sequence[str],
+) -> Iterator[Finding]:
+    """Whether the data files hold a name, in any case, as CP2K reads it; silent where none of them is installed."""
+    known = [other for item in held for other in item.names]
+    if name is None or not any(map(data_file, files)) or name.upper() in map(str.upper, known):
+        return
+    message = f"{noun} {name} of {element} is not in {', '.join(files)}"
+    elsewhere = files_with(element, name)
+    remedy = f"it stands in {' and '.join(elsewhere)}: name that file" if elsewhere else _offer(name, known)
+    yield Finding("error", kind.line, message, remedy)
+
+
+def _check_match(
+    kind: InputKind, bases: Sequence[BasisSet], *, element: str, valence: int | None, functional: str | None
+) -> Iterator[Finding]:
+    """Basis set and potential of one valence; a potential made for the functional, or used with it."""
+    made_for = [b.n_valence for b in bases if (kind.basis or "").upper() in map(str.upper, b.names)]
+    if valence is not None and made_for[:1] not in ([], [None], [valence]):
+        message = (
+            f"{kind.basis} of {element} is made for {made_for[0]} valence electrons, {kind.potential} has {valence}"
+        )
+        yield Finding("warning", kind.line, message, "take a basis set and a potential of the same number (-q)")
+    family, families = family_of(kind.potential or ""), families_of(functional or "")
+    if family is not None and families and family not in families:
+        message = f"{kind.potential} of {element} is not made for the functional {functional}"
+        yield Finding("warning", kind.line, message, f"take GTH-{' or GTH-'.join(families)}")
 
 
 def _offer(name: str, known: list[str]) -> str:

@@ -25,6 +25,7 @@ class InputsRequest:
     multiplicity: int | None = option(None, shown="from the electron count", help="spin multiplicity 2S+1")
     charge: int = option(0, unit="e", help="total charge")
     basis: str = option(DEFAULT_SET, help="dzvp, tzvp, dzvp-uzh or tzvp-uzh: kinds.yaml")
+    kinds: str | None = option(None, metavar="FILE", help="own YAML of element: {basis, potential}; see README")
     scf: ScfMethod = option("auto", help="method of the SCF")
     print: tuple[str, ...] = option((), metavar="WHAT", help=f"print {', '.join(PRINTABLE)}; repeatable")
     stride: int = option(2, metavar="N", help="every N-th grid point in cubes")

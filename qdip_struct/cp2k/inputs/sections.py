@@ -20,7 +20,7 @@ from qdip_struct.cp2k.inputs.inputfile import (
     parse_input,
     set_value,
 )
-from qdip_struct.cp2k.inputs.kinds import KindDefault, KindSet
+from qdip_struct.cp2k.inputs.kinds import KindDefault, orbital_basis, potential_in
 from qdip_struct.cp2k.inputs.presets import Functional, Preset, list_functionals
 from qdip_struct.cp2k.inputs.request import PRINTABLE, ScfMethod
 from qdip_struct.cp2k.tasks import Task
@@ -191,7 +191,7 @@ class AtomKind:
     name
         Element, or ``Pb_gh`` for ghosts.
     default
-        What the element gets.
+        What its element gets.
     n_atoms
         How many there are.
     ghost
@@ -218,13 +218,18 @@ def kind_names(atoms: "Atoms") -> list[str]:
     return [f"{s}{GHOST_SUFFIX}" if ghost else s for s, ghost in zip(symbols, atoms.arrays["ghost"], strict=True)]
 
 
-def kinds_of(atoms: "Atoms", *, kind_set: KindSet) -> tuple[AtomKind, ...]:
-    """The kinds of a structure in alphabetical order; :class:`UsageError` for an element the set does not know."""
+def elements_of(atoms: "Atoms") -> list[str]:
+    """Elements of a structure in alphabetical order."""
+    return sorted(set(atoms.get_chemical_symbols()))
+
+
+def kinds_of(atoms: "Atoms", *, chosen: Mapping[str, KindDefault]) -> tuple[AtomKind, ...]:
+    """The kinds of a structure in alphabetical order, with what was chosen for each element."""
     counts: dict[str, int] = {}
     for name in kind_names(atoms):
         counts[name] = counts.get(name, 0) + 1
     return tuple(
-        AtomKind(name, kind_set.of(name.removesuffix(GHOST_SUFFIX)), counts[name], name.endswith(GHOST_SUFFIX))
+        AtomKind(name, chosen[name.removesuffix(GHOST_SUFFIX)], counts[name], name.endswith(GHOST_SUFFIX))
         for name in sorted(counts)
     )
 
@@ -461,15 +466,30 @@ def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> Non
 
 
 def _fill_kind(subsys: Section, kind: AtomKind) -> None:
-    found = subsys.sections("KIND", parameter=kind.name) or subsys.sections("KIND", parameter="DEFAULT")
-    if found and found[0].parameter.upper() == "DEFAULT":
+    """A ``&KIND`` with what its element gets; none where ``&KIND DEFAULT`` says the same."""
+    found = subsys.sections("KIND", parameter=kind.name)
+    general = [] if kind.ghost else subsys.sections("KIND", parameter="DEFAULT")
+    wanted = kind.default
+    if (
+        not found
+        and general
+        and (orbital_basis(general[0]), potential_in(general[0]))
+        == (
+            wanted.basis,
+            wanted.potential,
+        )
+    ):
         return
     section = found[0] if found else Section("KIND", kind.name)
     if not found:
         subsys.entries.append(section)
-    wanted: Mapping[str, str] = {"BASIS_SET": kind.default.basis, "POTENTIAL": kind.default.potential}
-    if kind.ghost:
-        wanted = {"ELEMENT": kind.default.element, "BASIS_SET": kind.default.basis, "GHOST": "T"}
-    for name, value in wanted.items():
-        if not section.keywords(name):
-            section.entries.append(Keyword(name, value))
+    lacking = [("ELEMENT", wanted.element)] if kind.ghost and not section.keywords("ELEMENT") else []
+    if orbital_basis(section) is None:
+        lacking.append(("BASIS_SET", wanted.basis))
+    if kind.ghost and not section.keywords("GHOST"):
+        lacking.append(("GHOST", "T"))
+    if not kind.ghost and potential_in(section) is None:
+        lacking.append(("POTENTIAL", wanted.potential))
+        if wanted.potential_file is not None:
+            lacking.append(("POTENTIAL_FILE_NAME", wanted.potential_file))
+    section.entries += [Keyword(name, value) for name, value in lacking]
