@@ -6,6 +6,7 @@ distances that follow. A file that cannot be taken at its word is refused, never
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 _SUFFIXES = (".cif", ".extxyz", ".vasp", ".poscar", ".xyz", ".json", ".traj", ".inc")
 _FORMATS = {".extxyz": "extxyz", ".cif": "cif", ".vasp": "vasp", ".poscar": "vasp"}
 _BYTES_PER_ATOM = 6
+_LEAST_VOLUME = 0.5
+"""Å³ per atom; in diamond it is 5.7, in the densest hydride above 2."""
+_LONGEST_ANGSTROM = 1e5
 SYMPREC_ANGSTROM = 0.01
 """Sites that an operation brings so close to each other are one."""
 _VACUUM_ANGSTROM = 6.0
@@ -315,6 +319,15 @@ def _read(path: Path) -> "Atoms | Crystal":
         found = _ase_structure(path)
     if not np.isfinite(found.positions).all() or not np.isfinite(found.cell.array).all():
         raise DataError(f"{path}: a coordinate or a cell vector is not a finite number")
+    # spglib ends the whole program on a cell of no size.
+    lengths = found.cell.lengths()
+    if found.cell.array.any(axis=1).all() and abs(found.cell.volume) < _LEAST_VOLUME * len(found):
+        raise DataError(
+            f"{path}: the cell is flat: {abs(found.cell.volume):.3g} Å³ for {len(found)} atoms; expected three vectors "
+            "in Å that span a volume"
+        )
+    if lengths.max() > _LONGEST_ANGSTROM:
+        raise DataError(f"{path}: a cell vector of {lengths.max():.3g} Å is no vector in Å")
     found.calc = None
     _refuse_overlap(found, path)
     return found
@@ -322,7 +335,8 @@ def _read(path: Path) -> "Atoms | Crystal":
 
 def _ase_structure(path: Path) -> "Atoms":
     from ase import Atoms
-    from ase.io import read
+    from ase.data import chemical_symbols
+    from ase.io import ParseError, read
     from ase.io.formats import UnknownFileTypeError
 
     _refuse_impossible_counts(path)
@@ -333,10 +347,12 @@ def _ase_structure(path: Path) -> "Atoms":
         found = read(path, format=guess, do_not_split_by_at_sign=True)
         # ASE's trajectories find out that they are empty, or damaged, when they are asked for a frame.
         atoms = found[-1] if isinstance(found, list) else found
-    except (*READER_ERRORS, UnknownFileTypeError) as error:
+    except (*READER_ERRORS, UnknownFileTypeError, ParseError, SyntaxError) as error:
         raise DataError(f"cannot read {path} as a structure: {reason_of(error)}") from error
     if not isinstance(atoms, Atoms) or len(atoms) == 0:
         raise DataError(f"{path} holds no atoms")
+    if atoms.numbers.min() < 0 or atoms.numbers.max() >= len(chemical_symbols):
+        raise DataError(f"{path}: {int(atoms.numbers.max())} is no atomic number")
     return atoms
 
 
@@ -349,6 +365,8 @@ def _refuse_impossible_counts(path: Path) -> None:
     size = path.stat().st_size
     with path.open("rb") as stream:
         head = [line.decode("utf-8", errors="replace").split() for line, _ in zip(stream, range(7), strict=False)]
+    if any(re.search(r"Properties=\S*:\d{4}", word) for words in head[1:2] for word in words):
+        raise DataError(f"{path}: its second line announces more columns than an atom has; expected those of extxyz")
     counts = [words for words in (*head[:1], *head[5:7]) if words and all(word.isdecimal() for word in words)]
     for words in counts:
         if any(len(word) > 18 for word in words) or sum(map(int, words)) * _BYTES_PER_ATOM > size:

@@ -130,3 +130,13 @@ def test_two_atoms_in_one_place_are_no_structure_also_across_a_face(tmp_path: Pa
 )  # fmt: skip
 def test_a_crystal_is_told_from_a_finished_body(atoms: Atoms, finished: bool) -> None:
     assert bool(why_finished(atoms)) == finished
+
+
+@pytest.mark.parametrize(
+    ("scale", "says"), [("1e-320", "the cell is flat"), ("0.01", "the cell is flat"), ("1e6", "Å is no")]
+)
+def test_a_cell_of_no_size_is_refused(scale: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.vasp"
+    path.write_text(f"PbS\n{scale}\n5.9 0 0\n0 5.9 0\n0 0 5.9\nPb S\n1 1\nDirect\n0 0 0\n.5 .5 .5\n")
+    with pytest.raises(DataError, match=says):
+        read_structure(path)
