@@ -30,7 +30,7 @@ from qdip_struct.base.documents import document_in, json_document
 from qdip_struct.base.errors import DataError, NotTaken, QdipError, not_taken
 from qdip_struct.base.files import json_text, provenance, read_text, sha256, write_text
 from qdip_struct.cp2k.outputs.output import is_run_folder, output_files, read_run
-from qdip_struct.cp2k.outputs.run import OutputPrint, Run, RunResult
+from qdip_struct.cp2k.outputs.run import READER, OutputPrint, Run, RunResult
 from qdip_struct.cp2k.outputs.trajectory import labelled, read_cells, read_frames, side_files, write_extxyz
 from qdip_struct.runs.rundir import RECORD, RESULT, STRUCTURE, labels_of
 
@@ -133,9 +133,6 @@ def _unsealed(place: Path) -> str | None:
     whole = f"{text[: seal.start()]}\n}}\n"
     return whole if sha256(whole) == seal.group(1) else None
 
-
-READER = 4
-"""Raised whenever the reader's answers change, so that older ``result.json`` files are read anew."""
 
 _OURS = frozenset(("status", "reason", "energy_ev", "cp2k_version"))
 _FEW_BYTES = 4_000_000

@@ -185,6 +185,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     n_segments: Count = 1
 
 
+READER = 4
+"""Raised whenever the fields of a result or the reader's answers change, so that stored results are read anew."""
 SUMMARY = ("path", *RunSummary.__struct_fields__)
 """Columns of a table of runs."""
 
