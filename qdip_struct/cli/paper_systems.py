@@ -232,16 +232,8 @@ def finished_energies(stated: "Sequence[StatedEnergy]") -> dict[str, Any]:
 
 def _number_entry(item: "Judged") -> dict[str, Any]:
     number = item.number
-    return {
-        "what": number.what,
-        "of": number.of,
-        "where": number.where,
-        "stated": number.stated,
-        "tolerance": number.tolerance,
-        "measured": item.measured,
-        "verdict": item.verdict,
-        "expected_verdict": number.verdict,
-    }
+    said = {key: getattr(number, key) for key in ("what", "of", "where", "stated", "tolerance")}
+    return {**said, "measured": item.measured, "verdict": item.verdict, "expected_verdict": number.verdict}
 
 
 def _within(file: Path) -> str:

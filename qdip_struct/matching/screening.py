@@ -393,6 +393,11 @@ class _WrittenMatrix(msgspec.Struct, frozen=True):
     name: Word
 
 
+class _WrittenWindow(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
+    start: Number
+    end: Number
+
+
 class _WrittenMatch(msgspec.Struct, frozen=True):
     formula: Word
     fraction: Number | None
@@ -405,11 +410,6 @@ class _WrittenPoint(msgspec.Struct, frozen=True):
     a_matrix_angstrom: Number
     mismatch: Number
     mismatch_uncertainty: Number | None = None
-
-
-class _WrittenWindow(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
-    start: Number
-    end: Number
 
 
 class ScreenDocument(msgspec.Struct, frozen=True):

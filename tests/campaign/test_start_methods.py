@@ -11,7 +11,6 @@ from qdip_struct.campaign.spec import load_spec
 from qdip_struct.campaign.status import status_of
 from qdip_struct.runs.collection import collect
 
-RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
 CAMPAIGN = """\
 name: small
 build:
@@ -22,6 +21,7 @@ inputs:
   preset: quick
   task: energy
 """
+RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
 CODE = """
 import json, multiprocessing, sys
 from pathlib import Path

@@ -5,17 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.cp2k.inputs.inputfile import (
-    Keyword,
-    Section,
-    Verbatim,
-    find_section,
-    format_input,
-    get_values,
-    parse_input,
-    parse_setting,
-    set_value,
-)
+from qdip_struct.cp2k.inputs import inputfile
 
 TEXT = """! header
 @SET CUT 300
@@ -46,43 +36,48 @@ TEXT = """! header
 
 names = st.from_regex(r"[A-Z][A-Z_]{0,8}", fullmatch=True).filter(lambda name: name != "END")
 values = st.from_regex(r"[A-Za-z0-9.+\-]{1,8}( [A-Za-z0-9.]{1,5}){0,2}", fullmatch=True)
-keywords = st.builds(Keyword, names, values)
-comments = st.builds(Verbatim, st.from_regex(r"! [a-z ]{0,10}[a-z]", fullmatch=True))
+keywords = st.builds(inputfile.Keyword, names, values)
+comments = st.builds(inputfile.Verbatim, st.from_regex(r"! [a-z ]{0,10}[a-z]", fullmatch=True))
 sections = st.recursive(
-    st.builds(Section, names, st.one_of(st.just(""), values), st.lists(st.one_of(keywords, comments), max_size=3)),
-    lambda inner: st.builds(Section, names, st.just(""), st.lists(st.one_of(inner, keywords), max_size=3)),
+    st.builds(
+        inputfile.Section,
+        names,
+        st.one_of(st.just(""), values),
+        st.lists(st.one_of(keywords, comments), max_size=3),
+    ),
+    lambda inner: st.builds(inputfile.Section, names, st.just(""), st.lists(st.one_of(inner, keywords), max_size=3)),
     max_leaves=8,
 )
 
 
 @given(st.lists(st.one_of(sections, comments), max_size=4))
 @settings(deadline=None, derandomize=True, max_examples=100)
-def test_written_tree_reads_back_equal(entries: list[Section | Verbatim]) -> None:
-    root = Section("", "", list(entries))
-    assert parse_input(format_input(root)) == root
+def test_written_tree_reads_back_equal(entries: list[inputfile.Section | inputfile.Verbatim]) -> None:
+    root = inputfile.Section("", "", list(entries))
+    assert inputfile.parse_input(inputfile.format_input(root)) == root
 
 
 def test_reads_comments_repeats_continuations_and_line_numbers() -> None:
-    root = parse_input(TEXT)
-    assert get_values(root, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME") == ["BASIS_MOLOPT", "BASIS_MOLOPT_UCL"]
-    assert get_values(root, "force_eval/subsys/kind[s]/basis_set") == ["DZVP"]
-    section = find_section(root, "FORCE_EVAL/SUBSYS/KIND[S]")
+    root = inputfile.parse_input(TEXT)
+    assert inputfile.get_values(root, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME") == ["BASIS_MOLOPT", "BASIS_MOLOPT_UCL"]
+    assert inputfile.get_values(root, "force_eval/subsys/kind[s]/basis_set") == ["DZVP"]
+    section = inputfile.find_section(root, "FORCE_EVAL/SUBSYS/KIND[S]")
     assert section is not None
     assert section.line == TEXT.splitlines().index("    &KIND S") + 1
-    project = find_section(root, "GLOBAL").keywords("PROJECT")[0]  # type: ignore[union-attr]
+    project = inputfile.find_section(root, "GLOBAL").keywords("PROJECT")[0]  # type: ignore[union-attr]
     assert (project.value, project.comment, project.line) == ("run", "! the name", 4)
-    assert parse_input(format_input(root)) == root
-    assert "@SET CUT 300" in format_input(root)
+    assert inputfile.parse_input(inputfile.format_input(root)) == root
+    assert "@SET CUT 300" in inputfile.format_input(root)
 
 
 def test_set_replaces_all_repeats_and_add_keeps_them() -> None:
-    root = parse_input(TEXT)
-    set_value(root, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME", "THIRD", add=True)
-    assert get_values(root, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME")[-1] == "THIRD"
-    set_value(root, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME", "ONLY")
-    assert get_values(root, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME") == ["ONLY"]
-    set_value(root, "FORCE_EVAL/DFT/MGRID/CUTOFF", "600")
-    assert "&MGRID\n      CUTOFF 600\n" in format_input(root)
+    root = inputfile.parse_input(TEXT)
+    inputfile.set_value(root, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME", "THIRD", add=True)
+    assert inputfile.get_values(root, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME")[-1] == "THIRD"
+    inputfile.set_value(root, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME", "ONLY")
+    assert inputfile.get_values(root, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME") == ["ONLY"]
+    inputfile.set_value(root, "FORCE_EVAL/DFT/MGRID/CUTOFF", "600")
+    assert "&MGRID\n      CUTOFF 600\n" in inputfile.format_input(root)
 
 
 @pytest.mark.parametrize(
@@ -96,11 +91,11 @@ def test_set_replaces_all_repeats_and_add_keeps_them() -> None:
 )
 def test_broken_syntax_names_the_line(text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        parse_input(text, source="x.inp")
+        inputfile.parse_input(text, source="x.inp")
 
 
 @pytest.mark.parametrize("text", ["CUTOFF", "=3", "A B=3/4", "X=1\nY=2"])
 def test_bad_settings_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        path, value, add = parse_setting(text)
-        set_value(Section(""), path, value, add=add)
+        path, value, add = inputfile.parse_setting(text)
+        inputfile.set_value(inputfile.Section(""), path, value, add=add)

@@ -12,16 +12,7 @@ from qdip_struct.analysis.strain.phases import find_phases
 from qdip_struct.analysis.strain.reference import references_of
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.options import options_of
-from qdip_struct.builders.dot.dot_request import (
-    AttachRequest,
-    BulkRequest,
-    DotRequest,
-    EmbedRequest,
-    requested_attachment,
-    requested_bulk,
-    requested_dot,
-    requested_embedding,
-)
+from qdip_struct.builders.dot import dot_request
 from qdip_struct.builders.interface.interface_request import InterfaceRequest, requested_interfaces
 from qdip_struct.builders.slab.slab_request import SlabRequest, requested_slabs, requested_surface
 from qdip_struct.campaign.constructions import CONSTRUCTIONS
@@ -119,18 +110,18 @@ def test_builds_strain_and_papers_have_it(text: str, bromine: float, temperature
     expected = by_hand({"CsPbBr3": bromine, "CsPbI3": 1.0 - bromine}, temperature)
     sulfide = by_hand({"PbS": 1.0}, temperature)
     at = 298.0 if temperature is None else temperature
-    _, bulk = requested_bulk(BulkRequest(material=text, cells="2,2,2", temperature=temperature))
+    _, bulk = dot_request.requested_bulk(dot_request.BulkRequest(material=text, cells="2,2,2", temperature=temperature))
     slabs = requested_slabs(SlabRequest(material=text, repeat="2,2", temperature=temperature))
     (interface,) = requested_interfaces(
         InterfaceRequest(film="PbS", substrate=text, repeat="2,2", temperature=temperature)
     ).values()
-    embedded = requested_embedding(
-        EmbedRequest(dot="PbS", matrix=text, diameter=18.0, cells="5,5,5", temperature=temperature)
+    embedded = dot_request.requested_embedding(
+        dot_request.EmbedRequest(dot="PbS", matrix=text, diameter=18.0, cells="5,5,5", temperature=temperature)
     )
-    attached = requested_attachment(
-        AttachRequest(dot="PbS", matrix=text, diameter=12.0, cells="4,4,2", temperature=temperature)
+    attached = dot_request.requested_attachment(
+        dot_request.AttachRequest(dot="PbS", matrix=text, diameter=12.0, cells="4,4,2", temperature=temperature)
     )
-    _, dot = requested_dot(DotRequest(material="PbS", diameter=12.0, temperature=temperature))
+    _, dot = dot_request.requested_dot(dot_request.DotRequest(material="PbS", diameter=12.0, temperature=temperature))
     for report, part, value in (
         (bulk, "material", expected),
         (slabs[""].report, "substrate", expected),
@@ -157,8 +148,10 @@ def test_builds_strain_and_papers_have_it(text: str, bromine: float, temperature
 
 
 def test_strain_of_a_mixture_takes_the_constant_it_was_built_with() -> None:
-    request = EmbedRequest(dot="PbS", matrix="CsPbBr2.25I0.75", diameter=18.0, cells="5,5,5", temperature=350.0)
-    built = requested_embedding(request)
+    request = dot_request.EmbedRequest(
+        dot="PbS", matrix="CsPbBr2.25I0.75", diameter=18.0, cells="5,5,5", temperature=350.0
+    )
+    built = dot_request.requested_embedding(request)
     named = references_of(
         find_phases(built.atoms),
         structures={name: "CsPbBr2.25I0.75" for name in find_phases(built.atoms).roles if name != "PbS"},

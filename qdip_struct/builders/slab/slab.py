@@ -78,14 +78,10 @@ def surface_of(
 
     Parameters
     ----------
-    material
-        Crystal, ordered or mixed, or a periodic structure.
-    plane
-        Miller indices in the axes of the crystal's cell.
+    material, plane, layer_tolerance
+        See :func:`build_slab`.
     a_site
         See :class:`qdip_struct.builders.atoms.cells.Occupation`.
-    layer_tolerance
-        Sites closer than this along the normal belong to one monolayer, Å.
     """
     if a_site == "molecule" and isinstance(material, Crystal):
         return surface_cell(material, plane=plane, layer_tolerance=layer_tolerance)

@@ -183,18 +183,18 @@ class Cut:
     ----------
     top
         Number of the layer below it in the surface cell.
+    tasker_type
+        1, 2 or 3; ``None`` where the formal charges of the crystal do not add up to zero.
     gap_angstrom
         From the highest site below it to the lowest above it, Å.
     dipole_e_per_angstrom
         Σ q·z / A of the repeat unit that ends here, formal charges, z from the middle of the unit, e/Å.
-    tasker_type
-        1, 2 or 3; ``None`` where the formal charges of the crystal do not add up to zero.
     """
 
     top: int
+    tasker_type: int | None
     gap_angstrom: float
     dipole_e_per_angstrom: float
-    tasker_type: int | None
 
 
 def cut_above(surface: SurfaceCell, top: int) -> Cut:
@@ -211,7 +211,7 @@ def cut_above(surface: SurfaceCell, top: int) -> Cut:
     charged = any(layer.charge for layer in surface.layers)
     tasker = None if q.sum() else 3 if abs(moment) > DIPOLE_E_PER_ANGSTROM else 2 if charged else 1
     gap = float(above.min() - heights[top].max())
-    return Cut(top, round(gap, 6) + 0.0, round(moment, 8) + 0.0, tasker)
+    return Cut(top, tasker, round(gap, 6) + 0.0, round(moment, 8) + 0.0)
 
 
 def default_cut(surface: SurfaceCell, *, contact: bool = False) -> tuple[int, str]:
