@@ -315,7 +315,6 @@ PLANTS = [
         ),
         "the direction of the dipole correction: .*X",
     ),
-    Plant("EPS_DEFAULT", "film", inp("EPS_DEFAULT 1.0E-10", "EPS_DEFAULT 1.0E-8"), "EPS_DEFAULT: .*1e-08"),
     Plant("EPS_SCF", "interface", inp("EPS_SCF 1.0E-6", "EPS_SCF 1.0D-4"), "SCF threshold .*0.0001"),
     Plant("GAPW", "substrate", inp("METHOD GPW", "METHOD GAPW"), "Quickstep method: .*GAPW"),
     Plant(
@@ -327,6 +326,7 @@ PLANTS = [
         inp("PERIODIC XYZ\n    &END POISSON", "PERIODIC XYZ\n POISSON_SOLVER MT\n    &END POISSON"),
         "the Poisson section: POISSON_SOLVER .*MT",
     ),
+    Plant("EPS_DEFAULT", "film", inp("EPS_DEFAULT 1.0E-10", "EPS_DEFAULT 1.0E-8"), "EPS_DEFAULT: .*1e-08"),
     Plant(
         "periodicity",
         "film",

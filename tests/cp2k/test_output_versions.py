@@ -356,8 +356,8 @@ def test_dispersion_is_named_with_its_damping(tmp_path: Path) -> None:
         " vdW POTENTIAL|          BJ Damping: S. Grimme et al, JCC 32: 1456 (2011)\n"
         " vdW POTENTIAL|          a1 Damping Factor:                               0.4289\n"
     )
-    found = read(tmp_path, lines, SCF, GOOD, ENERGY["8.1"].format(-7.0)).settings
-    assert found.dispersion == "DFT-D3 (Version 3.1), BJ Damping"
+    found = read(tmp_path, lines, SCF, GOOD, ENERGY["8.1"].format(-7.0))
+    assert found.settings.dispersion == "DFT-D3 (Version 3.1), BJ Damping"
 
 
 def test_functionals_with_exact_exchange_and_from_libxc(tmp_path: Path) -> None:
