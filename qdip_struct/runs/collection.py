@@ -31,7 +31,16 @@ from qdip_struct.base.errors import DataError, NotTaken, QdipError, not_taken
 from qdip_struct.base.files import json_text, provenance, read_text, sha256, write_text
 from qdip_struct.cp2k.outputs.output import is_run_folder, output_files, read_run
 from qdip_struct.cp2k.outputs.run import READER, OutputPrint, Run, RunResult
-from qdip_struct.cp2k.outputs.trajectory import labelled, read_cells, read_frames, side_files, write_extxyz
+from qdip_struct.cp2k.outputs.trajectory import (
+    SideFiles,
+    labelled,
+    read_cells,
+    read_frames,
+    read_printed_cells,
+    side_files,
+    write_extxyz,
+)
+from qdip_struct.cp2k.tasks import task_of
 from qdip_struct.runs.rundir import RECORD, RESULT, STRUCTURE, labels_of
 
 if TYPE_CHECKING:
@@ -66,7 +75,7 @@ def write_trajectory(folder: Path, *, force: bool = False) -> tuple[Path, int] |
         read_frames(files.positions),
         reference=read_structure(structure),
         run=run,
-        cells=read_cells(files.cells) if files.cells is not None else None,
+        **_cells_of(run, files),
     )
     target = folder / TRAJECTORY
     source = provenance("collect --trajectories", {"positions": files.positions.name, "structure": STRUCTURE})
@@ -92,9 +101,20 @@ def final_structure(folder: Path, run: Run) -> "Atoms | None":
         last = frame
     if last is None:
         return None
-    cells = read_cells(files.cells) if files.cells is not None else None
-    found = list(labelled([last], reference=read_structure(structure), run=run, cells=cells))
-    return found[0]
+    return next(labelled([last], reference=read_structure(structure), run=run, **_cells_of(run, files)))
+
+
+def _cells_of(run: Run, files: SideFiles) -> dict[str, Any]:
+    """The cells of a trajectory: of the file that CP2K wrote, and those that an output of moving cells prints.
+
+    The file of a cell optimisation lacks the last geometry, which is calculated once more.
+    """
+    task = task_of(run.run_type)
+    moves = task is not None and task.moves == "cell"
+    return {
+        "cells": None if files.cells is None else read_cells(files.cells),
+        "printed_cells": read_printed_cells(output_files(run.path)) if moves else None,
+    }
 
 
 _SEAL = re.compile(r',\n "record_sha256": "([0-9a-f]{64})"\n}\n')

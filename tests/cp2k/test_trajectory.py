@@ -1,6 +1,7 @@
 """Trajectories: real frames, labels put back, half-converged energies left out, memory flat; side files by project."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from ase.io import read
 from qdip_struct.base.errors import DataError, MismatchError, UsageError
 from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.cp2k.outputs.trajectory import labelled, read_cells, read_frames, side_files, write_extxyz
+from qdip_struct.runs.collection import final_structure, write_trajectory
 
 RUNS = Path(__file__).parents[1] / "data" / "cp2k_runs"
 
@@ -163,3 +165,18 @@ def test_a_long_trajectory_is_never_held_whole(tmp_path: Path) -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert int(answer.stdout) < 8_000
+
+
+def test_each_frame_of_a_cell_optimisation_has_its_own_cell(tmp_path: Path) -> None:
+    """PbS in its primitive cell, CP2K 2023.1, without a .cell file; values of the run, read off its output by hand."""
+    folder = Path(shutil.copytree(RUNS / "primitive_cell", tmp_path / "run"))
+    path, n_frames = write_trajectory(folder)
+    frames = read(path, ":")
+    assert n_frames == len(frames) == 5
+    edges = [frame.cell.lengths() for frame in frames]
+    assert edges[0] == pytest.approx([4.159985] * 3, abs=1e-5) and edges[-1] == pytest.approx([4.223496] * 3, abs=1e-5)
+    assert frames[-1].cell.angles() == pytest.approx([60.0] * 3, abs=0.02)
+    # Pb and S of rock salt are half the body diagonal of the primitive cell apart: a/√2.
+    assert frames[-1].get_distance(0, 1, mic=True) == pytest.approx(4.223496 / 2**0.5, abs=1e-3)
+    final = final_structure(folder, read_run(folder))
+    assert final is not None and final.cell.lengths() == pytest.approx([4.223496] * 3, abs=1e-5)

@@ -233,13 +233,19 @@ def _n_atoms(segment: Segment, line: bytes, offset: int) -> None:
 
 @tells(FACTS, "cell")
 def _cell(segment: Segment, line: bytes, offset: int) -> None:
+    if (found := cell_vector(line)) is not None:
+        segment.cell = {**segment.cell, found[0]: found[1]}
+
+
+def cell_vector(line: bytes) -> tuple[str, tuple[float, ...]] | None:
+    """Name and vector (Å) of a ``Vector a [angstrom]`` line, three decimals brought to the length printed with six."""
     found = CELL_VECTOR.search(line)
     if found is None:
-        return
+        return None
     vector = tuple(float(word) for word in found.groups()[1:4])
     length, printed = math.hypot(*vector), float(found.group(5) or "nan")
     scale = printed / length if length > 0 and abs(printed - length) < 2e-3 else 1.0
-    segment.cell = {**segment.cell, found.group(1).decode(): tuple(x * scale for x in vector)}
+    return found.group(1).decode(), tuple(x * scale for x in vector)
 
 
 @tells(FACTS, "kpoint_grid")

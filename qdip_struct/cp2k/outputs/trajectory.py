@@ -22,6 +22,7 @@ import numpy as np
 from qdip_struct.base import units
 from qdip_struct.base.errors import DataError, MismatchError
 from qdip_struct.base.files import refuse_existing
+from qdip_struct.cp2k.outputs.lines import cell_vector
 from qdip_struct.cp2k.outputs.run import Run
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ _COMMENT = re.compile(
     r"\bi *= *(?P<step>\d+)(?:.*?\btime *= *(?P<time>[-+.\dEe]+))?(?:.*?\bE *= *(?P<energy>[-+.\dEe]+))?", re.IGNORECASE
 )
 _MOST_ATOMS = 10_000_000
+_SAME_ENERGY = 6
+"""Decimals of an energy in eV by which a frame and its output know each other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,17 +152,35 @@ def read_cells(path: Path) -> dict[int, np.ndarray]:
     return cells
 
 
+def read_printed_cells(outputs: Sequence[Path]) -> dict[float, np.ndarray]:
+    """Cells (3, 3) Å that outputs print before each energy, by that energy in eV rounded to 1e-6 as frames carry it."""
+    cells: dict[float, np.ndarray] = {}
+    vectors: dict[str, tuple[float, ...]] = {}
+    for path in outputs:
+        with path.open("rb") as stream:
+            for line in stream:
+                if b"Vector " in line and (found := cell_vector(line)) is not None:
+                    vectors[found[0]] = found[1]
+                elif b"ENERGY| Total" in line and len(vectors) == 3:
+                    energy = _value(line.rsplit(None, 1)[-1].decode(errors="replace"), units.EV_PER_HARTREE)
+                    if energy is not None:
+                        cells[round(energy, _SAME_ENERGY)] = np.array([vectors[name] for name in "abc"])
+    return cells
+
+
 def labelled(
     frames: Iterable[Frame],
     *,
     reference: "Atoms",
     run: Run | None = None,
     cells: dict[int, np.ndarray] | None = None,
+    printed_cells: dict[float, np.ndarray] | None = None,
 ) -> Iterator["Atoms"]:
     """Give each frame the cell and every per-atom array (region, phase, charge, …) of ``reference``.
 
     ``info`` holds ``step``, ``time_fs`` and, when ``run`` says that the SCF of this step converged, ``energy_ev``; a
-    half-converged energy is not passed on. ``cells`` replaces the reference's cell step by step.
+    half-converged energy is not passed on. ``cells`` replaces the reference's cell step by step; where
+    they have none, ``printed_cells`` (:func:`read_printed_cells`) do it by the energy of the frame.
 
     Raises
     ------
@@ -179,6 +200,8 @@ def labelled(
         atoms.positions = frame.positions
         if cells and frame.step in cells:
             atoms.cell = cells[frame.step]
+        elif printed_cells and frame.printed_energy_ev is not None:
+            atoms.cell = printed_cells.get(round(frame.printed_energy_ev, _SAME_ENERGY), atoms.cell)
         atoms.info = {
             key: value for key, value in (("step", frame.step), ("time_fs", frame.time_fs)) if value is not None
         }
