@@ -19,7 +19,9 @@ def test_the_template_of_a_task_asks_for_what_the_record_says(name: str) -> None
     assert bool(get_values(tree, "FORCE_EVAL/STRESS_TENSOR")) == task.needs_stress
     motion = find_section(tree, "MOTION")
     named = [entry.name for entry in motion.entries if isinstance(entry, Section)] if motion else []
-    assert named == ([task.section] if task.section else [])
+    assert named == ([task.section] if task.section else []) + (["PRINT"] if task.moves == "cell" else [])
+    if task.moves == "cell":
+        assert get_values(tree, f"MOTION/PRINT/CELL/EACH/{task.section}") == ["1"], "each frame needs its cell"
     assert all(entry in preset.values for _, entry in task.fills for preset in list_presets())
 
 
