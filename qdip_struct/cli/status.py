@@ -10,7 +10,7 @@ example:
 
 import argparse
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,18 +31,23 @@ def add_status_arguments(parser: argparse.ArgumentParser) -> None:
 
 def status_command(args: argparse.Namespace) -> int:
     """Look at every run and say how it stands."""
+    found = status_with_queues(args.path)
+    answer(args, found.to_dict(), text=status_text(found, every_run=args.all))
+    return EXIT_DONE if found.finished else EXIT_UNFINISHED
+
+
+def status_with_queues(paths: Sequence[Path]) -> "CampaignStatus":
+    """How the runs below these folders stand, those told queued that an engine has queued."""
     from qdip_struct.campaign.engines.engines import queued_folders
     from qdip_struct.campaign.status import status_of
 
     queued: list[Path] = []
-    for path in args.path:
+    for path in paths:
         folders, untold = queued_folders(path)
         queued += folders
         for sentence in untold:
             note(f"note: {sentence}")
-    found = status_of(args.path, queued=queued)
-    answer(args, found.to_dict(), text=status_text(found, every_run=args.all))
-    return EXIT_DONE if found.finished else EXIT_UNFINISHED
+    return status_of(paths, queued=queued)
 
 
 def status_text(found: "CampaignStatus", *, every_run: bool = False) -> str:

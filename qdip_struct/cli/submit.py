@@ -127,9 +127,8 @@ def _hand_over(
     text: str,
 ) -> int:
     from qdip_struct.campaign.engines.engines import submit
-    from qdip_struct.campaign.status import status_of
     from qdip_struct.cli.console import LiveView
-    from qdip_struct.cli.status import status_text
+    from qdip_struct.cli.status import status_text, status_with_queues
 
     folders = index.run_folders()
     if not args.json:
@@ -144,7 +143,7 @@ def _hand_over(
             launcher=tuple(shlex.split(args.launcher or "")),
             show=view.show,
         )
-    found = status_of([index.root])
+    found = status_with_queues([index.root])
     document = {**document, "submission": vars(done), "status": found.to_dict()}
     emit(document, as_json=args.json, text=f"{done.note}\n{status_text(found)}")
     return _code(found) if ENGINES[args.engine].waits else EXIT_DONE
@@ -155,10 +154,9 @@ def _code(found: "CampaignStatus") -> int:
 
 
 def _show_status(args: argparse.Namespace, index: "Index", text: str) -> int:
-    from qdip_struct.campaign.status import status_of
-    from qdip_struct.cli.status import status_text
+    from qdip_struct.cli.status import status_text, status_with_queues
 
-    found = status_of([index.root])
+    found = status_with_queues([index.root])
     emit(found.to_dict(), as_json=args.json, text=f"{text}\n{status_text(found)}\nnothing was submitted: give --engine")
     return EXIT_DONE
 
