@@ -46,6 +46,8 @@ _CELL = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle
 _NOT_AN_ISOTOPE = {"D": "H", "T": "H"}
 _CIF_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?(\(\d+\))?"
 _OPERATION = r"[-+xyzXYZ0-9/., ]{5,60}"
+_WATER = r"Wat|wat|OH|NO3|Hw|Ow"
+"""Names that pymatgen takes for one atom, for none, or for atoms without a place."""
 _MOST_ATOMS = 60_000
 """Rows times operations: symmetry-equal images are told apart one by one, a minute for so many."""
 _OPERATIONS = (
@@ -101,6 +103,9 @@ def _expanded(block: "CifBlock", path: Path) -> "Structure":
         ):
             if re.fullmatch(_CIF_NUMBER, word) is None:
                 raise DataError(f"{path}: site {label} has the coordinate {axis} = '{word}'; expected a number")
+    for word in _column(rows, "_atom_site_type_symbol") or _column(rows, "_atom_site_label"):
+        if re.match(_WATER, word) is not None:
+            raise DataError(f"{path}: '{word}' is a group of atoms and no element; give each of its atoms a site")
     operations_listed = [word for key in _OPERATIONS for word in _column(rows, key)]
     for word in operations_listed:
         if re.fullmatch(_OPERATION, word.strip("'\" ")) is None:

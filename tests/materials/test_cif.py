@@ -132,6 +132,8 @@ def test_labels_in_capitals_are_elements(tmp_path: Path) -> None:
         (("C1 C 1 .4 .5 .5", "N1 N 1 .6 .5 .5", "Pb1 Pb 1 0 0 0", "I1 I 1 .5 0 0", "I2 I 1 0 .5 0", "I3 I 1 0 0 .5"),
          "_chemical_formula_sum 'C H6 I3 N Pb'", "hydrogen without coordinates"),
         (("Pb1 Pb 1 0 0 0", "S1 S 1 0 0 0.05"), "", "are 0.300 Å apart"),
+        (("Pb1 Pb 1 0 0 0", "O1 OH 1 0 0 0.5"), "", "'OH' is a group of atoms"),
+        (("Pb1 Pb 1 0 0 0", "W1 Wat 1 0 0 0.5"), "", "'Wat' is a group of atoms"),
         (("Pb1 Pb 1 0 0 ?", "S1 S 1 0 0 0.5"), "", "site Pb1 has the coordinate z = '?'"),
         (("Pb1 Pb 1 0 0 .", "S1 S 1 0 0 0.5"), "", "site Pb1 has the coordinate z = '.'"),
         (("Pb1 Pb 1 0 0 0", "S1 S 1.5 0 0 0.5"), "", "S1 .* is occupied to 1.5"),
