@@ -118,8 +118,7 @@ def crystal_to_cut(
     if not is_structure_file(word, folder=folder):
         return crystal_named(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files)
     found = crystal_of(word, folder=folder)
-    if not isinstance(found, Crystal) and (why := why_finished(found)):
-        raise UsageError(f"{word} holds no crystal to cut from: {why}; give a bulk cell, periodic in three directions")
+    refuse_finished(found, word)
     crystal = conventional(found, path=folder / word)
     return crystal if lattice is None else scaled(crystal, lattice=lattice)
 
@@ -134,6 +133,12 @@ def conventional(found: "Crystal | Atoms", *, path: Path) -> Crystal:
         return found
     shares = [{symbol: 1.0} for symbol in found.get_chemical_symbols()]
     return _crystal(found.cell.array, found.get_scaled_positions(wrap=True).tolist(), shares, path=path, any_cell=True)
+
+
+def refuse_finished(found: "Crystal | Atoms", word: str) -> None:
+    """Raise :class:`UsageError` for a finished body where a crystal to cut from is needed; ``word`` names it."""
+    if not isinstance(found, Crystal) and (why := why_finished(found)):
+        raise UsageError(f"{word} holds no crystal to cut from: {why}; give a bulk cell, periodic in three directions")
 
 
 def why_finished(atoms: "Atoms") -> str:

@@ -88,3 +88,11 @@ def test_a_lattice_constant_scales_a_file_and_it_is_said(lead_iodide, tmp_path, 
     code, out, err = qdip("build", "interface", *words, "-o", tmp_path / "both")
     assert code == 0 and "4.5570 to 4.5000" in out
     assert "warning: substrate: the slab has a formal charge of -2 e" in err
+
+
+def test_a_finished_slab_is_no_crystal_to_cut_slabs_from(tmp_path: Path, qdip) -> None:  # type: ignore[no-untyped-def]
+    held = Path(__file__).parents[1] / "data" / "crystals" / "x4_seldyn.vasp"
+    code, _, err = qdip("build", "slab", "--material", held, "-o", tmp_path / "slab")
+    assert code == 2 and "no crystal to cut from: it has a gap of 20.0 Å along c" in err
+    code, _, err = qdip("build", "interface", "--film", "PbS", "--substrate", held, "-o", tmp_path / "both")
+    assert code == 2 and "no crystal to cut from" in err

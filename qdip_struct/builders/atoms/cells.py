@@ -36,7 +36,7 @@ from qdip_struct.materials.ions import (
     sublattices_of,
 )
 from qdip_struct.materials.options import Arrangement, MoleculeOrientation
-from qdip_struct.materials.structure_files import crystal_of, is_structure_file
+from qdip_struct.materials.structure_files import crystal_of, is_structure_file, refuse_finished
 
 _SAME_LATTICE_ANGSTROM = 1e-2
 
@@ -361,11 +361,15 @@ def material_of(
     Raises
     ------
     UsageError, DataError
-        As :func:`qdip_struct.materials.structure_files.crystal_of` and :func:`structure_at`.
+        As :func:`qdip_struct.materials.structure_files.crystal_of` and :func:`structure_at`, or if the file holds a
+        finished body and no crystal.
     """
-    if lattice is None or not is_structure_file(word, folder=folder):
+    if not is_structure_file(word, folder=folder):
         return crystal_of(word, dataset=dataset, temperature=temperature, lattice=lattice, folder=folder)
-    found = crystal_of(word, dataset=dataset, folder=folder)
+    found = crystal_of(word, folder=folder)
+    refuse_finished(found, word)
+    if lattice is None:
+        return found
     if isinstance(found, Atoms):
         return structure_at(found, lattice=lattice, name=word)
     own, which = found.a_angstrom, "(pseudo-)cubic lattice constant"
