@@ -1,5 +1,6 @@
-"""CP2K's input language as a tree: read, change by path, write back. It knows the syntax, not the keywords.
+"""CP2K's input language as a tree, a document format as YAML is: read, change by path, write back.
 
+It knows the syntax, not the keywords.
 Sections (``&NAME parameter`` ... ``&END``) hold keywords, comments and other sections in file order; keywords and
 sections may repeat; preprocessor lines (``@SET``, ``@INCLUDE``, ...) are kept as they stand. Names are compared
 without case. A path names a place: ``FORCE_EVAL/DFT/MGRID/CUTOFF``; ``FORCE_EVAL/SUBSYS/KIND[Pb]/BASIS_SET`` picks
