@@ -26,8 +26,8 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check_command(args: argparse.Namespace) -> int:
     """Check every input and list what was found."""
+    from qdip_struct.base.cp2k_input import parse_input
     from qdip_struct.base.files import read_text
-    from qdip_struct.cp2k.inputs.inputfile import parse_input
     from qdip_struct.cp2k.inputs.preflight import check_input
 
     schema, version = schema_for(args.cp2k_version)

@@ -7,9 +7,9 @@ import pytest
 from ase.build import bulk
 
 from qdip_struct.analysis.electrons.levels import band_edges
+from qdip_struct.base.cp2k_input import find_section, parse_input
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import shipped
-from qdip_struct.cp2k.inputs.inputfile import find_section, parse_input
 from qdip_struct.cp2k.inputs.sections import fill_prints, path_pieces
 from qdip_struct.cp2k.outputs.pdos import read_bands
 

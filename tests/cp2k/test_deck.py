@@ -5,10 +5,10 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from qdip_struct.base.cp2k_input import find_section, get_values, parse_input
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.cp2k.inputs.decisions import decide_spin, look_at, mesh_points
 from qdip_struct.cp2k.inputs.deck import Deck, deck_settings, make_deck
-from qdip_struct.cp2k.inputs.inputfile import find_section, get_values, parse_input
 from qdip_struct.cp2k.inputs.presets import get_preset, list_presets, template_text
 from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.inputs.sections import fill_fixed_atoms

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from ase import Atoms
 
+from qdip_struct.base.cp2k_input import parse_input
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import conventional_cell
 from qdip_struct.builders.dot.embed import embed_dot
 from qdip_struct.builders.dot.embedding_options import DotForm
 from qdip_struct.builders.interface.interface import build_interface
 from qdip_struct.cp2k.inputs.deck import make_deck
-from qdip_struct.cp2k.inputs.inputfile import parse_input
 from qdip_struct.cp2k.inputs.preflight import check_input
 from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.inputs.schema import load_schema

@@ -12,9 +12,9 @@ from ase import Atoms
 from ase.build import bulk
 from ase.spacegroup import crystal
 
+from qdip_struct.base.cp2k_input import get_values, parse_input
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.cp2k.inputs.deck import Deck, deck_maker, make_deck
-from qdip_struct.cp2k.inputs.inputfile import get_values, parse_input
 from qdip_struct.cp2k.inputs.kinds import get_kind_set, read_own_kinds
 from qdip_struct.cp2k.inputs.preflight import check_input, checked
 from qdip_struct.cp2k.inputs.request import InputsRequest

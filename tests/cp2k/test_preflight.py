@@ -7,8 +7,8 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from qdip_struct.base.cp2k_input import parse_input
 from qdip_struct.cp2k.inputs.deck import make_deck
-from qdip_struct.cp2k.inputs.inputfile import parse_input
 from qdip_struct.cp2k.inputs.preflight import Finding, check_input
 from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.inputs.schema import Schema, load_schema

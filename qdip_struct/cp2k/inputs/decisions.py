@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from qdip_struct.base.cp2k_input import Section, find_section, get_values, set_value
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.roles import role_of
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM
-from qdip_struct.cp2k.inputs.inputfile import Section, find_section, get_values, set_value
 from qdip_struct.cp2k.inputs.kinds import (
     DEFAULT_FAMILY,
     KindDefault,

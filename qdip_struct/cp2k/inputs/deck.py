@@ -13,6 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qdip_struct.base.cp2k_input import (
+    Section,
+    find_section,
+    format_input,
+    get_values,
+    parse_input,
+    parse_setting,
+    set_value,
+)
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.roles import role_of
 from qdip_struct.cp2k.inputs.decisions import (
@@ -25,15 +34,6 @@ from qdip_struct.cp2k.inputs.decisions import (
     decide_spin,
     fill_scf_failure,
     look_at,
-)
-from qdip_struct.cp2k.inputs.inputfile import (
-    Section,
-    find_section,
-    format_input,
-    get_values,
-    parse_input,
-    parse_setting,
-    set_value,
 )
 from qdip_struct.cp2k.inputs.kinds import (
     KindDefault,

@@ -15,10 +15,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from qdip_struct.base.cp2k_input import Section, find_section, get_values
 from qdip_struct.base.documents import yaml_document
 from qdip_struct.base.files import shipped
 from qdip_struct.cp2k.inputs.input_settings import Problem, Subsys
-from qdip_struct.cp2k.inputs.inputfile import Section, find_section, get_values
 
 LIMIT_EV_PER_ANGSTROM = 0.05
 """Noise per atom that no longer counts as small: the force criterion of a quick relaxation."""

@@ -14,10 +14,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from qdip_struct.base.cp2k_input import Keyword, Section, find_section, get_values
 from qdip_struct.base.errors import DataError
 from qdip_struct.builders.atoms.neighbours import neighbour_pairs
 from qdip_struct.cp2k.inputs.decisions import Geometry, look_at
-from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, find_section, get_values
 from qdip_struct.cp2k.inputs.kinds import orbital_basis, potential_in
 from qdip_struct.cp2k.tasks import TASKS
 

@@ -13,10 +13,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.base.cp2k_input import Section
 from qdip_struct.base.documents import Word, fault, yaml_document
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.files import read_text, shipped
-from qdip_struct.cp2k.inputs.inputfile import Section
 from qdip_struct.cp2k.program import find_data_directory
 
 DEFAULT_SET = "dzvp"

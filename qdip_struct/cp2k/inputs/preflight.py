@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from qdip_struct.base.cp2k_input import Keyword, Section, find_section, get_values, parse_input
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.cp2k.inputs.grid_noise import check_grid
 from qdip_struct.cp2k.inputs.input_settings import InputKind, Subsys, check_subsys, read_subsys
-from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, find_section, get_values, parse_input
 from qdip_struct.cp2k.inputs.kinds import (
     BasisSet,
     Pseudopotential,
@@ -67,7 +67,7 @@ def check_input(tree: Section, *, schema: Schema | None, folder: Path | None = N
     Parameters
     ----------
     tree
-        The input, from :func:`qdip_struct.cp2k.inputs.inputfile.parse_input` (so that findings know their lines).
+        The input, from :func:`qdip_struct.base.cp2k_input.parse_input` (so that findings know their lines).
     schema
         The language of the target version; ``None`` leaves out the check of keywords and values.
     folder

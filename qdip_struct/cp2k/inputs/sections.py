@@ -9,9 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qdip_struct.base.errors import UsageError
-from qdip_struct.cp2k.inputs.decisions import Decision, decide_optimizer
-from qdip_struct.cp2k.inputs.inputfile import (
+from qdip_struct.base.cp2k_input import (
     Keyword,
     Section,
     Verbatim,
@@ -20,6 +18,8 @@ from qdip_struct.cp2k.inputs.inputfile import (
     parse_input,
     set_value,
 )
+from qdip_struct.base.errors import UsageError
+from qdip_struct.cp2k.inputs.decisions import Decision, decide_optimizer
 from qdip_struct.cp2k.inputs.kinds import KindDefault, orbital_basis, potential_in
 from qdip_struct.cp2k.inputs.presets import Functional, Preset, list_functionals
 from qdip_struct.cp2k.inputs.request import PRINTABLE, ScfMethod
