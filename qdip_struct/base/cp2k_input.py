@@ -11,7 +11,7 @@ Names are compared without case. A path names a place: ``FORCE_EVAL/DFT/MGRID/CU
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +35,16 @@ _NAMED = re.compile(r"(&?[A-Za-z_][\w+\-]*)\s*[,:;=]\s*(.*)", re.ASCII)
 _CONTINUED = re.compile(r"([^!#\\]*)\\\s*([!#].*)?$")
 _WORDS = re.compile(r'"([^"]*)"|([^\s,:;=]+)')
 _REAL = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][-+]?\d+)?", re.ASCII)
+_APPLIED = re.compile(r"([-+]?)(COS|EXP|LOG|LOG10|SIN|SQRT|TAN)\(([^()]*)\)", re.ASCII)
+_FUNCTIONS: dict[str, Callable[[float], float]] = {
+    "COS": lambda angle: math.cos(math.radians(angle)),
+    "EXP": math.exp,
+    "LOG": math.log,
+    "LOG10": math.log10,
+    "SIN": lambda angle: math.sin(math.radians(angle)),
+    "SQRT": math.sqrt,
+    "TAN": lambda angle: math.tan(math.radians(angle)),
+}
 _TRUE = {"1", "T", ".T.", "TRUE", ".TRUE.", "Y", "YES", "ON"}
 _FALSE = {"0", "F", ".F.", "FALSE", ".FALSE.", "N", "NO", "OFF"}
 _STEP = re.compile(r"^(?P<name>[A-Za-z_][\w+\-]*)(?:\[(?P<parameter>[^\]]+)\])?$")
@@ -425,7 +435,7 @@ def text_of(value: str) -> str:
 
 
 def number_of(word: str) -> float:
-    """A real number as CP2K reads it: ``10/2``, ``2*0.25``, ``1.5D-3``.
+    """A real number as CP2K reads it: ``10/2``, ``2*0.25``, ``1.5D-3``; from 2024.1 on ``-SQRT(3)/2`` too.
 
     Raises
     ------
@@ -434,15 +444,27 @@ def number_of(word: str) -> float:
     """
     value = 1.0
     for sign, factor in re.findall(r"([*/]|^)([^*/]*)", word):
-        if not _REAL.fullmatch(factor):
+        applied = _APPLIED.fullmatch(factor)
+        plain = applied.group(3) if applied else factor
+        if not _REAL.fullmatch(plain):
             raise DataError(f"'{word[:_SHOWN]}' is no number")
-        number = float(factor.upper().replace("D", "E"))
+        number = float(plain.upper().replace("D", "E"))
+        if applied:
+            number = _apply(applied.group(2), number, word=word) * (-1.0 if applied.group(1) == "-" else 1.0)
         if sign == "/" and number == 0.0:
             raise DataError(f"'{word[:_SHOWN]}' divides by zero")
         value = value / number if sign == "/" else value * number
     if not math.isfinite(value):
         raise DataError(f"'{word[:_SHOWN]}' is no finite number")
     return value
+
+
+def _apply(function: str, argument: float, *, word: str) -> float:
+    """A function of CP2K's at a number; angles are in degree."""
+    try:
+        return _FUNCTIONS[function](argument)
+    except (ValueError, OverflowError) as error:
+        raise DataError(f"'{word[:_SHOWN]}' is no number: {error}") from error
 
 
 def integer_of(word: str) -> int:

@@ -40,6 +40,8 @@ class ValueRule:
         The words that are allowed; empty where any is.
     unit
         The unit that values have without one of their own; empty for none.
+    alone
+        Whether it means something without a value.
     repeats
         Whether it may stand more than once in its section.
     removed
@@ -52,6 +54,7 @@ class ValueRule:
     count: int = 1
     words: tuple[str, ...] = ()
     unit: str = ""
+    alone: bool = False
     repeats: bool = False
     removed: str = ""
     deprecated: str = ""
@@ -234,6 +237,8 @@ def condensed(descriptions: Mapping[str, bytes]) -> dict[str, Any]:
                 node["words"] = sorted({_text(item, "NAME").upper() for item in words.findall("ITEM")})
         if unit := _text(element, "DEFAULT_UNIT"):
             node["unit"] = unit
+        if element.find("LONE_KEYWORD_VALUE") is not None:
+            node["alone"] = True
         return number(node | _standing(element))
 
     def section(element: ElementTree.Element) -> int:
