@@ -45,6 +45,7 @@ from qdip_struct.cp2k.inputs.kinds import (
 )
 from qdip_struct.cp2k.inputs.presets import Preset, get_functional, get_preset, template_text
 from qdip_struct.cp2k.inputs.request import InputsRequest
+from qdip_struct.cp2k.inputs.schema import shipped_schema, shipped_versions
 from qdip_struct.cp2k.inputs.sections import (
     AtomKind,
     count_electrons,
@@ -241,7 +242,8 @@ def make_deck(
     for path, value in preset.values["set"].items():
         fill(tree, path, str(value))
     decisions.append(fill_scf(tree, mesh, preset=preset, method=request.scf))
-    decisions += fill_scf_failure(tree, request.on_scf_failure, version=request.cp2k_version or version)
+    language = shipped_schema(request.cp2k_version or version or shipped_versions()[0])
+    decisions += fill_scf_failure(tree, request.on_scf_failure, language=language)
     if request.dispersion == "d3bj":
         fill_dispersion(tree, asked=_asked(request.set))
         decisions.append(Decision("dispersion", "D3(BJ)", "asked for (Grimme et al. 2011, doi:10.1002/jcc.21759)"))
@@ -257,7 +259,9 @@ def make_deck(
         if frozen != "NONE":
             fill(tree, f"MOTION/{work.section}/CONSTRAINT", frozen)
     sampled = mesh != (1, 1, 1) or find_section(tree, "FORCE_EVAL/DFT/KPOINTS") is not None
-    decided_prints, pdos_regions = fill_prints(tree, request.print, atoms=atoms, kpoints=sampled, stride=request.stride)
+    decided_prints, pdos_regions = fill_prints(
+        tree, request.print, atoms=atoms, kpoints=sampled, language=language, stride=request.stride
+    )
     decisions += decided_prints
     fill_subsys(tree, atoms, atom_kinds)
     decisions += _fill_settings(tree, request.set, kinds=atom_kinds)

@@ -93,7 +93,7 @@ class Schema:
     version
         For example ``2023.1``.
     of_program
-        Whether the installed program said so itself; else its functionals may be others than those of the build at hand.
+        Whether the installed program said so itself; else its functionals may be other ones.
     """
 
     version: str

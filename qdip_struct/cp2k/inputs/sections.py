@@ -23,6 +23,7 @@ from qdip_struct.cp2k.inputs.decisions import Decision, decide_optimizer
 from qdip_struct.cp2k.inputs.kinds import KindDefault, orbital_basis, potential_in
 from qdip_struct.cp2k.inputs.presets import Functional, Preset, list_functionals
 from qdip_struct.cp2k.inputs.request import PRINTABLE, ScfMethod
+from qdip_struct.cp2k.inputs.schema import Schema
 from qdip_struct.cp2k.tasks import Task
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ N_POINTS_PER_LINE = 4
 
 
 def fill_prints(
-    tree: Section, wanted: Sequence[str], *, atoms: "Atoms", kpoints: bool, stride: int = 2
+    tree: Section, wanted: Sequence[str], *, atoms: "Atoms", kpoints: bool, language: Schema, stride: int = 2
 ) -> tuple[list[Decision], tuple[str, ...]]:
     """Add print sections.
 
@@ -49,6 +50,8 @@ def fill_prints(
         The structure; its array ``region`` makes one PDOS list a region.
     kpoints
         Whether the run samples k-points.
+    language
+        Of the version that the input is for: PDOS has moved.
     stride
         Every how many grid points a cube file has a value, along each direction.
 
@@ -96,7 +99,7 @@ def fill_prints(
                 continue
             section.entries += [Keyword("NHOMO", "1"), Keyword("NLUMO", "1"), Keyword("WRITE_CUBE", "F")]
         else:
-            regions = _fill_pdos(_switch(tree, printing, "PDOS"), atoms)
+            regions = _fill_pdos(tree, printing, atoms, language=language)
             lists = ", ".join(f"list {number} {region}" for number, region in enumerate(regions, start=1))
             decisions.append(Decision("PDOS", lists or "per kind", "one list for each region of the builder"))
     return decisions, regions
@@ -148,17 +151,23 @@ def _switch(tree: Section, place: str, name: str, *, parameter: str = "ON") -> S
     return section
 
 
-def _fill_pdos(section: Section, atoms: "Atoms") -> tuple[str, ...]:
+def _fill_pdos(tree: Section, printing: str, atoms: "Atoms", *, language: Schema) -> tuple[str, ...]:
+    """PDOS of kinds and of regions; from 2026.2 on a part of &DOS, which then holds the lists."""
+    components = Keyword("COMPONENTS", "T")
+    below_dos = language.section((*printing.split("/"), "PDOS")) is None
+    section = _switch(tree, printing, "DOS" if below_dos else "PDOS")
     if section.entries:
         return ()
-    section.entries += [Keyword("NLUMO", str(N_EMPTY_STATES)), Keyword("COMPONENTS", "T")]
+    section.entries.append(Keyword("NLUMO", str(N_EMPTY_STATES)))
+    section.entries.append(Section("PDOS", "", [components]) if below_dos else components)
     if "region" not in atoms.arrays:
         return ()
     labels = [str(label) for label in atoms.arrays["region"]]
     regions = tuple(sorted(set(labels)))
     for region in regions:
         chosen = [index for index, label in enumerate(labels) if label == region]
-        section.entries.append(Section("LDOS", "", [Keyword("LIST", text) for text in list_lines(chosen)]))
+        lists = [Keyword("LIST", text) for text in list_lines(chosen)]
+        section.entries.append(Section("LDOS", "", [components, *lists] if below_dos else lists))
     return regions
 
 
