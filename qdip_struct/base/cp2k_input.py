@@ -435,7 +435,7 @@ def number_of(word: str) -> float:
     value = 1.0
     for sign, factor in re.findall(r"([*/]|^)([^*/]*)", word):
         if not _REAL.fullmatch(factor):
-            raise DataError(f"'{word[:_SHOWN]}' is no number")
+            raise DataError(f"'{word[:_SHOWN]}' is no finite number")
         number = float(factor.upper().replace("D", "E"))
         if sign == "/" and number == 0.0:
             raise DataError(f"'{word[:_SHOWN]}' divides by zero")
