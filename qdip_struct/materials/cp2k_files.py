@@ -110,6 +110,10 @@ def _as_atoms(deck: DeckStructure, tree: Section, path: Path) -> "Atoms":
 def _held(tree: Section, *, n_atoms: int, path: Path) -> "NDArray[np.bool_]":
     """(n, 3) directions in which the atoms are held."""
     held = np.zeros((n_atoms, 3), dtype=bool)
+    topology = find_section(force_eval(tree), "SUBSYS/TOPOLOGY")
+    formats = [k for name in ("COORD_FILE_FORMAT", "COORDINATE") for k in (topology.keywords(name) if topology else [])]
+    if fixed_ranges(tree) and any(keyword.value.strip().upper() == "CIF" for keyword in formats):
+        raise DataError(f"{path}: FIXED_ATOMS counts atoms in CP2K's order, and those of a CIF are not read in it")
     for first, last, components in fixed_ranges(tree):
         if not 1 <= first <= last <= n_atoms:
             raise DataError(f"{path}: FIXED_ATOMS names atoms {first} to {last}, and there are {n_atoms}")

@@ -134,7 +134,7 @@ def force_eval(tree: Section) -> Section:
 
 
 def read_deck(tree: Section, *, folder: Path | None) -> DeckStructure | None:
-    """Cell, atoms and kinds of an input.
+    """Cell, atoms and kinds of an input, the atoms in CP2K's order but for those of a CIF.
 
     Parameters
     ----------
@@ -289,7 +289,9 @@ def _cell(
 
 
 def _refuse_flat(cell: NDArray[np.float64]) -> None:
-    if not np.isfinite(cell).all() or abs(np.linalg.det(cell)) < _SMALLEST_VOLUME:
+    with np.errstate(all="ignore"):
+        volume = abs(np.linalg.det(cell))
+    if not np.isfinite(volume) or volume < _SMALLEST_VOLUME:
         raise DataError("the vectors of &CELL span no volume; give all three")
 
 
@@ -621,7 +623,7 @@ def fixed_ranges(tree: Section) -> list[tuple[int, int, str]]:
         components = stated[0][0].upper() if stated and stated[0] else "XYZ"
         for word in (word for keyword in section.keywords("LIST") for word in words_of(keyword.value)):
             first, _, last = word.partition("..")
-            if re.fullmatch(r"\d{1,9}", first) and re.fullmatch(r"\d{1,9}", last or first):
+            if re.fullmatch(r"\d{1,18}", first) and re.fullmatch(r"\d{1,18}", last or first):
                 found.append((int(first), int(last or first), components))
     return found
 
