@@ -4,7 +4,6 @@
 it. A file is taken for the run's own only where it has the same atoms, and its cell only where it is that of the frame.
 """
 
-import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,12 +15,14 @@ import numpy as np
 from qdip_struct.base.cp2k_input import MOST_CHARACTERS, Expanded, Section, expand_input, find_section, words_of
 from qdip_struct.base.errors import DataError
 from qdip_struct.base.files import read_text
+from qdip_struct.materials.cif import READER_ERRORS
 from qdip_struct.materials.cp2k_structure import (
     BOHR_ANGSTROM,
     DeckStructure,
     fixed_ranges,
     force_eval,
     last_cell,
+    nine_numbers,
     read_deck,
 )
 
@@ -197,24 +198,40 @@ def with_cell_of_run(atoms: "Atoms", path: Path) -> list[str]:
         expanded = _expanded(source)
         deck = _deck(expanded, source)
         _refuse_other_atoms(atoms, deck.elements, path=path, source=source)
-        atoms.pbc = deck.pbc
-    if cells.is_file():
-        atoms.cell = _cell_at(cells, atoms.info.get("i"), path=path)
-        if deck is None:
-            atoms.pbc = True
+    taken = source
+    if (
+        deck is not None
+        and expanded is not None
+        and source is not None
+        and (not _moves_cell(expanded.tree) or (source == restart and _is_of_frame(deck, expanded.tree, atoms)))
+    ):
+        atoms.cell, atoms.pbc = deck.cell, deck.pbc
+    elif cells.is_file():
+        atoms.cell = _cell_at(cells, atoms, path=path)
+        atoms.pbc = True if deck is None else deck.pbc
         taken = cells
-    elif deck is not None and expanded is not None and source is not None:
-        there = source == restart and np.abs(deck.positions - atoms.positions).max() < _SAME_PLACE_ANGSTROM
-        if _moves_cell(expanded.tree) and not there:
-            raise DataError(
-                f"{path}: its run changes the cell, and {source.name} does not hold that of the last frame; put "
-                f"{cells.name} beside it, give --cell, or take the frames that 'qdip collect --trajectories' writes"
-            )
-        atoms.cell = deck.cell
-        taken = source
-    else:
+    elif source is None:
         return []
+    else:
+        raise DataError(
+            f"{path}: its run changes the cell, and {source.name} does not hold that of the last frame; put "
+            f"{cells.name} beside it, give --cell, or take the frames that 'qdip collect --trajectories' writes"
+        )
+    assert taken is not None
     return [f"{path.name} holds no cell; that of its run is taken from {taken.name}"]
+
+
+def _is_of_frame(deck: DeckStructure, tree: Section, atoms: "Atoms") -> bool:
+    """Whether a restart file was written at a frame: its places are the same, and its step is not another."""
+    if np.abs(deck.positions - atoms.positions).max() > _SAME_PLACE_ANGSTROM:
+        return False
+    sections = [find_section(tree, f"MOTION/{name}") for name in ("CELL_OPT", "MD")]
+    starts = [k.value for section in sections if section is not None for k in section.keywords("STEP_START_VAL")]
+    step = atoms.info.get("i")
+    if not isinstance(step, np.integer | int):
+        return step is None
+    # The converged state is written once more, as one frame further.
+    return any(str(step - further) in starts for further in (0, 1))
 
 
 def _input_of(path: Path, project: str) -> Path | None:
@@ -267,20 +284,28 @@ def _moves_cell(tree: Section) -> bool:
     return run_type == "CELL_OPT" or (run_type in _DYNAMICS and bool(ensemble) and ensemble not in _FIXED_CELL)
 
 
-def _cell_at(cells: Path, step: Any, *, path: Path) -> "NDArray[np.float64]":
-    """The cell of a step in a ``.cell`` file, Å; of the last one where the frame says no step."""
+def _cell_at(cells: Path, atoms: "Atoms", *, path: Path) -> "NDArray[np.float64]":
+    """The cell of a frame in a ``.cell`` file, by its step, Å; the last one where the frame says no step."""
+    step = atoms.info.get("i")
     if step is None:
         return last_cell(cells)
     if cells.stat().st_size > MOST_CHARACTERS:
         raise DataError(f"{cells} is longer than {MOST_CHARACTERS // 2**20} MiB: too long for here")
     rows = [line.split() for line in read_text(cells).splitlines() if line.strip() and line.lstrip()[0] not in "#!"]
     fitting = [row for row in rows if row[0] == str(step)]
-    if not fitting or len(fitting[-1]) < 11:
+    if not fitting and rows and isinstance(step, np.integer | int) and rows[-1][0] == str(step - 1):
+        # The converged state of an optimisation is written once more as a frame, not as a cell.
+        fitting = rows[-1:] if _as_the_frame_before(atoms, path) else []
+    if not fitting:
         raise DataError(f"{cells} holds no cell of step {step}, the last of {path.name}; give --cell")
+    return nine_numbers(fitting[-1][2:11], cells)
+
+
+def _as_the_frame_before(atoms: "Atoms", path: Path) -> bool:
+    from ase.io import read
+
     try:
-        values = [float(word) for word in fitting[-1][2:11]]
-    except ValueError as error:
-        raise DataError(f"{cells}: step {step} has no nine numbers") from error
-    if not all(map(math.isfinite, values)):
-        raise DataError(f"{cells}: step {step} has a number that is not finite")
-    return np.array(values).reshape(3, 3)
+        before = read(path, index=-2, do_not_split_by_at_sign=True)
+    except READER_ERRORS:
+        return False
+    return len(before) == len(atoms) and np.abs(before.positions - atoms.positions).max() < _SAME_PLACE_ANGSTROM

@@ -356,7 +356,7 @@ def _cell_file(path: Path, file_format: str) -> NDArray[np.float64]:
     text = _small_text(path)
     if file_format == "XSC":
         rows = [line.split() for line in text.splitlines() if line.strip() and line.lstrip()[0] not in "#!"]
-        return _nine(rows[0][1:10] if rows else [], path)
+        return nine_numbers(rows[0][1:10] if rows else [], path)
     if file_format == "CIF":
         found = [re.search(rf"^\s*_cell_{name}\s+([-+.\d]+)", text, re.M) for name in _CIF_CELL]
         if not all(found):
@@ -365,14 +365,15 @@ def _cell_file(path: Path, file_format: str) -> NDArray[np.float64]:
         return cell_of_parameters(values[:3], [value * _ANGLES["DEG"] for value in values[3:]])
     if file_format in ("XYZ", "EXTXYZ"):
         lattice = re.search(r'lattice\s*=\s*"([^"]*)"', "".join(text.splitlines()[1:2]), re.IGNORECASE)
-        return _nine(lattice.group(1).split() if lattice else [], path)
+        return nine_numbers(lattice.group(1).split() if lattice else [], path)
     raise DataError(f"CELL_FILE_FORMAT {file_format[:_SHOWN]} is not read here; expected CP2K, CIF, XSC or EXTXYZ")
 
 
 _CIF_CELL = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
 
 
-def _nine(words: Sequence[str], path: Path) -> NDArray[np.float64]:
+def nine_numbers(words: Sequence[str], path: Path) -> NDArray[np.float64]:
+    """The cell (rows, Å) in nine words; :class:`DataError` names the file that they are from."""
     try:
         values = [number_of(word) for word in words]
     except DataError as error:
@@ -397,7 +398,7 @@ def last_cell(path: Path) -> NDArray[np.float64]:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     rows = [line.split() for line in tail if line.strip() and line.lstrip()[0] not in "#!"]
-    return _nine(rows[-1][2:11] if rows else [], path)
+    return nine_numbers(rows[-1][2:11] if rows else [], path)
 
 
 def _small_text(path: Path) -> str:
