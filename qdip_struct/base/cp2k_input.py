@@ -447,7 +447,7 @@ def number_of(word: str) -> float:
         applied = _APPLIED.fullmatch(factor)
         plain = applied.group(3) if applied else factor
         if not _REAL.fullmatch(plain):
-            raise DataError(f"'{word[:_SHOWN]}' is no number")
+            raise DataError(f"'{word[:_SHOWN]}' is no finite number")
         number = float(plain.upper().replace("D", "E"))
         if applied:
             number = _apply(applied.group(2), number, word=word) * (-1.0 if applied.group(1) == "-" else 1.0)

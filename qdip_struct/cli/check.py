@@ -26,17 +26,21 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check_command(args: argparse.Namespace) -> int:
     """Check every input and list what was found."""
-    from qdip_struct.base.cp2k_input import parse_input
+    from qdip_struct.base.cp2k_input import expand_input
     from qdip_struct.base.files import read_text
     from qdip_struct.cp2k.inputs.preflight import check_input
+    from qdip_struct.cp2k.program import find_data_directory
 
     schema, version = schema_for(args.cp2k_version)
+    libraries = [folder for folder in [find_data_directory()] if folder is not None]
     document: list[dict[str, Any]] = []
     lines = []
     for path in args.input:
         file = path / "run.inp" if path.is_dir() else path
         try:
-            findings = check_input(parse_input(read_text(file), source=str(file)), schema=schema, folder=file.parent)
+            text = read_text(file)
+            expanded = expand_input(text, source=str(file), folder=file.parent, libraries=libraries)
+            findings = check_input(expanded, schema=schema, folder=file.parent)
             items = [vars(finding) for finding in findings]
         except DataError as error:
             items = [{"level": "error", "line": None, "message": str(error), "remedy": "correct the file"}]

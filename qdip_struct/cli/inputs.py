@@ -34,7 +34,13 @@ _SHOWN = 40
 
 def add_inputs_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip inputs``."""
-    parser.add_argument("structure", nargs="+", type=Path, metavar="STRUCTURE", help="extxyz, CIF, POSCAR, xyz, ...")
+    parser.add_argument(
+        "structure",
+        nargs="+",
+        type=Path,
+        metavar="STRUCTURE",
+        help="extxyz, CIF, POSCAR, xyz, CP2K input or restart, ...",
+    )
     add_options(parser, InputsRequest)
     parser.add_argument(
         "--cell", metavar="A,B,C[,DEG,DEG,DEG]", help="cell of structures whose files have none: edges in Å, angles"
@@ -119,10 +125,13 @@ def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:
     from qdip_struct.builders.interface.parts import ghost_partners
     from qdip_struct.builders.parsing import numbers
     from qdip_struct.builders.roles import ROLES
-    from qdip_struct.materials.structure_files import read_structure
+    from qdip_struct.materials.structure_files import file_notes, read_structure
     from qdip_struct.runs.run_draft import refuse_name
 
-    atoms = read_structure(path, cell=None if args.cell is None else numbers(args.cell, what="--cell"))
+    cell = None if args.cell is None else numbers(args.cell, what="--cell")
+    atoms = read_structure(path, cell=cell)
+    for sentence in file_notes(path, cell=cell):
+        note(f"note: {sentence}")
     said, sidecar = read_sidecar(path)
     role = args.role or said.role or "single"
     group = args.group or said.group or path.stem

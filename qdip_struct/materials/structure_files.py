@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.materials.cif import CLOSEST_ANGSTROM, READER_ERRORS, closest_pair, read_cif, reason_of, shown_shares
 from qdip_struct.materials.composition import parse_formula
+from qdip_struct.materials.cp2k_files import deck_atoms, is_deck, with_cell_of_run
 from qdip_struct.materials.crystals import Crystal, scaled
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.ions import FORMAL_CHARGES, FORMULA_ORDER, sublattices_of
@@ -49,7 +50,7 @@ def is_structure_file(word: str, *, folder: Path = Path()) -> bool:
     A file has a known ending (in any case), a name that begins with POSCAR or CONTCAR, a ``/``, or it exists.
     """
     path = folder / word
-    return path.suffix.lower() in _SUFFIXES or _is_poscar(path) or "/" in word or path.is_file()
+    return path.suffix.lower() in _SUFFIXES or _is_poscar(path) or is_deck(path) or "/" in word or path.is_file()
 
 
 def _is_poscar(path: Path) -> bool:
@@ -91,7 +92,7 @@ def crystal_of(
         return crystal_named(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files)
     if lattice is not None:
         raise UsageError(f"{word} is a structure file: its lattice is taken as it is, drop the lattice option")
-    return _read(folder / word)
+    return _read(folder / word)[0]
 
 
 def crystal_to_cut(
@@ -260,7 +261,7 @@ def read_structure(path: Path, *, cell: Sequence[float] | None = None) -> "Atoms
         If the file is missing, empty, not a structure, disagrees with itself, or shares sites between species; the
         message names the file and what was found.
     """
-    found = _read(path)
+    found, _ = _read(path, alone=cell is not None)
     if not isinstance(found, Crystal):
         return found if cell is None else _in_cell(found, cell, path)
     label, shares = next(iter(found.occupancies.items()))
@@ -301,27 +302,50 @@ def as_crystal(found: "Crystal | Atoms", *, path: Path) -> Crystal:
     if isinstance(found, Crystal):
         return found
     if found.cell.rank != 3:
-        raise DataError(f"{path} holds no crystal: expected atoms in a three-dimensional cell")
+        raise DataError(
+            f"{path} holds no crystal: expected atoms in a three-dimensional cell; beside a CP2K trajectory "
+            "(PROJECT-pos-1.xyz) the run's .cell, .restart or .inp gives it"
+        )
     shares = [{symbol: 1.0} for symbol in found.get_chemical_symbols()]
     return _crystal(found.cell.array, found.get_scaled_positions(wrap=True).tolist(), shares, path=path)
 
 
-def _read(path: Path) -> "Atoms | Crystal":
-    """The one door: atoms, or a crystal where species share sites."""
+def file_notes(path: Path, *, cell: Sequence[float] | None = None) -> list[str]:
+    """What is to be said of a structure file: what it was read as, and what in it has no part in the structure.
+
+    Parameters
+    ----------
+    path, cell
+        As for :func:`read_structure`.
+    """
+    return _read(path, alone=cell is not None)[1]
+
+
+def _read(path: Path, *, alone: bool = False) -> "tuple[Atoms | Crystal, list[str]]":
+    """The one door: atoms, or a crystal where species share sites, and what is to be said of them.
+
+    With ``alone`` no other file is asked for a cell that this one does not hold.
+    """
     import numpy as np
     from ase import Atoms
 
     if not path.is_file():
         raise DataError(f"cannot read {path}: {'it is a folder' if path.is_dir() else 'no such file'}")
     if path.stat().st_size == 0:
-        raise DataError(f"cannot read {path}: it is empty; expected a structure (extxyz, cif, POSCAR, xyz)")
+        raise DataError(
+            f"cannot read {path}: it is empty; expected a structure (extxyz, cif, POSCAR, xyz, CP2K input, ...)"
+        )
+    notes: list[str] = []
     if path.suffix.lower() == ".cif":
         cell, positions, shares = read_cif(path)
         if any(len(site) > 1 for site in shares):
-            return _crystal(cell, positions, shares, path=path)
+            return _crystal(cell, positions, shares, path=path), notes
         found = Atoms([next(iter(site)) for site in shares], scaled_positions=positions, cell=cell, pbc=True)
+    elif is_deck(path):
+        found, notes = deck_atoms(path)
     else:
         found = _ase_structure(path)
+        notes = [] if alone else with_cell_of_run(found, path)
     if not np.isfinite(found.positions).all() or not np.isfinite(found.cell.array).all():
         raise DataError(f"{path}: a coordinate or a cell vector is not a finite number")
     # spglib ends the whole program on a cell of no size.
@@ -335,7 +359,7 @@ def _read(path: Path) -> "Atoms | Crystal":
         raise DataError(f"{path}: a cell vector of {lengths.max():.3g} Å is no vector in Å")
     found.calc = None
     _refuse_overlap(found, path)
-    return found
+    return found, notes
 
 
 def _ase_structure(path: Path) -> "Atoms":

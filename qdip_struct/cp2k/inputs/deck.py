@@ -204,7 +204,10 @@ def make_deck(
     tree = parse_input(template, source="template")
     cell = np.asarray(atoms.cell[:], dtype=float)
     if not cell.any():
-        raise UsageError("the structure has no cell; give one with --cell A,B,C (Å), or a file that holds it")
+        raise UsageError(
+            "the structure has no cell; give one with --cell A,B,C (Å), or a file that holds it; beside a CP2K "
+            "trajectory (PROJECT-pos-1.xyz) the run's PROJECT-1.cell, PROJECT-1.restart or .inp gives it"
+        )
     if np.linalg.det(cell) <= 0:
         raise UsageError("the cell is left-handed or has no volume; CP2K needs three right-handed lattice vectors")
     fill_functional(tree, get_functional(preset.values["functional"]))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from qdip_struct.base.cp2k_input import Keyword, Section, find_section, get_values, parse_input
+from qdip_struct.base.cp2k_input import Expanded, Keyword, Section, find_section, get_values, parse_input
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.cp2k.inputs.grid_noise import check_grid
 from qdip_struct.cp2k.inputs.input_settings import InputKind, Subsys, check_subsys, read_subsys
@@ -61,19 +61,24 @@ class Finding:
     remedy: str
 
 
-def check_input(tree: Section, *, schema: Schema | None, folder: Path | None = None) -> tuple[Finding, ...]:
+def check_input(tree: Section | Expanded, *, schema: Schema | None, folder: Path | None = None) -> tuple[Finding, ...]:
     """All findings on an input, errors first, in line order.
 
     Parameters
     ----------
     tree
-        The input, from :func:`qdip_struct.base.cp2k_input.parse_input` (so that findings know their lines).
+        The input, from :func:`qdip_struct.base.cp2k_input.expand_input`, or from ``parse_input`` of the same module
+        where there are no preprocessor lines (so that findings know their lines).
     schema
         The language of the target version; ``None`` leaves out the check of keywords and values.
     folder
         Where the run will start: files the input refers to are looked for there; ``None`` leaves that out.
     """
-    found = list(_check_placeholders(tree))
+    found: list[Finding] = []
+    if isinstance(tree, Expanded):
+        found += _check_preprocessor(tree)
+        tree = tree.tree
+    found += _check_placeholders(tree)
     if schema is not None:
         found += _check_language(tree, schema)
     try:
@@ -89,6 +94,15 @@ def check_input(tree: Section, *, schema: Schema | None, folder: Path | None = N
     if folder is not None:
         found += _check_files(tree, folder)
     return tuple(sorted(found, key=lambda item: (item.level != "error", item.line or 0, item.message)))
+
+
+def _check_preprocessor(expanded: Expanded) -> Iterator[Finding]:
+    for line, text in expanded.dropped:
+        message = f"CP2K leaves out the line '{text[:60]}': there is an @ in it"
+        yield Finding("error", line, message, "take the @ away, also behind a comment sign")
+    for name in expanded.unread:
+        message = f"{name} lies outside the folder of the input and is not read here, so what it holds is not checked"
+        yield Finding("warning", None, message, "put it into the folder to have it checked")
 
 
 def _check_placeholders(tree: Section) -> Iterator[Finding]:
