@@ -29,7 +29,7 @@ from qdip_struct.base.cp2k_input import (
     text_of,
     words_of,
 )
-from qdip_struct.base.errors import DataError
+from qdip_struct.base.errors import DataError, UnreadError
 from qdip_struct.base.files import read_text
 from qdip_struct.materials.cif import read_cif
 
@@ -169,7 +169,7 @@ def read_deck(tree: Section, *, folder: Path | None) -> DeckStructure | None:
         if repeats != _repeats(cell_section):
             raise DataError("MULTIPLE_UNIT_CELL of &TOPOLOGY and of &CELL differ; CP2K takes only equal ones")
         if len(labels) * math.prod(repeats) > MOST_DECK_ATOMS:
-            raise DataError(f"MULTIPLE_UNIT_CELL makes more than {MOST_DECK_ATOMS} atoms; that is too many for here")
+            raise UnreadError(f"MULTIPLE_UNIT_CELL makes more than {MOST_DECK_ATOMS} atoms; that is too many for here")
         steps = [(i, j, k) for k in range(repeats[2]) for j in range(repeats[1]) for i in range(repeats[0])]
         positions = (np.array(steps, dtype=float) @ unit_cell)[:, None, :] + positions[None, :, :]
         positions, labels = positions.reshape(-1, 3), labels * len(steps)
@@ -366,7 +366,7 @@ def _cell_file(path: Path, file_format: str) -> NDArray[np.float64]:
     if file_format in ("XYZ", "EXTXYZ"):
         lattice = re.search(r'lattice\s*=\s*"([^"]*)"', "".join(text.splitlines()[1:2]), re.IGNORECASE)
         return nine_numbers(lattice.group(1).split() if lattice else [], path)
-    raise DataError(f"CELL_FILE_FORMAT {file_format[:_SHOWN]} is not read here; expected CP2K, CIF, XSC or EXTXYZ")
+    raise UnreadError(f"CELL_FILE_FORMAT {file_format[:_SHOWN]} is not read here; expected CP2K, CIF, XSC or EXTXYZ")
 
 
 _CIF_CELL = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
@@ -435,7 +435,7 @@ def _element(label: str, kinds: Sequence[DeckKind], *, stated: str | None = None
     symbol = symbol_of(named if named is not None else bare_label(stated or label))
     if symbol is None:
         which = f"ELEMENT {named[:_SHOWN]} is" if named is not None else "it is"
-        raise DataError(
+        raise UnreadError(
             f"the atoms {label[:_SHOWN]} have no element: {which} none of the periodic table; write ELEMENT in "
             f"&KIND {label[:_SHOWN]} (names of force fields are not known here)"
         )
@@ -509,7 +509,7 @@ def _atoms(
             scaled, factor = False, 1.0
     positions = np.array(values, dtype=float).reshape(-1, 3)
     if len(positions) > MOST_DECK_ATOMS:
-        raise DataError(f"there are more than {MOST_DECK_ATOMS} atoms; that is too many for here")
+        raise UnreadError(f"there are more than {MOST_DECK_ATOMS} atoms; that is too many for here")
     return labels, positions @ unit_cell if scaled else positions * factor, stated
 
 
@@ -549,7 +549,7 @@ def _coordinate_file(path: Path, file_format: str) -> tuple[list[str], list[list
         rows = [(line[12:16].strip(), [line[30:38], line[38:46], line[46:54]], str(path)) for line in lines]
         stated = {line[12:16].strip(): line[76:78].strip() for line in lines if line[76:78].strip()}
         return (*_numbered([(a, [w.strip() for w in words], p) for a, words, p in rows]), stated)
-    raise DataError(
+    raise UnreadError(
         f"COORD_FILE_FORMAT {file_format[:_SHOWN]} is not read here; expected XYZ, CP2K, CIF or PDB, or write &COORD"
     )
 

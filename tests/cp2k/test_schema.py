@@ -3,7 +3,14 @@
 import pytest
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.cp2k.inputs.schema import Schema, condensed, load_schema, schemas_text, shipped_schema, shipped_versions
+from qdip_struct.cp2k.inputs.schema import (
+    Schema,
+    condensed,
+    load_schema,
+    schemas_text,
+    shipped_schema,
+    shipped_versions,
+)
 from qdip_struct.cp2k.program import Program
 
 SCF = ("FORCE_EVAL", "DFT", "SCF")
@@ -21,7 +28,7 @@ def test_releases_are_known_oldest_first_and_an_unknown_one_is_read_as_the_one_b
 
 
 def test_what_differs_between_releases() -> None:
-    """CP2K's release notes and sources: CELL_OPT/TYPE removed and PDOS moved in 2026.2, SCF failures stop from 2024.1."""
+    """CP2K's notices: CELL_OPT/TYPE removed and PDOS moved in 2026.2; a failed SCF stops from 2024.1 on."""
     for version in shipped_versions():
         schema = shipped_schema(version)
         scf, cell_opt = schema.section(SCF), schema.section(("MOTION", "CELL_OPT"))

@@ -245,7 +245,7 @@ def make_deck(
     for path, value in preset.values["set"].items():
         fill(tree, path, str(value))
     decisions.append(fill_scf(tree, mesh, preset=preset, method=request.scf))
-    language = shipped_schema(request.cp2k_version or version or shipped_versions()[0])
+    language = shipped_schema(request.cp2k_version or version or shipped_versions()[-1])
     decisions += fill_scf_failure(tree, request.on_scf_failure, language=language)
     if request.dispersion == "d3bj":
         fill_dispersion(tree, asked=_asked(request.set))

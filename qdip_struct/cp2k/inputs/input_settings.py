@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.base.cp2k_input import Keyword, Section, find_section, get_values
+from qdip_struct.base.cp2k_input import Keyword, Section, find_section, get_values, words_of
 from qdip_struct.builders.atoms.neighbours import neighbour_pairs
 from qdip_struct.cp2k.inputs.decisions import Geometry, look_at
 from qdip_struct.cp2k.inputs.kinds import orbital_basis, potential_in
@@ -165,7 +165,7 @@ def _limits(tree: Section) -> dict[str, Any]:
     return {}
 
 
-OVERLAP_FRACTION = 0.55
+OVERLAP_FRACTION = 0.5
 """Atoms closer than this fraction of the sum of their covalent radii overlap (an N-H bond has 0.99)."""
 
 
@@ -183,6 +183,8 @@ class InputKind:
         Of the input, from 1.
     potential_file
         Where it names one of its own.
+    basis_inside, potential_inside
+        Whether they are written out in the input, or are a file themselves, and stand in no file of many.
     """
 
     name: str
@@ -192,6 +194,8 @@ class InputKind:
     ghost: bool
     line: int | None
     potential_file: str | None = None
+    basis_inside: bool = False
+    potential_inside: bool = False
 
 
 @dataclass(frozen=True)
@@ -219,8 +223,9 @@ class Subsys:
     elements: list[str]
 
     def kind(self, name: str) -> InputKind | None:
-        """The ``&KIND`` of that name, or ``&KIND DEFAULT``."""
-        for wanted in (name.upper(), "DEFAULT"):
+        """The ``&KIND`` of that name, of its element, or ``&KIND DEFAULT``, as CP2K looks for it."""
+        element = self.elements[self.kinds.index(name)] if name in self.kinds else name
+        for wanted in (name.upper(), element.upper(), "DEFAULT"):
             for kind in self.declared:
                 if kind.name.upper() == wanted:
                     return kind
@@ -268,7 +273,15 @@ def _read_kind(section: Section, kind: DeckKind, *, elements: Mapping[str, str])
         ghost=kind.ghost,
         line=section.line,
         potential_file=next((keyword.value for keyword in section.keywords("POTENTIAL_FILE_NAME")), None),
+        basis_inside=bool(section.sections("BASIS")),
+        potential_inside=bool(section.sections("POTENTIAL")) or _potential_kind(section) == "UPF",
     )
+
+
+def _potential_kind(section: Section) -> str:
+    """What stands before the name of a potential: ``UPF`` for a file of its own."""
+    words = [words_of(keyword.value) for name in ("POTENTIAL", "POT") for keyword in section.keywords(name)]
+    return words[0][0].upper() if words and len(words[0]) > 1 else ""
 
 
 Problem = tuple[Literal["error", "warning"], int | None, str, str]

@@ -294,8 +294,9 @@ def read_own_kinds(path: Path) -> Mapping[str, OwnKind]:
     return own
 
 
-_HEADER = re.compile(r"^\s*([A-Z][a-z]?)\s+([^\s\d].*?)\s*$")
-_INTEGERS = re.compile(r"^\s*\d+(?:\s+\d+)*\s*$")
+_HEADER = re.compile(r"^\s*([A-Za-z]{1,2})\s+(\S.*?)\s*$")
+"""Element in any case, then names, some of which begin with a digit."""
+_INTEGERS = re.compile(r"^\s*-?\d+(?:\s+-?\d+)*\s*$")
 
 
 @dataclass(frozen=True)
@@ -361,7 +362,7 @@ def _read_potentials(path: Path, stamp: int) -> Mapping[str, tuple[Pseudopotenti
     for header, electrons in pairwise(lines):
         match = _HEADER.match(header)
         if match and _INTEGERS.match(electrons):
-            element, names = match.group(1), tuple(match.group(2).split())
+            element, names = match.group(1).capitalize(), tuple(match.group(2).split())
             item = Pseudopotential(element, names, sum(map(int, electrons.split())))
             found[element] = (*found.get(element, ()), item)
     return found
@@ -375,7 +376,7 @@ def _read_basis_sets(path: Path, stamp: int) -> Mapping[str, tuple[BasisSet, ...
     for index, line in enumerate(lines[:-2]):
         match = _HEADER.match(line)
         if match and re.fullmatch(r"\s*\d+\s*", lines[index + 1]):
-            element, names = match.group(1), tuple(match.group(2).split())
+            element, names = match.group(1).capitalize(), tuple(match.group(2).split())
             item = BasisSet(element, names, _shells(lines, index + 2, n_sets=int(lines[index + 1])))
             found[element] = (*found.get(element, ()), item)
     return found

@@ -178,6 +178,8 @@ def _count(words: list[str], rule: ValueRule) -> int:
             logical_of(word)
         elif rule.kind == "integer" and _RANGE.fullmatch(word):
             first, _, last = word.partition("..")
+            if int(last) < int(first):
+                raise DataError(f"the range '{word[:_SHOWN]}' ends before it starts")
             count += max(int(last) - int(first), 0) if rule.count > 0 else 0
         elif rule.kind == "integer":
             integer_of(word)

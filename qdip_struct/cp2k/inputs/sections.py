@@ -167,7 +167,7 @@ def _fill_pdos(tree: Section, printing: str, atoms: "Atoms", *, language: Schema
     for region in regions:
         chosen = [index for index, label in enumerate(labels) if label == region]
         lists = [Keyword("LIST", text) for text in list_lines(chosen)]
-        section.entries.append(Section("LDOS", "", [components, *lists] if below_dos else lists))
+        section.entries.append(Section("LDOS", "", [components, *lists] if below_dos else [*lists]))
     return regions
 
 
