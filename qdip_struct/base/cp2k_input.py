@@ -219,8 +219,8 @@ class Expanded:
     Attributes
     ----------
     tree
-        Without preprocessor lines and blank ones; an entry of an included file has the line of its ``@INCLUDE``. For reading: written
-        back it would not be the file any more.
+        Without preprocessor lines and blank ones; an entry of an included file has the line of its ``@INCLUDE``. For
+        reading: written back it would not be the file any more.
     unread
         Files that ``@INCLUDE`` and ``@XCTYPE`` name and that are not read here: they lie outside the folder.
     dropped
