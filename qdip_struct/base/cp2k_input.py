@@ -229,8 +229,8 @@ class Expanded:
     Attributes
     ----------
     tree
-        Without preprocessor lines; an entry of an included file has the line of its ``@INCLUDE``. For reading: written
-        back it would not be the file any more.
+        Without preprocessor lines and blank ones; an entry of an included file has the line of its ``@INCLUDE``. For
+        reading: written back it would not be the file any more.
     unread
         Files that ``@INCLUDE`` and ``@XCTYPE`` name and that are not read here: they lie outside the folder.
     dropped
@@ -295,9 +295,9 @@ class _Preprocessor:
         for number, raw in lines:
             shown = number if line is None else line
             stripped = raw.strip()
-            if not stripped or stripped[0] in "!#":
+            if not stripped:
                 continue
-            if "$" not in stripped and "@" not in stripped:
+            if stripped[0] in "!#" or ("$" not in stripped and "@" not in stripped):
                 yield shown, stripped
                 continue
             place = f"{self.source}, line {shown}" + ("" if line is None else f" ({name}, line {number})")

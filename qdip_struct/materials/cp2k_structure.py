@@ -181,6 +181,12 @@ def read_deck(tree: Section, *, folder: Path | None) -> DeckStructure | None:
     return DeckStructure(cell, pbc, positions, list(labels), elements, kinds, velocities)
 
 
+def read_cell(tree: Section) -> NDArray[np.float64]:
+    """Cell (rows, Å) that an expanded input states itself; :class:`DataError` as from :func:`read_deck`."""
+    subsys = _only(force_eval(tree), "SUBSYS") or Section("SUBSYS")
+    return _cell(_only(subsys, "CELL") or Section("CELL"), folder=None)[0]
+
+
 def _only(section: Section, name: str) -> Section | None:
     """The one section of that name; CP2K takes no second one."""
     found = section.sections(name)

@@ -151,6 +151,8 @@ def why_finished(atoms: "Atoms") -> str:
 
     if atoms.cell.rank != 3 or not atoms.pbc.all():
         return "it is not periodic in three directions"
+    if atoms.arrays.get("ghost", np.zeros(len(atoms), dtype=bool)).any():
+        return "it has ghosts, which carry basis functions only"
     heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
     for name, height, fractions in zip("abc", heights, atoms.get_scaled_positions(wrap=True).T, strict=True):
         ordered = np.sort(fractions)

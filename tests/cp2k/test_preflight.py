@@ -7,7 +7,8 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from qdip_struct.base.cp2k_input import parse_input
+from qdip_struct.base.cp2k_input import expand_input, parse_input
+from qdip_struct.cli.main import main
 from qdip_struct.cp2k.inputs.deck import make_deck
 from qdip_struct.cp2k.inputs.preflight import Finding, check_input
 from qdip_struct.cp2k.inputs.request import InputsRequest
@@ -156,3 +157,53 @@ def test_files_referred_to_must_be_there(tmp_path: Path) -> None:
     assert any("old-1.restart" in f.message for f in check_input(tree, schema=None, folder=tmp_path))
     (tmp_path / "old-1.restart").write_text("")
     assert not check_input(tree, schema=None, folder=tmp_path)
+
+
+SPELLINGS = {
+    "unit of the cell": {"A 6.0000000000 0": "A [nm] 0.6 0", "B 0.0000000000 6.0": "B [bohr] 0.0 11.338356845"},
+    "unit of the atoms": {"&COORD": "&COORD\nUNIT nm", " 3.0000000000": " .3"},
+    "fractions": {"3.0000000000": "6/2"},
+    "equal sign": {"CUTOFF 500": "CUTOFF=500", "REL_CUTOFF 50": "REL_CUTOFF = 50"},
+    "variables": {"&GLOBAL": "@SET CUT 500\n&GLOBAL", "CUTOFF 500": "CUTOFF ${CUT}"},
+    "conditions": {"CUTOFF 500": "@IF 0\nCUTOFF 20\n@ENDIF\n@IF 1 == 1\nCUTOFF 500\n@ENDIF"},
+    "included": {"&COORD": "&COORD\n@INCLUDE coord.inc\n@IF 0", "&END COORD": "@ENDIF\n&END COORD"},
+    "included XC section": {"&XC_FUNCTIONAL PBE": "&XC_FUNCTIONAL pbe", "&XC\n": "@IF 0\n@ENDIF\n&XC\n"},
+    "file of coordinates": {
+        "&COORD": "&TOPOLOGY\nCOORD_FILE_NAME mol.xyz\nCOORD_FILE_FORMAT XYZ\n&END TOPOLOGY\n@IF 0\n&COORD",
+        "&END COORD": "&END COORD\n@ENDIF",
+        "&KIND Pb": "&KIND Pb1\nELEMENT Pb",
+    },
+    "repeated cell": {
+        "&COORD": "&TOPOLOGY\nMULTIPLE_UNIT_CELL 1 1 2\n&END TOPOLOGY\n&COORD",
+        "&CELL": "&CELL\nMULTIPLE_UNIT_CELL 1 1 2",
+    },
+}
+"""What to replace in a good input so that it says the same in another of CP2K's spellings."""
+
+
+@pytest.mark.cp2k
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_what_cp2k_accepts_is_accepted(
+    name: str, schema: Schema, cp2k: Program, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = text_for()
+    atoms = [line.strip() for line in text.splitlines() if line.strip().startswith(("Pb ", "S "))]
+    for old, new in SPELLINGS[name].items():
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "run.inp").write_text(text)
+    (tmp_path / "coord.inc").write_text("\n".join(atoms))
+    numbered = [line.replace("Pb ", "Pb1 ") for line in atoms]
+    (tmp_path / "mol.xyz").write_text("\n".join([str(len(atoms)), "", *numbered]))
+    said = subprocess.run(
+        [str(cp2k.path), "--check", "run.inp"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "SUCCESS" in said.stdout, said.stdout
+    assert main(["check", str(tmp_path / "run.inp")]) == 0, capsys.readouterr().out
+
+
+def test_what_the_preprocessor_drops_and_what_is_not_read_is_told(tmp_path: Path) -> None:
+    text = text_for().replace("&COORD", "@INCLUDE ../motion.inc\n&COORD").replace("CUTOFF 500", "CUTOFF 500 ! a@b.c")
+    found = check_input(expand_input(text, folder=tmp_path), schema=None, folder=tmp_path)
+    assert [f.message for f in found if "there is an @ in it" in f.message]
+    assert [f.level for f in found if "outside the folder" in f.message] == ["warning"]

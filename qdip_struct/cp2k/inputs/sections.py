@@ -25,6 +25,7 @@ from qdip_struct.cp2k.inputs.presets import Functional, Preset, list_functionals
 from qdip_struct.cp2k.inputs.request import PRINTABLE, ScfMethod
 from qdip_struct.cp2k.inputs.schema import Schema
 from qdip_struct.cp2k.tasks import Task
+from qdip_struct.materials.cp2k_structure import read_cell
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -189,6 +190,18 @@ def list_lines(indices: Sequence[int], *, width: int = 100) -> list[str]:
 
 
 GHOST_SUFFIX = "_gh"
+_SAME_CELL_ANGSTROM = 1e-6
+_GEOMETRY = {
+    "FORCE_EVAL/SUBSYS/CELL": (
+        "A", "B", "C", "ABC", "ALPHA_BETA_GAMMA", "ANGLES", "CELL_FILE_NAME", "CELL_FILE_FORMAT", "MULTIPLE_UNIT_CELL",
+    ),
+    "FORCE_EVAL/SUBSYS/TOPOLOGY": (
+        "COORD_FILE_NAME", "COORD_FILE", "COORD_FILE_FORMAT", "COORDINATE", "NUMBER_OF_ATOMS", "NATOMS", "NATOM",
+        "MULTIPLE_UNIT_CELL", "CENTER_COORDINATES",
+    ),
+    "FORCE_EVAL/SUBSYS": ("COORD", "VELOCITY", "SHELL_COORD", "CORE_COORD", "SHELL_VELOCITY", "CORE_VELOCITY"),
+}  # fmt: skip
+"""What a template may say of the structure, keywords and sections by the section that holds them."""
 
 
 @dataclass(frozen=True)
@@ -454,11 +467,25 @@ def fill_fixed_atoms(tree: Section, fixed: Sequence[int]) -> None:
 
 
 def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> None:
-    """Cell, coordinates and kinds; a ``&KIND`` that the template holds stays and is completed."""
+    """Cell, coordinates and kinds; a ``&KIND`` that the template holds stays and is completed.
+
+    The geometry of a template gives way: its cell in any form, its coordinates, velocities and files of them.
+
+    Raises
+    ------
+    UsageError
+        If the template's ``SYMMETRY`` would change the cell.
+    """
     place = "FORCE_EVAL/SUBSYS"
+    for path, stated in _GEOMETRY.items():
+        section = find_section(tree, path)
+        if section is not None:
+            section.entries[:] = [
+                entry for entry in section.entries if isinstance(entry, Verbatim) or entry.name.upper() not in stated
+            ]
     # x + 0.0 makes 0.0 of -0.0: equal structures give equal bytes, by which runs are shared.
     for letter, vector in zip("ABC", atoms.cell[:], strict=True):
-        fill(tree, f"{place}/CELL/{letter}", " ".join(f"{x + 0.0:.10f}" for x in vector))
+        set_value(tree, f"{place}/CELL/{letter}", " ".join(f"{x + 0.0:.10f}" for x in vector))
     fill(tree, f"{place}/CELL/PERIODIC", "XYZ")
     subsys = find_section(tree, place, create=True)
     assert subsys is not None
@@ -468,10 +495,15 @@ def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> Non
         Verbatim(f"{name} {x + 0.0:.10f} {y + 0.0:.10f} {z + 0.0:.10f}")
         for name, (x, y, z) in zip(names, atoms.positions.tolist(), strict=True)
     ]
-    subsys.entries[:] = [e for e in subsys.entries if not (isinstance(e, Section) and e.name.upper() == "COORD")]
     subsys.entries.append(coordinates)
     for kind in kinds:
         _fill_kind(subsys, kind)
+    symmetric = get_values(tree, f"{place}/CELL/SYMMETRY")
+    if symmetric and abs(read_cell(tree) - atoms.cell.array).max() > _SAME_CELL_ANGSTROM:
+        raise UsageError(
+            "SYMMETRY in FORCE_EVAL/SUBSYS/CELL of the template makes another cell of that of the structure; take it "
+            "out, or give a structure that has it"
+        )
 
 
 def _fill_kind(subsys: Section, kind: AtomKind) -> None:
