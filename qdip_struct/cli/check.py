@@ -1,8 +1,8 @@
 """Check CP2K inputs before they wait in a queue: keywords, values, methods, basis sets, electrons, cell, atoms.
 
 Finds what 'cp2k --check' finds, also for versions that are not installed here, and what it does not: a missing basis
-set, an odd electron count without UKS, k-points with exact exchange, overlapping atoms. Each input is ok, has warnings (it
-runs, perhaps to a wrong answer) or errors (CP2K would stop); what is not judged is named. Exit code 1 for errors.
+set, an odd electron count without UKS, k-points with exact exchange, overlapping atoms. Each input is ok, has warnings
+(it runs, perhaps to a wrong answer) or errors (CP2K would stop); what is not judged is named. Exit code 1 for errors.
 
 example:
   qdip check runs/*/run.inp --cp2k-version 2026.2
@@ -27,15 +27,17 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check_command(args: argparse.Namespace) -> int:
     """Check every input and list what was found."""
-    from qdip_struct.cp2k.program import find_data_directory
+    from qdip_struct.cp2k.program import find_data_directory, find_program
 
     schema, version = schema_for(args.cp2k_version)
+    program = find_program()
+    own_data = program is None or program.version == version
     libraries = [folder for folder in [find_data_directory()] if folder is not None]
     document: list[dict[str, Any]] = []
     lines = []
     for path in args.input:
         file = path / "run.inp" if path.is_dir() else path
-        items, left = _checked(file, schema=schema, libraries=libraries)
+        items, left = _checked(file, schema=schema, own_data=own_data, libraries=libraries)
         levels = {item["level"] for item in items}
         verdict = "error" if "error" in levels else "warning" if levels else "ok"
         document.append({"path": str(file), "verdict": verdict, "findings": items, "not_examined": left})
@@ -46,7 +48,9 @@ def check_command(args: argparse.Namespace) -> int:
     return int(any(entry["verdict"] == "error" for entry in document))
 
 
-def _checked(file: Path, *, schema: "Schema", libraries: list[Path]) -> tuple[list[dict[str, Any]], list[str]]:
+def _checked(
+    file: Path, *, schema: "Schema", own_data: bool, libraries: list[Path]
+) -> tuple[list[dict[str, Any]], list[str]]:
     """Findings on one input, and what was not examined."""
     from qdip_struct.base.cp2k_input import expand_input
     from qdip_struct.base.files import read_text
@@ -56,7 +60,7 @@ def _checked(file: Path, *, schema: "Schema", libraries: list[Path]) -> tuple[li
         expanded = expand_input(read_text(file), source=str(file), folder=file.parent, libraries=libraries)
     except DataError as error:
         return [{"level": "error", "line": None, "message": str(error), "remedy": "correct the file"}], []
-    findings = check_input(expanded, schema=schema, folder=file.parent)
+    findings = check_input(expanded, schema=schema, folder=file.parent, own_data=own_data)
     return [vars(finding) for finding in findings], list(not_examined(expanded, folder=file.parent))
 
 

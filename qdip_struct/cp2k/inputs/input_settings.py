@@ -184,7 +184,9 @@ class InputKind:
     potential_file
         Where it names one of its own.
     basis_inside, potential_inside
-        Whether they are written out in the input, or are a file themselves, and stand in no file of many.
+        Whether they are written out in the input, or of a form that is not looked up here.
+    monovalent
+        Whether it stands for a cut bond, with electrons of its own count.
     """
 
     name: str
@@ -196,6 +198,7 @@ class InputKind:
     potential_file: str | None = None
     basis_inside: bool = False
     potential_inside: bool = False
+    monovalent: bool = False
 
 
 @dataclass(frozen=True)
@@ -274,7 +277,8 @@ def _read_kind(section: Section, kind: DeckKind, *, elements: Mapping[str, str])
         line=section.line,
         potential_file=next((keyword.value for keyword in section.keywords("POTENTIAL_FILE_NAME")), None),
         basis_inside=bool(section.sections("BASIS")),
-        potential_inside=bool(section.sections("POTENTIAL")) or _potential_kind(section) == "UPF",
+        potential_inside=bool(section.sections("POTENTIAL")) or _potential_kind(section) in ("UPF", "ECP"),
+        monovalent=any(keyword.value.upper().startswith(("T", ".T")) for keyword in section.keywords("MONOVALENT")),
     )
 
 
@@ -290,8 +294,8 @@ Problem = tuple[Literal["error", "warning"], int | None, str, str]
 def check_subsys(subsys: Subsys) -> Iterator[Problem]:
     """Left-handed cell, overlapping atoms, a vacuum that is neither bulk nor enough."""
     if np.linalg.det(subsys.cell) <= 0:
-        yield "error", None, "the cell is left-handed or flat", "swap two lattice vectors"
-        return
+        message = "the cell is left-handed: CP2K runs it, other programs may not read its files"
+        yield "warning", None, message, "swap two lattice vectors"
     yield from _check_overlap(subsys)
     for axis, gap in enumerate(subsys.geometry.vacuum_angstrom):
         if 8.0 <= gap < 10.0:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from qdip_struct.base.cp2k_input import Section
+from qdip_struct.base.cp2k_input import Section, words_of
 from qdip_struct.base.documents import Word, fault, yaml_document
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.files import read_text, shipped
@@ -237,7 +237,7 @@ def family_of(potential: str) -> str | None:
 def orbital_basis(kind: Section) -> str | None:
     """Name of the orbital basis set in a ``&KIND``; auxiliary ones (``BASIS_SET RI_AUX ...``) are passed over."""
     for keyword in kind.keywords("BASIS_SET"):
-        words = keyword.value.split()
+        words = words_of(keyword.value)
         if len(words) == 1 or (words and words[0].upper() == "ORB"):
             return words[-1]
     return None
@@ -245,7 +245,9 @@ def orbital_basis(kind: Section) -> str | None:
 
 def potential_in(kind: Section) -> str | None:
     """Name of the potential in a ``&KIND``."""
-    words = [word for name in ("POTENTIAL", "POT") for keyword in kind.keywords(name) for word in keyword.value.split()]
+    words = [
+        word for name in ("POTENTIAL", "POT") for keyword in kind.keywords(name) for word in words_of(keyword.value)
+    ]
     return words[-1] if words else None
 
 

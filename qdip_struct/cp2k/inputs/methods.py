@@ -24,6 +24,7 @@ from qdip_struct.base.errors import DataError
 from qdip_struct.cp2k.inputs.input_settings import Subsys
 from qdip_struct.cp2k.inputs.kinds import data_file
 from qdip_struct.cp2k.inputs.language import Finding
+from qdip_struct.cp2k.program import release
 from qdip_struct.cp2k.tasks import task_of
 from qdip_struct.materials.cp2k_structure import fixed_ranges
 from qdip_struct.materials.ions import HALIDES
@@ -40,9 +41,15 @@ _SHORT_CELL_ANGSTROM = 8.0
 _EPS_RATIO = 1e-2
 """EPS_DEFAULT beyond this fraction of EPS_SCF: the noise of the matrices reaches what the SCF is to resolve."""
 _AUTOMATIC_AUXILIARY = "AUTO_BASIS"
+_TDDFPT = "FORCE_EVAL/PROPERTIES/TDDFPT"
+_LEARNT = (2026, 2)
+"""From this release on DFT+U (Mulliken) and TDDFPT without a kernel take k-points, the wavelet solver every pair of
+directions, and D3 finds its functional by itself."""
 
 
-def check_methods(tree: Section, subsys: Subsys | None, *, folder: Path | None) -> Iterator[Finding]:
+def check_methods(
+    tree: Section, subsys: Subsys | None, *, folder: Path | None, version: str | None = None
+) -> Iterator[Finding]:
     """What the methods of one ``&FORCE_EVAL`` of Quickstep do not do together.
 
     Parameters
@@ -53,12 +60,15 @@ def check_methods(tree: Section, subsys: Subsys | None, *, folder: Path | None) 
         Its atoms; ``None`` where they are not known.
     folder
         Where the run starts.
+    version
+        Of CP2K: what a later one has learnt is no error there. Default: what every version refuses or one may.
     """
-    yield from _check_kpoints(tree)
+    learnt = version is not None and release(version) >= _LEARNT
+    yield from _check_kpoints(tree, learnt=learnt)
     yield from _check_scf(tree)
-    yield from _check_poisson(tree, subsys)
+    yield from _check_poisson(tree, subsys, learnt=learnt)
     yield from _check_exchange(tree, subsys)
-    yield from _check_dispersion(tree, folder=folder)
+    yield from _check_dispersion(tree, folder=folder, learnt=learnt)
     yield from _check_motion(tree)
     yield from _check_accuracy(tree)
     if subsys is not None:
@@ -74,8 +84,10 @@ def check_spin(tree: Section, n_electrons: int) -> Iterator[Finding]:
     stated = next((v for n in ("MULTIPLICITY", "MULTIP") for v in get_values(tree, f"{DFT}/{n}")), None)
     line = _line(tree, DFT)
     if n_electrons % 2 and not open_shell:
+        smeared = _active(tree, f"{DFT}/SCF/SMEAR")
         message = f"{n_electrons} electrons are an odd number, but the run is spin-restricted"
-        yield Finding("error", line, message, "set UKS T and MULTIPLICITY 2, or change the charge")
+        remedy = "set UKS T and MULTIPLICITY 2, or change the charge"
+        yield Finding("warning" if smeared else "error", line, message, remedy)
     if stated is None or not stated.isdigit() or not int(stated):
         return
     if (n_electrons + int(stated)) % 2 == 0:
@@ -155,17 +167,18 @@ def _plus_u(tree: Section) -> Section | None:
     return next((u for kind in kinds for u in kind.sections("DFT_PLUS_U") if _active(kind, "DFT_PLUS_U")), None)
 
 
-def _check_kpoints(tree: Section) -> Iterator[Finding]:
+def _check_kpoints(tree: Section, *, learnt: bool) -> Iterator[Finding]:
     if not samples(tree):
         return
     if _active(tree, f"{DFT}/SCF/OT"):
         remedy = "use &DIAGONALIZATION and &MIXING with k-points"
         yield Finding("error", _line(tree, f"{DFT}/SCF/OT"), "OT does not work with k-points: CP2K aborts", remedy)
+    kernel = _word(tree, f"{_TDDFPT}/KERNEL", default="FULL")
     unable = {
         _exact_exchange(tree): "exact exchange",
         f"{DFT}/PERIODIC_EFIELD": "a periodic electric field",
         f"{DFT}/XC/WF_CORRELATION/RI_MP2": "MP2",
-        "FORCE_EVAL/PROPERTIES/TDDFPT": "TDDFPT",
+        f"{_TDDFPT}{'/no' if learnt and kernel == 'NONE' else ''}": "TDDFPT",
         "FORCE_EVAL/PROPERTIES/LINRES": "linear response",
     }
     for path, what in unable.items():
@@ -173,7 +186,8 @@ def _check_kpoints(tree: Section) -> Iterator[Finding]:
             message = f"{what} does not work with k-points: CP2K aborts"
             yield Finding("error", _line(tree, path), message, "leave &KPOINTS away and make the cell larger")
     plus_u = _plus_u(tree)
-    if plus_u is not None:
+    lowdin = _word(tree, f"{DFT}/PLUS_U_METHOD", default="MULLIKEN") == "LOWDIN"
+    if plus_u is not None and (lowdin or not learnt):
         message = "DFT+U does not work with k-points: CP2K aborts"
         yield Finding("error", plus_u.line, message, "leave &KPOINTS away and make the cell larger")
     if _run_type(tree) in ("RT_PROPAGATION", "EHRENFEST_DYN", "RTP", "SPECTRA"):
@@ -217,7 +231,7 @@ def _check_scf(tree: Section) -> Iterator[Finding]:
         yield Finding("error", _line(tree, f"{scf}/OT"), message, "set ROTATION T in &OT")
 
 
-def _check_poisson(tree: Section, subsys: Subsys | None) -> Iterator[Finding]:
+def _check_poisson(tree: Section, subsys: Subsys | None, *, learnt: bool) -> Iterator[Finding]:
     periodic = _word(tree, f"{DFT}/POISSON/PERIODIC", default="XYZ")
     solver = _word(tree, f"{DFT}/POISSON/POISSON_SOLVER", default=_word(tree, f"{DFT}/POISSON/PSOLVER", default=""))
     solver = solver or _word(tree, f"{DFT}/POISSON/POISSON", default="PERIODIC")
@@ -227,7 +241,7 @@ def _check_poisson(tree: Section, subsys: Subsys | None) -> Iterator[Finding]:
         "PERIODIC": periodic == "XYZ",
         "MT": periodic == "NONE" or len(periodic) == 2,
         "MULTIPOLE": periodic == "NONE",
-        "WAVELET": periodic in ("XYZ", "XZ", "NONE"),
+        "WAVELET": periodic in ("XYZ", "XZ", "NONE") or (learnt and len(periodic) == 2),
     }
     if not possible.get(solver, True):
         ways = {"NONE": "MT or WAVELET", "XY": "ANALYTIC or MT", "XYZ": "PERIODIC"}.get(periodic, "ANALYTIC")
@@ -292,7 +306,7 @@ def _check_admm(tree: Section) -> Iterator[Finding]:
             yield Finding("error", kind.line, message, "add BASIS_SET AUX_FIT ..., or AUTO_BASIS AUX_FIT SMALL")
 
 
-def _check_dispersion(tree: Section, *, folder: Path | None) -> Iterator[Finding]:
+def _check_dispersion(tree: Section, *, folder: Path | None, learnt: bool) -> Iterator[Finding]:
     path = f"{DFT}/XC/VDW_POTENTIAL"
     kind = _word(tree, f"{path}/POTENTIAL_TYPE", default="NONE")
     if kind == "PAIR_POTENTIAL":
@@ -301,8 +315,8 @@ def _check_dispersion(tree: Section, *, folder: Path | None) -> Iterator[Finding
         if form in ("DFTD3", "DFTD3(BJ)"):
             yield from _check_data(tree, f"{pair}/PARAMETER_FILE_NAME", default="DFTD3.dat", folder=folder)
             scaled = any(get_values(tree, f"{pair}/{name}") for name in ("D3_SCALING", "D3BJ_SCALING"))
-            if not scaled and not get_values(tree, f"{pair}/REFERENCE_FUNCTIONAL"):
-                message = f"{form} does not know its functional: CP2K before 2026 aborts"
+            if not scaled and not learnt and not get_values(tree, f"{pair}/REFERENCE_FUNCTIONAL"):
+                message = f"{form} does not know its functional: CP2K before 2026.2 aborts"
                 yield Finding("error", _line(tree, pair), message, "set REFERENCE_FUNCTIONAL, such as PBE")
     elif kind == "NON_LOCAL":
         yield from _check_data(

@@ -51,7 +51,9 @@ _GAUSSIAN = ("GPW", "GAPW", "GAPW_XC", "LRIGPW", "RIGPW", "OFGPW")
 """Methods of Quickstep whose kinds have basis sets and potentials."""
 
 
-def check_input(tree: Section | Expanded, *, schema: Schema | None, folder: Path | None = None) -> tuple[Finding, ...]:
+def check_input(
+    tree: Section | Expanded, *, schema: Schema | None, folder: Path | None = None, own_data: bool = True
+) -> tuple[Finding, ...]:
     """All findings on an input, errors first, in line order.
 
     Parameters
@@ -63,17 +65,21 @@ def check_input(tree: Section | Expanded, *, schema: Schema | None, folder: Path
         The language of the target version; ``None`` leaves out the check of keywords and values.
     folder
         Where the run will start: files the input refers to are looked for there; ``None`` leaves that out.
+    own_data
+        Whether the data files at hand are of that version: what files of another lack is a warning.
     """
     found: list[Finding] = []
     whole = True
     if isinstance(tree, Expanded):
         found += _check_preprocessor(tree)
-        tree, whole = tree.tree, not tree.unread
+        whole = not tree.unread
+        tree = tree.tree
     found += _check_placeholders(tree)
     if schema is not None:
         found += check_language(tree, schema)
+    version = None if schema is None else schema.version
     for name, one in _force_evals(tree):
-        for finding in _check_force_eval(one, folder=folder):
+        for finding in _check_force_eval(one, folder=folder, version=version, own_data=own_data):
             # What seems to be missing may stand in a file that was not read.
             level = finding.level if whole else "warning"
             found.append(
@@ -135,7 +141,7 @@ def _methods(tree: Section) -> tuple[str, str]:
     return "QUICKSTEP" if method == "QS" else method, word("FORCE_EVAL/DFT/QS/METHOD", "GPW")
 
 
-def _check_force_eval(tree: Section, *, folder: Path | None) -> Iterator[Finding]:
+def _check_force_eval(tree: Section, *, folder: Path | None, version: str | None, own_data: bool) -> Iterator[Finding]:
     """One ``&FORCE_EVAL``: its atoms, kinds and methods, as far as it is Quickstep's."""
     method, quickstep = _methods(tree)
     if method != "QUICKSTEP":
@@ -148,12 +154,14 @@ def _check_force_eval(tree: Section, *, folder: Path | None) -> Iterator[Finding
     except DataError as error:
         yield Finding("error", None, str(error), "give cell and coordinates in &SUBSYS")
     if subsys is not None:
-        yield from (Finding(*item) for item in (*check_subsys(subsys), *check_grid(tree, subsys)))
+        if get_values(tree, "GLOBAL/RUN_TYPE")[:1] != ["NONE"]:
+            yield from (Finding(*item) for item in check_subsys(subsys))
+        yield from (Finding(*item) for item in check_grid(tree, subsys))
         if quickstep in _GAUSSIAN:
-            yield from _check_kinds(tree, subsys, folder=folder)
-    yield from check_methods(tree, subsys, folder=folder)
+            yield from _check_kinds(tree, subsys, folder=folder, own_data=own_data)
+    yield from check_methods(tree, subsys, folder=folder, version=version)
     if quickstep in _GAUSSIAN:
-        yield from _check_data_files(tree, folder)
+        yield from _check_data_files(tree, folder, own_data=own_data)
 
 
 def _check_preprocessor(expanded: Expanded) -> Iterator[Finding]:
@@ -170,12 +178,13 @@ def _check_placeholders(tree: Section) -> Iterator[Finding]:
             yield Finding("error", item.line, f"{item.name} still holds the placeholder {match.group()}", "fill it in")
 
 
-def _check_kinds(tree: Section, subsys: Subsys, *, folder: Path | None) -> Iterator[Finding]:
+def _check_kinds(tree: Section, subsys: Subsys, *, folder: Path | None, own_data: bool) -> Iterator[Finding]:
     """Basis set, potential and electrons of every kind that has atoms."""
     basis_files = [text_of(v) for v in get_values(tree, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME")] or ["BASIS_SET"]
     potential_file = next(map(text_of, get_values(tree, "FORCE_EVAL/DFT/POTENTIAL_FILE_NAME")), "POTENTIAL")
     functional = named_functional(tree)
     charge = next(iter(get_values(tree, "FORCE_EVAL/DFT/CHARGE")), "0")
+    stubs = any(kind.monovalent for kind in subsys.declared)
     n_electrons = -int(charge) if re.fullmatch(r"[-+]?\d{1,9}", charge) else None
     for name in sorted(set(subsys.kinds)):
         kind = subsys.kind(name)
@@ -190,8 +199,9 @@ def _check_kinds(tree: Section, subsys: Subsys, *, folder: Path | None) -> Itera
             yield Finding("error", kind.line, message, "add BASIS_SET, such as DZVP-MOLOPT-SR-GTH")
         elif not kind.basis_inside and kind.basis not in (None, "NONE"):
             yield from _check_name(
-                kind, kind.basis, bases, element=element, noun="basis set", files=basis_files, folder=folder
-            )
+                kind, kind.basis, bases, element=element, noun="basis set", files=basis_files, folder=folder,
+                own_data=own_data,
+            )  # fmt: skip
         if kind.ghost:
             continue
         file = kind.potential_file or potential_file
@@ -205,14 +215,15 @@ def _check_kinds(tree: Section, subsys: Subsys, *, folder: Path | None) -> Itera
             n_electrons = None
             continue
         yield from _check_name(
-            kind, kind.potential, potentials, element=element, noun="potential", files=[file], folder=folder
-        )
+            kind, kind.potential, potentials, element=element, noun="potential", files=[file], folder=folder,
+            own_data=own_data,
+        )  # fmt: skip
         valence = potential_valence(element, kind.potential, file=file)
         yield from _check_match(kind, bases, element=element, valence=valence, functional=functional)
         n_atoms = subsys.kinds.count(name)
         n_electrons = None if valence is None or n_electrons is None else n_electrons + valence * n_atoms
     # Absolutely localised orbitals count the electrons of each molecule for themselves.
-    if n_electrons is not None and find_section(tree, "FORCE_EVAL/DFT/ALMO_SCF") is None:
+    if n_electrons is not None and find_section(tree, "FORCE_EVAL/DFT/ALMO_SCF") is None and not stubs:
         yield from check_spin(tree, n_electrons)
 
 
@@ -239,6 +250,7 @@ def _check_name(
     noun: str,
     files: Sequence[str],
     folder: Path | None,
+    own_data: bool,
 ) -> Iterator[Finding]:
     """Whether the data files hold a name, in any case, as CP2K reads it; silent where one of them is missing."""
     known = [other for item in held for other in item.names]
@@ -247,7 +259,7 @@ def _check_name(
     message = f"{noun} {name} of {element} is not in {', '.join(files)}"
     elsewhere = files_with(element, name)
     remedy = f"it stands in {' and '.join(elsewhere)}: name that file" if elsewhere else _offer(name, known)
-    yield Finding("error", kind.line, message, remedy)
+    yield Finding("error" if own_data else "warning", kind.line, message, remedy)
 
 
 def _check_match(
@@ -283,7 +295,7 @@ def _check_files(tree: Section, folder: Path) -> Iterator[Finding]:
             yield Finding("warning", None, message, "copy it there, or CP2K starts from atomic densities")
 
 
-def _check_data_files(tree: Section, folder: Path | None) -> Iterator[Finding]:
+def _check_data_files(tree: Section, folder: Path | None, *, own_data: bool) -> Iterator[Finding]:
     """Basis and potential files must be CP2K's own or lie where the run starts; silent without CP2K's data files."""
     if data_file("GTH_POTENTIALS") is None:
         return
@@ -292,7 +304,8 @@ def _check_data_files(tree: Section, folder: Path | None) -> Iterator[Finding]:
         for keyword in section.keywords(name) if section is not None else []:
             if not _found([text_of(keyword.value)], folder):
                 message = f"{name} {text_of(keyword.value)} is not among CP2K's data files"
-                yield Finding("error", keyword.line, message, "correct the name, or put the file into the run folder")
+                remedy = "correct the name, or put the file into the run folder"
+                yield Finding("error" if own_data else "warning", keyword.line, message, remedy)
 
 
 def check_formal_charge(formal: int | None, *, charge: int) -> tuple[Finding, ...]:
