@@ -147,7 +147,9 @@ def read_deck(tree: Section, *, folder: Path | None) -> DeckStructure | None:
     Raises
     ------
     DataError
-        If CP2K would refuse the geometry, or it stands in a format that is not read here.
+        If CP2K would refuse the geometry.
+    UnreadError
+        If it stands in a format, or has names of atoms, that are not read here.
     """
     place = force_eval(tree)
     subsys = _only(place, "SUBSYS")

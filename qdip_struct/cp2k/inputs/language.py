@@ -34,6 +34,7 @@ _FACTOR = re.compile(r"([*/]?)([A-Za-z_]\w*)(?:\^([-+]?\d+))?")
 """A unit in a product; one may follow a power without a sign between: ``angstrom^-2kcalmol``."""
 _UNIT = re.compile(f"(?:{_FACTOR.pattern})+")
 _RANGE = re.compile(r"[-+]?\d+\.\.[-+]?\d+")
+_KINDS = {"real": "a number", "integer": "a whole number", "logical": "T or F", "keyword": "a word", "word": "a word"}
 _SHOWN = 40
 _DATA = frozenset(("COORD", "VELOCITY", "FORCE", "CORE_COORD", "SHELL_COORD", "CORE_VELOCITY", "SHELL_VELOCITY"))
 """Sections of numbers, a line an atom: CP2K takes their lines as they are."""
@@ -154,74 +155,88 @@ def _check_value(
         if not rule.alone and rule.count > 0:
             yield Finding("error", item.line, f"{label} has no value", f"give it {_wanted(rule)}")
         return
-    try:
-        n_values = _count(words, rule)
-    except DataError as error:
-        remedy = _similar(words[0], rule.words) if rule.words else f"{label} takes {_wanted(rule)}"
-        yield Finding("error", item.line, f"{label}: {error} in CP2K {schema.version}", remedy)
+    wrong = next(((word, said) for word in words if (said := _objection(word, rule))), None)
+    if wrong is not None:
+        word, said = wrong
+        remedy = _similar(word, rule.words) if rule.words else f"{label} takes {_wanted(rule)}"
+        yield Finding("error", item.line, f"{label} {said} in CP2K {schema.version}", remedy)
         return
+    n_values = sum(_size(word, rule) for word in words)
     if rule.count > 0 and n_values != rule.count:
         more = f"{n_values} values" if n_values > 1 else "one value"
         yield Finding("error", item.line, f"{label} has {more}", f"it takes {_wanted(rule)}")
 
 
-def _count(words: list[str], rule: ValueRule) -> int:
-    """How many values the words are; :class:`DataError` for one that CP2K cannot read."""
-    count = 0
-    for word in words:
+def _objection(word: str, rule: ValueRule) -> str:
+    """Why CP2K cannot read a word, as what is said of the keyword; empty where it can."""
+    try:
         if rule.kind == "real" and word.startswith("["):
             _check_unit(word, rule.unit)
-            continue
-        if rule.kind == "real":
+        elif rule.kind == "real":
             number_of(word)
         elif rule.kind == "logical":
             logical_of(word)
         elif rule.kind == "integer" and _RANGE.fullmatch(word):
             first, _, last = word.partition("..")
-            if int(last) < int(first):
-                raise DataError(f"the range '{word[:_SHOWN]}' ends before it starts")
-            count += max(int(last) - int(first), 0) if rule.count > 0 else 0
+            return f"has the range '{word[:_SHOWN]}', which ends before it starts," if int(last) < int(first) else ""
         elif rule.kind == "integer":
             integer_of(word)
         elif rule.kind == "keyword" and rule.words and word.upper() not in rule.words:
-            raise DataError(f"'{word[:_SHOWN]}' is none of its words")
-        count += 1
-    return count
+            return f"cannot be '{word[:_SHOWN]}'"
+    except UnitError as error:
+        return f"has {error}"
+    except DataError:
+        return f"is {_KINDS[rule.kind]}, not '{word[:_SHOWN]}'"
+    return ""
+
+
+def _size(word: str, rule: ValueRule) -> int:
+    """How many values a word is: units are none, a range of a list as many as it spans."""
+    if rule.kind == "real" and word.startswith("["):
+        return 0
+    if rule.kind == "integer" and _RANGE.fullmatch(word) and rule.count > 0:
+        first, _, last = word.partition("..")
+        return int(last) - int(first) + 1
+    return 1
+
+
+class UnitError(DataError):
+    """A unit that a keyword cannot have."""
 
 
 def _check_unit(word: str, unit: str) -> None:
-    """Raise :class:`DataError` for a unit that is none, or measures something else than the keyword's own."""
+    """Raise :class:`UnitError` for a unit that is none, or measures something else than the keyword's own."""
     if not unit:
-        raise DataError(f"{word[:_SHOWN]} is a unit, and the value has none")
+        raise UnitError(f"the unit {word[:_SHOWN]}, and its values have none,")
     if not word.endswith("]"):
-        raise DataError(f"'{word[:_SHOWN]}' is no unit: write it without blanks, as [angstrom]")
+        raise UnitError(f"'{word[:_SHOWN]}', which is no unit (without blanks: [angstrom]),")
     given, own = _dimension(word[1:-1]), _dimension(unit)
     # CP2K compares what is measured, not its powers.
     if own and set(given) != set(own):
-        raise DataError(f"{word[:_SHOWN]} does not measure what {unit} does")
+        raise UnitError(f"the unit {word[:_SHOWN]}, which does not measure what {unit} does,")
 
 
 def _dimension(unit: str) -> Counter[str]:
     """Powers of what a unit measures; empty for CP2K's internal one."""
     found: Counter[str] = Counter()
     if not _UNIT.fullmatch(unit.replace(" ", "")):
-        raise DataError(f"[{unit[:_SHOWN]}] is no unit of CP2K")
+        raise UnitError(f"[{unit[:_SHOWN]}], which is no unit,")
     for joined, name, power in _FACTOR.findall(unit.replace(" ", "")):
         if name.lower() == _UNKNOWN_UNIT:
             return Counter()
         kind = _KIND_OF_UNIT.get(name.lower())
         if kind is None:
-            raise DataError(f"[{unit[:_SHOWN]}] is no unit of CP2K")
+            raise UnitError(f"[{unit[:_SHOWN]}], which is no unit,")
         found[kind] += (-1 if joined == "/" else 1) * int(power or 1)
     return Counter({kind: power for kind, power in found.items() if power})
 
 
 def _wanted(rule: ValueRule) -> str:
     """What a keyword takes, in words."""
-    kinds = {"real": "number", "integer": "whole number", "logical": "T or F", "keyword": "word", "word": "word"}
-    kind = kinds.get(rule.kind, "value")
-    plural = kind if rule.kind == "logical" else f"{kind}s"
-    return f"a {kind}" if rule.count == 1 else f"{rule.count} {plural}" if rule.count > 0 else plural
+    kind = _KINDS.get(rule.kind, "a value")
+    if rule.count == 1 or rule.kind == "logical":
+        return kind
+    return f"{rule.count if rule.count > 0 else 'any number of'} {kind.removeprefix('a ')}s"
 
 
 def _similar(name: str, known: Iterable[str]) -> str:

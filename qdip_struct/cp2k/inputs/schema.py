@@ -13,7 +13,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,9 @@ class SectionRule:
     Attributes
     ----------
     keywords
-        By every name, aliases too; ``*`` is that of lines without a keyword. The first name of an alias is in ``main``.
+        By every name, aliases too; ``*`` is that of lines without a keyword.
+    main
+        The first name of each.
     sections
         Where in the schema each section below stands.
     parameter
@@ -94,42 +96,44 @@ class Schema:
         For example ``2023.1``.
     of_program
         Whether the installed program said so itself; else its functionals may be other ones.
+    root, nodes
+        See :func:`condensed`.
     """
 
     version: str
     root: int
     nodes: tuple[Any, ...]
     of_program: bool = False
-    _sections: dict[int, SectionRule] = field(default_factory=dict)
 
     def section(self, path: tuple[str, ...]) -> SectionRule | None:
         """The section at ``path`` (upper-case names), or ``None`` if this version has none."""
         at = self.root
         for name in path:
-            below = self._rule(at).sections.get(name)
+            below = _section_rule(self, at).sections.get(name)
             if below is None:
                 return None
             at = below
-        return self._rule(at)
+        return _section_rule(self, at)
 
-    def _rule(self, at: int) -> SectionRule:
-        if at not in self._sections:
-            node = self.nodes[at]
-            keywords, main = {}, {}
-            for names, value in node.get("keywords", {}).items():
-                first, *aliases = names.split()
-                for name in (first, *aliases):
-                    keywords[name], main[name] = self._value(value), first
-            parameter = node.get("parameter")
-            self._sections[at] = SectionRule(
-                keywords, main, node.get("sections", {}), None if parameter is None else self._value(parameter),
-                node.get("repeats", False), node.get("deprecated", ""),
-            )  # fmt: skip
-        return self._sections[at]
 
-    def _value(self, at: int) -> ValueRule:
-        node = self.nodes[at]
-        return ValueRule(**{**node, "words": tuple(node.get("words", ()))})
+@cache
+def _section_rule(schema: Schema, at: int) -> SectionRule:
+    node = schema.nodes[at]
+    keywords, main = {}, {}
+    for names, value in node.get("keywords", {}).items():
+        first, *aliases = names.split()
+        for name in (first, *aliases):
+            keywords[name], main[name] = _value_rule(schema, value), first
+    parameter = node.get("parameter")
+    return SectionRule(
+        keywords, main, node.get("sections", {}), None if parameter is None else _value_rule(schema, parameter),
+        node.get("repeats", False), node.get("deprecated", ""),
+    )  # fmt: skip
+
+
+def _value_rule(schema: Schema, at: int) -> ValueRule:
+    node = schema.nodes[at]
+    return ValueRule(**{**node, "words": tuple(node.get("words", ()))})
 
 
 def shipped_versions() -> tuple[str, ...]:
