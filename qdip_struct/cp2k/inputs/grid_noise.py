@@ -128,10 +128,13 @@ def check_grid(tree: Section, subsys: Subsys) -> Iterator[Problem]:
         table = lone_ion_noise(smoothed=smoothed)[kind.element, kind.potential]
         below = max((index for index, (at, _) in enumerate(table) if at <= cutoff), default=0)
         worst, force = max(table[below:], key=lambda entry: entry[1])
-        message = (
-            f"CUTOFF {cutoff:g} Ry is coarse for {kind.element} ({kind.potential}): at {worst:g} Ry the grid alone "
-            f"pushes a lone ion with {force:.2g} eV/Å"
+        where = (
+            f"{kind.element} ({kind.potential}): at {worst:g} Ry the grid alone pushes a lone ion with {force:.2g} eV/Å"
         )
+        tried = (
+            f"lower than any that was tried for {where}" if force < FORETOLD_EV_PER_ANGSTROM else f"coarse for {where}"
+        )
+        message = f"CUTOFF {cutoff:g} Ry is {tried}"
         yield "warning", stated[0].line, message, _finer_grid(kind.element, kind.potential)
 
 
