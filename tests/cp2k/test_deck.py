@@ -109,6 +109,69 @@ def test_set_beats_template_beats_preset() -> None:
     assert make_deck(PBS, asked, template=template).settings["cutoff_rydberg"] == 555
 
 
+OWN_GEOMETRY = """&FORCE_EVAL
+&SUBSYS
+&CELL
+ABC [nm] 2 2 2
+ALPHA_BETA_GAMMA 90 90 60
+A 9 0 0
+MULTIPLE_UNIT_CELL 1 1 2
+PERIODIC XYZ
+&END CELL
+&TOPOLOGY
+COORD_FILE_NAME other.xyz
+COORDINATE XYZ
+MULTIPLE_UNIT_CELL 1 1 2
+CONN_FILE_FORMAT OFF
+&CENTER_COORDINATES
+&END CENTER_COORDINATES
+&END TOPOLOGY
+&COORD
+SCALED
+H 0 0 0
+&END COORD
+&VELOCITY
+0 0 0
+&END VELOCITY
+&END SUBSYS
+&END FORCE_EVAL
+"""
+
+
+def test_the_geometry_of_a_template_gives_way_to_the_structure(tmp_path: Path) -> None:
+    """In CP2K ``ABC`` stands above ``A``, ``B``, ``C``, and both above nothing of a file."""
+    place = tmp_path / "run.inp"
+    place.write_text(make_deck(PBS, InputsRequest(preset="quick"), template=OWN_GEOMETRY).text)
+    back = read_structure(place)
+    assert back.get_chemical_symbols() == PBS.get_chemical_symbols()
+    np.testing.assert_allclose(back.cell.array, PBS.cell.array, atol=1e-9)
+    np.testing.assert_allclose(back.positions, PBS.positions, atol=1e-9)
+    assert "CONN_FILE_FORMAT OFF" in place.read_text()
+
+
+def test_a_symmetry_that_would_change_the_cell_is_refused() -> None:
+    template = OWN_GEOMETRY.replace("A 9 0 0", "SYMMETRY TETRAGONAL")
+    assert make_deck(PBS, InputsRequest(preset="quick"), template=template)
+    longer = PBS.copy()
+    longer.set_cell([6.0, 6.2, 6.0], scale_atoms=True)
+    with pytest.raises(UsageError, match="SYMMETRY"):
+        make_deck(longer, InputsRequest(preset="quick"), template=template)
+
+
+def test_variables_of_a_template_are_put_in(tmp_path: Path) -> None:
+    own = tmp_path / "own.inp"
+    text = "! mine\n@SET CUT 444\n&FORCE_EVAL\n&DFT\n@INCLUDE grid.inc\n&END\n&END\n"
+    own.write_text(text)
+    (tmp_path / "grid.inc").write_text("&MGRID\nCUTOFF ${CUT}\n&END MGRID\n")
+    filled = template_text("energy", own=own)
+    assert "! mine" in filled
+    assert make_deck(PBS, InputsRequest(), template=filled).settings["cutoff_rydberg"] == 444
+    for bad, said in (("@INCLUDE ../x.inc", "not in its folder"), ("PROJECT a@b", "with an @ in it")):
+        own.write_text(text.replace("@INCLUDE grid.inc", bad))
+        with pytest.raises(DataError, match=said):
+            template_text("energy", own=own)
+
+
 def test_template_kinds_and_scf_stay() -> None:
     template = (
         "&GLOBAL\n&END\n&FORCE_EVAL\n&DFT\n&SCF\n&OT\nMINIMIZER CG\n&END\n&END\n&END\n"
@@ -226,66 +289,3 @@ def test_dispersion_takes_the_parameters_of_its_functional_or_none_at_all() -> N
     asked = InputsRequest(preset="quick", dispersion="d3bj", set=(f"{reference}=BLYP",))
     own = make_deck(PBS, asked, template=template)
     assert get_values(own.tree, reference) == ["BLYP"]
-
-
-OWN_GEOMETRY = """&FORCE_EVAL
-&SUBSYS
-&CELL
-ABC [nm] 2 2 2
-ALPHA_BETA_GAMMA 90 90 60
-A 9 0 0
-MULTIPLE_UNIT_CELL 1 1 2
-PERIODIC XYZ
-&END CELL
-&TOPOLOGY
-COORD_FILE_NAME other.xyz
-COORDINATE XYZ
-MULTIPLE_UNIT_CELL 1 1 2
-CONN_FILE_FORMAT OFF
-&CENTER_COORDINATES
-&END CENTER_COORDINATES
-&END TOPOLOGY
-&COORD
-SCALED
-H 0 0 0
-&END COORD
-&VELOCITY
-0 0 0
-&END VELOCITY
-&END SUBSYS
-&END FORCE_EVAL
-"""
-
-
-def test_the_geometry_of_a_template_gives_way_to_the_structure(tmp_path: Path) -> None:
-    """In CP2K ``ABC`` stands above ``A``, ``B``, ``C``, and both above nothing of a file."""
-    place = tmp_path / "run.inp"
-    place.write_text(make_deck(PBS, InputsRequest(preset="quick"), template=OWN_GEOMETRY).text)
-    back = read_structure(place)
-    assert back.get_chemical_symbols() == PBS.get_chemical_symbols()
-    np.testing.assert_allclose(back.cell.array, PBS.cell.array, atol=1e-9)
-    np.testing.assert_allclose(back.positions, PBS.positions, atol=1e-9)
-    assert "CONN_FILE_FORMAT OFF" in place.read_text()
-
-
-def test_a_symmetry_that_would_change_the_cell_is_refused() -> None:
-    template = OWN_GEOMETRY.replace("A 9 0 0", "SYMMETRY TETRAGONAL")
-    assert make_deck(PBS, InputsRequest(preset="quick"), template=template)
-    longer = PBS.copy()
-    longer.set_cell([6.0, 6.2, 6.0], scale_atoms=True)
-    with pytest.raises(UsageError, match="SYMMETRY"):
-        make_deck(longer, InputsRequest(preset="quick"), template=template)
-
-
-def test_variables_of_a_template_are_put_in(tmp_path: Path) -> None:
-    own = tmp_path / "own.inp"
-    text = "! mine\n@SET CUT 444\n&FORCE_EVAL\n&DFT\n@INCLUDE grid.inc\n&END\n&END\n"
-    own.write_text(text)
-    (tmp_path / "grid.inc").write_text("&MGRID\nCUTOFF ${CUT}\n&END MGRID\n")
-    filled = template_text("energy", own=own)
-    assert "! mine" in filled
-    assert make_deck(PBS, InputsRequest(), template=filled).settings["cutoff_rydberg"] == 444
-    for bad, said in (("@INCLUDE ../x.inc", "not in its folder"), ("PROJECT a@b", "with an @ in it")):
-        own.write_text(text.replace("@INCLUDE grid.inc", bad))
-        with pytest.raises(DataError, match=said):
-            template_text("energy", own=own)

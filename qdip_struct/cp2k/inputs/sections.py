@@ -190,18 +190,6 @@ def list_lines(indices: Sequence[int], *, width: int = 100) -> list[str]:
 
 
 GHOST_SUFFIX = "_gh"
-_SAME_CELL_ANGSTROM = 1e-6
-_GEOMETRY = {
-    "FORCE_EVAL/SUBSYS/CELL": (
-        "A", "B", "C", "ABC", "ALPHA_BETA_GAMMA", "ANGLES", "CELL_FILE_NAME", "CELL_FILE_FORMAT", "MULTIPLE_UNIT_CELL",
-    ),
-    "FORCE_EVAL/SUBSYS/TOPOLOGY": (
-        "COORD_FILE_NAME", "COORD_FILE", "COORD_FILE_FORMAT", "COORDINATE", "NUMBER_OF_ATOMS", "NATOMS", "NATOM",
-        "MULTIPLE_UNIT_CELL", "CENTER_COORDINATES",
-    ),
-    "FORCE_EVAL/SUBSYS": ("COORD", "VELOCITY", "SHELL_COORD", "CORE_COORD", "SHELL_VELOCITY", "CORE_VELOCITY"),
-}  # fmt: skip
-"""What a template may say of the structure, keywords and sections by the section that holds them."""
 
 
 @dataclass(frozen=True)
@@ -466,6 +454,20 @@ def fill_fixed_atoms(tree: Section, fixed: Sequence[int]) -> None:
             set_value(tree, f"{constraint}/LIST", line, add=True)
 
 
+_SAME_CELL_ANGSTROM = 1e-6
+_GEOMETRY = {
+    "FORCE_EVAL/SUBSYS/CELL": (
+        "A", "B", "C", "ABC", "ALPHA_BETA_GAMMA", "ANGLES", "CELL_FILE_NAME", "CELL_FILE_FORMAT", "MULTIPLE_UNIT_CELL",
+    ),
+    "FORCE_EVAL/SUBSYS/TOPOLOGY": (
+        "COORD_FILE_NAME", "COORD_FILE", "COORD_FILE_FORMAT", "COORDINATE", "NUMBER_OF_ATOMS", "NATOMS", "NATOM",
+        "MULTIPLE_UNIT_CELL", "CENTER_COORDINATES",
+    ),
+    "FORCE_EVAL/SUBSYS": ("COORD", "VELOCITY", "SHELL_COORD", "CORE_COORD", "SHELL_VELOCITY", "CORE_VELOCITY"),
+}  # fmt: skip
+"""What a template may say of the structure, keywords and sections by the section that holds them."""
+
+
 def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> None:
     """Cell, coordinates and kinds; a ``&KIND`` that the template holds stays and is completed.
 
@@ -486,6 +488,12 @@ def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> Non
     # x + 0.0 makes 0.0 of -0.0: equal structures give equal bytes, by which runs are shared.
     for letter, vector in zip("ABC", atoms.cell[:], strict=True):
         set_value(tree, f"{place}/CELL/{letter}", " ".join(f"{x + 0.0:.10f}" for x in vector))
+    symmetric = get_values(tree, f"{place}/CELL/SYMMETRY")
+    if symmetric and abs(read_cell(tree) - atoms.cell.array).max() > _SAME_CELL_ANGSTROM:
+        raise UsageError(
+            "SYMMETRY in FORCE_EVAL/SUBSYS/CELL of the template makes another cell of that of the structure; take it "
+            "out, or give a structure that has it"
+        )
     fill(tree, f"{place}/CELL/PERIODIC", "XYZ")
     subsys = find_section(tree, place, create=True)
     assert subsys is not None
@@ -498,12 +506,6 @@ def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> Non
     subsys.entries.append(coordinates)
     for kind in kinds:
         _fill_kind(subsys, kind)
-    symmetric = get_values(tree, f"{place}/CELL/SYMMETRY")
-    if symmetric and abs(read_cell(tree) - atoms.cell.array).max() > _SAME_CELL_ANGSTROM:
-        raise UsageError(
-            "SYMMETRY in FORCE_EVAL/SUBSYS/CELL of the template makes another cell of that of the structure; take it "
-            "out, or give a structure that has it"
-        )
 
 
 def _fill_kind(subsys: Section, kind: AtomKind) -> None:
