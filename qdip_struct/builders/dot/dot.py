@@ -4,6 +4,7 @@ Positions are in the frame of the dot's crystal with the centre of the dot at th
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,12 +20,14 @@ from qdip_struct.builders.atoms.regions import report
 from qdip_struct.builders.dot.embedding_options import DotForm, fill_shell
 from qdip_struct.builders.dot.matrix import atoms_per_site
 from qdip_struct.builders.dot.parent import TERMINATIONS, centre_point, inside, on_parent_lattice
-from qdip_struct.builders.dot.shapes import Ellipsoid, Shape
+from qdip_struct.builders.dot.shapes import Shape
 from qdip_struct.builders.parsing import Center, Termination
 from qdip_struct.materials.crystals import Crystal, lattice_facts
 
 MOST_IONS = 20_000_000
 """Largest dot that is cut."""
+_FACE = 0.3
+"""Ions this close (Å) along z to the outermost are the face of a platelet."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +68,17 @@ class DotSites:
     @property
     def volume(self) -> float:
         """Volume of the formula units, Å³: their number times the volume per formula unit of the crystal."""
-        return 2.0 * self.n_units / len(self.crystal.sites) * self.crystal.volume
+        return self._n_ions / len(self.crystal.sites) * self.crystal.volume
 
     @property
     def n_units(self) -> float:
-        """Formula units: half the number of ions of core and shell, ligands left out."""
-        return int(np.count_nonzero(self.region != "ligand")) / 2
+        """Formula units: ions of core and shell, ligands left out, over those of one formula unit of the crystal."""
+        counts = Counter(site.species for site in self.crystal.sites)
+        return self._n_ions * math.gcd(*counts.values()) / len(self.crystal.sites)
+
+    @property
+    def _n_ions(self) -> int:
+        return int(np.count_nonzero(self.region != "ligand"))
 
 
 def cut_dot(core: Crystal, *, form: DotForm = DotForm(), seed: int = 0) -> DotSites:
@@ -100,13 +108,13 @@ def cut_dot(core: Crystal, *, form: DotForm = DotForm(), seed: int = 0) -> DotSi
     if termination != "site" and not (on_parent_lattice(core) and core.structure_type == "rocksalt"):
         raise UsageError(f"termination '{termination}' is defined for rock salt dots; {core.name} takes 'site'")
     thickness = 0.0 if shell is None else shell.thickness
-    ions = _grown(shape, by=thickness).volume / core.volume * len(core.sites)
+    ions = shape.grown(thickness).volume / core.volume * len(core.sites)
     if ions > MOST_IONS:
         raise UsageError(
             f"a {shape.name} of this size holds {ions:.3g} ions, more than {MOST_IONS}; give a smaller one"
         )
     origin = centre_point(core, center=form.center)
-    sites = block(core, radius=_reach(shape) + thickness + max(core.lengths), origin=origin)
+    sites = block(core, radius=shape.reach + thickness + max(core.lengths), origin=origin)
 
     def taken(grown: float) -> Array:
         if termination == "site":
@@ -125,16 +133,26 @@ def cut_dot(core: Crystal, *, form: DotForm = DotForm(), seed: int = 0) -> DotSi
     region = np.where(within_core[chosen], "dot", "shell").astype("U9")
     if shell is not None:
         picked = fill_shell(picked, region=region, shape=shape, shell=shell, seed=seed)
-    return DotSites(picked, region, shape, core, form.center, termination, _grown(shape, by=thickness))
+    return DotSites(picked, region, shape, core, form.center, termination, shape.grown(thickness))
 
 
 def _auto_centers(crystal: Crystal, *, shape: Shape) -> tuple[Center, ...]:
     """Centres that ``auto`` chooses from: those of full symmetry, for cuboids every parity of the three edges."""
+    flat = shape.name == "platelet"
     if not on_parent_lattice(crystal):
-        return ("metal",)
-    if shape.name == "cuboid":
-        return ("metal", "a-site", "anion", "anion-y", "anion-z", "metal-yz", "metal-xz", "metal-xy")
+        return ("metal", "anion", "void") if flat else ("metal",)
+    if flat or shape.name == "cuboid":
+        more: tuple[Center, ...] = ("void", "bond") if flat else ()
+        return (*more, "metal", "a-site", "anion", "anion-y", "anion-z", "metal-yz", "metal-xz", "metal-xy")
     return ("metal", "a-site")
+
+
+def other_centers(crystal: Crystal) -> tuple[Center, ...]:
+    """Centres that a crystal knows, those of least symmetry first: what cuts as many ions of every kind."""
+    if on_parent_lattice(crystal):
+        return ("void", "bond", "anion", "a-site", "metal", "metal-xy", "anion-z")
+    cages: tuple[Center, ...] = ("a-site",) if any(site.label == "A" for site in crystal.sites) else ()
+    return ("void", "bond", "anion", "metal", *cages)
 
 
 def _each(core: Crystal, *, kinds: Sequence[Center], form: DotForm, seed: int) -> list[DotSites]:
@@ -150,19 +168,21 @@ def _each(core: Crystal, *, kinds: Sequence[Center], form: DotForm, seed: int) -
 
 
 def _misfit(dot: DotSites, *, shape: Shape) -> tuple[bool, float]:
-    """How far a cut is from the shape asked for: a box of whole lattice constants by its edges, else by the volume."""
+    """How far a cut is from the shape asked for: a box of whole lattice constants by its edges, else by the volume.
+
+    A platelet shall have equal faces with cations in both, as colloidal ones have.
+    """
     core = dot.region == "dot"
+    if shape.name == "platelet":
+        heights, species = dot.sites.positions[core][:, 2], dot.sites.species[core]
+        faces = (heights > heights.max() - _FACE, heights < heights.min() + _FACE)
+        bare = not all((dot.sites.charges[core][face] > 0).any() for face in faces)
+        bare |= set(species[faces[0]]) != set(species[faces[1]])
+        return bare, round(abs(np.count_nonzero(core) / len(dot.crystal.sites) * dot.crystal.volume - shape.volume), 6)
     edges, wanted = np.ptp(dot.sites.positions[core], axis=0), 2.0 * np.asarray(shape.extent)
     exact = shape.name in ("cube", "cuboid") and bool(np.all(np.abs(edges - wanted) < 0.02 * dot.crystal.lengths[0]))
     volume = np.count_nonzero(core) / len(dot.crystal.sites) * dot.crystal.volume
     return not exact, round(abs(volume - shape.volume), 6)
-
-
-def _reach(shape: Shape) -> float:
-    """Distance in Å from the centre to the farthest point of the shape."""
-    if isinstance(shape, Ellipsoid):
-        return float(max(shape.semiaxes))
-    return float(np.linalg.norm(shape.corners, axis=1).max())
 
 
 def block(crystal: Crystal, *, radius: float, origin: Array) -> SiteCell:
@@ -185,7 +205,7 @@ def _by_grid(
     size = 2 * int(np.ceil((float(np.max(shape.extent)) + grown) / a)) + 6
     middle = np.rint(np.full(3, size / 2.0)) * 2
     centre = middle + origin * 2.0 / a
-    outer = _grown(shape, by=grown)
+    outer = shape.grown(grown)
     mask = inside(outer, cells=(size, size, size), lattice=a, centre=centre, termination=termination)
     index = np.rint((points + origin) * 2.0 / a).astype(int) + middle.astype(int)
     valid = np.all((index >= 0) & (index < 2 * size), axis=1)
@@ -194,13 +214,27 @@ def _by_grid(
     return result
 
 
-def _grown(shape: Shape, *, by: float) -> Shape:
-    if by == 0.0:
-        return shape
-    if isinstance(shape, Ellipsoid):
-        x, y, z = shape.semiaxes
-        return replace(shape, semiaxes=(x + by, y + by, z + by))
-    return replace(shape, distances=tuple(d + by for d in shape.distances))
+def monolayer(crystal: Crystal) -> float:
+    """Thickness in Å along z of one monolayer: the distance between planes of metals, A cations not counted.
+
+    Half a lattice constant of rock salt and zinc blende, a whole one of a perovskite.
+
+    Raises
+    ------
+    UsageError
+        If the planes are not equally spaced, or z is no axis of the cell.
+    """
+    sites = sites_of_crystal(crystal)
+    metals = (sites.charges > 0) & (sites.sublattice != "A")
+    axis = sites.cell[2]
+    if not metals.any() or abs(axis[2]) < np.linalg.norm(axis) - 1e-6:
+        raise UsageError(f"{crystal.name} has no layers of metals along z; give the thickness in Å")
+    fractions = np.sort(np.round(sites.positions[metals] @ np.linalg.inv(sites.cell), 4)[:, 2] % 1.0)
+    planes = fractions[np.append(True, np.diff(fractions) > 1e-3)]
+    steps = np.diff(planes, append=planes[0] + 1.0) * axis[2]
+    if np.ptp(steps) > 0.05:
+        raise UsageError(f"the planes of metals of {crystal.name} are not equally spaced along z; give Å")
+    return float(axis[2] / len(planes))
 
 
 def dot_atoms(dot: DotSites) -> Atoms:

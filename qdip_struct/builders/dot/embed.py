@@ -210,7 +210,9 @@ class PlacedDot:
 
     @property
     def n_formula_units(self) -> float:
-        """Formula units of a binary compound: half the number of its ions, ligands left out."""
+        """Formula units, ligands left out; of a dot given as atoms those of a binary, half the number of its ions."""
+        if self.sites is not None:
+            return self.sites.n_units
         outside = np.count_nonzero(self.atoms.get_array("region") == "ligand")
         return (len(self.atoms) - outside) / 2
 
