@@ -375,7 +375,37 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> "Emb
     ------
     UsageError
         If an option is not possible.
+    UnbalancedError
+        If the whole cannot be made neutral; the message ends with what was tried and does.
     """
+    from qdip_struct.builders.dot.neutrality import UnbalancedError
+
+    try:
+        return _embedded(request, folder=folder)
+    except UnbalancedError as error:
+        proposal = _other_balance(request, folder=folder)
+        raise UnbalancedError(f"{error}; {proposal} would do") from error
+
+
+def _other_balance(request: EmbedRequest, *, folder: Path) -> str:
+    """The first change of a request that was tried and makes the whole neutral, as an option; else to leave it."""
+    rules: tuple[Rule, ...] = ("swap", "vacancy")
+    centers: tuple[Center, ...] = ("metal", "a-site", "anion", "bond", "void")
+    tried: list[dict[str, Any]] = [{"rule": rule} for rule in rules if rule != request.rule]
+    tried += [{"center": center} for center in centers if center != request.center]
+    if request.atoms is None and request.edges is None and request.facets is None:
+        size = request.diameter or DEFAULT_DIAMETER_ANGSTROM
+        tried += [{"diameter": round(size * factor, 1)} for factor in (1.1, 1.25, 1.5)]
+    for change in tried:
+        try:
+            _embedded(replace(request, **change), folder=folder)
+        except UsageError:
+            continue
+        return " ".join(f"--{name} {value}" for name, value in change.items())
+    return "--neutral report, which leaves it charged,"
+
+
+def _embedded(request: EmbedRequest, *, folder: Path) -> "Embedded":
     from qdip_struct.builders.atoms.cells import Occupation
     from qdip_struct.builders.dot.embed import embed_dot
     from qdip_struct.builders.dot.embedding_options import Balance, DotPlacement

@@ -439,10 +439,14 @@ def _is_coherent(dot: Crystal | Atoms, *, matrix: MatrixCell, placement: DotPlac
     """Decide between coherent and insert, and refuse a coherent build that is not possible."""
     mode, asked = placement.mode, placement.rotate is not None or placement.dot_lattice is not None
     shared = (
-        isinstance(dot, Crystal) and matrix.on_parent and on_parent_lattice(dot) and dot.structure_type == "rocksalt"
-    )
+        isinstance(dot, Crystal) and matrix.on_parent and on_parent_lattice(dot)
+        and (dot.structure_type == "rocksalt" or "A" in matrix.sites.sublattice)
+    )  # fmt: skip
     if mode == "coherent" and not shared:
-        raise UsageError("a coherent build needs a rock salt dot in rock salt or a cubic perovskite; use mode insert")
+        raise UsageError(
+            "a coherent build needs a rock salt dot in rock salt or a cubic perovskite, or such a perovskite in one; "
+            "use mode insert"
+        )
     if mode == "coherent" and asked:
         raise UsageError("a coherent dot has the lattice and orientation of the matrix; a rotation needs mode insert")
     return shared and not asked and mode != "insert"
