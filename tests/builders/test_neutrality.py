@@ -179,6 +179,6 @@ def test_a_perovskite_dot_in_a_perovskite_only_changes_names() -> None:
 def test_a_refused_balance_names_a_rule_that_does() -> None:
     """In so small a dot six of 27 ions, more than a fifth, would become iodide."""
     request = EmbedRequest(dot="PbS", matrix="CsPbI3:cubic", cells="5,5,5", diameter=9.0, center="metal")
-    with pytest.raises(UnbalancedError, match="6 of the 27 ions.*; --rule vacancy would do"):
+    with pytest.raises(UnbalancedError, match=r"6 of the 27 ions.*; --rule vacancy would do"):
         requested_embedding(request)
     assert requested_embedding(replace(request, rule="vacancy")).report["formal_charge"]["total"] == 0
