@@ -28,6 +28,7 @@ from qdip_struct.builders.parsing import (
 from qdip_struct.materials.options import (
     MoleculeOrientation,
     a_site_option,
+    crystals_option,
     dataset_option,
     lattice_option,
     orientation_option,
@@ -108,6 +109,7 @@ class DotRequest(FormRequest):
     vacuum: float = vacuum_option(15.0, where="between dot and images")
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
+    crystals: tuple[Path, ...] = crystals_option()
     seed: int = seed_option()
 
 
@@ -210,7 +212,7 @@ def requested_dot(request: DotRequest, *, folder: Path = Path()) -> "tuple[Atoms
 
     core = crystal_to_cut(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        folder=folder,
+        files=tuple(folder / path for path in request.crystals), folder=folder,
     )  # fmt: skip
     dot, changes, share = _finished(request, core=core)
     atoms = in_vacuum(dot_atoms(dot), vacuum=request.vacuum)
@@ -293,6 +295,7 @@ class BulkRequest:
     lattice: float | None = lattice_option(scales_files=True)
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
+    crystals: tuple[Path, ...] = crystals_option()
     a_site: str = a_site_option()
     orientation: MoleculeOrientation = orientation_option()
     seed: int = seed_option()
@@ -315,7 +318,7 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Ato
     refuse_temperature(request.material, request.temperature, folder=folder)
     body = material_of(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        folder=folder,
+        files=tuple(folder / path for path in request.crystals), folder=folder,
     )  # fmt: skip
     cells = whole_numbers(request.cells, what="cells", count=3)
     occupation = Occupation(request.a_site, request.orientation, request.seed)
@@ -358,6 +361,7 @@ class EmbedRequest(FormRequest):
     spacing: float = option(0.0, metavar="A", unit="Å", group=_SEVERAL, help="least matrix between random dots")
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
+    crystals: tuple[Path, ...] = crystals_option()
     seed: int = seed_option()
 
 
@@ -412,7 +416,10 @@ def _embedded(request: EmbedRequest, *, folder: Path) -> "Embedded":
     from qdip_struct.materials.crystals import Crystal
     from qdip_struct.materials.structure_files import conventional, crystal_of, is_structure_file
 
-    taken: dict[str, Any] = {"dataset": request.dataset, "temperature": request.temperature, "folder": folder}
+    files = tuple(folder / path for path in request.crystals)
+    taken: dict[str, Any] = {
+        "dataset": request.dataset, "temperature": request.temperature, "files": files, "folder": folder
+    }  # fmt: skip
     given = None if is_structure_file(request.matrix, folder=folder) else request.lattice
     dot = crystal_of(request.dot, **taken, lattice=_given_dot_lattice(request, folder=folder))
     matrix = crystal_of(request.matrix, **taken, lattice=given)
@@ -542,6 +549,7 @@ class AttachRequest(FormRequest):
     vacuum: float = vacuum_option(where="above everything")
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
+    crystals: tuple[Path, ...] = crystals_option()
     seed: int = seed_option()
 
 
@@ -580,7 +588,7 @@ def requested_attachment(request: AttachRequest, *, folder: Path = Path()) -> "E
         raise UsageError("give the slab by --matrix or by --slab, one of them")
     dot = crystal_to_cut(
         request.dot, dataset=request.dataset, temperature=request.temperature, lattice=request.dot_lattice,
-        folder=folder,
+        files=tuple(folder / path for path in request.crystals), folder=folder,
     )  # fmt: skip
     if request.overgrown is None:
         return _attached(request, dot=dot, folder=folder)
@@ -593,7 +601,7 @@ def _held(request: AttachRequest, *, folder: Path) -> "Crystal":
 
     return crystal_to_cut(
         str(request.matrix), dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        folder=folder,
+        files=tuple(folder / path for path in request.crystals), folder=folder,
     )  # fmt: skip
 
 

@@ -5,8 +5,9 @@ Lengths in Å, charges in e.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -159,6 +160,7 @@ def build_slab(
     vacuum: float = 20.0,
     layer_tolerance: float = LAYER_TOLERANCE_ANGSTROM,
     occupation: Occupation = Occupation(),
+    files: Sequence[Path] = (),
 ) -> SlabCells:
     """Cut a slab and its bulk reference.
 
@@ -183,6 +185,8 @@ def build_slab(
         Sites closer than this along the normal belong to one monolayer, Å.
     occupation
         How the sites are filled.
+    files
+        User's files of crystals, for the reservoir.
 
     Raises
     ------
@@ -208,7 +212,9 @@ def build_slab(
     cell[:2, :2], cell[2, 2] = block.lateral, facts["thickness_angstrom"] + vacuum
     dataset = material.dataset if isinstance(material, Crystal) else None
     at = material.temperature_kelvin if isinstance(material, Crystal) else None
-    others, reservoir = companions(sites, block, top=top, count=count, cell=cell, dataset=dataset, temperature=at)
+    others, reservoir = companions(
+        sites, block, top=top, count=count, cell=cell, dataset=dataset, temperature=at, files=files
+    )
     charge = int(sites.charges.sum())
     facts["findings"] = slab_findings(facts, block, top=top, charge=charge, has=list(others))
     slab, bulk = in_cell(atoms, cell), to_atoms(block.sites, region="substrate")
