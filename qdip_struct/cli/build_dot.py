@@ -18,7 +18,7 @@ from typing import Any
 
 from qdip_struct.base.options import add_options, request_of
 from qdip_struct.builders.dot.dot_request import DotRequest, requested_dot
-from qdip_struct.cli.building import add_format_of_ending, counted, lattice_line, write_one
+from qdip_struct.cli.building import add_format_of_ending, counted, lattice_line, strain_lines, write_one
 
 
 def add_build_dot_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +47,7 @@ def _summary(path: Path, content: Mapping[str, Any]) -> str:
             + " × ".join(f"{length:.2f}" for length in content["extent_angstrom"])
             + f" Å; centre on {content['center']}",
             lattice_line(content),
+            *strain_lines(content),
             "surface: " + ("; ".join(done) if done else "as cut, nothing changed"),
         ]
     )

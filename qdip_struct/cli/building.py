@@ -102,6 +102,20 @@ def lattice_line(content: Mapping[str, Any]) -> str:
     return "lattice constant / Å: " + ", ".join(parts or ["those of the structure given"])
 
 
+def strain_lines(content: Mapping[str, Any]) -> list[str]:
+    """The strain that dot and shell start with, as a line of text; none where nothing is strained."""
+    strains = content.get("initial_strain") or {}
+    if not any(value is None or abs(value) > 1e-9 for value in strains.values()):
+        return []
+    own = content["own_lattice_angstrom"]
+    parts = [
+        f"{part} unknown, no lattice constant of its own is known" if value is None
+        else f"{part} {100 * value:+.2f} % (its own lattice constant: {own[part]:.4f} Å)"
+        for part, value in strains.items()
+    ]  # fmt: skip
+    return ["mean engineering strain as built: " + ", ".join(parts)]
+
+
 def note_findings(report: Mapping[str, Any], *, whose: str) -> None:
     """Print what a builder found wrong with a slab, one line each on stderr."""
     for finding in report.get("findings", ()):

@@ -50,6 +50,8 @@ def references_of(
         Phases without an entry take the data set's.
     structures
         Phase → crystal to take its structure and constants from, where the name alone is not enough: "CdS:wurtzite".
+        A perovskite named with its phase is measured against the pseudo-cubic cell of that phase, three lengths and
+        three angles, else against the cube of its volume.
     dataset, temperature
         Data set of the constants that are not given, and their temperature (K, default that of the data set).
     files
@@ -101,7 +103,7 @@ def _reference(
     if formula.family == "perovskite" and lengths is not None:
         return perovskite(phase, lengths)
     a = mixed.a_angstrom if lengths is None else float(np.asarray(lengths))
-    built = sublattice_of(crystal, lattice=a)
+    built = sublattice_of(crystal, lattice=a, cell=bool(formula.phase))
     if lengths is not None:
         return replace(built, name=phase, source="given")
     return replace(

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from qdip_struct.builders.dot.parent import TERMINATIONS, centre_point, inside, 
 from qdip_struct.builders.dot.shapes import Shape
 from qdip_struct.builders.parsing import Center, Termination
 from qdip_struct.materials.crystals import Crystal, lattice_facts
+from qdip_struct.materials.ions import in_formula_order
+from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 
 MOST_IONS = 20_000_000
 """Largest dot that is cut."""
@@ -238,13 +241,72 @@ def monolayer(crystal: Crystal) -> float:
 
 
 def dot_atoms(dot: DotSites) -> Atoms:
-    """The dot's atoms around the origin, without a cell, with arrays ``region``, ``phase``, ``dot`` and the others."""
+    """The dot's atoms around the origin, without a cell, with arrays ``region``, ``phase``, ``dot`` and the others.
+
+    The phase of a shell is the formula of what stands in it.
+    """
     atoms = to_atoms(replace(dot.sites, name=dot.crystal.end_member or dot.crystal.name))
-    atoms.set_array("region", np.repeat(dot.region, atoms_per_site(dot.sites)))
+    region = np.repeat(dot.region, atoms_per_site(dot.sites))
+    atoms.set_array("region", region)
+    if shell := shell_formula(dot):
+        # A new array: set in place, ASE cuts a longer name.
+        atoms.arrays["phase"] = np.where(region == "shell", shell, atoms.get_array("phase"))
     atoms.set_array("dot", np.zeros(len(atoms), dtype=int))
     atoms.set_cell(None)
     atoms.pbc = False
     return atoms
+
+
+def shell_formula(dot: DotSites) -> str:
+    """Mean composition of the shell as it was filled, ``Cd0.284Zn0.716S``; empty without a shell."""
+    inside = dot.region == "shell"
+    labels, species = dot.sites.sublattice[inside], dot.sites.species[inside]
+    text = ""
+    for label in [name for name in ("A", "B", "X", "cation", "anion") if name in labels]:
+        counts = Counter(species[labels == label].tolist())
+        for name in in_formula_order(counts):
+            amount = round((3 if label == "X" else 1) * counts[name] / sum(counts.values()), 3)
+            text += name if amount == 1 else f"{name}{amount:g}"
+    return text
+
+
+def initial_strain(
+    dot: DotSites, *, own: float, dataset: str | None = None, temperature: float | None = None,
+    files: Sequence[Path] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """Entries of a report: mean engineering strain that dot and shell start with, against their own lattice constants.
+
+    A shell on the core's lattice and a dot on the matrix's are strained as they are built.
+
+    Parameters
+    ----------
+    dot
+        The sites, at the lattice constant used.
+    own
+        Lattice constant of the dot's crystal by itself, Å.
+    dataset, temperature, files
+        Where the constant of the shell is from, K, and user's files; see
+        :func:`qdip_struct.materials.mixed_lattice.mixed_lattice_constant`.
+
+    Returns
+    -------
+    dict
+        ``initial_strain`` {part: fraction, ``None`` where no constant is known} and ``own_lattice_angstrom`` {part: Å}.
+    """
+    constants: dict[str, float | None] = {"dot": own}
+    if formula := shell_formula(dot):
+        constants["shell"] = None
+        for word in (f"{formula}:{dot.crystal.phase}", formula):
+            try:
+                constants["shell"] = mixed_lattice_constant(
+                    word, dataset=dataset, temperature=temperature, files=files
+                ).a_angstrom
+            except UsageError:
+                continue
+            break
+    used = dot.crystal.a_angstrom
+    strain = {part: None if a is None else used / a - 1.0 for part, a in constants.items()}
+    return {"initial_strain": strain, "own_lattice_angstrom": constants}
 
 
 def in_vacuum(atoms: Atoms, *, vacuum: float) -> Atoms:

@@ -217,7 +217,17 @@ def requested_dot(request: DotRequest, *, folder: Path = Path()) -> "tuple[Atoms
     dot, changes, share = _finished(request, core=core)
     atoms = in_vacuum(dot_atoms(dot), vacuum=request.vacuum)
     content = dot_report(atoms, dot=dot, changes=changes, seed=request.seed)
-    return atoms, {**content, "surface": request.surface, "share_changed": share}
+    strained = _initial_strain(request, dot=dot, own=core.a_angstrom, folder=folder)
+    return atoms, {**content, "surface": request.surface, "share_changed": share, **strained}
+
+
+def _initial_strain(
+    request: "DotRequest | AttachRequest", *, dot: "DotSites", own: float, folder: Path
+) -> dict[str, Any]:
+    from qdip_struct.builders.dot.dot import initial_strain
+
+    files = tuple(folder / path for path in request.crystals)
+    return initial_strain(dot, own=own, dataset=request.dataset, temperature=request.temperature, files=files)
 
 
 def _finished(
@@ -437,6 +447,8 @@ def _embedded(request: EmbedRequest, *, folder: Path) -> "Embedded":
         balance=Balance(request.neutral, request.rule),
         occupation=Occupation(request.a_site, request.orientation, request.seed),
         interface_depth=request.interface_depth,
+        dataset=request.dataset,
+        files=files,
     )
     if is_structure_file(request.dot, folder=folder):
         built.report["dot_is"] = "crystal" if isinstance(dot, Crystal) else "finished"
@@ -629,7 +641,8 @@ def _attached(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embed
         seed=request.seed,
     )
     crystals = {"dot": dot} if request.slab is not None else {"dot": dot, "matrix": _held(request, folder=folder)}
-    facts = {"surface": request.surface, "share_changed": share, **lattice_facts(crystals)}
+    strained = _initial_strain(request, dot=finished, own=dot.a_angstrom, folder=folder)
+    facts = {"surface": request.surface, "share_changed": share, **strained, **lattice_facts(crystals)}
     return Embedded(built.atoms, {**built.report, **facts})
 
 

@@ -8,6 +8,7 @@ Making room for a dot: which sites of the matrix leave, so that no pair is too c
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from qdip_struct.builders.atoms.regions import (
     report,
     too_close,
 )
-from qdip_struct.builders.dot.dot import DotSites, cut_dot, dot_atoms
+from qdip_struct.builders.dot.dot import DotSites, cut_dot, dot_atoms, initial_strain
 from qdip_struct.builders.dot.embedding_options import (
     Balance,
     DotArrangement,
@@ -346,6 +347,8 @@ def embed_dot(
     balance: Balance = Balance(),
     occupation: Occupation = Occupation(),
     interface_depth: float = INTERFACE_DEPTH,
+    dataset: str | None = None,
+    files: Sequence[Path] = (),
 ) -> Embedded:
     """Put one or more equal dots into a matrix supercell.
 
@@ -370,6 +373,8 @@ def embed_dot(
         How the sites of the matrix are filled; the seed also decides the rest that is left open.
     interface_depth
         Å; see :func:`mark_interface`.
+    dataset, files
+        Data set and user's files of the lattice constant of a shell by itself, for the report.
 
     Raises
     ------
@@ -417,6 +422,7 @@ def embed_dot(
         center=placed.center,
         termination=_termination(placed, shared=shared),
         **balanced,
+        **_strained(placed, dot, dataset=dataset, files=files),
         rotation=turn.tolist(),
         lattice_angstrom={"dot": placed.lattice, "matrix": supercell.lattice},
         lattice_source={"dot": placed.source, "matrix": source_of(matrix)},
@@ -433,6 +439,15 @@ def embed_dot(
         interface_depth_angstrom=interface_depth,
     )
     return Embedded(atoms, content)
+
+
+def _strained(placed: PlacedDot, dot: Crystal | Atoms, *, dataset: str | None, files: Sequence[Path]) -> dict[str, Any]:
+    """What a dot that was cut, and its shell, are strained by as built; nothing for a finished dot."""
+    if placed.sites is None or not isinstance(dot, Crystal):
+        return {}
+    return initial_strain(
+        placed.sites, own=dot.a_angstrom, dataset=dataset, temperature=dot.temperature_kelvin, files=files
+    )
 
 
 def _is_coherent(dot: Crystal | Atoms, *, matrix: MatrixCell, placement: DotPlacement) -> bool:
