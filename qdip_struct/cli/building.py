@@ -93,12 +93,21 @@ def write_one(
 
 
 def lattice_line(content: Mapping[str, Any]) -> str:
-    """Lattice constants (Å) of a report's parts, each with its temperature (K) and source, as a line of text."""
+    """Lattice constants (Å) of a report's parts, each with its temperature (K) and source, as a line of text.
+
+    Of a part that is not cubic the edges of its cell, of a supercell of the parent cube also the (pseudo-)cubic one.
+    """
+    from qdip_struct.materials.crystals import edges_text
+
     temperature = content.get("temperature_kelvin") or {}
+    edges, angles = content.get("lattice_edges_angstrom") or {}, content.get("lattice_angles_degree") or {}
     parts = []
     for part, value in content["lattice_angstrom"].items():
         if value is not None:
-            parts.append(f"{part} {value:.4f}{at_kelvin(temperature.get(part))} ({content['lattice_source'][part]})")
+            text = edges_text(edges[part], angles[part]) if part in edges else f"{value:.4f}"
+            if text != f"{value:.4f}" and "×" not in text:
+                text += f" (pseudo-cubic {value:.4f})"
+            parts.append(f"{part} {text}{at_kelvin(temperature.get(part))} ({content['lattice_source'][part]})")
     return "lattice constant / Å: " + ", ".join(parts or ["those of the structure given"])
 
 

@@ -130,3 +130,56 @@ def test_moduli_of_another_phase_are_called_an_assumption() -> None:
     assert gamma is not None
     assert cubic.assumption == ""
     assert "cubic" in gamma.assumption
+
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ("build", "dot", "--material", DATA / "crystals/SnS.cif", "--diameter", "20"),
+            "dot 11.2000 × 3.9870 × 4.3340 (",
+        ),
+        (
+            ("build", "dot", "--material", DATA / "crystals/Cs2AgBiBr6.cif", "--diameter", "20"),
+            "dot 11.2500 (pseudo-cubic 5.6250)",
+        ),
+        (
+            (
+                "build",
+                "embed",
+                "--dot",
+                "PbS",
+                "--diameter",
+                "12",
+                "--matrix",
+                DATA / "structures/ZnO.cif",
+                "--cells",
+                "8,8,5",
+            ),
+            "matrix 3.2498 × 3.2498 × 5.2066 (γ 120.00°)",
+        ),
+        (("build", "slab", "--material", "MAPbI3:tetragonal"), "8.8509 × 8.8509 × 12.6447 Å at 298 K"),
+        (("planes", DATA / "crystals/SnS.cif"), "SnS:file, 11.2000 × 3.9870 × 4.3340 Å"),
+    ],
+)
+def test_a_crystal_that_is_not_cubic_is_told_by_its_edges(  # type: ignore[no-untyped-def]
+    words: tuple, says: str, tmp_path: Path, qdip
+) -> None:
+    code, out, _ = qdip(*words, "-o", tmp_path / "out.extxyz")
+    assert code == 0
+    assert says in out
+
+
+def test_match_tells_the_edges_and_angles(qdip) -> None:  # type: ignore[no-untyped-def]
+    _, _, err = qdip("match", DATA / "structures/ZnO.cif", "001", "PbS", "111", "--max-area", "200")
+    assert "ZnO:file: 3.2498 × 3.2498 × 5.2066 (γ 120.00°) Å" in err
+    assert "PbS:rocksalt: 5.9360 Å" in err
+
+
+def test_reports_keep_the_edges_and_angles(tmp_path: Path, qdip_json) -> None:  # type: ignore[no-untyped-def]
+    _, told = qdip_json("build", "dot", "--material", DATA / "crystals/SnS.cif", "-o", tmp_path / "s.extxyz")
+    assert told["lattice_edges_angstrom"] == {"dot": pytest.approx([11.2, 3.987, 4.334])}
+    assert told["lattice_angles_degree"] == {"dot": pytest.approx([90.0] * 3)}

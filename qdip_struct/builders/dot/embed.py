@@ -40,7 +40,7 @@ from qdip_struct.builders.dot.matrix import MatrixCell, centre_in, check_cells, 
 from qdip_struct.builders.dot.neutrality import neutralise
 from qdip_struct.builders.dot.parent import CENTERS, TERMINATIONS, inside, on_parent_lattice
 from qdip_struct.builders.parsing import Center, Termination
-from qdip_struct.materials.crystals import Crystal, apart_in_temperature, scaled
+from qdip_struct.materials.crystals import Crystal, apart_in_temperature, cell_facts, scaled
 from qdip_struct.materials.ions import name_of_ions
 
 DOTS_APART = 4.0
@@ -425,6 +425,12 @@ def embed_dot(
         **_strained(placed, dot, dataset=dataset, files=files),
         rotation=turn.tolist(),
         lattice_angstrom={"dot": placed.lattice, "matrix": supercell.lattice},
+        **cell_facts(
+            {
+                **({} if placed.sites is None else {"dot": _edges(placed.sites.crystal)}),
+                "matrix": _edges(matrix),
+            }
+        ),
         lattice_source={"dot": placed.source, "matrix": source_of(matrix)},
         temperature_kelvin=temperatures,
         lattice_warnings=list(
@@ -439,6 +445,13 @@ def embed_dot(
         interface_depth_angstrom=interface_depth,
     )
     return Embedded(atoms, content)
+
+
+def _edges(body: Crystal | Atoms) -> tuple[Sequence[float], Sequence[float]]:
+    """Edges (Å) and angles (degree) of a crystal's cell, or of the cell of a structure."""
+    if isinstance(body, Crystal):
+        return body.lengths, body.angles
+    return body.cell.lengths().tolist(), body.cell.angles().tolist()
 
 
 def _strained(placed: PlacedDot, dot: Crystal | Atoms, *, dataset: str | None, files: Sequence[Path]) -> dict[str, Any]:

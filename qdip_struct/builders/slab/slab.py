@@ -36,7 +36,7 @@ from qdip_struct.builders.slab.stoichiometry import (
 )
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, surface_cell
 from qdip_struct.matching.planes import Plane, plane_text
-from qdip_struct.materials.crystals import Crystal, lattice_facts
+from qdip_struct.materials.crystals import Crystal, edges_text, lattice_facts
 from qdip_struct.materials.ions import MOLECULES
 from qdip_struct.materials.options import Arrangement
 
@@ -276,7 +276,8 @@ def crystal_source(material: Crystal | Atoms, *, arrangement: Arrangement) -> st
         return f"structure given by the user{f', {done}' if done else ''}"
     how = arrangement if material.occupancies else material.dataset
     at = "" if material.temperature_kelvin is None else f" at {material.temperature_kelvin:g} K"
-    return f"{material.label} {material.a_angstrom:.4f} Å{at}, {how}: {material.source}"
+    cell = edges_text(material.lengths, material.angles)
+    return f"{material.label} {cell} Å{at}, {how}: {material.source}"
 
 
 def decoration_entry(decoration: Decoration) -> dict[str, Any]:
