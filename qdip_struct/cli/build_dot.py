@@ -1,12 +1,16 @@
 """Cut a quantum dot from its crystal, finish its surface, and put it into a vacuum box.
 
-Lengths in Å. --surface: as-cut, stoichiometric (excess ions with the fewest bonds leave) or metal-rich (anions that
-lack a metal neighbour leave). --ligand makes the dot neutral with a halide; --counter-ion MA covers it with halides
-and balances them.
+Lengths in Å. --surface: as-cut, stoichiometric (ions in excess of whole formula units leave, those held least first) or
+metal-rich (anions that lack a metal neighbour leave). --ligand makes the dot neutral with a halide; --counter-ion MA
+covers it with halides and balances them. What would remove or replace more than a fifth of the ions is refused (a
+metal-rich surface lacks a whole layer and is not). Directions and families of facets are those of Cartesian axes, the
+first cell vector along x: of a crystal that is not cubic a body in space, not its own facets.
 
 examples:
   qdip build dot --material PbS --diameter 30 --surface metal-rich --ligand I -o dot.extxyz
   qdip build dot --material PbS --shape wulff --energies 100=16,111=20 --atoms 1000 --surface stoichiometric -o d.extxyz
+  qdip build dot --material CsPbBr3 --shape platelet --diameter 40 --thickness 3ML --ligand Br -o platelet.extxyz
+  qdip build dot --material CuInS2.cif --shape cuboctahedron --diameter 25 --surface stoichiometric -o dot.extxyz
   qdip build dot --material CdSe --diameter 20 --shell CdZnS --shell-thickness 10 --ligand Br -o core_shell.extxyz
 """
 
