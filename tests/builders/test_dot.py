@@ -1,6 +1,7 @@
 """Free dots: counts, shells, sizes."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +12,15 @@ from scipy.spatial import cKDTree
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.regions import formal_charge_of
 from qdip_struct.builders.dot.dot import block, cut_dot, dot_atoms, dot_report, in_vacuum, scale_for
-from qdip_struct.builders.dot.dot_request import DotRequest, requested_dot
+from qdip_struct.builders.dot.dot_request import DotRequest, EmbedRequest, requested_dot, requested_embedding
 from qdip_struct.builders.dot.embedding_options import DotForm, make_shell
 from qdip_struct.builders.dot.parent import centre_point, on_parent_lattice
 from qdip_struct.builders.dot.shapes import make_shape
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.structure_files import crystal_named
+
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.mark.parametrize("name", ["PbS", "NaI", "CdSe:zincblende", "CdSe:wurtzite"])
@@ -256,3 +259,26 @@ def test_a_perovskite_core_takes_a_perovskite_shell() -> None:
     assert set(atoms.symbols[shell]) == {"Cs", "Pb", "Cl"}
     assert set(atoms.symbols[~shell]) == {"Cs", "Pb", "Br"}
     assert content["formal_charge"]["total"] == 0
+
+
+def test_a_shell_on_chalcopyrite_is_strained_by_the_volume_of_an_ion() -> None:
+    """CuInS2 5.523² · 11.133 Å³ for 16 ions, ZnS 5.4093³ Å³ for 8."""
+    request = DotRequest(
+        material=str(DATA / "structures/CuInS2.cif"), diameter=18.0, shell="ZnS", shell_thickness=5.0, ligand="Cl"
+    )
+    atoms, content = requested_dot(request)
+    wanted = (5.523**2 * 11.133 / 16 / (5.4093**3 / 8)) ** (1 / 3) - 1
+    assert content["initial_strain"] == {"dot": pytest.approx(0.0), "shell": pytest.approx(wanted, abs=1e-6)}
+    assert content["formal_charge"]["total"] == 0
+    assert set(atoms.symbols[atoms.get_array("region") == "shell"]) == {"Zn", "S"}
+
+
+@pytest.mark.parametrize("shape", ["cuboctahedron", "rod", "platelet"])
+def test_named_shapes_go_into_a_matrix(shape: str) -> None:
+    size = {"rod": {"length": 30.0}, "platelet": {"thickness": "2ML"}}.get(shape, {})
+    request = EmbedRequest(dot="PbS", matrix="CsPbI3:cubic", cells="6,6,8", diameter=16.0, shape=shape, **size)
+    built = requested_embedding(request)
+    x, y, z = built.report["extent_angstrom"]
+    assert built.report["formal_charge"]["total"] == 0
+    assert x == pytest.approx(y)
+    assert {"cuboctahedron": x == pytest.approx(z), "rod": z > 1.5 * x, "platelet": z < 0.7 * x}[shape]

@@ -201,3 +201,13 @@ def test_halide_dots_lose_halides_where_they_are_negative(name: str, molecules: 
     assert content["formal_charge"]["total"] == 0
     assert (atoms.get_array("molecule") >= 0).any() == molecules
     assert {change["to"] for change in content["changes"]} <= {None, "I"}
+
+
+def test_a_perovskite_with_faces_of_caesium_bromide_loses_caesium() -> None:
+    """n cells: (n+1)³ Cs, n³ Pb, 3n²(n+1) Br, charge (n+1)³ + 2n³ − 3n²(n+1): 16 for five, and no place for bromide."""
+    request = asked("structures/CsPbBr3.cif", shape="cube", diameter=5 * 5.874, ligand="Br", center="metal")
+    _, content = requested_dot(request)
+    assert content["composition"] == {"Br": 3 * 25 * 6, "Cs": 6**3 - 16, "Pb": 5**3}
+    assert [(c["action"], c["from"]) for c in content["changes"]] == [("remove", "Cs")] * 16
+    corners = [np.abs(np.array(c["position_angstrom"])).min() for c in content["changes"][:8]]
+    assert corners == pytest.approx([2.5 * 5.874] * 8, abs=1e-3)

@@ -23,7 +23,7 @@ from qdip_struct.builders.dot.matrix import atoms_per_site
 from qdip_struct.builders.dot.parent import TERMINATIONS, centre_point, inside, on_parent_lattice
 from qdip_struct.builders.dot.shapes import Shape
 from qdip_struct.builders.parsing import Center, Termination
-from qdip_struct.materials.crystals import Crystal, lattice_facts
+from qdip_struct.materials.crystals import Crystal, lattice_facts, scaled
 from qdip_struct.materials.ions import in_formula_order
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 
@@ -173,16 +173,18 @@ def _each(core: Crystal, *, kinds: Sequence[Center], form: DotForm, seed: int) -
 def _misfit(dot: DotSites, *, shape: Shape) -> tuple[bool, float]:
     """How far a cut is from the shape asked for: a box of whole lattice constants by its edges, else by the volume.
 
-    A platelet shall have equal faces with cations in both, as colloidal ones have.
+    A platelet shall have equal faces with cations in both, as colloidal ones have, and equal lateral edges.
     """
     core = dot.region == "dot"
+    edges, wanted = np.ptp(dot.sites.positions[core], axis=0), 2.0 * np.asarray(shape.extent)
     if shape.name == "platelet":
         heights, species = dot.sites.positions[core][:, 2], dot.sites.species[core]
         faces = (heights > heights.max() - _FACE, heights < heights.min() + _FACE)
         bare = not all((dot.sites.charges[core][face] > 0).any() for face in faces)
-        bare |= set(species[faces[0]]) != set(species[faces[1]])
-        return bare, round(abs(np.count_nonzero(core) / len(dot.crystal.sites) * dot.crystal.volume - shape.volume), 6)
-    edges, wanted = np.ptp(dot.sites.positions[core], axis=0), 2.0 * np.asarray(shape.extent)
+        bare |= set(species[faces[0]]) != set(species[faces[1]]) or abs(edges[0] - edges[1]) > _FACE
+        return bool(bare), round(
+            abs(np.count_nonzero(core) / len(dot.crystal.sites) * dot.crystal.volume - shape.volume), 6
+        )
     exact = shape.name in ("cube", "cuboid") and bool(np.all(np.abs(edges - wanted) < 0.02 * dot.crystal.lengths[0]))
     volume = np.count_nonzero(core) / len(dot.crystal.sites) * dot.crystal.volume
     return not exact, round(abs(volume - shape.volume), 6)
@@ -294,18 +296,19 @@ def initial_strain(
         ``initial_strain`` {part: fraction, ``None`` where no constant is known} and ``own_lattice_angstrom`` {part: Å}.
     """
     constants: dict[str, float | None] = {"dot": own}
+    strain: dict[str, float | None] = {"dot": dot.crystal.a_angstrom / own - 1.0}
     if formula := shell_formula(dot):
-        constants["shell"] = None
+        constants["shell"] = strain["shell"] = None
         for word in (f"{formula}:{dot.crystal.phase}", formula):
             try:
-                constants["shell"] = mixed_lattice_constant(
-                    word, dataset=dataset, temperature=temperature, files=files
-                ).a_angstrom
+                found = mixed_lattice_constant(word, dataset=dataset, temperature=temperature, files=files)
             except UsageError:
                 continue
+            # By the volume of an ion: a cell of chalcopyrite holds two of zinc blende.
+            free = scaled(found.terms[0][0], lattice=found.a_angstrom)
+            ratio = (dot.crystal.volume / len(dot.crystal.sites)) / (free.volume / len(free.sites))
+            constants["shell"], strain["shell"] = found.a_angstrom, ratio ** (1.0 / 3.0) - 1.0
             break
-    used = dot.crystal.a_angstrom
-    strain = {part: None if a is None else used / a - 1.0 for part, a in constants.items()}
     return {"initial_strain": strain, "own_lattice_angstrom": constants}
 
 

@@ -124,8 +124,9 @@ def passivate(
         every anion that lacks a bond leaves.
     ligand
         Halide that makes the dot neutral: it takes empty anion places beside surface cations when the dot is positive
-        (places held most firmly first), and replaces surface anions of higher charge when it is negative (ligand
-        exchange); of a halide, surface anions leave instead.
+        (places held most firmly first; where too few hold it firmly, A cations of a perovskite's surface leave), and
+        replaces surface anions of higher charge when it is negative (ligand exchange); of a halide, surface anions
+        leave instead.
     counter_ion
         Ion of charge +1 (``MA``, ``Cs``): then halides take every empty anion place that it can balance.
     seed
@@ -269,11 +270,11 @@ def _cation_kinds(dot: DotSites) -> list[tuple[Array, float, float]]:
 def _lacking(dot: DotSites) -> Array:
     """Which ions have fewer bonds than any such ion inside the crystal, bool (n,)."""
     bonding, sites = _bonding(dot.crystal), dot.sites
-    least = [
-        bonding.of("least", species=str(species), sublattice=str(sublattice))
-        for species, sublattice in zip(sites.species, sites.sublattice, strict=True)
-    ]
-    return _bonds(dot)[0] < np.array(least)
+    least = np.zeros(len(sites), dtype=int)
+    for species, sublattice in set(zip(sites.species.tolist(), sites.sublattice.tolist(), strict=True)):
+        kind = (sites.species == species) & (sites.sublattice == sublattice)
+        least[kind] = bonding.of("least", species=species, sublattice=sublattice)
+    return _bonds(dot)[0] < least
 
 
 def _keep(dot: DotSites, keep: Array) -> DotSites:
@@ -405,6 +406,11 @@ def _with_ligands(
     if excess == 0 and counter_ion is None:
         return dot, []
     places, outward, ranks = _empty_places(dot, ligand=ligand)
+    if counter_ion is None:
+        dot, changes = _without_weak_places(dot, excess=excess, firm=int((ranks >= LOOSE - 1e-6).sum()), rng=rng)
+        if changes:
+            done, more = _with_ligands(dot, ligand=ligand, counter_ion=None, rng=rng)
+            return done, changes + more
     wanted, cations = excess, np.zeros((0, 3))
     if counter_ion is not None:
         away = IONIC_RADII_ANGSTROM[ligand] + IONIC_RADII_ANGSTROM[counter_ion]
@@ -425,6 +431,25 @@ def _with_ligands(
     if not added:
         return dot, []
     return _appended(dot, added), [_addition(name, point) for name, point in added]
+
+
+def _without_weak_places(
+    dot: DotSites, *, excess: int, firm: int, rng: np.random.Generator
+) -> tuple[DotSites, list[dict[str, Any]]]:
+    """Take A cations of a perovskite's surface off where too few places hold a ligand firmly: on AX faces none does."""
+    held = _bonds(dot)[1]
+    members = np.flatnonzero((dot.sites.sublattice == "A") & (dot.sites.charges == 1) & _lacking(dot))
+    members = members[dot.region[members] != "ligand"]
+    count = min(excess - firm, len(members))
+    if count <= 0:
+        return dot, []
+    chosen = members[
+        pick(dot.sites.positions[members], ranks=held[members], facets=dot.shape.facets, count=count, rng=rng)
+    ]
+    keep = np.ones(len(held), dtype=bool)
+    keep[chosen] = False
+    changes = _removed(dot, chosen, reason="A cation with the fewest bonds: no place holds a ligand in its stead")
+    return _keep(dot, keep), changes
 
 
 def _exchanged(
