@@ -46,11 +46,10 @@ def origin_of(args: argparse.Namespace, *, command: str) -> dict[str, Any]:
     from qdip_struct.base.files import provenance, sha256
 
     given = parameters_of(args)
-    hashes = {
-        key: sha256(Path(value).read_bytes())
-        for key, value in given.items()
-        if isinstance(value, str) and key in ("film", "substrate", "material") and Path(value).is_file()
-    }
+    crystals = ("film", "substrate", "material", "dot", "matrix", "slab")
+    named = {key: str(given[key]) for key in crystals if given.get(key) is not None}
+    named |= {f"crystals {path}": str(path) for path in given.get("crystals", ())}
+    hashes = {key: sha256(Path(name).read_bytes()) for key, name in sorted(named.items()) if Path(name).is_file()}
     return provenance(command, given, seed=args.seed, **({"input_sha256": hashes} if hashes else {}))
 
 
@@ -81,11 +80,10 @@ def write_one(
     summary: Callable[[Path, Mapping[str, Any]], str],
 ) -> int:  # fmt: skip
     """Write the one structure of a command with its sidecar, and print what it is."""
-    from qdip_struct.base.files import provenance
     from qdip_struct.builders.atoms.store import write_structure
 
     path = args.out or Path(default)
-    origin = provenance(command, parameters_of(args), seed=args.seed)
+    origin = origin_of(args, command=command)
     write_structure(path, atoms, provenance=origin, report=report, force=args.force, format=args.format)
     warn_of(report["lattice_warnings"])
     emit({"file": str(path), **report}, as_json=args.json, text=summary(path, report))

@@ -1,5 +1,6 @@
 """A user's file of crystals: every command that takes a crystal's name knows those in it."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -183,3 +184,14 @@ def test_reports_keep_the_edges_and_angles(tmp_path: Path, qdip_json) -> None:  
     _, told = qdip_json("build", "dot", "--material", DATA / "crystals/SnS.cif", "-o", tmp_path / "s.extxyz")
     assert told["lattice_edges_angstrom"] == {"dot": pytest.approx([11.2, 3.987, 4.334])}
     assert told["lattice_angles_degree"] == {"dot": pytest.approx([90.0] * 3)}
+
+
+def test_the_sidecar_keeps_the_hash_of_every_file_that_was_read(own: Path, tmp_path: Path, qdip) -> None:  # type: ignore[no-untyped-def]
+    matrix = DATA / "crystals" / "Cs2AgBiBr6.cif"
+    words = ("build", "embed", "--dot", "SnTe", "--matrix", matrix, "--cells", "3,3,3", "--diameter", "12")
+    assert qdip(*words, "--dataset", "mine", "--crystals", own, "-o", tmp_path / "e.extxyz")[0] == 0
+    kept = json.loads((tmp_path / "e.json").read_text())["provenance"]["input_sha256"]
+    assert kept == {
+        "matrix": hashlib.sha256(matrix.read_bytes()).hexdigest(),
+        f"crystals {own}": hashlib.sha256(own.read_bytes()).hexdigest(),
+    }
