@@ -1,6 +1,7 @@
 """Shapes: volumes that geometry knows, points inside, and refusals."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.dot.dot_request import DotRequest, requested_dot
 from qdip_struct.builders.dot.shapes import SHAPES, Polyhedron, family, make_shape, polyhedron
 
 
@@ -151,3 +153,25 @@ def test_other_refusals() -> None:
     open_box = Polyhedron("slab", ((0.0, 0.0, 1.0), (0.0, 0.0, -1.0)), (1.0, 1.0))
     with pytest.raises(UsageError, match="do not enclose"):
         _ = open_box.corners
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [
+        ({"shape": "cube", "length": 30.0}, "--length belongs to rod"),
+        ({"shape": "rod", "length": 30.0, "thickness": "4ML"}, "--thickness belongs to platelet"),
+        ({"shape": "sphere", "axis": "111"}, "--axis belongs to rod"),
+        ({"shape": "platelet", "thickness": "0ML"}, "one or more monolayers"),
+        ({"shape": "platelet", "thickness": "4 layers"}, "--thickness"),
+        ({"shape": "rod", "diameter": None, "atoms": 300, "length": 20.0}, "leave --atoms out"),
+    ],
+)
+def test_options_of_another_shape_are_refused(wish: dict, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        requested_dot(DotRequest(material="PbS", **{"diameter": 15.0, **wish}))
+
+
+def test_monolayers_of_a_crystal_with_uneven_planes_are_refused() -> None:
+    file = Path(__file__).parents[1] / "data" / "crystals" / "SnS.cif"
+    with pytest.raises(UsageError, match="not equally spaced"):
+        requested_dot(DotRequest(material=str(file), shape="platelet", diameter=20.0, thickness="3ML"))

@@ -4,7 +4,7 @@ Lengths in Å. Long because the four ways to ask for a dot share their options a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,8 +128,9 @@ def requested_shape(request: FormRequest, *, core: "Crystal | None" = None) -> "
         "edges": ("cuboid", "ellipsoid"), "energies": ("wulff",), "facets": ("facets",), "length": ("rod",),
         "axis": ("rod",), "thickness": ("platelet",),
     }  # fmt: skip
+    defaults = {item.name: item.default for item in fields(FormRequest)}
     for given, shapes in uses.items():
-        if getattr(request, given) not in (None, "001") and name not in shapes:
+        if getattr(request, given) != defaults[given] and name not in shapes:
             raise UsageError(f"--{given} belongs to {' or '.join(shapes)}, not to a {name}")
     if request.diameter is not None and name in ("cuboid", "ellipsoid", "facets"):
         source = "facets" if name == "facets" else "edges"
