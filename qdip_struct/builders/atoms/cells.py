@@ -7,7 +7,7 @@ plane, reduced) are found in integers, exactly. Cells are row vectors in Å.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -352,11 +352,12 @@ def material_of(
     dataset: str | None = None,
     temperature: float | None = None,
     lattice: float | None = None,
+    files: Sequence[Path] = (),
     folder: Path = Path(),
 ) -> Crystal | Atoms:
     """A crystal by its name or formula, or the structure in a file, at another lattice constant (Å) where one is given.
 
-    ``temperature`` (K) is that of a named crystal's lattice constant.
+    ``temperature`` (K) is that of a named crystal's lattice constant, ``files`` are a user's files of crystals.
 
     Raises
     ------
@@ -365,7 +366,7 @@ def material_of(
         finished body and no crystal.
     """
     if not is_structure_file(word, folder=folder):
-        return crystal_of(word, dataset=dataset, temperature=temperature, lattice=lattice, folder=folder)
+        return crystal_of(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files, folder=folder)
     found = crystal_of(word, folder=folder)
     refuse_finished(found, word)
     if lattice is None:
