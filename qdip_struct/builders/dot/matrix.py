@@ -23,7 +23,6 @@ from qdip_struct.builders.atoms.molecules import library
 from qdip_struct.builders.atoms.orientation import parent_axes
 from qdip_struct.builders.dot.parent import CENTERS, on_parent_lattice
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.ions import MOLECULES
 
 MOST_CELLS = 4_000_000
 """Largest number of cells in a matrix."""
@@ -123,8 +122,8 @@ def matrix_of(matrix: Crystal | Atoms, *, cells: Sequence[int], occupation: Occu
 def atoms_per_site(sites: SiteCell) -> Array:
     """Number of atoms on each site: 1 for an ion, that of the molecule for a molecular ion, (n,)."""
     counts = np.ones(len(sites), dtype=int)
-    for name in MOLECULES:
-        counts[sites.species == name] = len(library(name).symbols)
+    for name in np.unique(sites.species[sites.molecular & (sites.template < 0)]):
+        counts[sites.species == name] = len(library(str(name)).symbols)
     sizes = np.array([len(unit.symbols) for unit in sites.templates], dtype=int)
     known = sites.template >= 0
     counts[known] = sizes[sites.template[known]]

@@ -36,7 +36,6 @@ from qdip_struct.builders.slab.stoichiometry import (
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, surface_cell
 from qdip_struct.matching.planes import Plane, plane_text
 from qdip_struct.materials.crystals import Crystal, lattice_facts
-from qdip_struct.materials.ions import MOLECULES
 from qdip_struct.materials.options import Arrangement
 
 
@@ -94,7 +93,7 @@ def stand_ins(*materials: Crystal | Atoms, a_site: str) -> list[str]:
     if a_site == "molecule":
         return []
     sites = [sites_of(entry) for entry in materials]
-    return sorted({str(name) for entry in sites for name in entry.species if str(name) in MOLECULES})
+    return sorted({str(name) for entry in sites for name in entry.species[entry.molecular & (entry.charges == 1)]})
 
 
 def filled_block(
@@ -126,7 +125,7 @@ def filled_block(
         The block, and what was arranged on each mixed sublattice.
     """
     block = bulk_block(surface, matrix=matrix)
-    n_molecules = int(np.isin(block.sites.species, MOLECULES).sum())
+    n_molecules = int(block.sites.molecular.sum())
     paired = 2 if occupation.orientation == "antiparallel" and n_molecules % 2 and not block.sites.templates else 1
     decorations: list[Decoration] = []
     occupancies = material.occupancies if isinstance(material, Crystal) else {}
