@@ -244,6 +244,20 @@ def occupy(
     return sites
 
 
+def refuse_charged(sites: SiteCell, *, mixed: SiteCell) -> None:
+    """Raise :class:`UsageError` when whole ions of unlike charge leave a periodic cell charged.
+
+    ``mixed`` holds the sites before it was decided which ion sits where.
+    """
+    charge = int(sites.charges.sum())
+    if mixed.mean_charges and charge:
+        labels = ", ".join(mixed.mean_charges)
+        raise UsageError(
+            f"the {len(sites)} sites of {sites.name} hold no whole ions of unlike charge on {labels} that balance: "
+            f"{charge:+d} e are left; take a larger cell"
+        )
+
+
 def _filled(sites: SiteCell, *, index: Array, names: Array) -> SiteCell:
     """The sites with the ions ``names`` (k,) on the sites ``index`` (k,); the array grows with the longest name."""
     species = sites.species.astype(np.promote_types(sites.species.dtype, names.dtype))

@@ -9,7 +9,7 @@ from ase import Atoms
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.alloy import occupy
+from qdip_struct.builders.atoms.alloy import occupy, refuse_charged
 from qdip_struct.builders.atoms.cells import (
     Occupation,
     SiteCell,
@@ -111,6 +111,7 @@ def matrix_of(matrix: Crystal | Atoms, *, cells: Sequence[int], occupation: Occu
             supercell(unit, cells=counts), occupancies=matrix.occupancies, seed=occupation.seed,
             arrangement=occupation.arrangement,
         )  # fmt: skip
+        refuse_charged(full, mixed=unit)
     axes = np.eye(3) if on_parent else parent_axes(metals, cell=unit.cell, length=lattice)
     full = replace(oriented(full, rule=occupation.orientation, seed=occupation.seed), name=name)
     atoms = to_atoms(full, region="matrix")

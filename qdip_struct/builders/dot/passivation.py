@@ -150,6 +150,7 @@ def _stoichiometric(dot: DotSites, *, rng: np.random.Generator) -> tuple[DotSite
     while (excess := charge_of(dot)) != 0:
         charges = dot.sites.charges
         members = np.flatnonzero(np.sign(charges) == np.sign(excess))
+        members = members[np.abs(charges[members]) == np.abs(charges[members]).min()]
         count, rest = divmod(abs(excess), int(abs(charges[members[0]])))
         if rest:
             raise UsageError(f"a charge of {excess:+d} e is no whole number of {dot.sites.species[members[0]]} ions")

@@ -14,7 +14,7 @@ from ase import Atoms
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.alloy import Decoration, blocks_for, decorate
+from qdip_struct.builders.atoms.alloy import Decoration, blocks_for, decorate, refuse_charged
 from qdip_struct.builders.atoms.cells import Occupation, SiteCell, oriented, sites_of, to_atoms, with_a_site
 from qdip_struct.builders.atoms.regions import report as structure_report
 from qdip_struct.builders.interface.interface_options import check_layers, check_repeat, check_vacuum
@@ -139,6 +139,7 @@ def filled_block(
                 sites, sublattice=label, fractions=shares, arrangement=occupation.arrangement, seed=occupation.seed
             )
             decorations.append(decoration)
+        refuse_charged(sites, mixed=block.sites)
         block = replace(block, sites=sites)
     elif paired > 1:
         block = bulk_block(surface, matrix=matrix, periods=paired)
