@@ -94,9 +94,14 @@ class DotRequest(FormRequest):
     material: str = option(metavar="CRYSTAL", help="NAME[:phase], a mixture such as PbS0.5Se0.5, or a crystal's file")
     lattice: float | None = lattice_option()
     surface: Surface = option("as-cut", group=_FINISH, help="what is done with excess ions")
-    ligand: str | None = option(None, metavar="X", group=_FINISH, help="halide: F, Cl, Br, I")
+    ligand: str | None = option(
+        None,
+        metavar="X",
+        group=_FINISH,
+        help="halide: F, Cl, Br, I; or acetate, formate, oleate, PEA, BA, MA",
+    )
     counter_ion: str | None = option(
-        None, metavar="ION", group=_FINISH, help="MA, FA, Cs, ...: cover with halides and balance them"
+        None, metavar="ION", group=_FINISH, help="MA, FA, Cs, PEA, BA, ...: cover with halides and balance them"
     )
     vacuum: float = vacuum_option(15.0, where="between dot and images")
     dataset: str | None = dataset_option()
@@ -433,7 +438,7 @@ class AttachRequest(FormRequest):
         None, metavar="A", unit="Å", group=_ATTACHED, shown="until ions touch", help="layer to layer"
     )
     surface: Surface = option("stoichiometric", group=_ATTACHED, help="what is done with excess ions of the dot")
-    ligand: str | None = option(None, metavar="X", group=_ATTACHED, help="halide that makes the dot neutral")
+    ligand: str | None = option(None, metavar="X", group=_ATTACHED, help="what makes the dot neutral, as in build dot")
     overgrown: int | None = option(
         None, metavar="N", group=_BURIED, help="cells of the matrix grown over the slab and dots"
     )
