@@ -233,3 +233,65 @@ def test_molecules_survive_a_round_through_cif(tmp_path: Path) -> None:
     write(tmp_path / "pea.cif", atoms)
     found = sites_of_atoms(read_structure(tmp_path / "pea.cif"))
     assert Counter(found.species.tolist()) == {"PEA": 8, "Pb": 4, "I": 16}
+
+
+def spacer_film() -> Atoms:
+    """A PEAI bilayer: the outer part of a (PEA)2PbI4 sheet, without lead and the iodide in its plane."""
+    sheet = build_slab(crystal("PEA2PbI4"), plane=(0, 0, 1), layers=5).slab
+    z, lead = sheet.positions[:, 2], sheet.numbers == 82
+    kept = ~(lead | ((sheet.numbers == 53) & (np.abs(z - z[lead].mean()) < 1.0)))
+    return Atoms(sheet.numbers[kept], positions=sheet.positions[kept], cell=sheet.cell, pbc=True)
+
+
+def test_a_finished_film_stands_on_a_substrate_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film = spacer_film()
+    assert organic_pieces(film) == {"C8H12N": 4} and (film.numbers == 53).sum() == 4
+    write(tmp_path / "peai.extxyz", film)
+    order = ["build", "interface", "--film", str(tmp_path / "peai.extxyz"), "--substrate", "PbS", "--substrate-layers"]
+    order += ["4", "--match", "0", "--max-strain", "0.06", "-o", str(tmp_path / "built")]
+    assert main(order) == 0
+    assert (
+        "the film has no bulk: its surface energy cannot be had; the adsorption energy can" in capsys.readouterr().err
+    )
+    built = {path.stem: read(path) for path in (tmp_path / "built").glob("*.extxyz")}
+    assert set(built) == {"film", "substrate", "interface", "substrate_bulk"}
+    assert organic_pieces(built["interface"]) == {"C8H12N": 4}
+    assert len(built["film"]) == len(film) and len(built["interface"]) == len(film) + len(built["substrate"])
+    # Molecules are rigid, whatever the strain of the net.
+    bonds = [np.sort(neighbor_list("d", a, natural_cutoffs(a, mult=1.0))) for a in (film, built["film"])]
+    organic = [b[b < 1.6] for b in bonds]
+    assert organic[1] == pytest.approx(organic[0], abs=1e-6)
+    report = json.loads((tmp_path / "built" / "interface.json").read_text())
+    assert report["film_is"] == "finished" and report["formal_charge"]["total"] == 0
+    # The net of the film against the square of PbS(100), by hand: 5.936·√2 = 8.395 Å.
+    edges = film.cell.lengths()[:2]
+    assert sorted(report["strain_film"]) == pytest.approx(sorted(8.3948 / edges - 1.0), abs=8e-3)
+
+
+@pytest.mark.parametrize(
+    "extra", [["--film-layers", "2"], ["--film-plane", "110"], ["--film-termination", "I"], ["--kind", "sandwich"],
+              ["--film-lattice", "6.0"]],
+)  # fmt: skip
+def test_a_finished_film_takes_no_options_of_a_cut(
+    extra: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "peai.extxyz", spacer_film())
+    order = [
+        "build",
+        "interface",
+        "--film",
+        str(tmp_path / "peai.extxyz"),
+        "--substrate",
+        "PbS",
+        "--max-strain",
+        "0.06",
+    ]
+    assert main([*order, *extra, "-o", str(tmp_path / "built")]) in (1, 2)
+    assert "film" in capsys.readouterr().err
+
+
+def test_a_finished_film_is_no_substrate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "peai.extxyz", spacer_film())
+    order = ["build", "interface", "--film", "PbS", "--substrate", str(tmp_path / "peai.extxyz")]
+    assert main([*order, "-o", str(tmp_path / "built")]) in (1, 2)
+    assert "no crystal to cut from" in capsys.readouterr().err

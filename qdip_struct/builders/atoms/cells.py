@@ -39,7 +39,7 @@ from qdip_struct.materials.ions import (
     sublattices_of,
 )
 from qdip_struct.materials.options import Arrangement, MoleculeOrientation
-from qdip_struct.materials.structure_files import crystal_of, is_structure_file, refuse_finished
+from qdip_struct.materials.structure_files import crystal_of, is_film, is_structure_file, refuse_finished
 
 _SAME_LATTICE_ANGSTROM = 1e-2
 _Material = TypeVar("_Material", Crystal, Atoms, Crystal | Atoms)
@@ -430,12 +430,13 @@ def material_of(
     temperature: float | None = None,
     lattice: float | None = None,
     charges: Mapping[str, int] | None = None,
+    film: bool = False,
     folder: Path = Path(),
 ) -> Crystal | Atoms:
     """A crystal by its name or formula, or the structure in a file, at another lattice constant (Å) where one is given.
 
     ``temperature`` (K) is that of a named crystal's lattice constant; ``charges`` (e) by ion override what the
-    composition gives.
+    composition gives. A finished ``film`` is taken as it is where one may stand.
 
     Raises
     ------
@@ -448,6 +449,11 @@ def material_of(
         named = crystal_of(word, dataset=dataset, temperature=temperature, lattice=lattice, folder=folder)
         return with_charges(named, given)
     found = with_charges(crystal_of(word, folder=folder), given)
+    if film and isinstance(found, Atoms) and is_film(found):
+        if lattice is not None:
+            raise UsageError(f"{word} holds a finished film, which has its lattice; leave the lattice constant out")
+        found.pbc = True
+        return found
     refuse_finished(found, word)
     if lattice is None:
         return found

@@ -31,7 +31,7 @@ _CRYSTAL = "NAME[:phase], a mixed formula or a structure file"
 class InterfaceRequest:
     """What ``qdip build interface`` takes, as typed."""
 
-    film: str = option(metavar="CRYSTAL", help=_CRYSTAL)
+    film: str = option(metavar="CRYSTAL", help=f"{_CRYSTAL}, of a crystal or a finished film with vacuum along c")
     substrate: str = option(metavar="CRYSTAL", help=_CRYSTAL)
     film_plane: str = shared.plane_option("film")
     film_layers: int = option(3, metavar="N", help="thickness of the film in monolayers")
@@ -180,7 +180,7 @@ def _crystal(request: InterfaceRequest, part: str, folder: Path) -> "Crystal | A
     lattice = getattr(request, f"{part}_lattice")
     return material_of(
         getattr(request, part), dataset=request.dataset, temperature=request.temperature, lattice=lattice,
-        charges=charges_given(request.charges), folder=folder,
+        charges=charges_given(request.charges), film=part == "film", folder=folder,
     )  # fmt: skip
 
 
