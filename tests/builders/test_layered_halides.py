@@ -295,3 +295,26 @@ def test_a_finished_film_is_no_substrate(tmp_path: Path, capsys: pytest.CaptureF
     order = ["build", "interface", "--film", "PbS", "--substrate", str(tmp_path / "peai.extxyz")]
     assert main([*order, "-o", str(tmp_path / "built")]) in (1, 2)
     assert "no crystal to cut from" in capsys.readouterr().err
+
+
+def test_no_dot_stands_on_a_layer_without_metals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "peai.extxyz", spacer_film())
+    order = ["build", "attach", "--dot", "PbS", "--diameter", "14", "--slab", str(tmp_path / "peai.extxyz")]
+    assert main([*order, "-o", str(tmp_path / "x.extxyz")]) in (1, 2)
+    assert "no cation of charge +2" in capsys.readouterr().err
+
+
+def test_a_dot_in_a_layered_matrix_leaves_molecules_whole() -> None:
+    from qdip_struct.builders.dot.embed import embed_dot
+    from qdip_struct.builders.dot.embedding_options import Balance, DotForm
+    from qdip_struct.materials.datasets import get_crystal
+
+    built = embed_dot(
+        get_crystal("PbS"), crystal("PEA2PbI4"), form=DotForm("sphere", diameter=14.0), cells=(3, 3, 1),
+        balance=Balance("report"),
+    )  # fmt: skip
+    found = organic_pieces(built.atoms)
+    assert set(found) == {"C8H12N"} and 0 < found["C8H12N"] < 8 * 9
+    charge = {"Pb": 2, "S": -2, "I": -1}
+    counted = sum(charge.get(s, 0) for s in built.atoms.get_chemical_symbols()) + found["C8H12N"]
+    assert built.report["formal_charge"]["total"] == counted
