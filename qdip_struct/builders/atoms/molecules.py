@@ -395,18 +395,19 @@ def names_of_molecules(
         return ()
     names, owner = np.asarray(symbols)[members], numbers[members]
     one, two, distance = _bonds(names, np.asarray(positions)[members], cell=cell, pbc=pbc)
-    hydrogens = np.zeros(len(members), dtype=int)
-    taken = np.zeros(len(members), dtype=bool)
-    for k in np.argsort(distance, kind="stable"):
-        i, j = one[k], two[k]
-        if names[j] == "H" and names[i] != "H" and owner[i] == owner[j] and not taken[j]:
-            taken[j] = True
-            hydrogens[i] += 1
+    light = names == "H"
+    # A hydrogen belongs to the nearest heavy atom of its molecule.
+    kept = np.flatnonzero(~light[one] & light[two] & (owner[one] == owner[two]))
+    kept = kept[np.argsort(distance[kept], kind="stable")]
+    taken, first = np.unique(two[kept], return_index=True)
+    hydrogens = np.bincount(one[kept][first], minlength=len(members))
+    loose = light.copy()
+    loose[taken] = False
     groups: list[Counter[str]] = [Counter() for _ in range(numbers.max(initial=-1) + 1)]
     for i, (name, number) in enumerate(zip(names, owner, strict=True)):
-        if name != "H":
+        if not light[i]:
             groups[number][f"{name}{'H' if hydrogens[i] else ''}{hydrogens[i] if hydrogens[i] > 1 else ''}"] += 1
-        elif not taken[i]:
+        elif loose[i]:
             groups[number]["H"] += 1
     return tuple(molecule_of(dict(group)) for group in groups)
 
@@ -422,7 +423,9 @@ def _bonds(names: Array, points: Array, *, cell: Array, pbc: Array) -> tuple[Arr
 
     longest = max(_HALOGENS.values())
     one, two, distance = neighbour_pairs(points, targets=points, cell=cell, pbc=pbc, cutoff=longest)
-    limits = np.array([bond_limit(str(names[i]), str(names[j])) for i, j in zip(one, two, strict=True)])
+    elements, number = np.unique(names, return_inverse=True)
+    table = np.array([[bond_limit(str(a), str(b)) for b in elements] for a in elements])
+    limits = table[number[one], number[two]]
     keep = (distance > 0.1) & (distance < limits)
     one, two, distance = one[keep], two[keep], distance[keep]
     # Sulfide and sulfate are no molecules: sulfur counts where it bonds to carbon or hydrogen.
