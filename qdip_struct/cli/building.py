@@ -46,11 +46,10 @@ def origin_of(args: argparse.Namespace, *, command: str) -> dict[str, Any]:
     from qdip_struct.base.files import provenance, sha256
 
     given = parameters_of(args)
-    hashes = {
-        key: sha256(Path(value).read_bytes())
-        for key, value in given.items()
-        if isinstance(value, str) and key in ("film", "substrate", "material") and Path(value).is_file()
-    }
+    crystals = ("film", "substrate", "material", "dot", "matrix", "slab")
+    named = {key: str(given[key]) for key in crystals if given.get(key) is not None}
+    named |= {f"crystals {path}": str(path) for path in given.get("crystals", ())}
+    hashes = {key: sha256(Path(name).read_bytes()) for key, name in sorted(named.items()) if Path(name).is_file()}
     return provenance(command, given, seed=args.seed, **({"input_sha256": hashes} if hashes else {}))
 
 
@@ -81,11 +80,10 @@ def write_one(
     summary: Callable[[Path, Mapping[str, Any]], str],
 ) -> int:  # fmt: skip
     """Write the one structure of a command with its sidecar, and print what it is."""
-    from qdip_struct.base.files import provenance
     from qdip_struct.builders.atoms.store import write_structure
 
     path = args.out or Path(default)
-    origin = provenance(command, parameters_of(args), seed=args.seed)
+    origin = origin_of(args, command=command)
     write_structure(path, atoms, provenance=origin, report=report, force=args.force, format=args.format)
     warn_of(report["lattice_warnings"])
     emit({"file": str(path), **report}, as_json=args.json, text=summary(path, report))
@@ -93,13 +91,36 @@ def write_one(
 
 
 def lattice_line(content: Mapping[str, Any]) -> str:
-    """Lattice constants (Å) of a report's parts, each with its temperature (K) and source, as a line of text."""
+    """Lattice constants (Å) of a report's parts, each with its temperature (K) and source, as a line of text.
+
+    Of a part that is not cubic the edges of its cell, of a supercell of the parent cube also the (pseudo-)cubic one.
+    """
+    from qdip_struct.materials.crystals import edges_text
+
     temperature = content.get("temperature_kelvin") or {}
+    edges, angles = content.get("lattice_edges_angstrom") or {}, content.get("lattice_angles_degree") or {}
     parts = []
     for part, value in content["lattice_angstrom"].items():
         if value is not None:
-            parts.append(f"{part} {value:.4f}{at_kelvin(temperature.get(part))} ({content['lattice_source'][part]})")
+            text = edges_text(edges[part], angles[part]) if part in edges else f"{value:.4f}"
+            if text != f"{value:.4f}" and "×" not in text:
+                text += f" (pseudo-cubic {value:.4f})"
+            parts.append(f"{part} {text}{at_kelvin(temperature.get(part))} ({content['lattice_source'][part]})")
     return "lattice constant / Å: " + ", ".join(parts or ["those of the structure given"])
+
+
+def strain_lines(content: Mapping[str, Any]) -> list[str]:
+    """The strain that dot and shell start with, as a line of text; none where nothing is strained."""
+    strains = content.get("initial_strain") or {}
+    if not any(value is None or abs(value) > 1e-9 for value in strains.values()):
+        return []
+    own = content["own_lattice_angstrom"]
+    parts = [
+        f"{part} unknown, no lattice constant of its own is known" if value is None
+        else f"{part} {100 * value:+.2f} % (its own lattice constant: {own[part]:.4f} Å)"
+        for part, value in strains.items()
+    ]  # fmt: skip
+    return ["mean engineering strain as built: " + ", ".join(parts)]
 
 
 def note_findings(report: Mapping[str, Any], *, whose: str) -> None:

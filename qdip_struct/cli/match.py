@@ -23,7 +23,7 @@ from qdip_struct.cli.console import answer, at_kelvin, note, table, warn_of
 from qdip_struct.matching.coincidence import Match, find_matches, orientation_relations, pareto
 from qdip_struct.matching.nets import Net, surface_net
 from qdip_struct.matching.planes import Plane, parse_plane, plane_text, pseudocubic_direction, pseudocubic_plane
-from qdip_struct.materials.crystals import Crystal, apart_in_temperature, with_edges
+from qdip_struct.materials.crystals import Crystal, apart_in_temperature, edges_text, with_edges
 from qdip_struct.materials.options import CrystalOptions
 from qdip_struct.materials.structure_files import as_crystal, crystal_of
 
@@ -109,7 +109,7 @@ def _crystal(word: str, edges: str | None, args: argparse.Namespace) -> Crystal:
 
 
 def _describe(crystal: Crystal) -> str:
-    edges = ", ".join(f"{length:.4f}" for length in dict.fromkeys(crystal.lengths))
+    edges = edges_text(crystal.lengths, crystal.angles)
     return f"{crystal.label}: {edges} Å{at_kelvin(crystal.temperature_kelvin)}, {crystal.source}"
 
 

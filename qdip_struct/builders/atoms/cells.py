@@ -7,7 +7,7 @@ plane, reduced) are found in integers, exactly. Cells are row vectors in Å.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -429,14 +429,16 @@ def material_of(
     dataset: str | None = None,
     temperature: float | None = None,
     lattice: float | None = None,
+    files: Sequence[Path] = (),
     charges: Mapping[str, int] | None = None,
     film: bool = False,
     folder: Path = Path(),
 ) -> Crystal | Atoms:
     """A crystal by its name or formula, or the structure in a file, at another lattice constant (Å) where one is given.
 
-    ``temperature`` (K) is that of a named crystal's lattice constant; ``charges`` (e) by ion override what the
-    composition gives. A finished ``film`` is taken as it is where one may stand.
+    ``temperature`` (K) is that of a named crystal's lattice constant, ``files`` are a user's files of crystals;
+    ``charges`` (e) by ion override what the composition gives. A finished ``film`` is taken as it is where one may
+    stand.
 
     Raises
     ------
@@ -446,7 +448,7 @@ def material_of(
     """
     given = charges or {}
     if not is_structure_file(word, folder=folder):
-        named = crystal_of(word, dataset=dataset, temperature=temperature, lattice=lattice, folder=folder)
+        named = crystal_of(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files, folder=folder)
         return with_charges(named, given)
     found = with_charges(crystal_of(word, folder=folder), given)
     if film and isinstance(found, Atoms) and is_film(found):

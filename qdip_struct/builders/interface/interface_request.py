@@ -73,6 +73,7 @@ class InterfaceRequest:
     )
     dataset: str | None = shared.dataset_option()
     temperature: float | None = shared.temperature_option()
+    crystals: tuple[Path, ...] = shared.crystals_option()
     repeat: str = shared.repeat_option()
     vacuum: float = shared.vacuum_option()
     a_site: str = shared.a_site_option()
@@ -171,6 +172,7 @@ def _joint(request: InterfaceRequest, folder: Path) -> "Joint":
         stack=_stack(request),
         cell=_cell(request),
         occupation=Occupation(request.a_site, request.orientation, request.seed, request.arrangement),
+        files=tuple(folder / path for path in request.crystals),
     )
 
 
@@ -180,7 +182,8 @@ def _crystal(request: InterfaceRequest, part: str, folder: Path) -> "Crystal | A
     lattice = getattr(request, f"{part}_lattice")
     return material_of(
         getattr(request, part), dataset=request.dataset, temperature=request.temperature, lattice=lattice,
-        charges=charges_given(request.charges), film=part == "film", folder=folder,
+        charges=charges_given(request.charges), film=part == "film",
+        files=tuple(folder / path for path in request.crystals), folder=folder,
     )  # fmt: skip
 
 

@@ -36,6 +36,7 @@ class SlabRequest:
     lattice: float | None = shared.lattice_option(scales_files=True)
     dataset: str | None = shared.dataset_option()
     temperature: float | None = shared.temperature_option()
+    crystals: tuple[Path, ...] = shared.crystals_option()
     repeat: str = shared.repeat_option()
     vacuum: float = shared.vacuum_option()
     a_site: str = shared.a_site_option()
@@ -93,6 +94,7 @@ def requested_slabs(request: SlabRequest, *, folder: Path = Path()) -> dict[str,
             vacuum=request.vacuum,
             layer_tolerance=request.layer_tolerance,
             occupation=Occupation(request.a_site, request.orientation, request.seed, request.arrangement),
+            files=_files(request, folder),
         )
         for name in names
     }
@@ -106,7 +108,11 @@ def _crystal(request: SlabRequest, folder: Path) -> "Crystal | Atoms":
     charges = charges_given(request.charges)
     found = material_of(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        charges=charges, folder=folder,
+        charges=charges, files=_files(request, folder), folder=folder,
     )  # fmt: skip
     refuse_unused(charges, found)
     return found
+
+
+def _files(request: SlabRequest, folder: Path) -> tuple[Path, ...]:
+    return tuple(folder / path for path in request.crystals)
