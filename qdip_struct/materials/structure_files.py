@@ -147,19 +147,34 @@ def why_finished(atoms: "Atoms") -> str:
 
     A crystal is periodic in three directions, and no plane-parallel gap in it is wider than 6 Å.
     """
-    import numpy as np
-
     if atoms.cell.rank != 3 or not atoms.pbc.all():
         return "it is not periodic in three directions"
-    if atoms.arrays.get("ghost", np.zeros(len(atoms), dtype=bool)).any():
+    if atoms.has("ghost") and atoms.get_array("ghost").any():
         return "it has ghosts, which carry basis functions only"
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
-    for name, height, fractions in zip("abc", heights, atoms.get_scaled_positions(wrap=True).T, strict=True):
-        ordered = np.sort(fractions)
-        gap = float(np.diff(ordered, append=ordered[0] + 1.0).max() * height)
+    for name, gap in _gaps(atoms).items():
         if gap > _VACUUM_ANGSTROM:
             return f"it has a gap of {gap:.1f} Å along {name}"
     return ""
+
+
+def is_film(atoms: "Atoms") -> bool:
+    """Whether a structure is a finished film: periodic along a and b, with a gap of more than 6 Å along c alone."""
+    if atoms.cell.rank != 3 or not atoms.pbc[:2].all():
+        return False
+    gaps = _gaps(atoms)
+    return gaps["c"] > _VACUUM_ANGSTROM and max(gaps["a"], gaps["b"]) <= _VACUUM_ANGSTROM
+
+
+def _gaps(atoms: "Atoms") -> dict[str, float]:
+    """Widest plane-parallel gap between atoms along each cell vector, Å."""
+    import numpy as np
+
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
+    found = {}
+    for name, height, fractions in zip("abc", heights, atoms.get_scaled_positions(wrap=True).T, strict=True):
+        ordered = np.sort(fractions)
+        found[name] = float(np.diff(ordered, append=ordered[0] + 1.0).max() * height)
+    return found
 
 
 def refuse_temperature(word: str, temperature: float | None, *, folder: Path = Path()) -> None:
