@@ -81,6 +81,12 @@ _SYMBOLS = ("_space_group_name_H-M_alt", "_symmetry_space_group_name_H-M", "_spa
 _NUMBERS = ("_space_group_IT_number", "_symmetry_Int_Tables_number")
 _SUFFIXES = {"s": "1", "z": "2", "h": "h", "r": "r"}
 """Origin at the higher or lower symmetry, hexagonal or rhombohedral axes, as older databases write them."""
+_BEFORE_1992 = {
+    191: "Abm2 Bma2 B2cm C2mb Cm2a Ac2m", 203: "Aba2 Bba2 B2cb C2cb Cc2a Ac2a", 304: "Cmca Ccmb Abma Acam Bbcm Bmab",
+    316: "Cmma Cmmb Abmm Acmm Bmcm Bmam",
+    322: "Ccca Ccca Cccb Cccb Abaa Abaa Acaa Acaa Bbcb Bbcb Bbab Bbab",
+}  # fmt: skip
+"""Symbols of groups with a double glide plane, now e, for spglib's settings from this number on."""
 _CHOICE = "_space_group.IT_coordinate_system_code"
 _FORMULA, _UNITS = "_chemical_formula_sum", "_cell_formula_units_Z"
 _DENSITY, _VOLUME = "_exptl_crystal_density_diffrn", "_cell_volume"
@@ -481,6 +487,10 @@ def _spellings(kind: Any) -> set[str]:
     words = [kind.international_short, kind.international_full, *kind.international.split("=")]
     words += ["".join(part for part in word.split() if part != "1") for word in words]
     words += [word.replace("-3", "3") for word in words if kind.number >= 200]
+    for first, older in _BEFORE_1992.items():
+        words += (
+            older.split()[kind.hall_number - first : kind.hall_number - first + 1] if kind.hall_number >= first else []
+        )
     return {_squeezed(word) for word in words} - {""}
 
 
@@ -546,10 +556,15 @@ def _against_size(structure: "Structure", rows: Mapping[str, Any], count: float)
         found = float(structure.density)
         if abs(found / density - 1.0) > _SAME_DENSITY:
             return f"its {len(structure)} atoms have {found:.3g} g/cm³, and it states {density:g} g/cm³: {advice}"
-    # Some programs write the formula of the whole cell beside the number of units.
-    elif units and count and abs(count - 1.0) > _SAME_OCCUPANCY:
+    # Some programs write the formula of the whole cell beside the number of units, or the number of another cell.
+    elif units and count and abs(count - 1.0) > _SAME_OCCUPANCY and not _lists_all(rows):
         return f"its {len(structure)} atoms are {count:g} times its formula, and it states Z = {units:g}: {advice}"
     return None
+
+
+def _lists_all(rows: Mapping[str, Any]) -> bool:
+    """Whether a block says that it has no symmetry, so that every atom of the cell has a row of its own."""
+    return "p1" in {_squeezed(rows.get(key)) for key in _SYMBOLS}
 
 
 def _number(rows: Mapping[str, Any], key: str) -> float:
