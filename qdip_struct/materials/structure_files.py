@@ -324,6 +324,8 @@ def _read(path: Path) -> "Atoms | Crystal":
         found = _ase_structure(path)
     if not np.isfinite(found.positions).all() or not np.isfinite(found.cell.array).all():
         raise DataError(f"{path}: a coordinate or a cell vector is not a finite number")
+    if (found.numbers == 0).any():
+        raise DataError(f"{path}: atom {int(np.argmin(found.numbers)) + 1} is 'X', which is no element; write elements")
     # spglib ends the whole program on a cell of no size.
     lengths = found.cell.lengths()
     if found.cell.array.any(axis=1).all() and abs(found.cell.volume) < _LEAST_VOLUME * len(found):

@@ -186,3 +186,10 @@ def test_a_number_as_the_comment_of_a_poscar_is_no_count(tmp_path: Path) -> None
     path.write_text(POSCAR.format(comment="", counts="Pb\nS\n4\n4"))
     with pytest.raises(DataError, match="names its elements on several lines"):
         read_structure(path)
+
+
+def test_a_placeholder_is_no_element(tmp_path: Path) -> None:
+    path = tmp_path / "x.vasp"
+    path.write_text(POSCAR.format(comment="PbX", counts="Pb X\n4 4"))
+    with pytest.raises(DataError, match="atom 5 is 'X', which is no element"):
+        read_structure(path)
