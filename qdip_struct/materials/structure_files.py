@@ -264,10 +264,13 @@ def read_structure(path: Path, *, cell: Sequence[float] | None = None) -> "Atoms
     if not isinstance(found, Crystal):
         return found if cell is None else _in_cell(found, cell, path)
     label, shares = next(iter(found.occupancies.items()))
+    try:
+        by_formula = f", or by the formula {crystal_named(found.name).name}"
+    except (UsageError, DataError):
+        by_formula = ""
     raise DataError(
         f"{path}: sites {label} are shared ({shown_shares(shares)}), and one atom on every site is needed here: order "
-        f"them in a supercell first, with 'qdip build slab --material {path.name}' or another build command, or by the "
-        f"formula {found.name}"
+        f"them in a supercell first, with 'qdip build slab --material {path.name}' or another build command{by_formula}"
     )
 
 

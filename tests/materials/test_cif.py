@@ -56,6 +56,12 @@ def test_a_mixed_site_is_an_alloy(name: str, formula: str, shares: dict[str, flo
         read_structure(DATA / f"{name}.cif")
 
 
+def test_a_formula_is_proposed_only_where_its_crystals_are_known(tmp_path: Path) -> None:
+    sites = ("Pb1 Pb 1 0.5 0.5 0.5", "Ti1 Ti 0.9 0 0 0", "Zr1 Zr 0.1 0 0 0", "O1 O 1 0.5 0 0")
+    with pytest.raises(DataError, match=r"with 'qdip build slab --material x.cif' or another build command$"):
+        read_structure(cube(tmp_path / "x.cif", *sites, a=4.0))
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [

@@ -8,6 +8,7 @@ density. The facts were taken with gemmi 0.7.5 (https://gemmi.readthedocs.io), w
 here; where a file states no Z, the number of atoms is gemmi's. What is refused was looked through by hand.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from ase.spacegroup import Spacegroup
 
 from qdip_struct.base.errors import DataError
 from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.ions import oxidation_states
 from qdip_struct.materials.structure_files import crystal_of
 
 RECORDS: list[dict[str, Any]] = yaml.safe_load(
@@ -278,6 +280,37 @@ def test_older_symbols_are_those_of_ase(number: int, tmp_path: Path) -> None:
     assert not isinstance(found, Crystal) and len(found) == len(wanted)
     gaps = found.get_scaled_positions()[:, None] - wanted[None]
     assert np.abs(gaps - np.rint(gaps)).max(axis=2).min(axis=1).max() < 1e-6
+
+
+def stated_charges(record: Mapping[str, Any]) -> dict[str, int]:
+    """Charges in the type symbols of a record (``Pb2+``), empty where one has none or mixes them."""
+    found: dict[str, int] = {}
+    for row in record["sites"]:
+        symbol = re.fullmatch(r"([A-Z][a-z]?)(\d*)([+-])", row.split()[1])
+        if symbol is None:
+            return {}
+        charge = int(f"{symbol[3]}{symbol[2] or 1}")
+        if found.setdefault(symbol[1], charge) != charge:
+            return {}
+    return found
+
+
+CHARGED = [record for record in RECORDS if stated_charges(record) and "." not in record["formula"]]
+
+
+@pytest.mark.parametrize("record", CHARGED, ids=name_of)
+def test_oxidation_states_are_those_of_the_file_or_are_refused(record: dict[str, Any]) -> None:
+    """Pyrite and TeI have bonds between their anions, and no whole states of single ions."""
+    counts = {name: round(value) for name, value in amounts_of(record["formula"]).items()}
+    if name_of(record) in ("FeS2-Pyrite", "icsd_TeI"):
+        with pytest.raises(DataError, match="cannot be balanced"):
+            oxidation_states(counts)
+    else:
+        assert oxidation_states(counts) == stated_charges(record)
+
+
+def test_many_files_state_charges() -> None:
+    assert len(CHARGED) >= 9
 
 
 POSCARS: dict[str, tuple[str, list[list[float]], list[list[float]]]] = {
