@@ -328,7 +328,11 @@ def _element(word: str, named: set[str], path: Path) -> str:
             return _OF_WATER[word[:2]]
         raise DataError(f"{path}: '{word}' is a group of atoms and no element; give each of its atoms a site")
     could = [name for name in (word[:2].title(), word[:1].upper()) if Element.is_valid_symbol(name)]
-    could = [name for name in could if name in named] or could
+    if named:
+        could = [name for name in could if name in named] or could
+    elif word[1:2].islower() and could[:1] != [word[:2].title()]:
+        # 'St', written for strontium, is no sulfur.
+        could = []
     if not could:
         raise DataError(f"{path}: '{word}' is no element; write {_SITES[1]} of each site")
     return could[0]
@@ -343,7 +347,8 @@ def _parsed(block: "CifBlock", operations: list[str] | None) -> "Structure":
     """One block through pymatgen, with these operations in place of its own."""
     from pymatgen.io.cif import CifBlock, CifParser
 
-    rows = {key: value for key, value in block.data.items() if key.startswith(_KEPT) and "_aniso_" not in key}
+    kept = (item for item in block.data.items() if item[0].startswith(_KEPT) and "_aniso_" not in item[0])
+    rows = {key: value for key, value in kept if value != []}
     # Rows of sites were put in order, so their columns make one loop; attached hydrogens are none of the sites.
     loops = [[key for key in rows if key in _SITES[:6]]]
     loops += [[key for key in loop if key not in _SITES and isinstance(rows.get(key), list)] for loop in block.loops]
