@@ -282,10 +282,13 @@ def read_structure(path: Path, *, cell: Sequence[float] | None = None) -> "Atoms
     if not isinstance(found, Crystal):
         return found if cell is None else _in_cell(found, cell, path)
     label, shares = next(iter(found.occupancies.items()))
+    try:
+        by_formula = f", or by the formula {crystal_named(found.name).name}"
+    except (UsageError, DataError):
+        by_formula = ""
     raise DataError(
         f"{path}: sites {label} are shared ({shown_shares(shares)}), and one atom on every site is needed here: order "
-        f"them in a supercell first, with 'qdip build slab --material {path.name}' or another build command, or by the "
-        f"formula {found.name}"
+        f"them in a supercell first, with 'qdip build slab --material {path.name}' or another build command{by_formula}"
     )
 
 
@@ -365,6 +368,8 @@ def _read(path: Path, *, alone: bool = False) -> "tuple[Atoms | Crystal, list[st
         notes = [] if alone else with_cell_of_run(found, path)
     if not np.isfinite(found.positions).all() or not np.isfinite(found.cell.array).all():
         raise DataError(f"{path}: a coordinate or a cell vector is not a finite number")
+    if (found.numbers == 0).any():
+        raise DataError(f"{path}: atom {int(np.argmin(found.numbers)) + 1} is 'X', which is no element; write elements")
     # spglib ends the whole program on a cell of no size.
     lengths = found.cell.lengths()
     if found.cell.array.any(axis=1).all() and abs(found.cell.volume) < _LEAST_VOLUME * len(found):
@@ -389,6 +394,8 @@ def _ase_structure(path: Path) -> "Atoms":
     guess = _FORMATS.get(path.suffix.lower())
     if guess is None and _is_poscar(path):
         guess = "vasp"
+    if guess == "vasp":
+        _refuse_nameless_elements(path)
     try:
         found = read(path, format=guess, do_not_split_by_at_sign=True)
         # ASE's trajectories find out that they are empty, or damaged, when they are asked for a frame.
@@ -413,13 +420,54 @@ def _refuse_impossible_counts(path: Path) -> None:
         head = [line.decode("utf-8", errors="replace").split() for line, _ in zip(stream, range(7), strict=False)]
     if any(re.search(r"Properties=\S*:\d{4}", word) for words in head[1:2] for word in words):
         raise DataError(f"{path}: its second line announces more columns than an atom has; expected those of extxyz")
-    counts = [words for words in (*head[:1], *head[5:7]) if words and all(word.isdecimal() for word in words)]
+    # The first line of a POSCAR is a comment, which may be a number.
+    lines = head[5:7] if _is_poscar(path) or _FORMATS.get(path.suffix.lower()) == "vasp" else (*head[:1], *head[5:7])
+    counts = [words for words in lines if words and all(word.isdecimal() for word in words)]
     for words in counts:
         if any(len(word) > 18 for word in words) or sum(map(int, words)) * _BYTES_PER_ATOM > size:
             raise DataError(
                 f"{path}: {' '.join(words)[:60]} atoms are announced and its {size} bytes cannot hold them: the file "
                 "is cut, or no structure"
             )
+
+
+def _refuse_nameless_elements(path: Path) -> None:
+    """Refuse a POSCAR without a line of elements whose first line does not name them, and elements on several lines.
+
+    ASE takes every letter of the first line that may be an element: 'POSCAR of a cell' for phosphorus, oxygen, sulfur.
+    It is believed here where it is the elements, or a formula in their order and amounts.
+    """
+    from ase.data import atomic_numbers
+
+    with path.open(errors="replace") as stream:
+        lines = [line.strip() for line, _ in zip(stream, range(7), strict=False)]
+    if len(lines) < 7:
+        return
+    if not lines[5][:1].isdecimal():
+        if re.match(r"[A-Za-z]", lines[6]):
+            raise DataError(f"{path} names its elements on several lines; write all on line 6 and all counts on line 7")
+        return
+    counts = [int(word) for word in re.split(r"[!#]", lines[5])[0].split() if word.isdecimal() and len(word) < 10]
+    words = lines[0].split()[: len(counts)]
+    if len(words) == len(counts) and all(word in atomic_numbers for word in words):
+        return
+    pairs = re.findall(r"([A-Z][a-z]?)(\d*)", (lines[0].split() or [""])[0])
+    amounts = [int(amount or 1) for _, amount in pairs]
+    if (
+        "".join(name + amount for name, amount in pairs) == (lines[0].split() or [""])[0]
+        and len(pairs) == len(counts)
+        and all(name in atomic_numbers for name, _ in pairs)
+        and all(count * amounts[0] == amount * counts[0] for count, amount in zip(counts, amounts, strict=True))
+    ):
+        return
+    beside = any(
+        path.with_name(f"{name}{end}").is_file() for name in ("POTCAR", "OUTCAR") for end in ("", ".gz", ".bz2")
+    )
+    if not beside or re.search(r"[A-Z]", lines[0]):
+        raise DataError(
+            f"{path} has no line of elements, and its first line '{lines[0][:40]}' does not name one for each of the "
+            f"counts {' '.join(map(str, counts))[:40]}: write the elements in a line above the counts, as in 'Pb S'"
+        )
 
 
 def _refuse_overlap(atoms: "Atoms", path: Path) -> None:
