@@ -456,8 +456,8 @@ def _is_likely(name: str, state: int, among: Iterable[str], *, paired: bool = Fa
     """Whether an element may be guessed to have a state (e) beside others; ``paired`` admits bonds between anions."""
     if name not in IONS or IONS[name].groups:
         return True
-    others = set(among) - {name}
-    anions = {other for other in others if (FORMAL_CHARGES.get(other) or 0) < 0}
+    anions = {other for other in among if other != name and other in IONS and IONS[other].number}
+    anions = {other for other in anions if (IONS[other].charge or 0) < 0}
     if state in _SPLIT.get(name, ()):
         return False
     if name in _PAIRING and state > 3 and anions and not anions & {"O", *HALIDES}:

@@ -95,47 +95,6 @@ def crystal_of(
     return _read(folder / word)[0]
 
 
-def crystal_to_cut(
-    word: str,
-    *,
-    dataset: str | None = None,
-    temperature: float | None = None,
-    lattice: float | None = None,
-    files: Sequence[Path] = (),
-    folder: Path = Path(),
-) -> Crystal:
-    """A crystal that bodies are cut from: by name, by formula, or from a file that is periodic without vacuum.
-
-    ``dataset``, ``temperature`` and ``lattice`` are those of :func:`crystal_named`; a file is only scaled to
-    ``lattice`` (Å).
-
-    Raises
-    ------
-    UsageError
-        If the file holds a finished dot or slab, or there is no such crystal.
-    DataError
-        If the file cannot be read.
-    """
-    if not is_structure_file(word, folder=folder):
-        return crystal_named(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files)
-    found = crystal_of(word, folder=folder)
-    refuse_finished(found, word)
-    crystal = conventional(found, path=folder / word)
-    return crystal if lattice is None else scaled(crystal, lattice=lattice)
-
-
-def conventional(found: "Crystal | Atoms", *, path: Path) -> Crystal:
-    """The record of a crystal, a cubic prototype (rock salt, zinc blende, CsCl, perovskite) in its conventional cell.
-
-    It is recognised in any of its cells; every other crystal keeps the cell that stands in the file. ``path`` is the
-    file it is from, for its name.
-    """
-    if isinstance(found, Crystal):
-        return found
-    shares = [{symbol: 1.0} for symbol in found.get_chemical_symbols()]
-    return _crystal(found.cell.array, found.get_scaled_positions(wrap=True).tolist(), shares, path=path, any_cell=True)
-
-
 def refuse_finished(found: "Crystal | Atoms", word: str) -> None:
     """Raise :class:`UsageError` for a finished body where a crystal to cut from is needed; ``word`` names it."""
     if not isinstance(found, Crystal) and (why := why_finished(found)):
@@ -327,7 +286,7 @@ def as_crystal(found: "Crystal | Atoms", *, path: Path) -> Crystal:
             "(PROJECT-pos-1.xyz) the run's .cell, .restart or .inp gives it"
         )
     shares = [{symbol: 1.0} for symbol in found.get_chemical_symbols()]
-    return _crystal(found.cell.array, found.get_scaled_positions(wrap=True).tolist(), shares, path=path)
+    return crystal_record(found.cell.array, found.get_scaled_positions(wrap=True).tolist(), shares, path=path)
 
 
 def file_notes(path: Path, *, cell: Sequence[float] | None = None) -> list[str]:
@@ -359,7 +318,7 @@ def _read(path: Path, *, alone: bool = False) -> "tuple[Atoms | Crystal, list[st
     if path.suffix.lower() == ".cif":
         cell, positions, shares = read_cif(path)
         if any(len(site) > 1 for site in shares):
-            return _crystal(cell, positions, shares, path=path), notes
+            return crystal_record(cell, positions, shares, path=path), notes
         found = Atoms([next(iter(site)) for site in shares], scaled_positions=positions, cell=cell, pbc=True)
     elif is_deck(path):
         found, notes = deck_atoms(path)
@@ -483,14 +442,33 @@ def _refuse_overlap(atoms: "Atoms", path: Path) -> None:
         )
 
 
-def _crystal(
+def crystal_record(
     cell: Any, positions: Sequence[Sequence[float]], shares: Sequence[Mapping[str, float]], *, path: Path,
-    any_cell: bool = False,
+    any_cell: bool = False, labels: Sequence[str] | None = None,
+    molecules: Sequence[Sequence[tuple[str, float, float, float]]] = (),
 ) -> Crystal:  # fmt: skip
-    """The record of a crystal from its cell (Å), fractional positions and the shares of the species on each site.
+    """The record of a crystal from its cell, the places of its ions and what stands on them.
 
     A cubic prototype is one in its conventional cell only, for planes and cells are counted in the axes of the file;
     with ``any_cell`` it gets that cell.
+
+    Parameters
+    ----------
+    cell
+        Row vectors (3, 3), Å.
+    positions
+        Fractional coordinates of the n ions, molecules as one.
+    shares
+        Species on each and their shares.
+    path
+        The file they are from, for the name.
+    any_cell
+        See above.
+    labels
+        Sublattice of each; default by the usual charges.
+    molecules
+        Element and place (Å, from the position of the ion, along the axes of ``cell``) of the atoms of each, empty for
+        ions of one atom.
     """
     import numpy as np
     from ase.cell import Cell
@@ -498,7 +476,9 @@ def _crystal(
     kinds = [
         tuple(sorted((name, round(share / sum(site.values()), 6)) for name, share in site.items())) for site in shares
     ]
-    prototype = _prototype(cell, positions, kinds)
+    names = list(labels) if labels is not None else _labels(kinds)
+    atoms = [tuple(group) for group in molecules] or [()] * len(kinds)
+    prototype = _prototype(cell, positions, kinds, names=names) if _alike(kinds, atoms) else None
     amounts: Counter[str] = Counter()
     for kind in kinds:
         amounts.update(dict(kind))
@@ -511,35 +491,72 @@ def _crystal(
     lengths, angles = Cell(cell).lengths(), Cell(cell).angles()
     cubic = np.ptp(lengths) < SYMPREC_ANGSTROM and np.abs(angles - 90.0).max() < 0.1
     if prototype is not None and (any_cell or (cubic and abs(lengths[0] - prototype[2]) < SYMPREC_ANGSTROM)):
-        structure_type, phase, edge, species = prototype
+        structure_type, phase, edge, species, turn = prototype
         leading = {label: max(kind, key=lambda item: item[1])[0] for label, kind in species.items()}
         sites, group, units = prototype_sites(structure_type, species=leading, name=path.stem, where=str(path))
         mixed = {label: dict(kind) for label, kind in species.items() if len(kind) > 1}
+        whole = {kind: _turned(unit, turn.T) for kind, unit in zip(kinds, atoms, strict=True)}
         return Crystal(
             name=_formula(amounts) if mixed else name, phase=phase, structure_type=structure_type, space_group=group,
-            lengths=(edge, edge, edge), angles=(90.0, 90.0, 90.0), sites=sites, n_formula_units=units,
+            lengths=(edge, edge, edge), angles=(90.0, 90.0, 90.0), n_formula_units=units,
+            sites=tuple(replace(site, atoms=whole[species[site.label]]) for site in sites),
             occupancies=mixed, end_member=name if mixed else "", **common,
         )  # fmt: skip
-    labels = _labels(kinds)
     # The pseudo-cubic edge of a perovskite is that of one B site, whatever the formula unit counts.
-    units = labels.count("B") or units
-    mixed = {label: dict(kind) for label, kind in zip(labels, kinds, strict=True) if len(kind) > 1}
-    return Crystal(
+    units = names.count("B") or units
+    mixed = {label: dict(kind) for label, kind in zip(names, kinds, strict=True) if len(kind) > 1}
+    record = Crystal(
         name=_formula(amounts) if mixed else name, phase="file", structure_type="other", space_group="",
         lengths=(float(lengths[0]), float(lengths[1]), float(lengths[2])),
         angles=(float(angles[0]), float(angles[1]), float(angles[2])),
         sites=tuple(
             Site(label, max(kind, key=lambda item: item[1])[0], (float(x) % 1.0, float(y) % 1.0, float(z) % 1.0))
-            for label, kind, (x, y, z) in zip(labels, kinds, positions, strict=True)
+            for label, kind, (x, y, z) in zip(names, kinds, positions, strict=True)
         ),
         n_formula_units=units, occupancies=mixed, end_member=name if mixed else "", **common,
     )  # fmt: skip
+    turn = np.linalg.inv(cell) @ record.cell
+    return replace(
+        record,
+        sites=tuple(replace(site, atoms=_turned(unit, turn)) for site, unit in zip(record.sites, atoms, strict=True)),
+    )
+
+
+_Unit = tuple[tuple[str, float, float, float], ...]
+
+
+def _turned(unit: _Unit, turn: Any) -> _Unit:
+    """A molecule's atoms with their places multiplied from the right by ``turn`` (3, 3)."""
+    import numpy as np
+
+    places = np.round(np.array([place for _, *place in unit]).reshape(-1, 3) @ turn, 9).tolist()
+    return tuple((name, x, y, z) for (name, *_), (x, y, z) in zip(unit, places, strict=True))
+
+
+def _alike(kinds: Sequence[tuple[tuple[str, float], ...]], units: Sequence[_Unit]) -> bool:
+    """Whether the molecules of each kind have their atoms at the same places, so that one stands for all."""
+    import numpy as np
+
+    first: dict[tuple[tuple[str, float], ...], _Unit] = {}
+    for kind, unit in zip(kinds, units, strict=True):
+        other = first.setdefault(kind, unit)
+        if len(other) != len(unit):
+            return False
+        for name, *place in unit:
+            gaps = [np.linalg.norm(np.subtract(place, spot)) for symbol, *spot in other if symbol == name]
+            if min(gaps, default=np.inf) > 5 * SYMPREC_ANGSTROM:
+                return False
+    return True
 
 
 def _prototype(
-    cell: Any, positions: Sequence[Sequence[float]], kinds: Sequence[tuple[tuple[str, float], ...]]
-) -> tuple[str, str, float, dict[str, tuple[tuple[str, float], ...]]] | None:
-    """Structure type, phase, edge (Å) and what stands on each sublattice of a cubic prototype; ``None`` for others."""
+    cell: Any, positions: Sequence[Sequence[float]], kinds: Sequence[tuple[tuple[str, float], ...]], *,
+    names: Sequence[str],
+) -> tuple[str, str, float, dict[str, tuple[tuple[str, float], ...]], Any] | None:  # fmt: skip
+    """Structure type, phase, edge (Å), what stands on each sublattice and the rotation of a cubic prototype; else none.
+
+    ``names`` are the sublattices of the ions; the rotation (3, 3) acts on columns.
+    """
     import numpy as np
     import spglib
 
@@ -555,16 +572,17 @@ def _prototype(
     structure_type, phase = fitting
     edge = round(float(np.cbrt(abs(np.linalg.det(found.std_lattice)))), 10)
     places = {n: np.asarray(found.std_positions)[np.asarray(found.std_types) == n] for n in counts}
-    charge = {n: FORMAL_CHARGES.get(distinct[n - 1][0][0]) or 0 for n in counts}
+    turn = np.asarray(found.std_rotation_matrix)
     if structure_type != "perovskite":
-        cation, anion = sorted(counts, key=lambda n: (-charge[n], n))
-        return structure_type, phase, edge, {"cation": distinct[cation - 1], "anion": distinct[anion - 1]}
+        label = dict(zip(kinds, names, strict=True))
+        cation, anion = sorted(counts, key=lambda n: (label[distinct[n - 1]].startswith("anion"), n))
+        return structure_type, phase, edge, {"cation": distinct[cation - 1], "anion": distinct[anion - 1]}, turn
     (x,) = (n for n, count in counts.items() if count == 3)
     gap = {
         n: float(np.linalg.norm((places[x] - places[n][0] + 0.5) % 1.0 - 0.5, axis=1).min()) for n in counts if n != x
     }
     b, a = sorted(gap, key=lambda n: gap[n])
-    return structure_type, phase, edge, {"A": distinct[a - 1], "B": distinct[b - 1], "X": distinct[x - 1]}
+    return structure_type, phase, edge, {"A": distinct[a - 1], "B": distinct[b - 1], "X": distinct[x - 1]}, turn
 
 
 def _labels(kinds: Sequence[tuple[tuple[str, float], ...]]) -> list[str]:

@@ -39,7 +39,14 @@ from qdip_struct.materials.ions import (
     sublattices_of,
 )
 from qdip_struct.materials.options import Arrangement, MoleculeOrientation
-from qdip_struct.materials.structure_files import crystal_of, is_film, is_structure_file, refuse_finished
+from qdip_struct.materials.structure_files import (
+    crystal_named,
+    crystal_of,
+    crystal_record,
+    is_film,
+    is_structure_file,
+    refuse_finished,
+)
 
 _SAME_LATTICE_ANGSTROM = 1e-2
 _Material = TypeVar("_Material", Crystal, Atoms, Crystal | Atoms)
@@ -240,13 +247,18 @@ def sites_of_crystal(crystal: Crystal) -> SiteCell:
         charges = {name: charge_of_ion(name, states=states) for name in shares}
         if len(set(charges.values())) > 1:
             mean[label_] = round(sum(share * charges[name] for name, share in shares.items()), 2)
+    units = sorted({site.atoms for site in crystal.sites if site.atoms})
     return SiteCell(
         cell=crystal.cell,
         positions=fractional @ crystal.cell,
         species=np.array([site.species for site in crystal.sites]),
         sublattice=np.array([site.label for site in crystal.sites]),
         name=crystal.name,
-        template=np.full(len(crystal.sites), -1),
+        template=np.array([units.index(site.atoms) if site.atoms else -1 for site in crystal.sites]),
+        templates=tuple(
+            Molecule("file", tuple(name for name, *_ in unit), tuple((x, y, z) for _, x, y, z in unit))
+            for unit in units
+        ),
         states=states,
         mean_charges=mean,
     )
@@ -464,6 +476,71 @@ def material_of(
     own, which = found.a_angstrom, "(pseudo-)cubic lattice constant"
     done = f"{found.source}, {_scaling(own, lattice, which=which, name=word)}"
     return scaled(found, lattice=lattice, source=done)
+
+
+def crystal_to_cut(
+    word: str,
+    *,
+    dataset: str | None = None,
+    temperature: float | None = None,
+    lattice: float | None = None,
+    files: Sequence[Path] = (),
+    charges: Mapping[str, int] | None = None,
+    folder: Path = Path(),
+) -> Crystal:
+    """A crystal that bodies are cut from: by name, by formula, or from a file that is periodic without vacuum.
+
+    ``dataset``, ``temperature`` and ``lattice`` are those of
+    :func:`qdip_struct.materials.structure_files.crystal_named`; a file is only scaled to ``lattice`` (Å). ``charges``
+    (e) by ion override what the composition gives.
+
+    Raises
+    ------
+    UsageError
+        If the file holds a finished dot or slab, or there is no such crystal.
+    DataError
+        If the file cannot be read, or as :func:`sites_of_atoms`.
+    """
+    if not is_structure_file(word, folder=folder):
+        named = crystal_named(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files)
+        return with_charges(named, charges or {})
+    found = crystal_of(word, folder=folder)
+    refuse_finished(found, word)
+    crystal = conventional(found, path=folder / word, charges=charges)
+    return crystal if lattice is None else scaled(crystal, lattice=lattice)
+
+
+def conventional(found: Crystal | Atoms, *, path: Path, charges: Mapping[str, int] | None = None) -> Crystal:
+    """The record of a crystal, a cubic prototype (rock salt, zinc blende, CsCl, perovskite) in its conventional cell.
+
+    It is recognised in any of its cells; every other crystal keeps the cell that stands in the file. Molecules are
+    points that remember their atoms; where those of one kind are turned differently, the crystal is no prototype.
+
+    Parameters
+    ----------
+    found
+        What a file holds; the record of a crystal is taken as it is.
+    path
+        That file, for the name.
+    charges
+        Charges (e) by ion that override what the composition gives.
+
+    Raises
+    ------
+    DataError
+        As :func:`sites_of_atoms`.
+    """
+    if isinstance(found, Crystal):
+        return with_charges(found, charges or {})
+    sites = sites_of_atoms(with_charges(found, charges or {}))
+    units = [sites.templates[number] if number >= 0 else None for number in sites.template]
+    places = sites.positions @ np.linalg.inv(sites.cell)
+    molecules = [[(name, *place) for name, place in zip(u.symbols, u.offsets, strict=True)] if u else [] for u in units]
+    record = crystal_record(
+        sites.cell, places.tolist(), [{str(name): 1.0} for name in sites.species], path=path, any_cell=True,
+        labels=sites.sublattice.tolist(), molecules=molecules,
+    )  # fmt: skip
+    return with_charges(record, charges or {})
 
 
 def sites_of(material: Crystal | Atoms, *, name: str | None = None) -> SiteCell:

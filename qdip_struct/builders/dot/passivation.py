@@ -665,7 +665,10 @@ def _empty_places(dot: DotSites, *, ligand: str) -> tuple[Array, Array, Array]:
 
 
 def _radius(name: str) -> float:
-    return IONIC_RADII_ANGSTROM[name] if name in IONIC_RADII_ANGSTROM else CONTACT_RADII_ANGSTROM[name]
+    radius = IONIC_RADII_ANGSTROM.get(name) or CONTACT_RADII_ANGSTROM.get(name)
+    if not radius:
+        raise UsageError(f"no radius is known for {name}, in whose place a ligand would stand; leave the ligand out")
+    return radius
 
 
 def _roomy(dot: DotSites, places: Array, *, ligand: str, order: Array) -> Array:
@@ -673,7 +676,8 @@ def _roomy(dot: DotSites, places: Array, *, ligand: str, order: Array) -> Array:
     free = np.ones(len(places), dtype=bool)
     for name in np.unique(dot.sites.species):
         others = dot.sites.positions[dot.sites.species == name]
-        limit = contact_limit(ligand, name) if name not in MOLECULES else 3.0
+        whole = bool(dot.sites.molecular[dot.sites.species == name].any())
+        limit = 3.0 if whole else contact_limit(ligand, name)
         free &= cKDTree(others).query(places)[0] >= limit - 1e-6
     near = cKDTree(places).query_ball_point(places, contact_limit(ligand, ligand) - 1e-6)
     chosen = np.zeros(len(places), dtype=bool)
