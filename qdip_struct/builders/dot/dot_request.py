@@ -27,8 +27,10 @@ from qdip_struct.builders.parsing import (
 )
 from qdip_struct.materials.ions import charges_given
 from qdip_struct.materials.options import (
+    Arrangement,
     MoleculeOrientation,
     a_site_option,
+    arrangement_option,
     charges_option,
     crystals_option,
     dataset_option,
@@ -322,6 +324,7 @@ class BulkRequest:
     crystals: tuple[Path, ...] = crystals_option()
     a_site: str = a_site_option()
     orientation: MoleculeOrientation = orientation_option()
+    arrangement: Arrangement = arrangement_option()
     seed: int = seed_option()
     charges: str | None = charges_option()
 
@@ -348,7 +351,7 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Ato
     )  # fmt: skip
     refuse_unused(charges, body)
     cells = whole_numbers(request.cells, what="cells", count=3)
-    occupation = Occupation(request.a_site, request.orientation, request.seed)
+    occupation = Occupation(request.a_site, request.orientation, request.seed, request.arrangement)
     atoms = matrix_of(body, cells=cells, occupation=occupation).atoms
     source = body.source if isinstance(body, Crystal) else body.info.get("scaled")
     facts = lattice_facts({"material": body} if isinstance(body, Crystal) else {})
@@ -369,6 +372,7 @@ class EmbedRequest(FormRequest):
     lattice: float | None = lattice_option("matrix")
     a_site: str = a_site_option()
     orientation: MoleculeOrientation = orientation_option()
+    arrangement: Arrangement = arrangement_option("matrix")
     dot_lattice: str | None = option(None, metavar="A", group=_PUT_IN, help="lattice constant of the dot, Å, or 'own'")
     rotate: str | None = option(
         None, metavar="HOW", group=_PUT_IN,
@@ -478,7 +482,7 @@ def _embedded(request: EmbedRequest, *, folder: Path) -> "Embedded":
         lattice=request.lattice if given is None else None,
         placement=DotPlacement(request.mode, lattice, turn, absolute, _positions(request)),
         balance=Balance(request.neutral, request.rule),
-        occupation=Occupation(request.a_site, request.orientation, request.seed),
+        occupation=Occupation(request.a_site, request.orientation, request.seed, request.arrangement),
         interface_depth=request.interface_depth,
         dataset=request.dataset,
         files=files,
@@ -572,6 +576,7 @@ class AttachRequest(FormRequest):
     cells: str = option("6,6,3", metavar="N,N,N", help="parent cells of the slab")
     lattice: float | None = lattice_option("matrix")
     a_site: str = a_site_option()
+    arrangement: Arrangement = arrangement_option("matrix")
     slab: Path | None = option(None, metavar="FILE", help="slab from a file instead of a matrix")
     top: Top = option("BX2", help="upper surface of the slab")
     dot_lattice: float | None = option(
@@ -711,7 +716,7 @@ def _buried(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embedde
         overgrown=request.overgrown or 0,
         form=requested_form(request, core=core, counted="BX2"),
         array=(counts[0], counts[1]),
-        occupation=Occupation(a_site=request.a_site, seed=request.seed),
+        occupation=Occupation(a_site=request.a_site, seed=request.seed, arrangement=request.arrangement),
         vacuum=request.vacuum,
     )
 
@@ -723,7 +728,7 @@ def _slab(request: AttachRequest, *, folder: Path) -> "Atoms":
     from qdip_struct.materials.structure_files import read_structure
 
     if request.slab is not None:
-        refuse_given(request, ("lattice", "cells", "top"), where="with --slab, which has its own cell")
+        refuse_given(request, ("lattice", "cells", "top", "arrangement"), where="with --slab, which has its own cell")
         found = read_structure(folder / request.slab)
         charges = charges_given(request.charges)
         if found.has("region") and not charges:
@@ -736,5 +741,5 @@ def _slab(request: AttachRequest, *, folder: Path) -> "Atoms":
             found.set_array(name, values)
         return found
     cells = whole_numbers(request.cells, what="--cells")
-    occupation = Occupation(a_site=request.a_site, seed=request.seed)
+    occupation = Occupation(a_site=request.a_site, seed=request.seed, arrangement=request.arrangement)
     return surface_slab(_held(request, folder=folder), cells=cells, top=request.top, occupation=occupation)
