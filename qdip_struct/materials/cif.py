@@ -56,18 +56,30 @@ _OPERATIONS = (
     "_space_group_symop_operation_xyz",
     "_space_group_symop_operation_xyz_",
 )
+_MAGNETIC = ("_space_group_symop_magn_operation.xyz",)
+_NO_MOMENT = 0.01
 _HALL_SYMBOLS = ("_space_group_name_Hall", "_symmetry_space_group_name_Hall")
 _SYMBOLS = ("_space_group_name_H-M_alt", "_symmetry_space_group_name_H-M", "_space_group_name_H-M_full")
 _NUMBERS = ("_space_group_IT_number", "_symmetry_Int_Tables_number")
 
 
-def read_cif(path: Path) -> tuple[Any, list[list[float]], list[dict[str, float]]]:
+def read_cif(
+    path: Path, *, named: Path | None = None
+) -> tuple[Any, list[list[float]], list[dict[str, float]], list[float] | None]:
     """The structure of a file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    named
+        The one that messages name, where ``path`` is an unpacked copy of it.
 
     Returns
     -------
-    cell, positions, shares
-        Row vectors (3, 3) Å; fractional coordinates in [0, 1); species and their shares on each site, adding up to 1.
+    cell, positions, shares, moments
+        Row vectors (3, 3) Å; fractional coordinates in [0, 1); species and their shares on each site, adding up to 1;
+        magnetic moments of a magnetic CIF along their common axis, Bohr magnetons, else ``None``.
 
     Raises
     ------
@@ -77,6 +89,7 @@ def read_cif(path: Path) -> tuple[Any, list[list[float]], list[dict[str, float]]
     from pymatgen.io.cif import CifFile
 
     text = read_text(path)
+    path = path if named is None else named
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -91,7 +104,36 @@ def read_cif(path: Path) -> tuple[Any, list[list[float]], list[dict[str, float]]
         structure = _expanded(blocks[0], path)
     shares = [_shares(site) for site in structure]
     _refuse_disorder(structure, shares, path)
-    return structure.lattice.matrix, (structure.frac_coords % 1.0).tolist(), shares
+    return structure.lattice.matrix, (structure.frac_coords % 1.0).tolist(), shares, _moments(structure, path)
+
+
+def _moments(structure: "Structure", path: Path) -> list[float] | None:
+    """Magnetic moments along the axis that they share, the first of them positive; ``None`` where there are none.
+
+    Raises
+    ------
+    DataError
+        If they do not lie along one axis.
+    """
+    from pymatgen.electronic_structure.core import Magmom
+
+    given = structure.site_properties.get("magmom")
+    if not given:
+        return None
+    # pymatgen 2026.10 puts the list of all moments on every site.
+    given = given[0] if isinstance(given[0], list) and len(given[0]) == len(structure) != 3 else given
+    vectors = np.array([np.asarray(Magmom(moment).global_moment, dtype=float) for moment in given])
+    lengths = np.linalg.norm(vectors, axis=1)
+    if lengths.max() < _NO_MOMENT:
+        return None
+    axis = vectors[int(np.argmax(lengths > _NO_MOMENT))]
+    along = vectors @ axis / np.linalg.norm(axis)
+    if np.abs(lengths - np.abs(along)).max() > _NO_MOMENT:
+        raise DataError(
+            f"{path}: its magnetic moments do not lie along one axis, and moments here are up or down; give them as "
+            "initial_magmoms of an extxyz file"
+        )
+    return [float(moment) for moment in along]
 
 
 def _expanded(block: "CifBlock", path: Path) -> "Structure":
@@ -106,7 +148,7 @@ def _expanded(block: "CifBlock", path: Path) -> "Structure":
     for word in _column(rows, "_atom_site_type_symbol") or _column(rows, "_atom_site_label"):
         if re.match(_WATER, word) is not None:
             raise DataError(f"{path}: '{word}' is a group of atoms and no element; give each of its atoms a site")
-    operations_listed = [word for key in _OPERATIONS for word in _column(rows, key)]
+    operations_listed = [word for key in (*_OPERATIONS, *_MAGNETIC) for word in _column(rows, key)]
     for word in operations_listed:
         if re.fullmatch(_OPERATION, word.strip("'\" ")) is None:
             raise DataError(f"{path}: '{word[:60]}' is no symmetry operation; expected one such as 'x, -y, z+1/2'")
@@ -166,7 +208,12 @@ def _settings(block: "CifBlock", path: Path) -> Iterator[tuple[str, list[str] | 
     from pymatgen.core.operations import SymmOp
 
     rows = block.data
-    if any(rows.get(key) for key in _OPERATIONS):
+    if any(key.startswith("_atom_site_moment") for key in rows) and not any(rows.get(key) for key in _MAGNETIC):
+        raise DataError(
+            f"{path} has magnetic moments and does not list its magnetic operations (_space_group_symop_magn_"
+            "operation.xyz); list them, or give the moments as initial_magmoms of an extxyz file"
+        )
+    if any(rows.get(key) for key in (*_OPERATIONS, *_MAGNETIC)):
         yield "as listed", None
         return
     metric = _metric(rows)
