@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.spacegroup import crystal as spacegroup_crystal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -484,3 +486,37 @@ def test_one_atom_may_stand_in_for_the_molecule(pbs):
         occupation=Occupation(a_site="Cs"),
     )
     assert ions_of(built.substrate) == {"Cs": 2, "I": 10, "Pb": 4} and built.report["a_site"] == "Cs"
+
+
+@pytest.fixture
+def rutile() -> Atoms:
+    """SnO2, a = 4.737, c = 3.186 Å, u = 0.3056."""
+    return spacegroup_crystal(
+        ["Sn", "O"], [(0, 0, 0), (0.3056, 0.3056, 0)], spacegroup=136, cellpar=[4.737, 4.737, 3.186, 90, 90, 90]
+    )
+
+
+def test_the_layer_in_contact_of_a_substrate_that_is_no_perovskite(rutile):
+    """Its (110) plane has no BX2: what ends in bridging oxygens has the one gap without dipole."""
+    built = build_interface(
+        get_crystal("CsPbBr3"), rutile, stack=Stack(substrate_plane=(1, 1, 0)), cell=LateralCell(max_strain=0.06)
+    )
+    substrate = built.substrate
+    assert set(substrate.symbols[substrate.positions[:, 2] > substrate.positions[:, 2].max() - 0.5]) == {"O"}
+    assert ions_of(substrate)["O"] == 2 * ions_of(substrate)["Sn"] and too_close(built.interface) == 0
+    assert built.reports["substrate"]["formal_charge"]["total"] == 0
+    with pytest.raises(UsageError, match="no termination 'BX2'"):
+        build_interface(get_crystal("CsPbBr3"), rutile, stack=Stack(substrate_plane=(1, 1, 0), termination="BX2"))
+
+
+def test_a_bulk_cell_is_no_higher_than_its_crystal_asks(pbs, rutile):
+    """One period of the crystal: 2 layers of PbS(100), 2 of SnO2(110) each of 2 formula units, in every supercell."""
+    for repeat in ((1, 1), (2, 2), (3, 2)):
+        built = build_interface(pbs, get_crystal("CsPbBr3"), cell=LateralCell(repeat=repeat))
+        assert len(built.film_bulk) == 8 * repeat[0] * repeat[1]
+        assert built.film_bulk.cell.angles() == pytest.approx([90, 90, 90])
+    stack, cell = Stack(film_plane=(1, 1, 0)), LateralCell(max_strain=0.06)
+    built = build_interface(rutile, get_crystal("CsPbBr3"), stack=stack, cell=cell)
+    area = 4.737 * 2**0.5 * 3.186
+    cells = round(built.area_angstrom2 / area)
+    assert len(built.film_bulk) == 4 * 3 * cells == round(built.film_bulk_free.cell.volume / (4.737**2 * 3.186)) * 6

@@ -183,7 +183,7 @@ def test_results_are_never_overwritten(tmp_path, capsys):
         (["--substrate", "missing.cif"], 1, "missing.cif"),
         (["--layer-tolerance", "9"], 1, "tolerance"),
         (["--colour", "red"], 2, "colour"),
-        (["--substrate", "MAPbI3", "--orientation", "random", "--dataset", "xrd_298K"], 2, "BX2"),
+        (["--substrate", "MAPbI3", "--termination", "BX2", "--dataset", "xrd_298K"], 2, "BX2"),
         (["--seed", "-1"], 2, "seed"),
         (["--orientation", "upwards"], 2, "orientation"),
         (["--film", "PbS0.5Se0.5", "--repeat", "2,2", "--seed", "-1", "--dataset", "liu2019"], 2, "seed"),

@@ -34,6 +34,8 @@ class Stack:
     termination, film_termination
         Layer of the substrate, and of the film, that is in contact; see
         :func:`qdip_struct.builders.slab.stoichiometry.termination_named`. A plane with one termination has that one.
+        Default: of the substrate the BX2 layer of a perovskite that has one, else the cut without dipole of the widest
+        gap.
     contact
         Shares of the halides (or chalcogenides) of the substrate's contact layer, ``{"Br": 1.0}``, whatever its bulk.
     layer_tolerance
@@ -49,7 +51,7 @@ class Stack:
     substrate_plane: Plane = (1, 0, 0)
     film_layers: int = 3
     substrate_layers: int = 3
-    termination: str | None = "BX2"
+    termination: str | None = None
     film_termination: str | None = None
     contact: Mapping[str, float] | None = None
     layer_tolerance: float = LAYER_TOLERANCE_ANGSTROM

@@ -41,9 +41,10 @@ class InterfaceRequest:
     substrate_plane: str = shared.plane_option("substrate")
     substrate_layers: int = option(3, metavar="N", help="thickness of the substrate in monolayers")
     substrate_lattice: float | None = shared.lattice_option("substrate", scales_files=True)
-    termination: str = option(
-        "BX2", metavar="NAME", help="substrate layer in contact: AX, BX2, its formula, or all to build each"
-    )
+    termination: str | None = option(
+        None, metavar="NAME", shown="BX2 of a perovskite, else the cut without dipole of the widest gap",
+        help="substrate layer in contact: AX, BX2, its formula, or all to build each",
+    )  # fmt: skip
     registry: str = option(
         "continuation", metavar="NAME", help="continuation, metal, hollow, two fractions such as 0.5,0, or scan"
     )
@@ -122,7 +123,7 @@ def _plans(request: InterfaceRequest, folder: Path) -> "dict[str, tuple[Joint, P
     from qdip_struct.builders.slab.stoichiometry import termination_names
     from qdip_struct.matching.planes import parse_plane
 
-    terminations: tuple[str, ...] = (request.termination,)
+    terminations: tuple[str | None, ...] = (request.termination,)
     if request.termination == "all":
         surface = surface_of(
             _crystal(request, "substrate", folder),
@@ -140,7 +141,7 @@ def _plans(request: InterfaceRequest, folder: Path) -> "dict[str, tuple[Joint, P
             registries = [shift.fraction for shift in irreducible_shifts(joint, divisions=request.scan_divisions)]
         for registry in registries:
             for gap in gaps:
-                parts = [name.replace(":", "-")] if len(terminations) > 1 else []
+                parts = [name.replace(":", "-")] if name and len(terminations) > 1 else []
                 parts += [f"{registry[0]:g},{registry[1]:g}"] if request.registry == "scan" else []
                 parts += [f"gap{gap:g}"] if gap is not None and len(gaps) > 1 else []
                 placement = Placement(registry=registry, gap=gap, kind=request.kind, vacuum=request.vacuum)

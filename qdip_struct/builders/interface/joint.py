@@ -406,7 +406,7 @@ def _halves(
             return default_cut(film, contact=True)[0]
         return termination_named(film, stack.film_termination)
 
-    film_top, top = contact(above), termination_named(below, stack.termination)
+    film_top, top = contact(above), _substrate_top(below, stack.termination)
     common = common_cells(above, below, wish=cell)
     film_matrix = common.film
     if common.found.mirrored:
@@ -422,6 +422,12 @@ def _halves(
             substrate, below, top, stack.substrate_layers, repeat @ common.substrate, stiffness_of(substrate, below)
         ),
     }
+
+
+def _substrate_top(surface: SurfaceCell, name: str | None) -> int:
+    """The layer in contact: the one named, else the BX2 layer of a perovskite, else that of the default cut."""
+    has_bx2 = any(layer.name == "BX2" for layer in surface.layers)
+    return termination_named(surface, "BX2" if name is None and has_bx2 else name)
 
 
 def _common_lateral(halves: Mapping[str, _Half], *, cell: LateralCell) -> Array:

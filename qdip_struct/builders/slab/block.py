@@ -78,7 +78,7 @@ def bulk_block(
         raise UsageError(f"lateral supercell {matrix.tolist()}: expected rows with a positive determinant")
     free = matrix @ surface.net
     onto = upright(free) if lateral is None else np.asarray(lateral, dtype=float)
-    n_periods = periods * straight_periods(surface, matrix=matrix)
+    n_periods = periods * straight_periods(surface)
     n_layers = n_periods * len(surface.layers)
     w = surface.sites.cell[2]
     points = lattice_points(matrix) @ surface.net
@@ -99,8 +99,10 @@ def bulk_block(
     turn = np.eye(3)
     turn[:2, :2] = left @ right
     above = np.array([*(n_periods * w[:2] @ deformation), n_periods * w[2] * stretch])
-    across = np.linalg.solve(onto.T, above[:2])
-    above[:2] = (across - np.rint(np.round(across, 6))) @ onto
+    # Any translation of the net leads to an equal block: the shortest, so that blocks stand straight where they can.
+    net = surface.net @ deformation
+    across = np.linalg.solve(net.T, above[:2])
+    above[:2] = (across - np.rint(np.round(across, 6))) @ net
     above[:2][np.abs(above[:2]) < 1e-6] = 0.0
     positions[:, :2] = positions[:, :2] @ deformation
     positions[:, 2] *= stretch
@@ -111,7 +113,7 @@ def bulk_block(
 
 def strained(block: Block, *, lateral: Array, stretch: float = 1.0) -> Block:
     """The same ions, molecules turned the same way, in a block of other lateral vectors (rows, Å) and heights."""
-    per = block.count // (len(block.surface.layers) * straight_periods(block.surface, matrix=block.matrix))
+    per = block.count // (len(block.surface.layers) * straight_periods(block.surface))
     bare = bulk_block(block.surface, matrix=block.matrix, lateral=lateral, periods=per, stretch=stretch)
     filled = replace(
         bare.sites, species=block.sites.species, template=block.sites.template, templates=block.sites.templates
@@ -147,12 +149,11 @@ def wrapped(positions: Array, *, lateral: Array) -> Array:
     return moved
 
 
-def straight_periods(surface: SurfaceCell, *, matrix: Array, most: int = 6) -> int:
-    """Least number of periods after which the bulk repeats straight above itself on this supercell (1 if never)."""
-    lateral = np.asarray(matrix) @ surface.net
+def straight_periods(surface: SurfaceCell, *, most: int = 6) -> int:
+    """Least number of periods after which the bulk repeats straight above itself (1 if never)."""
     for periods in range(1, most + 1):
-        shift = np.linalg.solve(lateral.T, periods * surface.sites.cell[2, :2])
-        if np.abs((shift - np.rint(shift)) @ lateral).max() < 1e-4:
+        shift = np.linalg.solve(surface.net.T, periods * surface.sites.cell[2, :2])
+        if np.abs((shift - np.rint(shift)) @ surface.net).max() < 1e-4:
             return periods
     return 1
 
