@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import EXIT_DONE, DataError, UsageError
-from qdip_struct.cli.console import emit, table
+from qdip_struct.cli.console import emit, read_given, table
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -91,6 +91,7 @@ def _of_run(folder: Path, *, unfinished: bool) -> tuple["Atoms", dict[str, Any]]
 
 def _of_file(path: Path) -> tuple["Atoms", dict[str, Any]]:
     from qdip_struct.builders.atoms.store import read_sidecar
-    from qdip_struct.materials.structure_files import read_structure
 
-    return read_structure(path), read_sidecar(path)[1]
+    atoms, notes = read_given(path, used=("moments", "velocities", "periodicity"))
+    facts = read_sidecar(path)[1]
+    return atoms, {**facts, "file_notes": notes} if notes else facts

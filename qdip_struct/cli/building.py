@@ -14,6 +14,10 @@ from qdip_struct.cli.console import at_kelvin, emit, note, warn_of
 if TYPE_CHECKING:
     from ase import Atoms
 
+_BODIES = ("film", "substrate", "material", "dot", "matrix", "slab")
+"""Options that may name a structure file."""
+_CUT_IN_PLACE = ("build slab", "build interface")
+"""Commands that keep the cell of a file and give it its symmetry exactly."""
 _COMMON = ("json", "out", "force", "config", "debug")
 
 
@@ -42,16 +46,25 @@ def parameters_of(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def origin_of(args: argparse.Namespace, *, command: str) -> dict[str, Any]:
-    """Provenance of the files of a command: its options, and the hash of every structure file it read."""
+    """Provenance of the files of a command: its options, and of every structure file it read the hash and what is to
+    be said of it, which is printed.
+    """
     from qdip_struct.base.files import provenance, sha256
+    from qdip_struct.materials.structure_files import file_notes
 
     given = parameters_of(args)
-    hashes = {
-        key: sha256(Path(value).read_bytes())
+    files = {
+        key: Path(value)
         for key, value in given.items()
-        if isinstance(value, str) and key in ("film", "substrate", "material") and Path(value).is_file()
+        if isinstance(value, (str, Path)) and key in _BODIES and Path(value).is_file()
     }
-    return provenance(command, given, seed=args.seed, **({"input_sha256": hashes} if hashes else {}))
+    symprec = args.symprec if command in _CUT_IN_PLACE else None
+    notes = [sentence for path in files.values() for sentence in file_notes(path, symprec=symprec)]
+    for sentence in dict.fromkeys(notes):
+        note(f"note: {sentence}")
+    hashes = {key: sha256(path.read_bytes()) for key, path in files.items()}
+    told = {"input_sha256": hashes, "file_notes": list(dict.fromkeys(notes))}
+    return provenance(command, given, seed=args.seed, **{key: value for key, value in told.items() if value})
 
 
 def write_cells(
@@ -81,11 +94,10 @@ def write_one(
     summary: Callable[[Path, Mapping[str, Any]], str],
 ) -> int:  # fmt: skip
     """Write the one structure of a command with its sidecar, and print what it is."""
-    from qdip_struct.base.files import provenance
     from qdip_struct.builders.atoms.store import write_structure
 
     path = args.out or Path(default)
-    origin = provenance(command, parameters_of(args), seed=args.seed)
+    origin = origin_of(args, command=command)
     write_structure(path, atoms, provenance=origin, report=report, force=args.force, format=args.format)
     warn_of(report["lattice_warnings"])
     emit({"file": str(path), **report}, as_json=args.json, text=summary(path, report))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from qdip_struct.base.options import option, whole_from_zero
+from qdip_struct.base.options import Place, option, whole_from_zero
 
 MoleculeOrientation = Literal["antiparallel", "parallel", "random"]
 Arrangement = Literal["random", "sqs"]
@@ -80,12 +80,11 @@ def layer_tolerance_option() -> Any:
     return option(0.5, metavar="A", unit="Å", help="sites this close along the normal are one monolayer")
 
 
-def cell_option(whose: str = "") -> Any:
-    """Cell of a structure whose file has none, and whose."""
-    whose = f" of the {whose}" if whose else ""
+def cell_option(*, only: Place | None = None) -> Any:
+    """Cell of a structure whose file has none."""
     return option(
-        None, metavar="A,B,C[,DEG,DEG,DEG]",
-        help=f"cell{whose} where the file has none: edges in Å, angles in degree where they are not 90",
+        None, metavar="A,B,C[,DEG,DEG,DEG]", only=only,
+        help="cell of a structure whose file has none: edges in Å, angles in degree where they are not 90",
     )  # fmt: skip
 
 

@@ -114,7 +114,7 @@ def crystal_of(
     if lattice is not None:
         raise UsageError(f"{word} is a structure file: its lattice is taken as it is, drop the lattice option")
     found = _read(folder / word, symprec=symprec)
-    return found if cell is None or isinstance(found, Crystal) else _in_cell(found, cell, folder / word)
+    return found if cell is None or isinstance(found, Crystal) else with_given_cell(found, cell, path=folder / word)
 
 
 def crystal_to_cut(
@@ -326,7 +326,7 @@ def read_structure(path: Path, *, cell: Sequence[float] | None = None) -> "Atoms
     """
     found = _read(path)
     if not isinstance(found, Crystal):
-        return found if cell is None else _in_cell(found, cell, path)
+        return found if cell is None else with_given_cell(found, cell, path=path)
     label, shares = next(iter(found.occupancies.items()))
     raise DataError(
         f"{path}: sites {label} are shared ({shown_shares(shares)}), and one atom on every site is needed here: order "
@@ -335,13 +335,29 @@ def read_structure(path: Path, *, cell: Sequence[float] | None = None) -> "Atoms
     )
 
 
-def _in_cell(atoms: "Atoms", cell: Sequence[float], path: Path) -> "Atoms":
+def with_given_cell(atoms: "Atoms", cell: Sequence[float], *, path: Path) -> "Atoms":
+    """A structure of a file without a cell, ``path``, in the one that is given for it.
+
+    Parameters
+    ----------
+    atoms
+        Changed in place, then periodic in three directions.
+    cell
+        Three edges (Å), or three edges and three angles (degree).
+
+    Raises
+    ------
+    UsageError
+        If ``cell`` is no cell, or the file has one.
+    """
     from ase.cell import Cell
 
     if atoms.cell.rank == 3:
-        raise UsageError(f"{path} has a cell of its own; leave --cell out")
+        raise UsageError(f"{path} has a cell of its own; leave the given one out")
     if len(cell) not in (3, 6) or min(cell) <= 0.0 or max([0.0, *cell[3:]]) >= 180.0:
-        raise UsageError("--cell is three edges in Å, with three angles in degree where they are not 90")
+        raise UsageError(
+            "the cell that is given is three edges in Å, with three angles in degree where they are not 90"
+        )
     atoms.set_cell(Cell.fromcellpar(cell))
     atoms.pbc = True
     return atoms

@@ -32,6 +32,7 @@ from qdip_struct.materials.options import (
     lattice_option,
     orientation_option,
     seed_option,
+    symprec_option,
     temperature_option,
     vacuum_option,
 )
@@ -99,6 +100,7 @@ class DotRequest(FormRequest):
     vacuum: float = vacuum_option(15.0, where="between dot and images")
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
+    symprec: float = symprec_option()
     seed: int = seed_option()
 
 
@@ -174,7 +176,7 @@ def requested_dot(request: DotRequest, *, folder: Path = Path()) -> "tuple[Atoms
 
     core = crystal_to_cut(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        folder=folder,
+        folder=folder, symprec=request.symprec,
     )  # fmt: skip
     if len({site.label for site in core.sites} & {"cation", "anion"}) != 2:
         raise UsageError(f"{core.name} is no binary compound; a free dot is cut from PbS, CdSe and the like")
@@ -208,6 +210,7 @@ class BulkRequest:
     lattice: float | None = lattice_option(scales_files=True)
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
+    symprec: float = symprec_option()
     a_site: str = a_site_option()
     orientation: MoleculeOrientation = orientation_option()
     seed: int = seed_option()
@@ -230,7 +233,7 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Ato
     refuse_temperature(request.material, request.temperature, folder=folder)
     body = material_of(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        folder=folder,
+        folder=folder, symprec=request.symprec,
     )  # fmt: skip
     cells = whole_numbers(request.cells, what="cells", count=3)
     occupation = Occupation(request.a_site, request.orientation, request.seed)
@@ -273,6 +276,7 @@ class EmbedRequest(FormRequest):
     spacing: float = option(0.0, metavar="A", unit="Å", group=_SEVERAL, help="least matrix between random dots")
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
+    symprec: float = symprec_option()
     seed: int = seed_option()
 
 
@@ -295,14 +299,16 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> "Emb
     from qdip_struct.builders.dot.embed import embed_dot
     from qdip_struct.builders.dot.embedding_options import Balance, DotPlacement
     from qdip_struct.materials.crystals import Crystal
-    from qdip_struct.materials.structure_files import conventional, crystal_of, is_structure_file
+    from qdip_struct.materials.structure_files import conventional, crystal_of, is_structure_file, refuse_finished
 
     taken: dict[str, Any] = {"dataset": request.dataset, "temperature": request.temperature, "folder": folder}
+    taken["symprec"] = request.symprec
     given = None if is_structure_file(request.matrix, folder=folder) else request.lattice
     dot = crystal_of(request.dot, **taken, lattice=_given_dot_lattice(request, folder=folder))
     matrix = crystal_of(request.matrix, **taken, lattice=given)
+    refuse_finished(matrix, request.matrix)
     if not isinstance(dot, Crystal) and _is_crystal(request, dot):
-        dot = conventional(dot, path=folder / request.dot)
+        dot = conventional(dot, path=folder / request.dot, symprec=request.symprec)
     turn, absolute = _rotation(request.rotate, dot=dot, matrix=matrix)
     lattice = _dot_lattice(request.dot_lattice, dot=dot)
     built = embed_dot(
@@ -427,6 +433,7 @@ class AttachRequest(FormRequest):
     vacuum: float = vacuum_option(where="above everything")
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
+    symprec: float = symprec_option()
     seed: int = seed_option()
 
 
@@ -465,7 +472,7 @@ def requested_attachment(request: AttachRequest, *, folder: Path = Path()) -> "E
         raise UsageError("give the slab by --matrix or by --slab, one of them")
     dot = crystal_to_cut(
         request.dot, dataset=request.dataset, temperature=request.temperature, lattice=request.dot_lattice,
-        folder=folder,
+        folder=folder, symprec=request.symprec,
     )  # fmt: skip
     if request.overgrown is None:
         return _attached(request, dot=dot, folder=folder)
@@ -478,7 +485,7 @@ def _held(request: AttachRequest, *, folder: Path) -> "Crystal":
 
     return crystal_to_cut(
         str(request.matrix), dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        folder=folder,
+        folder=folder, symprec=request.symprec,
     )  # fmt: skip
 
 

@@ -72,6 +72,7 @@ class InterfaceRequest:
     )
     dataset: str | None = shared.dataset_option()
     temperature: float | None = shared.temperature_option()
+    symprec: float = shared.symprec_option()
     repeat: str = shared.repeat_option()
     vacuum: float = shared.vacuum_option()
     a_site: str = shared.a_site_option()
@@ -175,8 +176,9 @@ def _crystal(request: InterfaceRequest, part: str, folder: Path) -> "Crystal | A
 
     lattice = getattr(request, f"{part}_lattice")
     return material_of(
-        getattr(request, part), dataset=request.dataset, temperature=request.temperature, lattice=lattice, folder=folder
-    )
+        getattr(request, part), dataset=request.dataset, temperature=request.temperature, lattice=lattice,
+        folder=folder, symprec=request.symprec,
+    )  # fmt: skip
 
 
 def _stack(request: InterfaceRequest) -> "Stack":

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qdip_struct.base.options import option
-from qdip_struct.builders.parsing import Faces, whole_numbers
+from qdip_struct.builders.parsing import Faces, numbers, whole_numbers
 from qdip_struct.materials import options as shared
 from qdip_struct.materials.options import Arrangement, MoleculeOrientation
 
@@ -35,6 +35,8 @@ class SlabRequest:
     lattice: float | None = shared.lattice_option(scales_files=True)
     dataset: str | None = shared.dataset_option()
     temperature: float | None = shared.temperature_option()
+    cell: str | None = shared.cell_option()
+    symprec: float = shared.symprec_option()
     repeat: str = shared.repeat_option()
     vacuum: float = shared.vacuum_option()
     a_site: str = shared.a_site_option()
@@ -103,5 +105,6 @@ def _crystal(request: SlabRequest, folder: Path) -> "Crystal | Atoms":
     refuse_temperature(request.material, request.temperature, folder=folder)
     return material_of(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        folder=folder,
+        folder=folder, cell=None if request.cell is None else numbers(request.cell, what="--cell"),
+        symprec=request.symprec,
     )  # fmt: skip
