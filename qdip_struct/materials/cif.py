@@ -144,10 +144,12 @@ def _expanded(block: "CifBlock", path: Path) -> "Structure":
             _column(rows, "_atom_site_label"), _column(rows, f"_atom_site_fract_{axis}"), strict=False
         ):
             if re.fullmatch(_CIF_NUMBER, word) is None:
-                raise DataError(f"{path}: site {label} has the coordinate {axis} = '{word}'; expected a number")
+                raise DataError(
+                    f"{path}: site {label[:60]} has the coordinate {axis} = '{word[:60]}'; expected a number"
+                )
     for word in _column(rows, "_atom_site_type_symbol") or _column(rows, "_atom_site_label"):
         if re.match(_WATER, word) is not None:
-            raise DataError(f"{path}: '{word}' is a group of atoms and no element; give each of its atoms a site")
+            raise DataError(f"{path}: '{word[:60]}' is a group of atoms and no element; give each of its atoms a site")
     operations_listed = [word for key in (*_OPERATIONS, *_MAGNETIC) for word in _column(rows, key)]
     for word in operations_listed:
         if re.fullmatch(_OPERATION, word.strip("'\" ")) is None:
