@@ -38,12 +38,13 @@ def build_parts_command(args: argparse.Namespace) -> int:
     from qdip_struct.base.files import provenance, sha256
     from qdip_struct.builders.interface.parts import described, is_interface, parts_of
     from qdip_struct.cli.building import cell_row, write_cells
+    from qdip_struct.materials.structure_files import structure_stem
 
     if args.out is None:
         raise UsageError("say where to write: -o DIR")
     atoms, facts = _of_run(args.source, unfinished=args.unfinished) if args.source.is_dir() else _of_file(args.source)
     role = str(facts.get("role") or atoms.info.get("role") or ("interface" if is_interface(atoms) else "single"))
-    group = args.group or str(facts.get("group") or atoms.info.get("group") or args.source.stem)
+    group = args.group or str(facts.get("group") or atoms.info.get("group") or structure_stem(args.source))
     cells = {role: atoms, **(parts_of(atoms) if role == "interface" else {})}
     for name, cell in cells.items():
         cell.info = {"role": name, "group": group}

@@ -50,13 +50,14 @@ def _prepare(args: argparse.Namespace) -> int:
     from qdip_struct.cli.check import schema_for
     from qdip_struct.cp2k.inputs.deck import deck_maker
     from qdip_struct.cp2k.inputs.preflight import checked
+    from qdip_struct.materials.structure_files import structure_stem
     from qdip_struct.runs.run_draft import draft_run, write_run_folder
 
     name, values = parse_vary(args.vary)
     maker = deck_maker(request_of(args, InputsRequest, names=_ASKED))
     atoms, notes = read_given(args.path, cell=args.cell, used=("constraints", "moments", "periodicity"))
     schema, version = schema_for(None)
-    out = args.out if args.out is not None else Path(f"{args.path.stem}_{name}")
+    out = args.out if args.out is not None else Path(f"{structure_stem(args.path)}_{name}")
     levels = make_levels(atoms, name=name, values=values, request=maker.request)
     decks = []
     for level in levels:
@@ -74,7 +75,7 @@ def _prepare(args: argparse.Namespace) -> int:
             level.atoms,
             deck=deck,
             role="single",
-            group=f"{args.path.stem} {name}",
+            group=f"{structure_stem(args.path)} {name}",
             provenance=provenance("converge", parameters, cp2k_version=version, vary=varied),
             structure_report={"file_notes": notes} if notes else None,
         )

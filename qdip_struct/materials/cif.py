@@ -35,6 +35,8 @@ READER_ERRORS = (
     ArithmeticError,
     MemoryError,
     RecursionError,
+    NameError,
+    EOFError,
 )
 """What readers raise on a file of another kind, besides ASE's own ``UnknownFileTypeError``."""
 CLOSEST_ANGSTROM = 0.6

@@ -566,8 +566,9 @@ def _crystal(
         leading = {label: max(kind, key=lambda item: item[1])[0] for label, kind in species.items()}
         sites, group, units = prototype_sites(structure_type, species=leading, name=name, where=str(path))
         mixed = {label: dict(kind) for label, kind in species.items() if len(kind) > 1}
+        called = _whole_formula(amounts) if any_cell else name
         return Crystal(
-            name=_formula(amounts) if mixed else name, phase=phase, structure_type=structure_type, space_group=group,
+            name=_formula(amounts) if mixed else called, phase=phase, structure_type=structure_type, space_group=group,
             lengths=(edge, edge, edge), angles=(90.0, 90.0, 90.0), sites=sites, n_formula_units=units,
             occupancies=mixed, end_member=name if mixed else "", **common,
         )  # fmt: skip
@@ -642,6 +643,14 @@ def _labels(kinds: Sequence[tuple[tuple[str, float], ...]]) -> list[str]:
         name if len(kind) == 1 or len(mixed[name]) == 1 else f"{name}{mixed[name].index(kind) + 1}"
         for name, kind in zip(names, kinds, strict=True)
     ]
+
+
+def _whole_formula(amounts: Mapping[str, float]) -> str:
+    """A formula of whole numbers, as data sets name it; what the file is called says nothing of the phase."""
+    order = [name for name in FORMULA_ORDER if name in amounts] + sorted(set(amounts) - set(FORMULA_ORDER))
+    divisor = math.gcd(*(round(value) for value in amounts.values()))
+    counts = {name: round(amounts[name]) // divisor for name in order}
+    return "".join(f"{name}{'' if count == 1 else count}" for name, count in counts.items())
 
 
 def _formula(amounts: Mapping[str, float]) -> str:

@@ -206,3 +206,14 @@ def test_the_bond_centre_is_halfway_between_a_metal_and_an_anion_of_either_cryst
         sites = np.array([site.position for site in crystal.sites if site.label in labels])
         away = (sites - here + 0.5) % 1.0 - 0.5
         assert np.linalg.norm(away, axis=1).min() == pytest.approx(0.25)
+
+
+def test_a_dot_is_of_its_crystal_whatever_the_file_is_called(tmp_path):
+    from ase.build import bulk
+    from ase.io import write
+
+    from qdip_struct.materials.structure_files import crystal_to_cut
+
+    for name, atoms in (("PbS", bulk("PbS", "rocksalt", a=5.936)), ("CdSe", bulk("CdSe", "zincblende", a=6.05))):
+        write(tmp_path / "POSCAR", atoms, format="vasp", sort=True)
+        assert crystal_to_cut(str(tmp_path / "POSCAR")).name == name
