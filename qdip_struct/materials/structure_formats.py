@@ -58,15 +58,15 @@ def format_by_name(path: Path) -> str | None:
 
 def format_of_content(head: str) -> str | None:
     """ASE's name of the format that the beginning of a file shows; ``None`` where none of those known here is seen."""
-    if re.search(r"(?m)^\s*data_\S*", head) and re.search(r"(?m)^\s*_(cell_length_a|atom_site)", head):
+    if re.search(r"(?m)^[ \t]*data_\S", head) and re.search(r"(?m)^[ \t]*_(cell_length_a|atom_site)", head):
         return "cif"
     if head.startswith("ITEM: TIMESTEP"):
         return "lammps-dump-text"
-    if re.search(r"(?m)^\s*\d+\s+atoms\b", head) and re.search(r"(?m)\b(xlo\s+xhi|avec)\b", head):
+    if re.search(r"(?m)^[ \t]*\d+[ \t]+atoms\b", head) and re.search(r"(?m)\b(xlo[ \t]+xhi|avec)\b", head):
         return "lammps-data"
     lines = head.splitlines()
     if _is_poscar(lines):
-        return "vasp-xdatcar" if re.search(r"(?mi)^\s*direct configuration\s*=", head) else "vasp"
+        return "vasp-xdatcar" if re.search(r"(?mi)^[ \t]*direct configuration[ \t]*=", head) else "vasp"
     counted = len(lines) > 2 and re.fullmatch(r"\s*\d+\s*", lines[0])
     if counted and re.match(rf"\s*([A-Z][a-z]?|\d+)\w*\s+{_REAL}\s+{_REAL}\s+{_REAL}\b", lines[2]):
         return "extxyz"
@@ -80,7 +80,7 @@ def _is_poscar(lines: Sequence[str]) -> bool:
     if not all(re.fullmatch(_VECTOR, line) for line in lines[2:5]):
         return False
     counts = lines[5] if re.match(r"\s*\d", lines[5]) else lines[6]
-    return re.match(r"(\s*\d+)+\s*([!#].*)?$", counts) is not None
+    return re.match(r"\s*\d+(\s+\d+)*\s*([!#].*)?$", counts) is not None
 
 
 @contextmanager
@@ -188,6 +188,7 @@ def ase_structure(plain: Path, form: str | None, path: Path) -> tuple["Atoms", l
         atoms = found[-1] if isinstance(found, list) else found
         if form in ("vasp", "vasp-xdatcar"):
             said += _nameless_elements(plain, path)
+            said += _moments_of_comment(plain, path, atoms)
         said += _several(plain, form, path)
     except (*READER_ERRORS, UnknownFileTypeError, ParseError, SyntaxError) as error:
         raise DataError(f"cannot read {path} as a structure: {reason_of(error)}") from error
@@ -244,6 +245,19 @@ def _nameless_elements(plain: Path, path: Path) -> list[str]:
         lines = [line for line, _ in zip(stream, range(6), strict=False)]
     if len(lines) == 6 and re.match(r"\s*\d", lines[5]):
         return [f"{path.name} has no line of elements; they are read from its first line ('{lines[0].strip()[:40]}')"]
+    return []
+
+
+def _moments_of_comment(plain: Path, path: Path, atoms: "Atoms") -> list[str]:
+    """Magnetic moments (Bohr magnetons) in the first line of a POSCAR, as VASP writes them: ``MAGMOM = 2*4 -4``."""
+    with plain.open(errors="replace") as stream:
+        found = re.search(rf"(?i)\bMAGMOM\s*[=:]?\s*((?:(?:\d+\*)?{_REAL}\s*)+)", stream.readline())
+    if found is None:
+        return []
+    words = [word.rpartition("*") for word in found.group(1).split()]
+    if sum(int(count or 1) for count, _, _ in words) != len(atoms):
+        return [f"{path.name} has another number of MAGMOM in its first line than atoms, which are left out"]
+    atoms.set_initial_magnetic_moments([float(value) for count, _, value in words for _ in range(int(count or 1))])
     return []
 
 

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import time
 from itertools import combinations
 from pathlib import Path
 
@@ -302,3 +303,24 @@ def test_moments_of_a_cif_without_magnetic_operations_are_refused(tmp_path: Path
     path.write_text(MAGNETIC_CIF.format(operations="_symmetry_equiv_pos_as_xyz\n'x,y,z'\n'x+1/2,y+1/2,z'"))
     with pytest.raises(DataError, match="magnetic operations"):
         read_structure(path)
+
+
+@pytest.mark.parametrize(
+    ("words", "moments"),
+    [("MAGMOM = 2*4.0 -4 -4", [4, 4, -4, -4]), ("FeO magmom: 1 2 3 4", [1, 2, 3, 4]), ("MAGMOM=3*1", None)],
+)
+def test_moments_in_the_first_line_of_a_poscar(words: str, moments: list[float] | None, tmp_path: Path) -> None:
+    places = "0 0 0\n.5 .5 0\n.5 0 .5\n0 .5 .5\n"
+    (tmp_path / "POSCAR").write_text(f"{words}\n1.0\n3.6 0 0\n0 3.6 0\n0 0 3.6\nFe\n4\nDirect\n{places}")
+    found = read_structure(tmp_path / "POSCAR")
+    if moments is None:
+        assert not found.has("initial_magmoms") and "left out" in file_notes(tmp_path / "POSCAR")[0]
+    else:
+        assert found.get_initial_magnetic_moments() == pytest.approx(moments)
+
+
+@pytest.mark.parametrize("text", ["\n" * 60_000, " \t" * 30_000, "1" * 60_000, "a\n1\n" + "1 1 1\n" * 3 + "1" * 60_000])
+def test_content_that_is_nothing_is_told_soon(text: str) -> None:
+    began = time.perf_counter()
+    assert structure_formats.format_of_content(f"{text}x") is None
+    assert time.perf_counter() - began < 2.0
