@@ -28,6 +28,8 @@ UNPACKED_BYTES = 200_000_000
 _PIECE = 1 << 20
 _XZ_MEMORY = 256_000_000
 _HEAD = 1 << 16
+_LINE = 300
+"""No line of a known format that matters here is longer; patterns take their time with long ones."""
 _BYTES_PER_ATOM = 6
 _NAMES = {
     "cif": "CIF", "vasp": "POSCAR", "vasp-xdatcar": "XDATCAR", "extxyz": "xyz", "lammps-data": "LAMMPS data",
@@ -64,7 +66,7 @@ def format_of_content(head: str) -> str | None:
         return "lammps-dump-text"
     if re.search(r"(?m)^[ \t]*\d+[ \t]+atoms\b", head) and re.search(r"(?m)\b(xlo[ \t]+xhi|avec)\b", head):
         return "lammps-data"
-    lines = head.splitlines()
+    lines = [line[:_LINE] for line in head.splitlines()]
     if _is_poscar(lines):
         return "vasp-xdatcar" if re.search(r"(?mi)^[ \t]*direct configuration[ \t]*=", head) else "vasp"
     counted = len(lines) > 2 and re.fullmatch(r"\s*\d+\s*", lines[0])
@@ -342,7 +344,7 @@ def _elements_of_types(masses: Sequence[str], labels: dict[str, str], path: Path
     helps = "; write elements behind the masses, as in '1 207.2 # Pb'"
     if not masses:
         raise DataError(f"{path} has no section 'Masses', and atom types are no elements{helps}")
-    rows = [re.fullmatch(rf"\s*(\S+)\s+({_REAL})\s*(?:#\s*(.*))?", line) for line in masses]
+    rows = [re.fullmatch(rf"\s*(\S+)\s+({_REAL})\s*(?:#\s*(.*))?", line[:_LINE]) for line in masses]
     values = [float(row.group(2)) for row in rows if row is not None]
     if len(values) < len(rows) or min(values) <= 0.0:
         raise DataError(f"{path}: a line of its section 'Masses' is no type and mass{helps}")

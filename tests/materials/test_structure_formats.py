@@ -319,7 +319,16 @@ def test_moments_in_the_first_line_of_a_poscar(words: str, moments: list[float] 
         assert found.get_initial_magnetic_moments() == pytest.approx(moments)
 
 
-@pytest.mark.parametrize("text", ["\n" * 60_000, " \t" * 30_000, "1" * 60_000, "a\n1\n" + "1 1 1\n" * 3 + "1" * 60_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n" * 60_000,
+        " \t" * 30_000,
+        "1" * 60_000,
+        "a\n1\n" + "1 1 1\n" * 3 + "1" * 60_000,
+        "a\n1\n" + f"{'1' * 15_000}\n" * 3 + "a\n" * 9,
+    ],
+)
 def test_content_that_is_nothing_is_told_soon(text: str) -> None:
     began = time.perf_counter()
     assert structure_formats.format_of_content(f"{text}x") is None
