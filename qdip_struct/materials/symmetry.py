@@ -15,6 +15,9 @@ from qdip_struct.base.arrays import Floats
 
 _MOST_IMAGES = 5_000_000
 _MOST_ROUNDS = 6
+_SAMPLED = 12
+_CLOSE_ANGSTROM = 0.3
+"""No second atom is as near to a place as one within this."""
 _UNMOVED_ANGSTROM = 1e-6
 _SAME_SITE_ANGSTROM = 1e-3
 
@@ -51,13 +54,17 @@ def symmetrised(cell: Any, positions: Any, kinds: Sequence[int], *, symprec: flo
 
 
 def _grown(cell: Floats, places: Floats, kinds: Any, *, symprec: float) -> tuple[Floats, Floats]:
-    """With less noise more operations are found: again until there are no more."""
+    """With less noise more operations are found: again until there are no more, or no noise was left."""
     order = 0
     for _ in range(_MOST_ROUNDS):
         better = _once(cell, places, kinds, symprec=symprec)
         if better is None or better[2] <= order:
             break
+        moves = (better[1] - places + 0.5) % 1.0 - 0.5
+        still = max(float(np.abs(moves @ cell).max()), float(np.abs(better[0] - cell).max())) < _UNMOVED_ANGSTROM
         cell, places, order = better
+        if still:
+            break
     return cell, places
 
 
@@ -65,15 +72,10 @@ def _once(cell: Floats, places: Floats, kinds: Any, *, symprec: float) -> tuple[
     """Cell and sites with the operations that are found, and how many those are in the primitive cell, times the
     translations; ``None`` where there are none, or too many images.
     """
-    shifts = _operations(cell, places, kinds, symprec=symprec)
-    if shifts is None:
+    repeated = _translations(cell, places, kinds, symprec=symprec)
+    if repeated is None:
         return None
-    pure = shifts[1][(shifts[0] == np.eye(3, dtype=int)).all(axis=(1, 2))]
-    if len(pure) * len(places) > _MOST_IMAGES:
-        return None
-    averaged = _mean_of_images(places, [(np.eye(3), shift) for shift in pure], kinds, cell=cell, symprec=symprec)
-    if averaged is None:
-        return None
+    pure, averaged = repeated
     # The rotations of the primitive cell: a supercell of unequal edges hides some of them.
     basis = primitive_basis(pure)
     small, inverse = basis @ cell, np.linalg.inv(basis)
@@ -95,6 +97,73 @@ def _once(cell: Floats, places: Floats, kinds: Any, *, symprec: float) -> tuple[
     values, vectors = np.linalg.eigh(back @ metric @ back.T)
     shape = cell @ (vectors * np.sqrt(values)) @ vectors.T
     return shape, averaged + step @ basis, len(turns) * len(pure)
+
+
+def _translations(cell: Floats, places: Floats, kinds: Any, *, symprec: float) -> tuple[Floats, Floats] | None:
+    """Translations (m, 3) of a supercell in fractions of it, exact, and the mean of the sites' images under them.
+
+    Of one cell there is the one that is none; ``None`` stands for too many images.
+
+    In supercells of a thousand atoms spglib takes many seconds for them. Every translation takes an atom of the rarest
+    kind to another one; as a group of m they are multiples of 1/m.
+    """
+    names, counts = np.unique(kinds, return_counts=True)
+    rare = np.flatnonzero(kinds == names[counts.argmin()])
+    matched = _Matcher(places, kinds, cell)
+    some = np.arange(0, len(places), max(1, len(places) // _SAMPLED))
+    found, total = [], np.zeros_like(places)
+    for step in places[rare] - places[rare[0]]:
+        if matched.nearest(places[some] + step, kinds[some])[1].max() > symprec:
+            continue
+        apart, lengths, partner = matched.nearest(places + step, kinds)
+        if lengths.max() <= symprec and len(np.unique(partner)) == len(partner):
+            found.append(step - apart.mean(axis=0))
+            total[partner] += apart - apart.mean(axis=0)
+            if len(found) * len(places) > _MOST_IMAGES:
+                return None
+    exact = np.rint(np.array(found) * len(found)) / len(found)
+    off = exact - np.array(found)
+    whole = len(np.unique(np.rint(exact * len(found)).astype(int) % len(found), axis=0)) == len(found)
+    volume = abs(float(np.linalg.det(primitive_basis(exact))))
+    if whole and np.linalg.norm(off @ cell, axis=1).max() <= symprec and abs(volume * len(found) - 1.0) < 1e-6:
+        return exact % 1.0, places + (total + off.sum(axis=0)) / len(found)
+    operations = _operations(cell, places, kinds, symprec=symprec)
+    if operations is None:
+        return None
+    exact = operations[1][(operations[0] == np.eye(3, dtype=int)).all(axis=(1, 2))]
+    if len(exact) * len(places) > _MOST_IMAGES:
+        return None
+    averaged = _mean_of_images(places, [(np.eye(3), shift) for shift in exact], kinds, cell=cell, symprec=symprec)
+    return None if averaged is None else (exact, averaged)
+
+
+class _Matcher:
+    """Finds the nearest site of the same kind, through the faces of the cell."""
+
+    def __init__(self, places: Floats, kinds: Any, cell: Floats) -> None:
+        from scipy.spatial import cKDTree
+
+        self._wrapped, self._kinds, self._cell = places % 1.0 % 1.0, kinds, cell
+        self._tree = cKDTree(self._wrapped, boxsize=1.0)
+
+    def nearest(self, images: Floats, kinds: Any) -> tuple[Floats, Floats, Any]:
+        """Ways in fractions (n, 3) from the nearest site of its kind to each image, their lengths (Å), the sites."""
+        first = self._tree.query(images % 1.0 % 1.0)[1]
+        apart, lengths = self._ways(images, kinds, first)
+        # Fractions are no lengths: the nearest by length is among the nearest few by fractions.
+        far = np.flatnonzero(lengths > _CLOSE_ANGSTROM)
+        if len(far):
+            near = self._tree.query(images[far] % 1.0 % 1.0, k=min(8, len(self._wrapped)))[1].reshape(len(far), -1)
+            ways, longer = self._ways(images[far][:, None], kinds[far][:, None], near)
+            best, rows = longer.argmin(axis=1), np.arange(len(far))
+            apart[far], lengths[far], first[far] = ways[rows, best], longer[rows, best], near[rows, best]
+        return apart, lengths, first
+
+    def _ways(self, images: Floats, kinds: Any, sites: Any) -> tuple[Floats, Floats]:
+        """Ways in fractions from sites to images, and their lengths, Å; endless to a site of another kind."""
+        apart = images - self._wrapped[sites]
+        apart -= np.rint(apart)
+        return apart, np.where(self._kinds[sites] == kinds, np.linalg.norm(apart @ self._cell, axis=-1), np.inf)
 
 
 def _operations(cell: Floats, places: Floats, kinds: Any, *, symprec: float) -> tuple[Any, Any] | None:
@@ -146,26 +215,14 @@ def _mean_of_images(
     places: Floats, operations: Sequence[tuple[Any, Any]], kinds: Any, *, cell: Floats, symprec: float
 ) -> Floats | None:
     """Mean of the images of each site under operations; ``None`` where an image lies on no site of its kind."""
-    from scipy.spatial import cKDTree
-
-    wrapped = places % 1.0 % 1.0
-    tree = cKDTree(wrapped, boxsize=1.0)
-    near = min(8, len(places))
+    matched = _Matcher(places, kinds, cell)
     total = np.zeros_like(places)
     counts = np.zeros(len(places), dtype=int)
     for turn, shift in operations:
-        images = places @ turn.T + shift
-        # Fractions are no lengths: the nearest by length is among the nearest few by fractions.
-        candidates = tree.query(images % 1.0 % 1.0, k=near)[1].reshape(len(places), near)
-        apart = images[:, None] - wrapped[candidates]
-        apart -= np.rint(apart)
-        lengths = np.where(kinds[candidates] == kinds[:, None], np.linalg.norm(apart @ cell, axis=2), np.inf)
-        best = lengths.argmin(axis=1)
-        rows = np.arange(len(places))
-        if lengths[rows, best].max() > 4.0 * symprec:
+        apart, lengths, partner = matched.nearest(places @ turn.T + shift, kinds)
+        if lengths.max() > 4.0 * symprec:
             return None
-        partner = candidates[rows, best]
-        np.add.at(total, partner, apart[rows, best])
+        np.add.at(total, partner, apart)
         np.add.at(counts, partner, 1)
     if (counts != len(operations)).any():
         return None
@@ -187,15 +244,12 @@ def reduced(
     cell, positions, kept, counts
         The smaller cell; the sites in it and which ones of the given they are; how many cells lay along each vector.
     """
-    import spglib
-
     shape, places = np.array(cell, dtype=float), np.array(positions, dtype=float)
     kept = np.arange(len(places))
-    found = spglib.get_symmetry_dataset((shape, places, np.asarray(kinds, dtype=int)), symprec=symprec)
-    if found is None:
+    repeated = _translations(shape, places, np.asarray(kinds, dtype=int), symprec=symprec)
+    if repeated is None:
         return shape, places, kept.tolist(), (1, 1, 1)
-    pure = (np.asarray(found.rotations) == np.eye(3, dtype=int)).all(axis=(1, 2))
-    shifts = np.asarray(found.translations)[pure] % 1.0
+    shifts = repeated[0] % 1.0
     counts = [1, 1, 1]
     for axis in range(3):
         others = [other for other in range(3) if other != axis]
