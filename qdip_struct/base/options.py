@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from qdip_struct.base.yaml_tree import Node
 
-Form = Literal["text", "number", "whole", "truth", "choice", "words", "path"]
+Form = Literal["text", "number", "whole", "truth", "choice", "words", "path", "paths"]
 Place = Literal["command", "campaign"]
 _KEY = "option"
 _T = TypeVar("_T")
@@ -190,8 +190,10 @@ class Option:
         """The value at a place of the file; a wrong one is refused with file, line and key."""
         if self.optional and node.text is None and node.items is None and node.entries is None:
             return None
-        if self.form == "words":
+        if self.form in ("words", "paths"):
             items = node.items if node.items is not None else (node,)
+            if self.form == "paths":
+                return tuple(Path(item.word()) for item in items)
             return tuple(item.choice(self.choices) if self.choices else item.word() for item in items)
         if self.form == "choice":
             return node.choice(self.choices)
@@ -226,6 +228,7 @@ def _form(kind: Any) -> tuple[Form, tuple[str, ...]]:
     if get_origin(kind) is Literal:
         return "choice", get_args(kind)
     if get_origin(kind) is tuple:
-        return "words", _form(get_args(kind)[0])[1]
+        inner, choices = _form(get_args(kind)[0])
+        return ("paths" if inner == "path" else "words"), choices
     forms: dict[type, Form] = {bool: "truth", int: "whole", float: "number", str: "text", Path: "path"}
     return forms[kind], ()

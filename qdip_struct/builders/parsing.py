@@ -17,8 +17,8 @@ StrainOn = Literal["film", "substrate", "shared"]
 Normal = Literal["kept", "relaxed"]
 """Spacings of a strained crystal along its normal."""
 InterfaceKind = Literal["slab", "sandwich"]
-SHAPES = ("sphere", "ellipsoid", "cube", "cuboid", "octahedron", "dodecahedron", "truncated-octahedron", "wulff",
-          "facets")  # fmt: skip
+SHAPES = ("sphere", "ellipsoid", "rod", "cube", "cuboid", "platelet", "octahedron", "cuboctahedron", "dodecahedron",
+          "truncated-octahedron", "wulff", "facets")  # fmt: skip
 """Shapes of dots known by name."""
 DEFAULT_DIAMETER_ANGSTROM = 30.0
 """Of a dot that is given no size."""

@@ -113,7 +113,7 @@ def _bulk(request: BulkRequest, folder: Path) -> list[Cell]:
 
 
 def _dot(request: DotRequest, folder: Path) -> list[Cell]:
-    atoms, report = requested_dot(request)
+    atoms, report = requested_dot(request, folder=folder)
     return [_cell("dot", atoms, lambda: report)]
 
 

@@ -269,7 +269,7 @@ def _values(node: Node, options: Mapping[str, Option]) -> dict[str, Any]:
     """Values by field of a mapping of options."""
     found = {}
     for key, entry in node.mapping(tuple(options)).items():
-        if entry.items is not None and options[key].form != "words":
+        if entry.items is not None and options[key].form not in ("words", "paths"):
             entry.refuse("is a list; expected one value (several values to be tried stand under 'vary')")
         found[options[key].field] = options[key].read(entry)
     return found

@@ -15,7 +15,7 @@ from typing import Any
 
 from qdip_struct.base.options import add_options, request_of
 from qdip_struct.builders.dot.dot_request import AttachRequest, requested_attachment
-from qdip_struct.cli.building import add_format_of_ending, lattice_line, structure_lines, write_one
+from qdip_struct.cli.building import add_format_of_ending, lattice_line, strain_lines, structure_lines, write_one
 
 
 def add_build_attach_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +36,7 @@ def _summary(path: Path, content: Mapping[str, Any]) -> str:
     lines = [
         *structure_lines(path, content),
         lattice_line(content),
+        *strain_lines(content),
         f"shortest distance: {content['min_distance_angstrom']:.3f} Å; sites changed: {len(content['changes'])}",
     ]
     if content["mode"] == "attached":

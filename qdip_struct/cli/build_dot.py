@@ -1,12 +1,16 @@
 """Cut a quantum dot from its crystal, finish its surface, and put it into a vacuum box.
 
-Lengths in Å. --surface: as-cut, stoichiometric (excess ions with the fewest bonds leave) or metal-rich (anions that
-lack a metal neighbour leave). --ligand makes the dot neutral with a halide; --counter-ion MA covers it with halides
-and balances them.
+Lengths in Å. --surface: as-cut, stoichiometric (ions in excess of whole formula units leave, those held least first) or
+metal-rich (anions that lack a metal neighbour leave). --ligand makes the dot neutral with a halide; --counter-ion MA
+covers it with halides and balances them. What would remove or replace more than a fifth of the ions is refused (a
+metal-rich surface lacks a whole layer and is not). Directions and families of facets are those of Cartesian axes, the
+first cell vector along x: of a crystal that is not cubic a body in space, not its own facets.
 
 examples:
   qdip build dot --material PbS --diameter 30 --surface metal-rich --ligand I -o dot.extxyz
   qdip build dot --material PbS --shape wulff --energies 100=16,111=20 --atoms 1000 --surface stoichiometric -o d.extxyz
+  qdip build dot --material CsPbBr3 --shape platelet --diameter 40 --thickness 3ML --ligand Br -o platelet.extxyz
+  qdip build dot --material CuInS2.cif --shape cuboctahedron --diameter 25 --surface stoichiometric -o dot.extxyz
   qdip build dot --material CdSe --diameter 20 --shell CdZnS --shell-thickness 10 --ligand Br -o core_shell.extxyz
 """
 
@@ -18,7 +22,7 @@ from typing import Any
 
 from qdip_struct.base.options import add_options, request_of
 from qdip_struct.builders.dot.dot_request import DotRequest, requested_dot
-from qdip_struct.cli.building import add_format_of_ending, counted, lattice_line, write_one
+from qdip_struct.cli.building import add_format_of_ending, counted, lattice_line, strain_lines, write_one
 
 
 def add_build_dot_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +51,7 @@ def _summary(path: Path, content: Mapping[str, Any]) -> str:
             + " × ".join(f"{length:.2f}" for length in content["extent_angstrom"])
             + f" Å; centre on {content['center']}",
             lattice_line(content),
+            *strain_lines(content),
             "surface: " + ("; ".join(done) if done else "as cut, nothing changed"),
         ]
     )

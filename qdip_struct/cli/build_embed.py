@@ -16,7 +16,7 @@ from typing import Any
 
 from qdip_struct.base.options import add_options, request_of
 from qdip_struct.builders.dot.dot_request import EmbedRequest, requested_embedding
-from qdip_struct.cli.building import add_format_of_ending, lattice_line, structure_lines, write_one
+from qdip_struct.cli.building import add_format_of_ending, lattice_line, strain_lines, structure_lines, write_one
 
 _TAKEN_AS = {
     "crystal": "the file of the dot holds a crystal, from which the dot was cut (--dot-is)",
@@ -45,6 +45,7 @@ def summary(path: Path, content: Mapping[str, Any]) -> str:
         f"volume fraction of the dot: {content['volume_fraction']:.4f}, "
         f"diameter of the sphere of that volume: {content['equivalent_diameter_angstrom']:.2f} Å",
         lattice_line(content),
+        *strain_lines(content),
         f"shortest distance: {content['min_distance_angstrom']:.3f} Å",
     ]
     if content["termination"] is not None:

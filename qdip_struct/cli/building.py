@@ -53,16 +53,13 @@ def origin_of(args: argparse.Namespace, *, command: str) -> dict[str, Any]:
     from qdip_struct.materials.structure_files import file_notes
 
     given = parameters_of(args)
-    files = {
-        key: Path(value)
-        for key, value in given.items()
-        if isinstance(value, (str, Path)) and key in _BODIES and Path(value).is_file()
-    }
+    bodies = {key: Path(given[key]) for key in _BODIES if given.get(key) is not None and Path(given[key]).is_file()}
     symprec = args.symprec if command in _CUT_IN_PLACE else None
-    notes = [sentence for path in files.values() for sentence in file_notes(path, symprec=symprec)]
+    notes = [sentence for path in bodies.values() for sentence in file_notes(path, symprec=symprec)]
     for sentence in dict.fromkeys(notes):
         note(f"note: {sentence}")
-    hashes = {key: sha256(path.read_bytes()) for key, path in files.items()}
+    files = {**bodies, **{f"crystals {path}": Path(path) for path in given.get("crystals", ())}}
+    hashes = {key: sha256(path.read_bytes()) for key, path in sorted(files.items()) if path.is_file()}
     told = {"input_sha256": hashes, "file_notes": list(dict.fromkeys(notes))}
     return provenance(command, given, seed=args.seed, **{key: value for key, value in told.items() if value})
 
@@ -105,13 +102,36 @@ def write_one(
 
 
 def lattice_line(content: Mapping[str, Any]) -> str:
-    """Lattice constants (Å) of a report's parts, each with its temperature (K) and source, as a line of text."""
+    """Lattice constants (Å) of a report's parts, each with its temperature (K) and source, as a line of text.
+
+    Of a part that is not cubic the edges of its cell, of a supercell of the parent cube also the (pseudo-)cubic one.
+    """
+    from qdip_struct.materials.crystals import edges_text
+
     temperature = content.get("temperature_kelvin") or {}
+    edges, angles = content.get("lattice_edges_angstrom") or {}, content.get("lattice_angles_degree") or {}
     parts = []
     for part, value in content["lattice_angstrom"].items():
         if value is not None:
-            parts.append(f"{part} {value:.4f}{at_kelvin(temperature.get(part))} ({content['lattice_source'][part]})")
+            text = edges_text(edges[part], angles[part]) if part in edges else f"{value:.4f}"
+            if text != f"{value:.4f}" and "×" not in text:
+                text += f" (pseudo-cubic {value:.4f})"
+            parts.append(f"{part} {text}{at_kelvin(temperature.get(part))} ({content['lattice_source'][part]})")
     return "lattice constant / Å: " + ", ".join(parts or ["those of the structure given"])
+
+
+def strain_lines(content: Mapping[str, Any]) -> list[str]:
+    """The strain that dot and shell start with, as a line of text; none where nothing is strained."""
+    strains = content.get("initial_strain") or {}
+    if not any(value is None or abs(value) > 1e-9 for value in strains.values()):
+        return []
+    own = content["own_lattice_angstrom"]
+    parts = [
+        f"{part} unknown, no lattice constant of its own is known" if value is None
+        else f"{part} {100 * value:+.2f} % (its own lattice constant: {own[part]:.4f} Å)"
+        for part, value in strains.items()
+    ]  # fmt: skip
+    return ["mean engineering strain as built: " + ", ".join(parts)]
 
 
 def note_findings(report: Mapping[str, Any], *, whose: str) -> None:

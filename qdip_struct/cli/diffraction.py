@@ -41,7 +41,10 @@ def add_diffraction_arguments(parser: argparse.ArgumentParser) -> None:
         "--weakest", type=float, default=0.03, metavar="X", help="part of the strongest spot (default: 0.03)"
     )
     parser.add_argument("--between", metavar="N,M", help="numbers of two spots, from 1: their angle")
-    add_options(parser, CrystalOptions, names=("spacing", "tolerance", "d_min", "wavelength", "temperature", "cell"))
+    add_options(
+        parser, CrystalOptions,
+        names=("spacing", "tolerance", "d_min", "wavelength", "temperature", "crystals", "cell"),
+    )  # fmt: skip
     parser.add_argument("--dataset", metavar="NAME", help="data set of the crystals that --spacing asks")
     parser.add_argument("--hrtem", type=Path, metavar="FILE", help="simulated micrograph: png, svg or pdf")
     parser.add_argument(
@@ -144,7 +147,7 @@ def _fringe(name: str, args: argparse.Namespace) -> dict[str, Any]:
     from qdip_struct.materials.structure_files import crystal_named
 
     try:
-        crystal = crystal_named(name, dataset=args.dataset, temperature=args.temperature)
+        crystal = crystal_named(name, dataset=args.dataset, temperature=args.temperature, files=tuple(args.crystals))
     except UsageError as error:
         return {"phase": name, "can_show": None, "reason": str(error), "allowed": [], "forbidden": []}
     warn_of(crystal.warnings)

@@ -22,7 +22,7 @@ from qdip_struct.cli.console import answer, at_kelvin, crystal_given, note, tabl
 from qdip_struct.matching.coincidence import Match, find_matches, orientation_relations, pareto
 from qdip_struct.matching.nets import Net, surface_net
 from qdip_struct.matching.planes import Plane, parse_plane, plane_text, pseudocubic_direction, pseudocubic_plane
-from qdip_struct.materials.crystals import Crystal, apart_in_temperature, with_edges
+from qdip_struct.materials.crystals import Crystal, apart_in_temperature, edges_text, with_edges
 from qdip_struct.materials.options import CrystalOptions
 
 _CRYSTAL_OPTIONS = ("dataset", "temperature", "symprec", "crystals", "max_area", "max_strain")
@@ -112,7 +112,7 @@ def _crystal(word: str, edges: str | None, args: argparse.Namespace) -> tuple[Cr
 
 
 def _describe(crystal: Crystal) -> str:
-    edges = ", ".join(f"{length:.4f}" for length in dict.fromkeys(crystal.lengths))
+    edges = edges_text(crystal.lengths, crystal.angles)
     return f"{crystal.label}: {edges} Å{at_kelvin(crystal.temperature_kelvin)}, {crystal.source}"
 
 

@@ -32,7 +32,7 @@ from qdip_struct.matching.planes import (
     pseudocubic_plane,
     reflections,
 )
-from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.crystals import Crystal, edges_text
 from qdip_struct.materials.options import CrystalOptions
 
 _CRYSTAL_OPTIONS = ("spacing", "tolerance", "d_min", "wavelength", "dataset", "temperature", "symprec", "crystals")
@@ -79,6 +79,7 @@ def _document(
     return {
         "crystal": crystal.label,
         "lengths_angstrom": crystal.lengths,
+        "angles_degree": crystal.angles,
         "a_angstrom": crystal.a_angstrom,
         "temperature_kelvin": crystal.temperature_kelvin,
         "lattice_warnings": crystal.warnings,
@@ -118,7 +119,7 @@ def _reflection(reflection: Reflection) -> dict[str, Any]:
 
 
 def _text(document: dict[str, Any], args: argparse.Namespace) -> str:
-    edges = ", ".join(f"{length:.4g}" for length in dict.fromkeys(document["lengths_angstrom"]))
+    edges = edges_text(document["lengths_angstrom"], document["angles_degree"])
     lines = [f"{document['crystal']}, {edges} Å{at_kelvin(document['temperature_kelvin'])}, {document['source']}"]
     for entry in document["planes"]:
         parent = entry["pseudocubic_plane"]

@@ -44,7 +44,7 @@ def add_strain_arguments(parser: argparse.ArgumentParser) -> None:
         help="the same dot relaxed in vacuum, as the dot's reference",
     )
     parser.add_argument("--dataset", metavar="NAME", help="data set of the lattice constants that are not given")
-    add_options(parser, CrystalOptions, names=("temperature", "cell"))
+    add_options(parser, CrystalOptions, names=("temperature", "crystals", "cell"))
     parser.add_argument("--crystal", action="append", default=[], metavar="NAME:phase", help="CdS:wurtzite; repeatable")
     parser.add_argument(
         "--measure", choices=MEASURES, default="engineering", help="strain measure (default: engineering)"
@@ -87,6 +87,7 @@ def strain_command(args: argparse.Namespace) -> int:
         structures=structures,
         dataset=args.dataset,
         temperature=args.temperature,
+        files=tuple(args.crystals),
         vacuum_dot=vacuum,
         measure=args.measure,
         directions=directions,

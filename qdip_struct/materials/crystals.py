@@ -150,12 +150,33 @@ def apart_in_temperature(temperatures: Mapping[str, float | None]) -> tuple[str,
     return (f"lattice constants at different temperatures stand side by side: {listed}; ask for one temperature",)
 
 
+def edges_text(lengths: Sequence[float], angles: Sequence[float]) -> str:
+    """A cell in words: ``5.9360`` of a cubic one, ``11.2000 × 3.9870 × 4.3340`` (Å), other angles than 90° behind."""
+    if len({round(length, 6) for length in lengths}) == 1 and all(abs(angle - 90.0) < 1e-6 for angle in angles):
+        return f"{lengths[0]:.4f}"
+    edges = " × ".join(f"{length:.4f}" for length in lengths)
+    skew = [f"{name} {angle:.2f}°" for name, angle in zip("αβγ", angles, strict=True) if abs(angle - 90.0) > 1e-6]
+    return f"{edges} ({', '.join(skew)})" if skew else edges
+
+
+def cell_facts(cells: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> dict[str, Any]:
+    """Entries of a report about the cells of its parts: edges (Å) and angles (degree)."""
+    return {
+        "lattice_edges_angstrom": {part: [float(x) for x in lengths] for part, (lengths, _) in cells.items()},
+        "lattice_angles_degree": {part: [float(x) for x in angles] for part, (_, angles) in cells.items()},
+    }
+
+
 def lattice_facts(crystals: Mapping[str, Crystal]) -> dict[str, Any]:
-    """Entries of a report about the lattice constants of its parts, by name: value (Å), source, temperature (K)."""
+    """Entries of a report about the lattices of its parts, by name: constant (Å), cell, source, temperature (K).
+
+    The constant is the (pseudo-)cubic one, :attr:`Crystal.a_angstrom`.
+    """
     temperatures = {part: crystal.temperature_kelvin for part, crystal in crystals.items()}
     told = [text for crystal in crystals.values() for text in crystal.warnings]
     return {
         "lattice_angstrom": {part: crystal.a_angstrom for part, crystal in crystals.items()},
+        **cell_facts({part: (crystal.lengths, crystal.angles) for part, crystal in crystals.items()}),
         "lattice_source": {part: crystal.source for part, crystal in crystals.items()},
         "temperature_kelvin": temperatures,
         "lattice_warnings": list(dict.fromkeys((*told, *apart_in_temperature(temperatures)))),

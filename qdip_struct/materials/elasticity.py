@@ -16,7 +16,7 @@ from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import shipped
 from qdip_struct.materials.composition import Formula, parse_formula
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.datasets import load_yaml
+from qdip_struct.materials.datasets import PHASE_ALIASES, load_yaml
 from qdip_struct.materials.ions import IONS, MOLECULES
 
 if TYPE_CHECKING:
@@ -334,20 +334,28 @@ def isotropic_moduli(
     return Moduli(name, bulk, shear, source, assumption if poisson is None else "")
 
 
-def known_moduli(material: str, *, files: Sequence[Path] = ()) -> Moduli | None:
-    """Moduli of a pure material from ``properties.yaml`` or the user's files; ``None`` when there are none."""
-    record = find_property(material, "elastic", files=files)
+def known_moduli(material: str, *, phase: str | None = None, files: Sequence[Path] = ()) -> Moduli | None:
+    """Moduli of a pure material from ``properties.yaml`` or the user's files; ``None`` when there are none.
+
+    With a phase those of that phase come first; those of another phase are an assumption that is said.
+    """
+    record = find_property(material, "elastic", phase=phase, files=files)
     if record is None:
         return None
     values = record.values
     if "c11_gpa" in values:
-        return cubic_moduli(
+        found = cubic_moduli(
             values["c11_gpa"], values["c12_gpa"], values["c44_gpa"], name=material, source=record.source
         )
-    return isotropic_moduli(
-        values["bulk_gpa"], shear=values.get("shear_gpa"), poisson=values.get("poisson_ratio"), name=material,
-        source=record.source,
-    )  # fmt: skip
+    else:
+        found = isotropic_moduli(
+            values["bulk_gpa"], shear=values.get("shear_gpa"), poisson=values.get("poisson_ratio"), name=material,
+            source=record.source,
+        )  # fmt: skip
+    if phase is not None and record.phase not in (None, phase):
+        other = f"moduli of the {record.phase} phase in the place of the {phase} one"
+        return replace(found, assumption="; ".join(text for text in (found.assumption, other) if text))
+    return found
 
 
 def mixed_moduli(formula: Formula | str, *, files: Sequence[Path] = ()) -> Moduli | None:
@@ -358,7 +366,8 @@ def mixed_moduli(formula: Formula | str, *, files: Sequence[Path] = ()) -> Modul
     mixture of isotropic end members stays isotropic.
     """
     parsed = parse_formula(formula) if isinstance(formula, str) else formula
-    parts = [(known_moduli(name, files=files), weight) for name, weight in parsed.weights()]
+    phase = PHASE_ALIASES.get(parsed.phase.lower(), parsed.phase.lower()) or None
+    parts = [(known_moduli(name, phase=phase, files=files), weight) for name, weight in parsed.weights()]
     if any(moduli is None for moduli, _ in parts):
         return None
     known = [(moduli, weight) for moduli, weight in parts if moduli is not None]

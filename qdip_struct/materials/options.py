@@ -35,6 +35,11 @@ def temperature_option() -> Any:
     )
 
 
+def crystals_option() -> Any:
+    """A user's files of crystals."""
+    return option((), metavar="FILE", help="YAML file that adds crystals and their properties; repeatable")
+
+
 def lattice_option(whose: str = "", *, scales_files: bool = False) -> Any:
     """(Pseudo-)cubic lattice constant in the place of the data set's, of what, and whether files are scaled to it."""
     whose = f" of the {whose}" if whose else ""
@@ -107,7 +112,7 @@ class CrystalOptions:
 
     dataset: str = option(DEFAULT_DATASET, metavar="NAME", help="data set of the lattice constants")
     temperature: float | None = temperature_option()
-    crystals: tuple[Path, ...] = option((), metavar="FILE", help="YAML file that adds crystals; repeatable")
+    crystals: tuple[Path, ...] = crystals_option()
     max_area: float = option(400.0, metavar="A2", unit="Å²", help="largest area of a coincidence cell, inclusive")
     max_strain: float = option(0.03, metavar="F", help="largest principal strain of a coincidence cell")
     spacing: float | None = option(None, metavar="A", unit="Å", help="a measured fringe: which phase can show it")

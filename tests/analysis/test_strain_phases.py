@@ -1,5 +1,7 @@
 """Phases of cations by label and by chemistry, and the reference lattices that follow."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -8,9 +10,12 @@ from known_strain import A_DOT, A_MATRIX, cubic_perovskite, known_dot, rock_salt
 from qdip_struct.analysis.strain.phases import cations_of, chemical_phases, find_phases
 from qdip_struct.analysis.strain.reference import measured_reference, references_of
 from qdip_struct.analysis.strain.strain import strain_map
+from qdip_struct.analysis.strain.strain_summary import summarise
 from qdip_struct.analysis.strain.sublattice import rocksalt, sublattice_of
 from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.builders.dot.dot_request import DotRequest, EmbedRequest, requested_dot, requested_embedding
 from qdip_struct.materials.datasets import get_crystal
+from qdip_struct.materials.structure_files import crystal_named, read_structure
 
 
 def test_labels_of_the_builder_decide(embedded):
@@ -145,3 +150,64 @@ def test_labels_that_name_no_crystal_take_no_part():
     assert phases.roles == {"PbS": "dot"}
     assert set(phases.labels[np.array(atoms.get_chemical_symbols()) == "Pb"]) == {"PbS"}
     assert set(phases.labels[-3:]) == {""}
+
+
+@pytest.mark.parametrize("phase", ["CsPbBr3:gamma", "CsPbI3:gamma", "MAPbI3:tetragonal"])
+@pytest.mark.parametrize("turn", [(0.0, (0, 0, 1)), (90.0, (1, 0, 0)), (35.0, (1, 2, 3))])
+def test_an_unstrained_distorted_perovskite_reads_zero_and_a_planted_strain_itself(
+    phase: str, turn: tuple[float, tuple[int, int, int]]
+) -> None:
+    """Three lengths and angles of the phase: no component is strained, however it lies; the cube reads ±0.6 %."""
+    name = phase.partition(":")[0]
+    crystal = crystal_named(phase)
+    sites = [site for site in crystal.sites if site.label != "A"]
+    atoms = Atoms([s.species for s in sites], scaled_positions=[s.position for s in sites], cell=crystal.cell, pbc=True)
+    atoms = atoms.repeat((2, 2, 2))
+    atoms.rotate(*turn, rotate_cell=True)
+    atoms.set_array("phase", np.full(len(atoms), name))
+    free = summarise([atoms], structures={name: phase})
+    assert np.abs(free.tensor).max() < 1e-9
+    assert all(abs(line.strain) < 1e-9 for line in free.lines)
+    planted = np.diag([1.004, 0.997, 1.001])
+    atoms.set_cell(atoms.cell.array @ planted, scale_atoms=True)
+    read = np.sort(np.linalg.eigvalsh(summarise([atoms], structures={name: phase}).tensor), axis=1)
+    assert read == pytest.approx(np.tile([-0.003, 0.001, 0.004], (len(read), 1)), abs=1e-9)
+    assert np.abs(summarise([atoms], structures={name: name}, lattices={name: crystal.a_angstrom}).tensor).max() > 0.003
+
+
+def test_the_file_of_gamma_caesium_lead_bromide_is_unstrained() -> None:
+    atoms = read_structure(Path(__file__).parents[2] / "structures" / "CsPbBr3_gamma.cif").repeat((2, 2, 2))
+    assert np.abs(summarise([atoms], structures={"CsPbBr3": "CsPbBr3:gamma"}).tensor).max() < 1e-4
+
+
+@pytest.mark.parametrize("shell", ["CdZnS", "Cd0.5Zn0.5S", "ZnS"])
+def test_a_shell_is_measured_against_itself(shell: str) -> None:
+    """Vegard by hand between CdS 5.82 and ZnS 5.409 Å; every Cd and Zn of the shell counted, no Cd of the core."""
+    request = DotRequest(material="CdSe", diameter=20.0, shell=shell, shell_thickness=10.0, ligand="Br")
+    atoms, content = requested_dot(request)
+    region, symbols = atoms.get_array("region"), np.array(atoms.get_chemical_symbols())
+    cadmium, zinc = (int(((region == "shell") & (symbols == name)).sum()) for name in ("Cd", "Zn"))
+    own = (cadmium * 5.82 + zinc * 5.409) / (cadmium + zinc)
+    summary = summarise([atoms])
+    assert set(summary.regions) == {"dot", "shell"}
+    assert summary.regions["shell"].n + summary.regions["shell"].undefined == cadmium + zinc
+    assert summary.regions["dot"].n + summary.regions["dot"].undefined == int(
+        ((region == "dot") & (symbols == "Cd")).sum()
+    )
+    assert summary.regions["shell"].mean == pytest.approx(6.052 / own - 1, abs=1e-4)
+    assert summary.regions["dot"].mean == pytest.approx(0.0, abs=1e-9)
+    assert content["initial_strain"]["shell"] == pytest.approx(6.052 / own - 1, abs=1e-4)
+    assert content["initial_strain"]["dot"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_coherent_dot_says_the_strain_it_starts_with() -> None:
+    built = requested_embedding(
+        EmbedRequest(dot="PbS", matrix="CsPbI3:cubic", cells="5,5,5", lattice=6.325, diameter=18.0)
+    )
+    assert built.report["initial_strain"] == {"dot": pytest.approx(6.325 / 5.936 - 1)}
+    assert built.report["own_lattice_angstrom"] == {"dot": 5.936}
+    assert summarise([built.atoms]).regions["dot"].mean == pytest.approx(6.325 / 5.936 - 1, abs=1e-9)
+    free = requested_embedding(
+        EmbedRequest(dot="PbS", matrix="CsPbI3:cubic", cells="5,5,5", diameter=18.0, mode="insert")
+    )
+    assert free.report["initial_strain"]["dot"] == pytest.approx(0.0, abs=1e-12)

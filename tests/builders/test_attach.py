@@ -1,12 +1,16 @@
 """Dots on a surface and under an overgrown layer."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.atoms.neighbours import nearest_neighbour
 from qdip_struct.builders.atoms.regions import formal_charge_of
 from qdip_struct.builders.dot.attach import attach_dot, bury_dots, surface_slab
 from qdip_struct.builders.dot.dot import cut_dot
+from qdip_struct.builders.dot.dot_request import AttachRequest, requested_attachment
 from qdip_struct.builders.dot.embedding_options import DotForm
 from qdip_struct.builders.dot.passivation import passivate
 from qdip_struct.builders.dot.shapes import make_shape
@@ -143,3 +147,30 @@ def test_the_gap_of_a_molecular_surface_is_counted_from_its_hydrogens() -> None:
     inside, heights = built.atoms.get_array("dot") >= 0, built.atoms.positions[:, 2]
     assert heights[inside].min() - heights[~inside].max() == pytest.approx(3.0)
     assert built.report["gap_angstrom"] == pytest.approx(3.0)
+
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+@pytest.mark.parametrize(
+    ("dot", "shape", "facet"),
+    [("structures/AgBiS2.cif", "cube", "100"), ("structures/CuInS2.cif", "octahedron", "111"),
+     ("structures/InAs.cif", "sphere", "100"), ("crystals/Cs2AgBiBr6.cif", "cube", "100"),
+     ("CsPbBr3:cubic", "octahedron", "111"), ("MAPbI3:cubic", "rod", "111"), ("structures/ZnO.cif", "platelet", "100")],
+)  # fmt: skip
+def test_dots_of_own_crystals_stand_on_a_slab(dot: str, shape: str, facet: str) -> None:
+    """Neutral both, and no ion of the dot nearer to the slab than nine tenths of the shortest bond in the two."""
+    word = str(DATA / dot) if dot.endswith(".cif") else dot
+    size = {"length": 22.0} if shape == "rod" else {"thickness": "10"} if shape == "platelet" else {}
+    request = AttachRequest(
+        dot=word, matrix="CsPbBr3:cubic", cells="8,8,2", diameter=16.0, shape=shape, facet=facet, **size
+    )
+    built = requested_attachment(request)
+    assert built.report["formal_charge"] == {"dot": 0, "matrix": 0, "total": 0}
+    assert built.report["share_changed"] <= 0.2
+    owner = built.atoms.get_array("dot")
+    apart = nearest_neighbour(
+        built.atoms.positions[owner >= 0], targets=built.atoms.positions[owner < 0], cell=built.atoms.cell.array,
+        pbc=built.atoms.pbc, cutoff=6.0,
+    )[0].min()  # fmt: skip
+    assert 1.9 < apart < 4.0

@@ -1,6 +1,7 @@
 """Free dots: counts, shells, sizes."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,15 @@ from scipy.spatial import cKDTree
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.regions import formal_charge_of
 from qdip_struct.builders.dot.dot import block, cut_dot, dot_atoms, dot_report, in_vacuum, scale_for
+from qdip_struct.builders.dot.dot_request import DotRequest, EmbedRequest, requested_dot, requested_embedding
 from qdip_struct.builders.dot.embedding_options import DotForm, make_shell
 from qdip_struct.builders.dot.parent import centre_point, on_parent_lattice
 from qdip_struct.builders.dot.shapes import make_shape
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.structure_files import crystal_named
+
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.mark.parametrize("name", ["PbS", "NaI", "CdSe:zincblende", "CdSe:wurtzite"])
@@ -127,7 +131,10 @@ def test_the_vacuum_box_and_the_report() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: make_shell("CsPbBr3", thickness=5.0), "no binary compound"),
+        (
+            lambda: cut_dot(crystal_named("PbS"), form=DotForm(shell=make_shell("CsPbBr3", thickness=5.0))),
+            "is no shell on",
+        ),
         (lambda: make_shell("CdS", thickness=-1.0), "thick"),
         (lambda: make_shell("CdZnSSe", thickness=5.0), "graded shell"),
         (
@@ -206,6 +213,75 @@ def test_the_bond_centre_is_halfway_between_a_metal_and_an_anion_of_either_cryst
         sites = np.array([site.position for site in crystal.sites if site.label in labels])
         away = (sites - here + 0.5) % 1.0 - 0.5
         assert np.linalg.norm(away, axis=1).min() == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("material", "thickness", "cations", "anions"),
+    [("CdSe:zincblende", "4ML", 5, 4), ("CdSe:zincblende", "5ML", 6, 5), ("PbS", "4ML", 4, 4), ("PbS", "3ML", 3, 3),
+     ("CsPbBr3:cubic", "2ML", 2, 5), ("CsPbBr3:cubic", "3ML", 3, 7)],
+)  # fmt: skip
+def test_platelets_have_the_planes_of_their_monolayers(
+    material: str, thickness: str, cations: int, anions: int
+) -> None:
+    """Colloidal CdSe of n monolayers has n planes of Se between n + 1 of Cd; CsPbBr3 n octahedra between n + 1 CsBr."""
+    atoms, content = requested_dot(DotRequest(material=material, shape="platelet", diameter=24.0, thickness=thickness))
+    metal = atoms.get_array("formal_charge") >= 2
+    anion = atoms.get_array("formal_charge") < 0
+    planes = [len(np.unique(np.round(atoms.positions[kind][:, 2], 2))) for kind in (metal, anion)]
+    assert planes == [cations, anions]
+    assert content["shape"] == "platelet"
+
+
+def test_rods_lie_along_their_axis() -> None:
+    for axis, along in (("001", (0, 0, 1)), ("100", (1, 0, 0)), ("111", (1, 1, 1))):
+        atoms, _ = requested_dot(DotRequest(material="PbS", shape="rod", diameter=15.0, length=45.0, axis=axis))
+        unit = np.array(along) / np.linalg.norm(along)
+        length = np.ptp(atoms.positions @ unit)
+        assert 45.0 - 6.0 < length <= 45.0 + 1e-3
+
+
+def test_a_rod_with_a_shell_grows_on_all_sides() -> None:
+    core, _ = requested_dot(DotRequest(material="CdSe", shape="rod", diameter=16.0, length=30.0))
+    both, content = requested_dot(
+        DotRequest(material="CdSe", shape="rod", diameter=16.0, length=30.0, shell="CdS", shell_thickness=6.0)
+    )
+    assert content["regions"]["shell"] > content["regions"]["dot"] > 0.8 * len(core)
+    assert np.ptp(both.positions, axis=0) == pytest.approx([28.0, 28.0, 42.0], abs=3.5)
+
+
+def test_a_perovskite_core_takes_a_perovskite_shell() -> None:
+    atoms, content = requested_dot(
+        DotRequest(
+            material="CsPbBr3:cubic", diameter=20.0, shell="CsPbCl3", shell_thickness=6.0, surface="stoichiometric"
+        )
+    )
+    shell = atoms.get_array("region") == "shell"
+    assert set(atoms.symbols[shell]) == {"Cs", "Pb", "Cl"}
+    assert set(atoms.symbols[~shell]) == {"Cs", "Pb", "Br"}
+    assert content["formal_charge"]["total"] == 0
+
+
+def test_a_shell_on_chalcopyrite_is_strained_by_the_volume_of_an_ion() -> None:
+    """CuInS2 5.523² · 11.133 Å³ for 16 ions, ZnS 5.4093³ Å³ for 8."""
+    request = DotRequest(
+        material=str(DATA / "structures/CuInS2.cif"), diameter=18.0, shell="ZnS", shell_thickness=5.0, ligand="Cl"
+    )
+    atoms, content = requested_dot(request)
+    wanted = (5.523**2 * 11.133 / 16 / (5.4093**3 / 8)) ** (1 / 3) - 1
+    assert content["initial_strain"] == {"dot": pytest.approx(0.0), "shell": pytest.approx(wanted, abs=1e-6)}
+    assert content["formal_charge"]["total"] == 0
+    assert set(atoms.symbols[atoms.get_array("region") == "shell"]) == {"Zn", "S"}
+
+
+@pytest.mark.parametrize("shape", ["cuboctahedron", "rod", "platelet"])
+def test_named_shapes_go_into_a_matrix(shape: str) -> None:
+    size = {"rod": {"length": 30.0}, "platelet": {"thickness": "2ML"}}.get(shape, {})
+    request = EmbedRequest(dot="PbS", matrix="CsPbI3:cubic", cells="6,6,8", diameter=16.0, shape=shape, **size)
+    built = requested_embedding(request)
+    x, y, z = built.report["extent_angstrom"]
+    assert built.report["formal_charge"]["total"] == 0
+    assert x == pytest.approx(y)
+    assert {"cuboctahedron": x == pytest.approx(z), "rod": z > 1.5 * x, "platelet": z < 0.7 * x}[shape]
 
 
 def test_a_dot_is_of_its_crystal_whatever_the_file_is_called(tmp_path):

@@ -1,5 +1,9 @@
 """Neutrality: as few changes as possible, spread evenly, each reported."""
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -9,9 +13,10 @@ from hypothesis import strategies as st
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Occupation
 from qdip_struct.builders.atoms.regions import formal_charge_of
+from qdip_struct.builders.dot.dot_request import EmbedRequest, requested_embedding
 from qdip_struct.builders.dot.embed import embed_dot
 from qdip_struct.builders.dot.embedding_options import Balance, DotForm
-from qdip_struct.builders.dot.neutrality import neutralise
+from qdip_struct.builders.dot.neutrality import UnbalancedError, neutralise
 from qdip_struct.materials.structure_files import crystal_named
 
 AXES = np.concatenate([np.eye(3), -np.eye(3)])
@@ -117,3 +122,63 @@ def test_two_dots_do_not_remove_the_same_ion() -> None:
     assert formal_charge_of(neutral)["total"] == 0
     assert len({tuple(change["position_angstrom"]) for change in changes}) == len(changes) == 4
     assert neutral.get_chemical_formula("metal") == Atoms("Cs5IS2").get_chemical_formula("metal")
+
+
+DATA = Path(__file__).parents[1] / "data"
+PAIRS = [
+    ("PbS", "crystals/Cs2AgBiBr6.cif", "3,3,3"),
+    ("CsPbBr3:cubic", "PbS", "6,6,6"),
+    ("CsPbBr3:cubic", "CsPbCl3:cubic", "6,6,6"),
+    ("structures/CsPbBr3.cif", "MAPbI3:cubic", "6,6,6"),
+    ("structures/AgBiS2.cif", "CsPbBr3:cubic", "6,6,6"),
+    ("structures/InAs.cif", "CsPbI3:cubic", "6,6,6"),
+    ("structures/InAs.cif", "PbS", "6,6,6"),
+    ("structures/CuInS2.cif", "structures/ZnO.cif", "10,10,6"),
+    ("structures/CdTe.cif", "structures/InP.cif", "6,6,6"),
+    ("crystals/Cs2AgBiBr6.cif", "CsPbBr3:cubic", "6,6,6"),
+    ("PbS", "crystals/SnS.cif", "3,8,8"),
+]
+STATES = {"Cs": 1, "Ag": 1, "Cu": 1, "Pb": 2, "Sn": 2, "Cd": 2, "Zn": 2, "Bi": 3, "In": 3, "O": -2, "S": -2, "Te": -2,
+          "P": -3, "As": -3, "Cl": -1, "Br": -1, "I": -1, "C": 0, "H": 0, "N": 1}  # fmt: skip
+"""Textbook oxidation states; the charge of methylammonium on its nitrogen."""
+
+
+@settings(deadline=None, derandomize=True, max_examples=40)
+@given(pair=st.sampled_from(PAIRS), size=st.floats(12.0, 19.0), shape=st.sampled_from(["sphere", "cube", "octahedron"]),
+       rule=st.sampled_from(["swap", "vacancy"]), seed=st.integers(0, 2))  # fmt: skip
+def test_dots_in_other_crystals_are_neutral_or_refused_with_what_does(
+    pair: tuple[str, str, str], size: float, shape: str, rule: str, seed: int
+) -> None:
+    dot, matrix = (str(DATA / word) if word.endswith(".cif") else word for word in pair[:2])
+    request = EmbedRequest(dot=dot, matrix=matrix, cells=pair[2], diameter=size, shape=shape, rule=rule, seed=seed)
+    try:
+        built = requested_embedding(request)
+    except UnbalancedError as error:
+        found = re.search(r"; --(\w+) (\S+) would do$", str(error))
+        assert found, str(error)
+        value = float(found[2]) if found[1] == "diameter" else found[2]
+        built = requested_embedding(replace(request, **{found[1]: value}))
+    composition = built.report["composition"]
+    assert sum(STATES[name] * count for name, count in composition.items()) == 0
+    assert built.report["formal_charge"]["total"] == 0
+    assert built.report["charge_before_changes"] == -sum(change["charge"] for change in built.report["changes"])
+    assert len(built.report["changes"]) >= abs(built.report["charge_before_changes"]) / 3
+    assert built.report["min_distance_angstrom"] > 1.9
+
+
+def test_a_perovskite_dot_in_a_perovskite_only_changes_names() -> None:
+    """On one lattice every ion of the dot stands where one of the matrix stood: the sites, and the charge, stay."""
+    request = EmbedRequest(dot="CsPbBr3:cubic", matrix="CsPbCl3:cubic", cells="5,5,5", diameter=15.0)
+    built = requested_embedding(request)
+    assert built.report["mode"] == "coherent"
+    assert built.report["changes"] == []
+    assert len(built.atoms) == 5 * 125
+    assert {built.report["composition"][name] for name in ("Cs", "Pb")} == {125}
+
+
+def test_a_refused_balance_names_a_rule_that_does() -> None:
+    """In so small a dot six of 27 ions, more than a fifth, would become iodide."""
+    request = EmbedRequest(dot="PbS", matrix="CsPbI3:cubic", cells="5,5,5", diameter=9.0, center="metal")
+    with pytest.raises(UnbalancedError, match=r"6 of the 27 ions.*; --rule vacancy would do"):
+        requested_embedding(request)
+    assert requested_embedding(replace(request, rule="vacancy")).report["formal_charge"]["total"] == 0

@@ -1,14 +1,20 @@
 """Surfaces of free dots: neutral where promised, no loose ions, no close pairs."""
 
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import QdipError, UsageError
 from qdip_struct.builders.atoms.neighbours import minimum_distance
 from qdip_struct.builders.dot.dot import DotSites, cut_dot, dot_atoms
+from qdip_struct.builders.dot.dot_request import DotRequest, requested_dot
 from qdip_struct.builders.dot.embedding_options import DotForm
 from qdip_struct.builders.dot.passivation import charge_of, passivate
 from qdip_struct.materials.structure_files import crystal_named
@@ -96,3 +102,112 @@ def test_a_ligand_on_one_metal_is_as_far_as_the_radii_of_both_tell(ligand: str, 
     alone = cKDTree(metals).query(ligands[counts == 1])[0]
     assert len(alone) >= 6
     assert alone == pytest.approx(5.936 / 2 * (1.19 + radius) / (1.19 + 1.84), abs=1e-3)
+
+
+DATA = Path(__file__).parents[1] / "data"
+OWN = {
+    "structures/AgBiS2.cif": {"Ag": (1, 1), "Bi": (1, 3), "S": (2, -2)},
+    "crystals/Cs2AgBiBr6.cif": {"Cs": (2, 1), "Ag": (1, 1), "Bi": (1, 3), "Br": (6, -1)},
+    "crystals/SnS.cif": {"Sn": (1, 2), "S": (1, -2)},
+    "structures/CuInS2.cif": {"Cu": (1, 1), "In": (1, 3), "S": (2, -2)},
+    "structures/CuInSe2.cif": {"Cu": (1, 1), "In": (1, 3), "Se": (2, -2)},
+    "structures/CsPbBr3.cif": {"Cs": (1, 1), "Pb": (1, 2), "Br": (3, -1)},
+    "structures/InP.cif": {"In": (1, 3), "P": (1, -3)},
+    "structures/InAs.cif": {"In": (1, 3), "As": (1, -3)},
+    "structures/CdTe.cif": {"Cd": (1, 2), "Te": (1, -2)},
+    "structures/ZnO.cif": {"Zn": (1, 2), "O": (1, -2)},
+    "crystals/PbTe.cif": {"Pb": (1, 2), "Te": (1, -2)},
+}
+"""Own crystals: ions of a formula unit and their textbook oxidation states."""
+CLOSEST = {"AgBiS2": 2.82, "Cs2AgBiBr6": 2.79, "SnS": 2.62, "CuInS2": 2.33, "CuInSe2": 2.42, "CsPbBr3": 2.93,
+           "InP": 2.54, "InAs": 2.62, "CdTe": 2.80, "ZnO": 1.97, "PbTe": 3.22}  # fmt: skip
+"""Shortest bond of each, Å, rounded down, from the cell and the coordinates in the file by hand."""
+
+
+def asked(name: str, **wish: object) -> DotRequest:
+    return DotRequest(material=str(DATA / name), **wish)
+
+
+def charge_by_hand(name: str, composition: dict[str, int], *, ligand: str) -> int:
+    states = {ligand: -1} | {element: state for element, (_, state) in OWN[name].items()}
+    return sum(count * states[element] for element, count in composition.items())
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(name=st.sampled_from(sorted(OWN)), shape=st.sampled_from(["sphere", "octahedron", "cuboctahedron", "cube"]),
+       size=st.floats(16.0, 27.0), surface=st.sampled_from(["stoichiometric", "as-cut", "metal-rich"]),
+       seed=st.integers(0, 3))  # fmt: skip
+def test_dots_of_own_crystals_are_neutral_or_refused_with_what_does(
+    name: str, shape: str, size: float, surface: str, seed: int
+) -> None:
+    ligand = "I" if "Br" not in name else "Br"
+    request = asked(name, shape=shape, diameter=size, surface=surface, seed=seed,
+                    ligand=None if surface == "stoichiometric" else ligand)  # fmt: skip
+    try:
+        atoms, content = requested_dot(request)
+    except UsageError as error:
+        words = re.search(r"; (--[^;]*) would do$", str(error))
+        assert words, str(error)
+        options = dict(re.findall(r"--(\w+) (\S+)", words[1]))
+        followed = replace(request, **{k: float(v) if k == "diameter" else v for k, v in options.items()})
+        assert not surface_of_other_charge(followed)
+        atoms, content = requested_dot(followed)
+        surface, ligand = followed.surface, followed.ligand or ligand
+    composition = content["composition"]
+    assert charge_by_hand(name, composition, ligand=ligand) == content["formal_charge"]["total"] == 0
+    assert int(atoms.get_array("formal_charge").sum()) == 0
+    # A ligand of smaller radius than the anion in whose place it stands comes a little closer.
+    assert content["min_distance_angstrom"] >= (1.0 if surface == "stoichiometric" else 0.9) * CLOSEST[Path(name).stem]
+    if surface == "stoichiometric":
+        units = {element: composition[element] / share for element, (share, _) in OWN[name].items()}
+        assert len(set(units.values())) == 1
+    if surface != "metal-rich":
+        kinds = Counter(change["action"] for change in content["changes"])
+        ions_as_cut = content["n_atoms"] + kinds["remove"] - kinds["add"]
+        assert kinds["remove"] + kinds["swap"] <= 0.2 * ions_as_cut
+
+
+def surface_of_other_charge(request: DotRequest) -> bool:
+    """Whether a request leaves its dot charged by what it asks for."""
+    return request.surface == "as-cut" and request.ligand is None
+
+
+def test_a_cube_of_whole_perovskite_cells_loses_nothing() -> None:
+    """Three whole cells along each edge hold 27 formula units when no plane of atoms lies on a face."""
+    _, content = requested_dot(
+        asked("structures/CsPbBr3.cif", shape="cube", diameter=3 * 5.874, surface="stoichiometric")
+    )
+    assert content["composition"] == {"Br": 81, "Cs": 27, "Pb": 27}
+    assert content["changes"] == []
+    assert content["n_formula_units_dot"] == 27
+
+
+def test_a_surface_that_consumes_the_dot_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"more than 20%: what is left would be another dot; --.* would do"):
+        requested_dot(
+            asked("structures/CsPbBr3.cif", shape="cube", diameter=17.6, surface="stoichiometric", center="metal")
+        )
+
+
+def test_pairs_of_anions_are_not_split() -> None:
+    with pytest.raises(QdipError, match=r"FeS2|pairs S–S|oxidation"):
+        requested_dot(DotRequest(material=str(DATA / "structures/FeS2.cif"), diameter=20.0))
+
+
+@pytest.mark.parametrize(("name", "molecules"), [("MAPbI3", True), ("CsPbBr3:gamma", False), ("Cs2AgBiBr6", False)])
+def test_halide_dots_lose_halides_where_they_are_negative(name: str, molecules: bool) -> None:
+    word = str(DATA / f"crystals/{name}.cif") if "Ag" in name else name
+    atoms, content = requested_dot(DotRequest(material=word, diameter=26.0, ligand="I"))
+    assert content["formal_charge"]["total"] == 0
+    assert (atoms.get_array("molecule") >= 0).any() == molecules
+    assert {change["to"] for change in content["changes"]} <= {None, "I"}
+
+
+def test_a_perovskite_with_faces_of_caesium_bromide_loses_caesium() -> None:
+    """n cells: (n+1)³ Cs, n³ Pb, 3n²(n+1) Br, charge (n+1)³ + 2n³ − 3n²(n+1): 16 for five, and no place for bromide."""
+    request = asked("structures/CsPbBr3.cif", shape="cube", diameter=5 * 5.874, ligand="Br", center="metal")
+    _, content = requested_dot(request)
+    assert content["composition"] == {"Br": 3 * 25 * 6, "Cs": 6**3 - 16, "Pb": 5**3}
+    assert [(c["action"], c["from"]) for c in content["changes"]] == [("remove", "Cs")] * 16
+    corners = [np.abs(np.array(c["position_angstrom"])).min() for c in content["changes"][:8]]
+    assert corners == pytest.approx([2.5 * 5.874] * 8, abs=1e-3)

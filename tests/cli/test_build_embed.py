@@ -148,7 +148,7 @@ def test_attach_and_bury(extra: tuple[str, ...], tmp_path: Path, qdip_json) -> N
             "--gap is not used",
         ),
         (("build", "attach", "--dot", "PbS", "--matrix", "CsPbBr3", "--registry", "left"), "unknown registry"),
-        (("build", "dot", "--material", "CsPbI3"), "no binary compound"),
+        (("build", "dot", "--material", "CsPbI3", "--shell", "CdS"), "is no shell on CsPbI3"),
         (("build", "dot", "--material", "PbS", "--ligand", "S"), "expected a halide"),
         (("build", "dot", "--material", "PbS", "--vacuum", "nan"), "vacuum"),
         (("build", "dot", "--material", "PbS", "--facets", "11=3"), "three indices"),

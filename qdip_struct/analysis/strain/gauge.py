@@ -21,6 +21,8 @@ from qdip_struct.base.errors import UsageError
 if TYPE_CHECKING:
     from ase import Atoms
 
+_PARALLEL, _NEARLY_PARALLEL = 1e-9, 5e-4
+"""1 − cos of the angle up to which a step points along a direction; of a distorted cube 1.8°."""
 AXES: dict[str, tuple[float, float, float]] = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 
@@ -164,12 +166,13 @@ class _Walker:
 
     def _routes(self, unit: Floats) -> tuple[list[tuple[int, ...]], Floats]:
         """All shortest ways from a cation to the next along the direction, as neighbour slots, and that step."""
+        along = _PARALLEL if self.reference.isotropic else _NEARLY_PARALLEL
         for length in (1, 2, 3):
             found: dict[tuple[int, ...], Floats] = {}
             for route in itertools.product(range(len(self.ideal)), repeat=length):
                 total = self.ideal[list(route)].sum(axis=0)
                 size = float(np.linalg.norm(total))
-                if size > 1e-6 and float(total @ unit) > (1.0 - 1e-9) * size:
+                if size > 1e-6 and float(total @ unit) > (1.0 - along) * size:
                     found[route] = total
             if found:
                 shortest = min(float(np.linalg.norm(total)) for total in found.values())

@@ -8,6 +8,7 @@ meets the numbers of a strain map. Lengths in Å, strains as fractions.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,7 @@ def references_of(
     structures: Mapping[str, str] | None = None,
     dataset: str | None = None,
     temperature: float | None = None,
+    files: Sequence[Path] = (),
 ) -> dict[str, MetalSublattice]:
     """Reference sublattice of every phase.
 
@@ -48,8 +50,12 @@ def references_of(
         Phases without an entry take the data set's.
     structures
         Phase → crystal to take its structure and constants from, where the name alone is not enough: "CdS:wurtzite".
+        A perovskite named with its phase is measured against the pseudo-cubic cell of that phase, three lengths and
+        three angles, else against the cube of its volume.
     dataset, temperature
         Data set of the constants that are not given, and their temperature (K, default that of the data set).
+    files
+        User's files of crystals.
 
     Raises
     ------
@@ -65,13 +71,19 @@ def references_of(
     for phase, role in phases.roles.items():
         spec = (structures or {}).get(phase, phase)
         references[phase] = _reference(
-            phase, spec, given.get(phase, given.get(role)), dataset=dataset, temperature=temperature
+            phase, spec, given.get(phase, given.get(role)), dataset=dataset, temperature=temperature, files=files
         )
     return references
 
 
 def _reference(
-    phase: str, spec: str, lengths: Lengths | None, *, dataset: str | None, temperature: float | None
+    phase: str,
+    spec: str,
+    lengths: Lengths | None,
+    *,
+    dataset: str | None,
+    temperature: float | None,
+    files: Sequence[Path],
 ) -> MetalSublattice:
     if lengths is not None and np.ndim(lengths) > 0 and parse_formula(spec).family != "perovskite":
         raise UsageError(f"{phase} takes one lattice constant, not {np.size(lengths)}")
@@ -79,7 +91,7 @@ def _reference(
     cation = formula.sublattices[0].species[0]
     try:
         at = temperature if lengths is None else None
-        mixed = mixed_lattice_constant(formula, dataset=dataset, temperature=at)
+        mixed = mixed_lattice_constant(formula, dataset=dataset, temperature=at, files=files)
     except UsageError as error:
         if lengths is None:
             raise UsageError(f"no lattice constant for {phase} ({error}); give one with --reference-lattice") from error
@@ -91,7 +103,7 @@ def _reference(
     if formula.family == "perovskite" and lengths is not None:
         return perovskite(phase, lengths)
     a = mixed.a_angstrom if lengths is None else float(np.asarray(lengths))
-    built = sublattice_of(crystal, lattice=a)
+    built = sublattice_of(crystal, lattice=a, cell=bool(formula.phase))
     if lengths is not None:
         return replace(built, name=phase, source="given")
     return replace(
@@ -187,7 +199,10 @@ class Continuum:
         }
 
 
-def predict(strain: StrainMap, *, dot: str, matrix: str, moduli: Mapping[str, Moduli]) -> tuple[Continuum | None, str]:
+def predict(
+    strain: StrainMap, *, dot: str, matrix: str, moduli: Mapping[str, Moduli],
+    structures: Mapping[str, str] | None = None, files: Sequence[Path] = (),
+) -> tuple[Continuum | None, str]:  # fmt: skip
     """Prediction for the two phases of a strain map, or ``None`` and the reason why there is none.
 
     Parameters
@@ -198,9 +213,12 @@ def predict(strain: StrainMap, *, dot: str, matrix: str, moduli: Mapping[str, Mo
         Phases.
     moduli
         Role ("dot", "matrix") → moduli; default the shipped ones.
+    structures, files
+        Phase → crystal whose moduli are taken, and user's files of properties.
     """
-    inner = moduli.get("dot") or mixed_moduli(dot)
-    outer = moduli.get("matrix") or mixed_moduli(matrix)
+    words = structures or {}
+    inner = moduli.get("dot") or mixed_moduli(words.get(dot, dot), files=files)
+    outer = moduli.get("matrix") or mixed_moduli(words.get(matrix, matrix), files=files)
     missing = [name for name, known in ((dot, inner), (matrix, outer)) if known is None]
     if inner is None or outer is None:
         return None, f"no elastic moduli for {' and '.join(missing)}; give them with --moduli"

@@ -154,6 +154,9 @@ def strain_map(
         images = periodic_images(positions[own], cell=cell, pbc=pbc, margin=ideal.cutoff_angstrom)
         # Strain refers to `frame`; neighbours are matched where the lattice really points: a small turn parts the two.
         frame, matching = find_orientation(images, ideal)
+        if not ideal.isotropic:
+            ideal = _as_it_lies(images, ideal, matching)
+            frame, matching = find_orientation(images, ideal)
         orientations[name], used[name] = frame, ideal.rotated(frame)
         fits = Fits(used[name], matching=ideal.rotated(matching))
         starts = range(0, len(own), _CHUNK)
@@ -253,6 +256,26 @@ def find_orientation(images: Images, ideal: MetalSublattice) -> tuple[Floats, Fl
     if share < _ENOUGH:
         return one, one
     return (one if _angle(turned) <= LARGEST_ROTATION_DEGREE else turned), turned
+
+
+def _as_it_lies(images: Images, ideal: MetalSublattice, rotation: Floats) -> MetalSublattice:
+    """A distorted cube with that of its axes along each direction that leaves the least strain."""
+    vectors, valid = _sampled(images, ideal)
+    best, least = ideal, (np.inf, np.inf)
+    for axes, signs in itertools.product(itertools.permutations(range(3)), itertools.product((1.0, -1.0), repeat=3)):
+        turn = np.zeros((3, 3))
+        turn[range(3), axes] = signs
+        if np.linalg.det(turn) < 0:
+            continue
+        tried = ideal.rotated(turn)
+        fitted, _ = _refined(vectors, valid, tried, rotation)
+        slot, close, variant, _ = _matched(vectors, valid, tried, fitted)
+        wanted = np.stack(tried.rotated(fitted).arrays)[variant[:, None], slot]
+        misfit = float(np.square(wanted - vectors)[close].sum())
+        found = (round(misfit, 6), round(_angle(turn), 3))
+        if found < least:
+            best, least = tried, found
+    return best
 
 
 def _sampled(images: Images, ideal: MetalSublattice) -> tuple[Floats, NDArray[np.bool_]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -231,6 +232,7 @@ def summarise(
     structures: Mapping[str, str] | None = None,
     dataset: str | None = None,
     temperature: float | None = None,
+    files: Sequence[Path] = (),
     vacuum_dot: "Atoms | None" = None,
     measure: str = "engineering",
     directions: Sequence[Sequence[float]] = tuple(AXES.values()),
@@ -243,7 +245,7 @@ def summarise(
     ----------
     frames
         One structure, or several frames of the same atoms in the same order.
-    lattices, structures, dataset, temperature
+    lattices, structures, dataset, temperature, files
         See :func:`qdip_struct.analysis.strain.reference.references_of`.
     vacuum_dot
         The same dot relaxed in vacuum: its mean lattice constant becomes the dot's reference (unless given in
@@ -267,7 +269,7 @@ def summarise(
     last = frames[-1]
     phases = find_phases(last)
     references = references_of(
-        phases, lattices=lattices, structures=structures, dataset=dataset, temperature=temperature
+        phases, lattices=lattices, structures=structures, dataset=dataset, temperature=temperature, files=files
     )
     dots = [name for name, role in phases.roles.items() if role == "dot"]
     free = None
@@ -287,7 +289,9 @@ def summarise(
     matrices = [name for name, role in phases.roles.items() if role == "matrix"]
     continuum, reason = None, "no dot in a matrix"
     if dots and matrices:
-        continuum, reason = predict(strain, dot=dots[0], matrix=matrices[0], moduli=moduli or {})
+        continuum, reason = predict(
+            strain, dot=dots[0], matrix=matrices[0], moduli=moduli or {}, structures=structures, files=files
+        )
     return StrainSummary(
         atoms=last,
         measure=measure,

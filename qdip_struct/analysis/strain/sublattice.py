@@ -66,6 +66,14 @@ class MetalSublattice:
         return [np.array(vectors) for vectors in self.variants]
 
     @property
+    def isotropic(self) -> bool:
+        """Whether all neighbours are equally far at right angles, or there is more than one kind of site."""
+        if len(self.variants) > 1 or len(self.variants[0]) != 6:
+            return True
+        half = self.arrays[0][:3]
+        return bool(np.allclose(half @ half.T, self.lattice_angstrom**2 * np.eye(3), rtol=0.0, atol=1e-6))
+
+    @property
     def cutoff_angstrom(self) -> float:
         """Beyond this distance in Å no neighbour can match."""
         longest = max(float(np.linalg.norm(vectors, axis=1).max()) for vectors in self.arrays)
@@ -164,7 +172,46 @@ def wurtzite(name: str, a: float, c: float, *, source: str = "given") -> MetalSu
     return MetalSublattice(name, cubic, tuple(sets), MATCH_FRACTION * cubic, 4, source)
 
 
-def sublattice_of(crystal: "Crystal", *, lattice: float | None = None, c_axis: int | None = None) -> MetalSublattice:
+def pseudocubic_cell(crystal: "Crystal") -> NDArray[np.float64]:
+    """Pseudo-cubic cell (3, 3, rows in Å) of the B sites of a perovskite, its vectors turned close to x, y, z.
+
+    The mean over the B sites of the vectors to the next ones, so that tilts and zigzags of single octahedra leave it:
+    three lengths and three angles of a tetragonal, orthorhombic or monoclinic phase. Which of the three lies along x
+    is not a property of the crystal.
+
+    Raises
+    ------
+    UsageError
+        If the B sites form no (distorted) simple cubic lattice.
+    """
+    fractions = np.array([site.position for site in crystal.sites if site.label == "B"])
+    steps = np.stack(np.meshgrid(*[(-2, -1, 0, 1, 2)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    away = (fractions[None, :, None] + steps[None, None] - fractions[:, None, None]) @ crystal.cell
+    around = [
+        rows[np.argsort(np.linalg.norm(rows, axis=1), kind="stable")[1:7]] for rows in away.reshape(len(away), -1, 3)
+    ]
+    rows = [around[0][0]]
+    for vector in around[0][1:]:
+        if len(rows) < 3 and all(abs(_cosine(vector, row)) < 0.4 for row in rows):
+            rows.append(vector)
+    if len(rows) < 3:
+        raise UsageError(f"the B sites of {crystal.label} form no simple cubic lattice")
+    mean = [np.mean([near[np.argmax(near @ row)] for near in around], axis=0) for row in rows]
+    cell = np.array(mean)
+    if np.linalg.det(cell) < 0:
+        cell[2] *= -1
+    left, _, right = np.linalg.svd(cell)
+    turned: NDArray[np.float64] = cell @ (left @ right).T
+    return turned
+
+
+def _cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
+
+
+def sublattice_of(
+    crystal: "Crystal", *, lattice: float | None = None, c_axis: int | None = None, cell: bool = False
+) -> MetalSublattice:
     """Return the cation sublattice of a crystal record.
 
     Parameters
@@ -176,6 +223,8 @@ def sublattice_of(crystal: "Crystal", *, lattice: float | None = None, c_axis: i
     c_axis
         For a tetragonal perovskite: which Cartesian axis (0, 1, 2) its c lies along. ``None`` takes the
         pseudo-cubic average (V/Z)^(1/3) on all three.
+    cell
+        Whether a perovskite has its own pseudo-cubic cell, :func:`pseudocubic_cell`, in the place of that average.
 
     Raises
     ------
@@ -192,6 +241,11 @@ def sublattice_of(crystal: "Crystal", *, lattice: float | None = None, c_axis: i
         scale = a / crystal.a_angstrom
         return wurtzite(crystal.name, crystal.lengths[0] * scale, crystal.lengths[2] * scale, source=source)
     if crystal.structure_type == "perovskite":
+        if cell:
+            return replace(
+                perovskite(crystal.name, pseudocubic_cell(crystal) * (a / crystal.a_angstrom), source=source),
+                lattice_angstrom=a,
+            )
         if c_axis is None or crystal.lengths[0] == crystal.lengths[2]:
             return perovskite(crystal.name, a, source=source)
         if c_axis not in (0, 1, 2):

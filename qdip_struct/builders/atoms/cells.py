@@ -333,14 +333,15 @@ def material_of(
     dataset: str | None = None,
     temperature: float | None = None,
     lattice: float | None = None,
+    files: Sequence[Path] = (),
     folder: Path = Path(),
     cell: Sequence[float] | None = None,
     symprec: float = SYMPREC_ANGSTROM,
 ) -> Crystal | Atoms:
     """A crystal by its name or formula, or the structure in a file, at another lattice constant (Å) where one is given.
 
-    ``temperature`` (K) is that of a named crystal's lattice constant; ``cell`` (Å, degree) is that of a file without
-    one, and within ``symprec`` (Å) a file has its symmetry.
+    ``temperature`` (K) is that of a named crystal's lattice constant, ``files`` are a user's files of crystals;
+    ``cell`` (Å, degree) is that of a file without one, and within ``symprec`` (Å) a file has its symmetry.
 
     Raises
     ------
@@ -349,7 +350,7 @@ def material_of(
         finished body and no crystal.
     """
     if not is_structure_file(word, folder=folder):
-        return crystal_of(word, dataset=dataset, temperature=temperature, lattice=lattice, folder=folder)
+        return crystal_of(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files, folder=folder)
     found = crystal_of(word, folder=folder, cell=cell, symprec=symprec)
     refuse_finished(found, word)
     if isinstance(found, Atoms):

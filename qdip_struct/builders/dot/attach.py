@@ -115,7 +115,8 @@ def attach_dot(
 
     low = placed.positions[:, 2].min()
     ions = placed.get_array("formal_charge")
-    lowest = np.flatnonzero((ions != 0) & (placed.positions[:, 2] < low + 1.0))
+    # Below the lowest ion may stand the hydrogen of a molecule.
+    lowest = np.flatnonzero((ions != 0) & (placed.positions[:, 2] < placed.positions[ions != 0, 2].min() + 1.0))
     metal_feet = lowest[ions[lowest] >= 2]
     foot = metal_feet if len(metal_feet) else lowest
     foot = foot[np.argsort(np.round(np.linalg.norm(placed.positions[foot, :2], axis=1), 4), kind="stable")]

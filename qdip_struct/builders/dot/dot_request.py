@@ -1,10 +1,10 @@
 """Requests for dots, in words: the fields are the options of ``qdip build dot``, ``embed`` and ``attach``; also bulk.
 
-Lengths in Å.
+Lengths in Å. Long because the four ways to ask for a dot share their options and what a refused one proposes instead.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from qdip_struct.builders.parsing import (
 from qdip_struct.materials.options import (
     MoleculeOrientation,
     a_site_option,
+    crystals_option,
     dataset_option,
     lattice_option,
     orientation_option,
@@ -40,6 +41,7 @@ from qdip_struct.materials.options import (
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from qdip_struct.builders.dot.dot import DotSites
     from qdip_struct.builders.dot.embed import Embedded
     from qdip_struct.builders.dot.embedding_options import DotArrangement, DotForm, Shell
     from qdip_struct.builders.dot.shapes import Shape
@@ -57,8 +59,16 @@ class FormRequest:
     shape: str = option("sphere", group=_FORM, help=f"one of {', '.join(SHAPES)}")
     diameter: float | None = option(
         None, metavar="A", group=_FORM, shown=f"{DEFAULT_DIAMETER_ANGSTROM:g} Å",
-        help="diameter of a sphere, edge of a cube, else of the sphere of equal volume",
+        help="of a sphere or rod, edge of a cube, lateral edge of a platelet, else that of the sphere of equal volume",
     )  # fmt: skip
+    length: float | None = option(None, metavar="A", unit="Å", group=_FORM, help="length of a rod")
+    axis: str = option("001", metavar="UVW", group=_FORM, help="direction of a rod in Cartesian axes of the crystal")
+    thickness: str | None = option(
+        None,
+        metavar="A|nML",
+        group=_FORM,
+        help="of a platelet along z: in Å, or 4ML for four planes of metals' distance",
+    )
     edges: str | None = option(
         None, metavar="X,Y,Z", unit="Å", group=_FORM, help="full widths of a cuboid or ellipsoid"
     )
@@ -100,29 +110,57 @@ class DotRequest(FormRequest):
     vacuum: float = vacuum_option(15.0, where="between dot and images")
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
+    crystals: tuple[Path, ...] = crystals_option()
     symprec: float = symprec_option()
     seed: int = seed_option()
 
 
-def requested_shape(request: FormRequest) -> "Shape":
-    """The shape that is described; an option that the shape does not use is a :class:`UsageError`."""
+def requested_shape(request: FormRequest, *, core: "Crystal | None" = None) -> "Shape":
+    """The shape that is described; an option that the shape does not use is a :class:`UsageError`.
+
+    ``core`` is the crystal whose monolayers are counted.
+    """
+    from qdip_struct.builders.atoms.orientation import parse_indices
     from qdip_struct.builders.dot.shapes import make_shape
 
     energies = _by_plane(request.energies, what="surface energy")
     distances = _by_plane(request.facets, what="distance of the facet")
     name = "facets" if distances is not None else request.shape
-    uses = {"edges": ("cuboid", "ellipsoid"), "energies": ("wulff",), "facets": ("facets",)}
+    uses = {
+        "edges": ("cuboid", "ellipsoid"), "energies": ("wulff",), "facets": ("facets",), "length": ("rod",),
+        "axis": ("rod",), "thickness": ("platelet",),
+    }  # fmt: skip
+    defaults = {item.name: item.default for item in fields(FormRequest)}
     for given, shapes in uses.items():
-        if getattr(request, given) is not None and name not in shapes:
+        if getattr(request, given) != defaults[given] and name not in shapes:
             raise UsageError(f"--{given} belongs to {' or '.join(shapes)}, not to a {name}")
     if request.diameter is not None and name in ("cuboid", "ellipsoid", "facets"):
         source = "facets" if name == "facets" else "edges"
         raise UsageError(f"a {name} has its size from --{source}; leave --diameter out")
     if request.atoms is not None and request.diameter is not None:
         raise UsageError("give --diameter or --atoms, not both")
+    if request.atoms is not None and name in ("rod", "platelet"):
+        raise UsageError(f"the size of a {name} is its --diameter and its own length or thickness; leave --atoms out")
     edges = None if request.edges is None else numbers(request.edges, what="--edges", count=3)
     diameter = DEFAULT_DIAMETER_ANGSTROM if request.diameter is None else request.diameter
-    return make_shape(name, diameter=diameter, edges=edges, energies=energies, distances=distances)
+    return make_shape(
+        name, diameter=diameter, edges=edges, energies=energies, distances=distances, length=request.length,
+        axis=parse_indices(request.axis), thickness=_thickness(request.thickness, core=core),
+    )  # fmt: skip
+
+
+def _thickness(text: str | None, *, core: "Crystal | None") -> float | None:
+    """Å, from Å or from a number of monolayers of the crystal."""
+    from qdip_struct.builders.dot.dot import monolayer
+
+    if text is None:
+        return None
+    if not text.upper().endswith("ML"):
+        return numbers(text, what="--thickness", count=1)[0]
+    count = whole_numbers(text[:-2], what="--thickness", count=1)[0]
+    if core is None or count < 1:
+        raise UsageError(f"--thickness is '{text}'; expected Å, or one or more monolayers of a crystal such as 4ML")
+    return count * monolayer(core)
 
 
 def requested_shell(request: FormRequest) -> "Shell | None":
@@ -148,7 +186,9 @@ def requested_form(request: FormRequest, *, core: "Crystal | None" = None, count
     from qdip_struct.builders.dot.embedding_options import DotForm
 
     shell = requested_shell(request)
-    form = DotForm(requested_shape(request), center=request.center, termination=request.termination, shell=shell)
+    form = DotForm(
+        requested_shape(request, core=core), center=request.center, termination=request.termination, shell=shell
+    )
     if request.atoms is None or core is None:
         return form
     factor = scale_for(core, form=replace(form, termination=form.termination or counted), n_atoms=request.atoms)
@@ -170,22 +210,80 @@ def requested_dot(request: DotRequest, *, folder: Path = Path()) -> "tuple[Atoms
     UsageError
         If an option is not possible.
     """
-    from qdip_struct.builders.dot.dot import cut_dot, dot_atoms, dot_report, in_vacuum
-    from qdip_struct.builders.dot.passivation import passivate
+    from qdip_struct.builders.dot.dot import dot_atoms, dot_report, in_vacuum
     from qdip_struct.materials.structure_files import crystal_to_cut
 
     core = crystal_to_cut(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        folder=folder, symprec=request.symprec,
+        files=tuple(folder / path for path in request.crystals), folder=folder, symprec=request.symprec,
     )  # fmt: skip
-    if len({site.label for site in core.sites} & {"cation", "anion"}) != 2:
-        raise UsageError(f"{core.name} is no binary compound; a free dot is cut from PbS, CdSe and the like")
-    raw = cut_dot(core, form=requested_form(request, core=core), seed=request.seed)
-    dot, changes = passivate(
-        raw, surface=request.surface, ligand=request.ligand, counter_ion=request.counter_ion, seed=request.seed
-    )
+    dot, changes, share = _finished(request, core=core)
     atoms = in_vacuum(dot_atoms(dot), vacuum=request.vacuum)
-    return atoms, dot_report(atoms, dot=dot, changes=changes, seed=request.seed)
+    content = dot_report(atoms, dot=dot, changes=changes, seed=request.seed)
+    strained = _initial_strain(request, dot=dot, own=core.a_angstrom, folder=folder)
+    return atoms, {**content, "surface": request.surface, "share_changed": share, **strained}
+
+
+def _initial_strain(
+    request: "DotRequest | AttachRequest", *, dot: "DotSites", own: float, folder: Path
+) -> dict[str, Any]:
+    from qdip_struct.builders.dot.dot import initial_strain
+
+    files = tuple(folder / path for path in request.crystals)
+    return initial_strain(dot, own=own, dataset=request.dataset, temperature=request.temperature, files=files)
+
+
+def _finished(
+    request: "DotRequest | AttachRequest", *, core: "Crystal"
+) -> "tuple[DotSites, list[dict[str, Any]], float]":
+    """Cut and finish the dot; a refusal proposes what was tried and does."""
+    try:
+        return _cut_and_finished(request, core=core)
+    except UsageError as error:
+        proposal = _proposal(request, core=core)
+        if not proposal:
+            raise
+        raise UsageError(f"{error}; {proposal} would do") from error
+
+
+def _cut_and_finished(
+    request: "DotRequest | AttachRequest", *, core: "Crystal"
+) -> "tuple[DotSites, list[dict[str, Any]], float]":
+    from qdip_struct.builders.dot.passivation import finished_dot
+
+    return finished_dot(
+        core, form=requested_form(request, core=core), surface=request.surface, ligand=request.ligand,
+        counter_ion=getattr(request, "counter_ion", None), seed=request.seed,
+    )  # fmt: skip
+
+
+def _proposal(request: "DotRequest | AttachRequest", *, core: "Crystal") -> str:
+    """The first change of a refused request that was tried and does, as options; empty when none does."""
+    from qdip_struct.materials.ions import HALIDES
+
+    own = next((site.species for site in core.sites if site.species in HALIDES), "I")
+    ligand = request.ligand or own
+    tried: list[dict[str, Any]] = [{"surface": "as-cut", "ligand": ligand}, {"surface": "stoichiometric"}]
+    if request.center != "auto":
+        tried.append({"center": "auto"})
+    sizes: list[dict[str, Any]] = []
+    if request.atoms is not None:
+        sizes = [{"atoms": request.atoms * factor} for factor in (2, 4)]
+    elif request.edges is None and request.facets is None:
+        size = request.diameter or DEFAULT_DIAMETER_ANGSTROM
+        sizes = [{"diameter": round(size * factor, 1)} for factor in (1.25, 1.5, 2.0)]
+    tried += sizes + [{"surface": "stoichiometric", **larger} for larger in sizes]
+    if request.ligand is None:
+        tried.append({"surface": "as-cut"})
+    for change in tried:
+        if all(getattr(request, name) == value for name, value in change.items()):
+            continue
+        try:
+            _cut_and_finished(replace(request, **change), core=core)
+        except UsageError:
+            continue
+        return " ".join(f"--{name} {value}" for name, value in change.items() if value != getattr(request, name))
+    return ""
 
 
 def _by_plane(text: str | None, *, what: str) -> dict[tuple[int, int, int], float] | None:
@@ -210,6 +308,7 @@ class BulkRequest:
     lattice: float | None = lattice_option(scales_files=True)
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
+    crystals: tuple[Path, ...] = crystals_option()
     symprec: float = symprec_option()
     a_site: str = a_site_option()
     orientation: MoleculeOrientation = orientation_option()
@@ -233,7 +332,7 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Ato
     refuse_temperature(request.material, request.temperature, folder=folder)
     body = material_of(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        folder=folder, symprec=request.symprec,
+        files=tuple(folder / path for path in request.crystals), folder=folder, symprec=request.symprec,
     )  # fmt: skip
     cells = whole_numbers(request.cells, what="cells", count=3)
     occupation = Occupation(request.a_site, request.orientation, request.seed)
@@ -276,6 +375,7 @@ class EmbedRequest(FormRequest):
     spacing: float = option(0.0, metavar="A", unit="Å", group=_SEVERAL, help="least matrix between random dots")
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
+    crystals: tuple[Path, ...] = crystals_option()
     symprec: float = symprec_option()
     seed: int = seed_option()
 
@@ -294,15 +394,48 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> "Emb
     ------
     UsageError
         If an option is not possible.
+    UnbalancedError
+        If the whole cannot be made neutral; the message ends with what was tried and does.
     """
+    from qdip_struct.builders.dot.neutrality import UnbalancedError
+
+    try:
+        return _embedded(request, folder=folder)
+    except UnbalancedError as error:
+        proposal = _other_balance(request, folder=folder)
+        raise UnbalancedError(f"{error}; {proposal} would do") from error
+
+
+def _other_balance(request: EmbedRequest, *, folder: Path) -> str:
+    """The first change of a request that was tried and makes the whole neutral, as an option; else to leave it."""
+    rules: tuple[Rule, ...] = ("swap", "vacancy")
+    centers: tuple[Center, ...] = ("metal", "a-site", "anion", "bond", "void")
+    tried: list[dict[str, Any]] = [{"rule": rule} for rule in rules if rule != request.rule]
+    tried += [{"center": center} for center in centers if center != request.center]
+    if request.atoms is None and request.edges is None and request.facets is None:
+        size = request.diameter or DEFAULT_DIAMETER_ANGSTROM
+        tried += [{"diameter": round(size * factor, 1)} for factor in (1.1, 1.25, 1.5)]
+    for change in tried:
+        try:
+            _embedded(replace(request, **change), folder=folder)
+        except UsageError:
+            continue
+        return " ".join(f"--{name} {value}" for name, value in change.items())
+    return "--neutral report, which leaves it charged,"
+
+
+def _embedded(request: EmbedRequest, *, folder: Path) -> "Embedded":
     from qdip_struct.builders.atoms.cells import Occupation
     from qdip_struct.builders.dot.embed import embed_dot
     from qdip_struct.builders.dot.embedding_options import Balance, DotPlacement
     from qdip_struct.materials.crystals import Crystal
     from qdip_struct.materials.structure_files import conventional, crystal_of, is_structure_file, refuse_finished
 
-    taken: dict[str, Any] = {"dataset": request.dataset, "temperature": request.temperature, "folder": folder}
-    taken["symprec"] = request.symprec
+    files = tuple(folder / path for path in request.crystals)
+    taken: dict[str, Any] = {
+        "dataset": request.dataset, "temperature": request.temperature, "files": files, "folder": folder,
+        "symprec": request.symprec,
+    }  # fmt: skip
     given = None if is_structure_file(request.matrix, folder=folder) else request.lattice
     dot = crystal_of(request.dot, **taken, lattice=_given_dot_lattice(request, folder=folder))
     matrix = crystal_of(request.matrix, **taken, lattice=given)
@@ -321,6 +454,8 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> "Emb
         balance=Balance(request.neutral, request.rule),
         occupation=Occupation(request.a_site, request.orientation, request.seed),
         interface_depth=request.interface_depth,
+        dataset=request.dataset,
+        files=files,
     )
     if is_structure_file(request.dot, folder=folder):
         built.report["dot_is"] = "crystal" if isinstance(dot, Crystal) else "finished"
@@ -372,7 +507,7 @@ def _form(request: EmbedRequest, *, dot: "Crystal | Atoms", matrix: "Crystal | A
     from qdip_struct.materials.crystals import Crystal, scaled
 
     if not isinstance(dot, Crystal):
-        unused = ("diameter", "edges", "atoms", "energies", "facets", "termination", "shell")
+        unused = ("diameter", "edges", "atoms", "energies", "facets", "length", "thickness", "termination", "shell")
         refuse_given(request, unused, where="with a dot from a file, which has its size")
         return requested_form(request)
     core = dot
@@ -433,6 +568,7 @@ class AttachRequest(FormRequest):
     vacuum: float = vacuum_option(where="above everything")
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
+    crystals: tuple[Path, ...] = crystals_option()
     symprec: float = symprec_option()
     seed: int = seed_option()
 
@@ -472,7 +608,7 @@ def requested_attachment(request: AttachRequest, *, folder: Path = Path()) -> "E
         raise UsageError("give the slab by --matrix or by --slab, one of them")
     dot = crystal_to_cut(
         request.dot, dataset=request.dataset, temperature=request.temperature, lattice=request.dot_lattice,
-        folder=folder, symprec=request.symprec,
+        files=tuple(folder / path for path in request.crystals), folder=folder, symprec=request.symprec,
     )  # fmt: skip
     if request.overgrown is None:
         return _attached(request, dot=dot, folder=folder)
@@ -485,21 +621,18 @@ def _held(request: AttachRequest, *, folder: Path) -> "Crystal":
 
     return crystal_to_cut(
         str(request.matrix), dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        folder=folder, symprec=request.symprec,
+        files=tuple(folder / path for path in request.crystals), folder=folder, symprec=request.symprec,
     )  # fmt: skip
 
 
 def _attached(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embedded":
     from qdip_struct.builders.atoms.orientation import parse_indices
     from qdip_struct.builders.dot.attach import attach_dot
-    from qdip_struct.builders.dot.dot import cut_dot
     from qdip_struct.builders.dot.embed import Embedded
-    from qdip_struct.builders.dot.passivation import passivate
     from qdip_struct.materials.crystals import lattice_facts
 
     refuse_given(request, ("array",), where="with an attached dot (see --overgrown)")
-    raw = cut_dot(dot, form=requested_form(request, core=dot), seed=request.seed)
-    finished, changes = passivate(raw, surface=request.surface, ligand=request.ligand, seed=request.seed)
+    finished, changes, share = _finished(request, core=dot)
     registry: Any = request.registry
     if "," in registry:
         first, second = numbers(registry, what="--registry", count=2)
@@ -516,7 +649,9 @@ def _attached(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embed
         seed=request.seed,
     )
     crystals = {"dot": dot} if request.slab is not None else {"dot": dot, "matrix": _held(request, folder=folder)}
-    return Embedded(built.atoms, {**built.report, **lattice_facts(crystals)})
+    strained = _initial_strain(request, dot=finished, own=dot.a_angstrom, folder=folder)
+    facts = {"surface": request.surface, "share_changed": share, **strained, **lattice_facts(crystals)}
+    return Embedded(built.atoms, {**built.report, **facts})
 
 
 def _buried(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embedded":

@@ -8,6 +8,7 @@ Making room for a dot: which sites of the matrix leave, so that no pair is too c
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from qdip_struct.builders.atoms.regions import (
     report,
     too_close,
 )
-from qdip_struct.builders.dot.dot import DotSites, cut_dot, dot_atoms
+from qdip_struct.builders.dot.dot import DotSites, cut_dot, dot_atoms, initial_strain
 from qdip_struct.builders.dot.embedding_options import (
     Balance,
     DotArrangement,
@@ -39,7 +40,7 @@ from qdip_struct.builders.dot.matrix import MatrixCell, centre_in, check_cells, 
 from qdip_struct.builders.dot.neutrality import neutralise
 from qdip_struct.builders.dot.parent import CENTERS, TERMINATIONS, inside, on_parent_lattice
 from qdip_struct.builders.parsing import Center, Termination
-from qdip_struct.materials.crystals import Crystal, apart_in_temperature, scaled
+from qdip_struct.materials.crystals import Crystal, apart_in_temperature, cell_facts, scaled
 from qdip_struct.materials.ions import name_of_ions
 
 DOTS_APART = 4.0
@@ -210,7 +211,9 @@ class PlacedDot:
 
     @property
     def n_formula_units(self) -> float:
-        """Formula units of a binary compound: half the number of its ions, ligands left out."""
+        """Formula units, ligands left out; of a dot given as atoms those of a binary, half the number of its ions."""
+        if self.sites is not None:
+            return self.sites.n_units
         outside = np.count_nonzero(self.atoms.get_array("region") == "ligand")
         return (len(self.atoms) - outside) / 2
 
@@ -344,6 +347,8 @@ def embed_dot(
     balance: Balance = Balance(),
     occupation: Occupation = Occupation(),
     interface_depth: float = INTERFACE_DEPTH,
+    dataset: str | None = None,
+    files: Sequence[Path] = (),
 ) -> Embedded:
     """Put one or more equal dots into a matrix supercell.
 
@@ -368,6 +373,8 @@ def embed_dot(
         How the sites of the matrix are filled; the seed also decides the rest that is left open.
     interface_depth
         Å; see :func:`mark_interface`.
+    dataset, files
+        Data set and user's files of the lattice constant of a shell by itself, for the report.
 
     Raises
     ------
@@ -415,8 +422,15 @@ def embed_dot(
         center=placed.center,
         termination=_termination(placed, shared=shared),
         **balanced,
+        **_strained(placed, dot, dataset=dataset, files=files),
         rotation=turn.tolist(),
         lattice_angstrom={"dot": placed.lattice, "matrix": supercell.lattice},
+        **cell_facts(
+            {
+                **({} if placed.sites is None else {"dot": _edges(placed.sites.crystal)}),
+                "matrix": _edges(matrix),
+            }
+        ),
         lattice_source={"dot": placed.source, "matrix": source_of(matrix)},
         temperature_kelvin=temperatures,
         lattice_warnings=list(
@@ -433,14 +447,34 @@ def embed_dot(
     return Embedded(atoms, content)
 
 
+def _edges(body: Crystal | Atoms) -> tuple[Sequence[float], Sequence[float]]:
+    """Edges (Å) and angles (degree) of a crystal's cell, or of the cell of a structure."""
+    if isinstance(body, Crystal):
+        return body.lengths, body.angles
+    return body.cell.lengths().tolist(), body.cell.angles().tolist()
+
+
+def _strained(placed: PlacedDot, dot: Crystal | Atoms, *, dataset: str | None, files: Sequence[Path]) -> dict[str, Any]:
+    """What a dot that was cut, and its shell, are strained by as built; nothing for a finished dot."""
+    if placed.sites is None or not isinstance(dot, Crystal):
+        return {}
+    return initial_strain(
+        placed.sites, own=dot.a_angstrom, dataset=dataset, temperature=dot.temperature_kelvin, files=files
+    )
+
+
 def _is_coherent(dot: Crystal | Atoms, *, matrix: MatrixCell, placement: DotPlacement) -> bool:
     """Decide between coherent and insert, and refuse a coherent build that is not possible."""
     mode, asked = placement.mode, placement.rotate is not None or placement.dot_lattice is not None
     shared = (
-        isinstance(dot, Crystal) and matrix.on_parent and on_parent_lattice(dot) and dot.structure_type == "rocksalt"
-    )
+        isinstance(dot, Crystal) and matrix.on_parent and on_parent_lattice(dot)
+        and (dot.structure_type == "rocksalt" or "A" in matrix.sites.sublattice)
+    )  # fmt: skip
     if mode == "coherent" and not shared:
-        raise UsageError("a coherent build needs a rock salt dot in rock salt or a cubic perovskite; use mode insert")
+        raise UsageError(
+            "a coherent build needs a rock salt dot in rock salt or a cubic perovskite, or such a perovskite in one; "
+            "use mode insert"
+        )
     if mode == "coherent" and asked:
         raise UsageError("a coherent dot has the lattice and orientation of the matrix; a rotation needs mode insert")
     return shared and not asked and mode != "insert"

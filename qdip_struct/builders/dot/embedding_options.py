@@ -175,16 +175,14 @@ class Shell:
 
 
 def make_shell(formula: str, *, thickness: float) -> Shell:
-    """Describe a shell: ``CdS``, ``Cd0.5Zn0.5S`` (mixed evenly), or ``CdZnS`` (open: graded from Cd to Zn).
+    """Describe a shell: ``CdS``, ``Cd0.5Zn0.5S`` (mixed evenly), ``CdZnS`` (open: graded from Cd to Zn), ``CsPbCl3``.
 
     Raises
     ------
     UsageError
-        If the formula is no binary compound of two-valued ions or the thickness is not a finite length above zero.
+        If the formula is neither a binary compound nor a perovskite, or the thickness not a finite length above zero.
     """
     parsed = parse_formula(formula)
-    if parsed.family != "binary":
-        raise UsageError(f"the shell '{formula}' is no binary compound such as CdS or CdZnS")
     if not (math.isfinite(thickness) and thickness > 0):
         raise UsageError(f"the shell is {thickness:g} Å thick; expected a finite thickness above zero")
     species: dict[str, dict[str, float]] = {}
@@ -214,7 +212,18 @@ def fill_shell(sites: SiteCell, *, region: Array, shape: Shape, shell: Shell, se
         What the shell is made of.
     seed
         Decides which site gets which species.
+
+    Raises
+    ------
+    UsageError
+        If the shell has other sublattices than the core on whose lattice it grows.
     """
+    found = set(sites.sublattice.tolist())
+    if found != set(shell.species):
+        raise UsageError(
+            f"{shell.name} is no shell on {sites.name}: it grows on the lattice of the core, whose sublattices are "
+            f"{', '.join(sorted(found))}; its own are {', '.join(sorted(shell.species))}"
+        )
     species = sites.species.astype("U2")
     members = np.flatnonzero(region == "shell")
     mixed = occupy(sites.take(members), occupancies=shell.species, seed=seed)

@@ -3,9 +3,11 @@
 The rule ``swap``: a negative structure turns that many anions of the dot's border into the matrix's anion (the halide
 passivation of a ligand exchange), those with the fewest metal neighbours first (Pauling's electrostatic valence rule,
 J. Am. Chem. Soc. 51, 1010 (1929), doi:10.1021/ja01379a006); a positive one turns anions of the matrix's border into
-the dot's anion, those with the most metal neighbours of the dot first. The rule ``vacancy`` removes anions of the
-matrix's border (negative) or its cations of least charge, in a perovskite the A cations, whole molecules (positive);
-it also corrects what is left when there are too few anions to swap.
+the dot's anion, those with the most metal neighbours of the dot first. Where the anions of the matrix have the higher
+charge (CsPbBr3 in PbS), the sides change their parts. The rule ``vacancy`` removes anions of the matrix's border
+(negative) or its cations of least charge, in a perovskite the A cations, whole molecules (positive), and where no whole
+number of them does, a few border ions of another charge; it also corrects what is left when there are too few anions
+to swap.
 
 Of equal sites as many of the cube's symmetries survive as the count allows, and facets share them evenly: among the
 subgroups of the 48 operations of the cube (m-3m) that carry the sites onto themselves, the largest is taken whose
@@ -27,7 +29,6 @@ from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.neighbours import nearest_neighbour, neighbour_pairs
 from qdip_struct.builders.atoms.regions import formal_charge_of, too_close
 from qdip_struct.builders.parsing import Rule
-from qdip_struct.materials.ions import FORMAL_CHARGES
 
 MOST_SITES = 400
 """Larger sets are spread without looking for symmetry."""
@@ -227,6 +228,12 @@ NEUTRAL: dict[str, str] = {
 """What is done about the charge, by name."""
 BORDER = 5.3
 """Atoms with an atom of the other side within this distance (Å) are border sites."""
+
+
+class UnbalancedError(UsageError):
+    """A structure that a rule cannot make neutral, or only by making another dot of it."""
+
+
 MOST_REPLACED = 0.2
 """Share of a dot's ions that neutrality may replace."""
 BOND = 1.3
@@ -296,6 +303,8 @@ def neutralise(
     Raises
     ------
     UsageError
+        If dot or matrix has no anions.
+    UnbalancedError
         If the border has too few sites of the kind the rule needs, or more than a fifth of a dot would be replaced.
     """
     excess = formal_charge_of(atoms)["total"]
@@ -311,13 +320,12 @@ def neutralise(
         if needed:
             missing = -int(np.sign(excess)) * needed
             border = _border_of(atoms, number=number, centre=centres[number], missing=missing)
-            swaps, swapped, rest = _swap(border, rule=rule, facets=facets, rng=rng)
+            swaps, swapped, rest, in_dot = _swap(border, rule=rule, facets=facets, rng=rng)
             changes += swaps
-            if missing > 0 and len(swaps) > MOST_REPLACED * len(border.here):
-                raise UsageError(
+            if in_dot and len(swaps) > MOST_REPLACED * len(border.here):
+                raise UnbalancedError(
                     f"neutrality would replace {len(swaps)} of the {len(border.here)} ions of the dot, more than "
-                    f"{MOST_REPLACED:.0%}: what is left would be another dot; take --rule vacancy, a larger dot, "
-                    "another --center or shape, or --neutral report to see the changes"
+                    f"{MOST_REPLACED:.0%}: what is left would be another dot (--neutral report shows the changes)"
                 )
             if rest:
                 settled = np.array([*swapped, *doomed], dtype=int)
@@ -376,40 +384,47 @@ def _border_of(atoms: Atoms, *, number: int, centre: Array, missing: int) -> _Bo
 
 def _swap(
     border: _Border, *, rule: Rule, facets: Array, rng: np.random.Generator
-) -> tuple[list[dict[str, Any]], Array, int]:
-    """Turn anions of one side into those of the other, in place; the changes, their atoms, and the charge (e) left."""
+) -> tuple[list[dict[str, Any]], Array, int, bool]:
+    """Turn anions of one side into those of the other, in place; changes, atoms, charge (e) left, if in the dot."""
     atoms, here, there, sign = border.atoms, border.here, border.there, border.sign
     charge, molecule = atoms.get_array("formal_charge"), atoms.get_array("molecule")
     anions = here[(charge[here] < 0) & (molecule[here] < 0)]
     halides = there[(charge[there] < 0) & (molecule[there] < 0)]
     halide = _majority(atoms, among=halides, what="anion in the matrix")
     anion = _majority(atoms, among=anions, what="anion in the dot")
-    step, needed = FORMAL_CHARGES[halide] - FORMAL_CHARGES[anion], abs(border.missing)
+    halides, anions = halides[atoms.symbols[halides] == halide], anions[atoms.symbols[anions] == anion]
+    difference, needed = int(charge[halides].max() - charge[anions].max()), abs(border.missing)
+    step = abs(difference)
     swaps, rest = divmod(needed, step) if rule == "swap" and step > 0 else (0, needed)
     if not swaps:
-        return [], here[:0], rest
-    if sign > 0:
-        name, reason = halide, f"anion of the dot with the fewest metal neighbours becomes {halide}"
-        candidates = border.near(anions[charge[anions] == FORMAL_CHARGES[anion]], others=there)
+        return [], here[:0], rest, False
+    # Positive charge comes from the side of the anions of higher charge, negative from the other.
+    in_dot = sign * difference > 0
+    if in_dot:
+        candidates, name = border.near(anions, others=there), halide
+        reason = f"anion of the dot with the fewest metal neighbours becomes {halide}"
         ranks = border.metal_neighbours(candidates, among=np.concatenate([here, there]))
+        if sign < 0:
+            reason = f"anion of the dot with the most metal neighbours in the matrix becomes {halide}"
+            ranks = -border.metal_neighbours(candidates, among=there)
         if len(candidates):
             fits = ~_crowds(atoms, candidates=candidates, name=halide, among=there)
             candidates, ranks = candidates[fits], ranks[fits]
     else:
         name, reason = anion, f"anion of the matrix with the most metal neighbours in the dot becomes {anion}"
-        candidates = border.near(halides[charge[halides] == FORMAL_CHARGES[halide]], others=here)
+        candidates = border.near(halides, others=here)
         ranks = -border.metal_neighbours(candidates, among=here)
     if len(candidates) < swaps:
         rest += (swaps - len(candidates)) * step
         swaps = len(candidates)
     if not swaps:
-        return [], here[:0], rest
+        return [], here[:0], rest, False
     picked = candidates[pick(border.centred[candidates], ranks=ranks, facets=facets, count=swaps, rng=rng)]
     changes = [_change("swap", border, index=index, to=name, charge=sign * step, reason=reason) for index in picked]
     atoms.numbers[picked] = atomic_numbers[name]
     charge[picked] += sign * step
     atoms.set_array("formal_charge", charge)
-    return changes, picked, rest
+    return changes, picked, rest, in_dot
 
 
 def _remove(
@@ -426,23 +441,48 @@ def _remove(
         positions[pool], targets=positions[border.here], cell=atoms.cell.array, pbc=atoms.pbc, cutoff=2 * BORDER
     )
     pool, distance = pool[np.isfinite(distance)], distance[np.isfinite(distance)]
-    if len(pool) * unit < rest or rest % unit:
-        raise UsageError(
+    odd = _odd_ones(border, rest=rest, unit=unit, settled=settled, facets=facets, rng=rng)
+    rest -= sign * int(-charge[odd].sum())
+    if len(pool) * unit < rest or rest < 0 or rest % unit:
+        raise UnbalancedError(
             f"the structure has a formal charge of {-border.missing:+d} e and the matrix {len(pool)} ions of "
             f"{-sign * unit:+d} e within {2 * BORDER:g} Å of the dot to remove, which cannot balance it; another size, "
-            "centre or termination, or --neutral report, will do"
+            "centre or termination may, and --neutral report leaves it charged"
         )
     ranks = np.round(distance, 2)
     gone = pool[pick(border.centred[pool], ranks=ranks, facets=facets, count=rest // unit, rng=rng)]
     changes: list[dict[str, Any]] = []
     removed: list[int] = []
-    for index in gone:
+    nearest, last = "border ion nearest to the dot leaves", "border ion leaves whose charge makes up the rest"
+    for index in np.concatenate([gone, odd]):
         removed += [int(index)] if molecule[index] < 0 else np.flatnonzero(molecule == molecule[index]).tolist()
-        changes.append(
-            _change("remove", border, index=index, to=None, charge=sign * unit,
-                    reason="border ion nearest to the dot leaves")
-        )  # fmt: skip
+        reason = last if index in odd else nearest
+        changes.append(_change("remove", border, index=index, to=None, charge=-int(charge[index]), reason=reason))
     return changes, removed
+
+
+def _odd_ones(
+    border: _Border, *, rest: int, unit: int, settled: Array, facets: Array, rng: np.random.Generator
+) -> Array:
+    """The fewest border ions of another charge, of dot or matrix, that leave a multiple of ``unit`` of ``rest`` (e)."""
+    if rest % unit == 0:
+        return np.zeros(0, dtype=int)
+    charge = border.atoms.get_array("formal_charge")
+    sides = ((border.here, border.there), (border.there, border.here))
+    found: list[tuple[int, int, int, Array]] = []
+    for mine, others in sides:
+        near = border.near(np.setdiff1d(mine[charge[mine] != 0], settled), others=others)
+        for value in np.unique(charge[near]):
+            gain = -int(value) * border.sign
+            counts = [n for n in range(1, unit + 1) if (rest - n * gain) % unit == 0 and rest - n * gain >= 0]
+            members = near[charge[near] == value]
+            if counts and len(members) >= counts[0]:
+                found.append((counts[0], abs(gain), len(found), members))
+    if not found:
+        return np.zeros(0, dtype=int)
+    count, _, _, members = min(found, key=lambda entry: entry[:3])
+    ranks = -np.round(np.linalg.norm(border.centred[members], axis=1), 2)
+    return members[pick(border.centred[members], ranks=ranks, facets=facets, count=count, rng=rng)]
 
 
 def _relative(positions: Array, *, centre: Array, cell: Array, pbc: Array) -> Array:

@@ -37,8 +37,9 @@ CENTERS: dict[str, tuple[float, float, float]] = {
     "metal-xy": (1.0, 1.0, 0.0),
 }
 """Centre of the dot in half cells of the parent lattice: on a metal atom; on an anion that both crystals share; on an
-anion of the dot in the place of an A cation; midway between metal and anion; in the tetrahedral hole of rock salt. The
-last five are the other anions and the face-centre metals of the dot, for cuboids whose edges differ in parity."""
+anion of the dot in the place of an A cation; midway between metal and anion; in the tetrahedral hole of rock salt
+(elsewhere in the middle of three bonds at right angles, or opposite to a bond). The last five are the other anions and
+the face-centre metals of the dot, for cuboids whose edges differ in parity."""
 
 BODY_MARGIN = 0.25
 """Body centres count as inside up to this many lattice constants beyond the shape, for BX2 and AX: the border then
@@ -77,7 +78,25 @@ def centre_point(crystal: Crystal, *, center: str) -> Array:
         if not len(cages):
             raise UsageError(f"{crystal.name} has no A site; known centres: metal, anion, bond, void")
         return cages[0]
-    return metal + {"metal": 0.0, "anion": 1.0, "bond": 0.5, "void": -1.0}[center] * bond
+    if center == "void":
+        return metal + _into_void(away[order])
+    return metal + {"metal": 0.0, "anion": 1.0, "bond": 0.5}[center] * bond
+
+
+def _into_void(bonds: Array) -> Array:
+    """From a metal to the hole beside it: half of three bonds at right angles, or opposite to the shortest bond.
+
+    ``bonds`` are the vectors (n, 3) Å to the anions around, the nearest first.
+    """
+    first = bonds[0]
+    near = bonds[np.linalg.norm(bonds, axis=1) < 1.25 * np.linalg.norm(first)]
+    units = near / np.linalg.norm(near, axis=1, keepdims=True)
+    square = near[np.abs(units @ units[0]) < 0.3]
+    for index, second in enumerate(square):
+        for third in square[index + 1 :]:
+            if abs(second @ third) < 0.3 * np.linalg.norm(second) * np.linalg.norm(third):
+                return (first + second + third) / 2.0
+    return -first
 
 
 def inside(

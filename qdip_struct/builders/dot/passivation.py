@@ -1,9 +1,17 @@
 """The surface of a free dot: loose ions off, stoichiometric or metal-rich, halide ligands and counter-ions on it.
 
-Everything is decided on sites (molecular ions are one point) and every changed site is reported.
+Everything is decided on sites (molecular ions are one point) and every changed site is reported. How firmly an ion is
+held is the sum of the strengths of its bonds over its charge, a bond being as strong as the charge of its cation over
+the number of anions around it (L. Pauling, J. Am. Chem. Soc. 51, 1010 (1929), doi:10.1021/ja01379a006): 1 inside the
+crystal, for binaries the share of bonds that is left, and comparable between the ions of ternary crystals.
 """
 
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
+from math import gcd, lcm
 from typing import Any, get_args
 
 import numpy as np
@@ -11,19 +19,89 @@ from scipy.spatial import cKDTree
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.cells import sites_of_crystal
-from qdip_struct.builders.dot.dot import DotSites, block
-from qdip_struct.builders.dot.neutrality import pick
+from qdip_struct.builders.atoms.cells import SiteCell, sites_of_crystal
+from qdip_struct.builders.atoms.neighbours import neighbour_pairs
+from qdip_struct.builders.atoms.regions import contact_limit
+from qdip_struct.builders.dot.dot import DotSites, block, cut_dot, other_centers
+from qdip_struct.builders.dot.embedding_options import DotForm
+from qdip_struct.builders.dot.neutrality import MOST_REPLACED, pick
 from qdip_struct.builders.dot.parent import centre_point
 from qdip_struct.builders.parsing import Surface
-from qdip_struct.materials.ions import FORMAL_CHARGES, IONIC_RADII_ANGSTROM
+from qdip_struct.materials.crystals import Crystal
+from qdip_struct.materials.ions import CONTACT_RADII_ANGSTROM, FORMAL_CHARGES, IONIC_RADII_ANGSTROM, MOLECULES
 
 SURFACES: tuple[str, ...] = get_args(Surface)
 BONDED = 1.25
-"""Ions of opposite charge are bonded within this factor of the crystal's shortest distance."""
+"""Anions are bonded to a cation within this factor of its shortest distance to one."""
 FEWEST = 2
 """An ion with fewer bonds than this is loose and leaves."""
+LOOSE = 0.25
+"""So is one that is held by less than this share of its charge."""
 _APART = 5.5
+_FAR = 8.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Bonding:
+    """Bonds inside a crystal, by species, and by sublattice for species that stand in another's place.
+
+    ``reach`` is the longest bond of a cation, Å, the limit lying midway to the next anion; ``full`` the number of
+    bonds of an ion, of several unequal sites the mean; ``least`` the smallest of them; ``length`` the shortest bond.
+    """
+
+    reach: Mapping[str, float]
+    full: Mapping[str, float]
+    least: Mapping[str, int]
+    length: float
+
+    def of(self, table: str, *, species: str, sublattice: str) -> float:
+        values: Mapping[str, float] = getattr(self, table)
+        return values[species] if species in values else values[sublattice]
+
+
+@lru_cache(maxsize=64)
+def _bonding(crystal: Crystal) -> _Bonding:
+    sites = sites_of_crystal(crystal)
+    cations, anions = np.flatnonzero(sites.charges > 0), np.flatnonzero(sites.charges < 0)
+    if not len(cations) or not len(anions):
+        raise UsageError(f"{crystal.name} holds no cations and anions; the surface of a free dot is that of a salt")
+    names = {"species": sites.species, "sublattice": sites.sublattice}
+    who, whom, apart = neighbour_pairs(
+        sites.positions[cations], targets=sites.positions[anions], cell=sites.cell, pbc=np.ones(3, bool), cutoff=_FAR
+    )
+    _refuse_pairs(sites, anions=anions, shortest=float(apart.min(initial=np.inf)), name=crystal.name)
+    reach: dict[str, float] = {}
+    for labels in names.values():
+        for label in np.unique(labels[cations]):
+            own = np.sort(apart[labels[cations][who] == label])
+            last = own[own <= BONDED * own[0]][-1]
+            after = own[own > BONDED * own[0]]
+            reach.setdefault(str(label), float((last + min(after[0] if len(after) else _FAR, 1.5 * last)) / 2))
+    bonded = apart <= np.array([reach[str(name)] for name in sites.species[cations]])[who]
+    counts = np.zeros(len(sites), dtype=int)
+    counts[cations] = np.bincount(who[bonded], minlength=len(cations))
+    counts[anions] = np.bincount(whom[bonded], minlength=len(anions))
+    full: dict[str, float] = {}
+    least: dict[str, int] = {}
+    for labels in names.values():
+        for label in np.unique(labels):
+            full.setdefault(str(label), float(counts[labels == label].mean()))
+            least.setdefault(str(label), int(counts[labels == label].min()))
+    return _Bonding(reach, full, least, float(apart.min()))
+
+
+def _refuse_pairs(sites: SiteCell, *, anions: Array, shortest: float, name: str) -> None:
+    """Refuse crystals whose anions are bonded to each other (S–S in pyrite): a cut would split these ions."""
+    points = sites.positions[anions]
+    who, whom, apart = neighbour_pairs(points, targets=points, cell=sites.cell, pbc=np.ones(3, bool), cutoff=shortest)
+    close = apart > 0.1
+    if close.any():
+        first = int(np.flatnonzero(close)[0])
+        pair = "–".join(str(sites.species[anions[index]]) for index in (who[first], whom[first]))
+        raise UsageError(
+            f"{name} holds pairs {pair} of {apart[close].min():.2f} Å, closer than any cation and anion: a cut "
+            "would split these ions; finish such a dot elsewhere and put it in as a file (build embed --dot FILE)"
+        )
 
 
 def passivate(
@@ -41,11 +119,14 @@ def passivate(
     dot
         As cut.
     surface
-        ``as-cut``; ``stoichiometric``: the ions in excess leave, those with the fewest bonds first; ``metal-rich``:
-        every anion that lacks a metal neighbour leaves.
+        ``as-cut``; ``stoichiometric``: of every kind of ion those leave that are more than the crystal's composition
+        allows, those held least first, so that whole formula units are left and the charge is zero; ``metal-rich``:
+        every anion that lacks a bond leaves.
     ligand
-        Halide that makes the dot neutral: it takes empty anion places beside surface metals when the dot is positive
-        (places with most metal neighbours first), and replaces surface anions when it is negative (ligand exchange).
+        Halide that makes the dot neutral: it takes empty anion places beside surface cations when the dot is positive
+        (places held most firmly first; where too few hold it firmly, A cations of a perovskite's surface leave), and
+        replaces surface anions of higher charge when it is negative (ligand exchange); of a halide, surface anions
+        leave instead.
     counter_ion
         Ion of charge +1 (``MA``, ``Cs``): then halides take every empty anion place that it can balance.
     seed
@@ -70,8 +151,7 @@ def passivate(
     rng = np.random.default_rng(seed)
     dot, changes = _without_loose(dot)
     if surface == "metal-rich":
-        bonds = _bonds(dot)
-        bare = (dot.sites.sublattice == "anion") & (bonds < _full(dot))
+        bare = (dot.sites.charges < 0) & _lacking(dot)
         changes += _removed(dot, np.flatnonzero(bare), reason="anion that lacks a metal neighbour")
         dot = _keep(dot, ~bare)
     if surface == "stoichiometric":
@@ -83,32 +163,118 @@ def passivate(
     return dot, changes
 
 
+def finished_dot(
+    core: Crystal,
+    *,
+    form: DotForm,
+    surface: Surface = "as-cut",
+    ligand: str | None = None,
+    counter_ion: str | None = None,
+    seed: int = 0,
+) -> tuple[DotSites, list[dict[str, Any]], float]:
+    """Cut a dot and finish its surface; a centre ``auto`` moves where the first one leaves too much to change.
+
+    Parameters
+    ----------
+    core
+        Crystal at the lattice constant wanted.
+    form
+        What is cut.
+    surface, ligand, counter_ion, seed
+        See :func:`passivate`.
+
+    Returns
+    -------
+    dot, changes, share
+        As :func:`passivate`, and the share (0–1) of the ions as cut that was removed or replaced.
+
+    Raises
+    ------
+    UsageError
+        As :func:`cut_dot`, :func:`passivate` and :func:`check_replaced`; of all centres where the centre is ``auto``.
+    """
+
+    def finished(about: DotForm) -> tuple[DotSites, list[dict[str, Any]], float]:
+        raw = cut_dot(core, form=about, seed=seed)
+        dot, changes = passivate(raw, surface=surface, ligand=ligand, counter_ion=counter_ion, seed=seed)
+        return dot, changes, check_replaced(raw, changes=changes, surface=surface)
+
+    try:
+        return finished(form)
+    except UsageError as error:
+        refused = error
+    found = []
+    for center in other_centers(core) if form.center == "auto" else ():
+        try:
+            found.append(finished(replace(form, center=center)))
+        except UsageError:
+            continue
+    if not found:
+        raise refused
+    return min(found, key=lambda done: done[2])
+
+
+def check_replaced(dot: DotSites, *, changes: list[dict[str, Any]], surface: Surface) -> float:
+    """Share (0–1) of the ions of a dot as cut that finishing its surface removed or replaced.
+
+    Raises
+    ------
+    UsageError
+        If it is more than a fifth. A metal-rich surface lacks a whole layer by its definition and has no such limit.
+    """
+    gone = sum(change["action"] in ("remove", "swap") for change in changes)
+    if surface != "metal-rich" and gone > MOST_REPLACED * len(dot.sites):
+        raise UsageError(
+            f"the surface would remove or replace {gone} of the {len(dot.sites)} ions of the dot, more than "
+            f"{MOST_REPLACED:.0%}: what is left would be another dot"
+        )
+    return gone / len(dot.sites)
+
+
 def charge_of(dot: DotSites) -> int:
     """Formal charge of the sites in e."""
     return int(dot.sites.charges.sum())
 
 
-def _bond_length(dot: DotSites) -> float:
-    """Shortest distance between opposite ions of the crystal, Å."""
-    sites = sites_of_crystal(dot.crystal)
-    steps = np.stack(np.meshgrid(*[(-1, 0, 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) @ sites.cell
-    anions = (sites.positions[sites.sublattice == "anion"][None] + steps[:, None]).reshape(-1, 3)
-    return float(np.linalg.norm(anions - sites.positions[sites.sublattice == "cation"][0], axis=1).min())
+def _bonds(dot: DotSites) -> tuple[Array, Array]:
+    """Number of bonds of each ion, and the share of its charge that they hold, (n,) each."""
+    sites, charges = dot.sites, dot.sites.charges
+    counts, held = np.zeros(len(sites), dtype=int), np.zeros(len(sites))
+    anions = np.flatnonzero(charges < 0)
+    if not len(anions):
+        return counts, held
+    tree = cKDTree(sites.positions[anions])
+    for members, reach, full in _cation_kinds(dot):
+        found = tree.query_ball_point(sites.positions[members], reach, return_length=True)
+        counts[members], held[members] = found, found / full
+        seen = cKDTree(sites.positions[members]).query_ball_point(sites.positions[anions], reach, return_length=True)
+        counts[anions] += seen
+        held[anions] += seen * (charges[members[0]] / full)
+    held[anions] /= np.abs(charges[anions])
+    return counts, np.round(held, 6)
 
 
-def _full(dot: DotSites) -> int:
-    return 6 if dot.crystal.structure_type == "rocksalt" else 4
+def _cation_kinds(dot: DotSites) -> list[tuple[Array, float, float]]:
+    """Sites of each kind of cation in a dot, the longest bond (Å) and the number of bonds of such an ion inside."""
+    bonding, sites = _bonding(dot.crystal), dot.sites
+    cations = np.flatnonzero(sites.charges > 0)
+    pairs = sorted({(str(sites.species[i]), str(sites.sublattice[i])) for i in cations})
+    found = []
+    for species, sublattice in pairs:
+        members = cations[(sites.species[cations] == species) & (sites.sublattice[cations] == sublattice)]
+        reach, full = (bonding.of(name, species=species, sublattice=sublattice) for name in ("reach", "full"))
+        found.append((members, reach, full))
+    return found
 
 
-def _bonds(dot: DotSites) -> Array:
-    """Number of bonded opposite ions of each site (n,)."""
-    reach, metal = BONDED * _bond_length(dot), dot.sites.sublattice == "cation"
-    counts = np.zeros(len(metal), dtype=int)
-    for mine, others in ((metal, ~metal), (~metal, metal)):
-        if mine.any() and others.any():
-            tree = cKDTree(dot.sites.positions[others])
-            counts[mine] = tree.query_ball_point(dot.sites.positions[mine], reach, return_length=True)
-    return counts
+def _lacking(dot: DotSites) -> Array:
+    """Which ions have fewer bonds than any such ion inside the crystal, bool (n,)."""
+    bonding, sites = _bonding(dot.crystal), dot.sites
+    least = np.zeros(len(sites), dtype=int)
+    for species, sublattice in set(zip(sites.species.tolist(), sites.sublattice.tolist(), strict=True)):
+        kind = (sites.species == species) & (sites.sublattice == sublattice)
+        least[kind] = bonding.of("least", species=species, sublattice=sublattice)
+    return _bonds(dot)[0] < least
 
 
 def _keep(dot: DotSites, keep: Array) -> DotSites:
@@ -134,33 +300,97 @@ def _removed(dot: DotSites, index: Array, *, reason: str) -> list[dict[str, Any]
 
 
 def _without_loose(dot: DotSites) -> tuple[DotSites, list[dict[str, Any]]]:
-    """Take off ions with fewer than :data:`FEWEST` bonds until none is left."""
+    """Take off ions that too little holds until none is left."""
     changes: list[dict[str, Any]] = []
     while True:
-        loose = _bonds(dot) < FEWEST
-        if not loose.any():
+        counts, held = _bonds(dot)
+        few, weak = counts < FEWEST, held < LOOSE - 1e-6
+        if not (few | weak).any():
             return dot, changes
-        changes += _removed(dot, np.flatnonzero(loose), reason=f"fewer than {FEWEST} bonds")
-        dot = _keep(dot, ~loose)
+        changes += _removed(dot, np.flatnonzero(few), reason=f"fewer than {FEWEST} bonds")
+        changes += _removed(dot, np.flatnonzero(weak & ~few), reason=f"bonds to less than {LOOSE:g} of its charge")
+        dot = _keep(dot, ~(few | weak))
+
+
+def _composition(crystal: Crystal) -> dict[tuple[str, int], int]:
+    """Sites in one formula unit by kind: species and charge, on a mixed sublattice its label and charge."""
+    sites = sites_of_crystal(crystal)
+    amounts: Counter[tuple[str, int]] = Counter()
+    parts: dict[tuple[str, int], Fraction] = {}
+    for site, charge in zip(crystal.sites, sites.charges, strict=True):
+        shares = crystal.occupancies.get(site.label)
+        if shares is None:
+            amounts[(site.species, int(charge))] += 1
+            continue
+        for species, share in shares.items():
+            key = (site.label, FORMAL_CHARGES[species])
+            parts[key] = parts.get(key, Fraction(0)) + Fraction(share).limit_denominator(100)
+    scale = lcm(1, *(part.denominator for part in parts.values()))
+    whole = {key: count * scale for key, count in amounts.items()} | {k: int(v * scale) for k, v in parts.items()}
+    unit = gcd(*whole.values())
+    return {key: count // unit for key, count in whole.items() if count}
+
+
+def _kinds(dot: DotSites, *, units: Mapping[tuple[str, int], int]) -> list[tuple[Array, int]]:
+    """Sites of each kind of ion in a dot and how many a formula unit holds; empty where the dot has other kinds."""
+    sites, charges = dot.sites, dot.sites.charges
+    found = []
+    for (name, charge), amount in units.items():
+        found.append(
+            (np.flatnonzero(((sites.species == name) | (sites.sublattice == name)) & (charges == charge)), amount)
+        )
+    whole = sum(len(members) for members, _ in found) == len(sites)
+    return found if whole and sum(charge * amount for (_, charge), amount in units.items()) == 0 else []
 
 
 def _stoichiometric(dot: DotSites, *, rng: np.random.Generator) -> tuple[DotSites, list[dict[str, Any]]]:
-    """Take off the least bonded ions of the sign in excess until the charge is zero."""
+    """Take off the least held ions of every kind in excess until whole formula units and no charge are left."""
     changes: list[dict[str, Any]] = []
-    while (excess := charge_of(dot)) != 0:
-        charges = dot.sites.charges
-        members = np.flatnonzero(np.sign(charges) == np.sign(excess))
-        count, rest = divmod(abs(excess), int(abs(charges[members[0]])))
-        if rest:
-            raise UsageError(f"a charge of {excess:+d} e is no whole number of {dot.sites.species[members[0]]} ions")
+    units = _composition(dot.crystal)
+    if not _kinds(dot, units=units):
+        # A shell of other charges or another ratio: only the charge can be asked for.
+        units = {}
+        if (dot.region == "dot").all():
+            raise UsageError(f"{dot.crystal.name} as mixed here is not neutral by its composition; give a ligand")
+    while True:
+        excess = _in_excess(dot, units=units)
+        if excess is None:
+            return dot, changes
+        members, count = excess
+        held = _bonds(dot)[1]
         points = dot.sites.positions[members]
-        chosen = pick(points, ranks=_bonds(dot)[members], facets=dot.shape.facets, count=count, rng=rng)
-        keep = np.ones(len(charges), dtype=bool)
+        chosen = pick(points, ranks=held[members], facets=dot.shape.facets, count=count, rng=rng)
+        keep = np.ones(len(dot.sites), dtype=bool)
         keep[members[chosen]] = False
         changes += _removed(dot, members[chosen], reason="ion in excess with the fewest bonds")
         dot, more = _without_loose(_keep(dot, keep))
         changes += more
-    return dot, changes
+
+
+def _in_excess(dot: DotSites, *, units: Mapping[tuple[str, int], int]) -> tuple[Array, int] | None:
+    """The kind of ion of which most are too many for whole formula units, and how many; ``None`` when none is."""
+    if not units:
+        return _of_excess_charge(dot)
+    kinds = _kinds(dot, units=units)
+    n_units = min(len(members) // amount for members, amount in kinds)
+    if n_units == 0:
+        raise UsageError("not one formula unit of the dot is left after finishing its surface; give a larger dot")
+    members, amount = max(kinds, key=lambda kind: len(kind[0]) - n_units * kind[1])
+    count = len(members) - n_units * amount
+    return (members, count) if count else None
+
+
+def _of_excess_charge(dot: DotSites) -> tuple[Array, int] | None:
+    """Ions of one charge of the shell that make up the excess charge of the dot, and how many."""
+    excess, charges = charge_of(dot), dot.sites.charges
+    if excess == 0:
+        return None
+    outer = np.flatnonzero((np.sign(charges) == np.sign(excess)) & (dot.region == "shell"))
+    for size in sorted({int(abs(charge)) for charge in charges[outer]}):
+        members = outer[np.abs(charges[outer]) == size]
+        if excess % size == 0 and len(members) >= abs(excess) // size:
+            return members, abs(excess) // size
+    raise UsageError(f"a charge of {excess:+d} e is no whole number of ions of the shell; give a ligand")
 
 
 def _with_ligands(
@@ -168,8 +398,19 @@ def _with_ligands(
 ) -> tuple[DotSites, list[dict[str, Any]]]:
     excess = charge_of(dot)
     if excess < 0 and counter_ion is None:
-        return _exchanged(dot, ligand=ligand, count=-excess, rng=rng)
+        dot, changes = _exchanged(dot, ligand=ligand, needed=-excess, rng=rng)
+        more: list[dict[str, Any]] = []
+        if charge_of(dot):
+            dot, more = _with_ligands(dot, ligand=ligand, counter_ion=None, rng=rng)
+        return dot, changes + more
+    if excess == 0 and counter_ion is None:
+        return dot, []
     places, outward, ranks = _empty_places(dot, ligand=ligand)
+    if counter_ion is None:
+        dot, changes = _without_weak_places(dot, excess=excess, firm=int((ranks >= LOOSE - 1e-6).sum()), rng=rng)
+        if changes:
+            done, more = _with_ligands(dot, ligand=ligand, counter_ion=None, rng=rng)
+            return done, changes + more
     wanted, cations = excess, np.zeros((0, 3))
     if counter_ion is not None:
         away = IONIC_RADII_ANGSTROM[ligand] + IONIC_RADII_ANGSTROM[counter_ion]
@@ -183,8 +424,7 @@ def _with_ligands(
         cations = posts[order]
     if wanted > len(places):
         raise UsageError(
-            f"the dot has {excess:+d} e but only {len(places)} empty anion places for {ligand} at its surface; "
-            "take the stoichiometric surface or another shape"
+            f"the dot has {excess:+d} e but only {len(places)} empty anion places for {ligand} at its surface"
         )
     chosen = pick(places, ranks=-ranks, facets=dot.shape.facets, count=wanted, rng=rng)
     added = [(ligand, point) for point in places[chosen]] + [(str(counter_ion), point) for point in cations]
@@ -193,18 +433,48 @@ def _with_ligands(
     return _appended(dot, added), [_addition(name, point) for name, point in added]
 
 
-def _exchanged(
-    dot: DotSites, *, ligand: str, count: int, rng: np.random.Generator
+def _without_weak_places(
+    dot: DotSites, *, excess: int, firm: int, rng: np.random.Generator
 ) -> tuple[DotSites, list[dict[str, Any]]]:
-    """Turn ``count`` surface anions into ligands, those with the fewest metal neighbours first."""
-    bonds = _bonds(dot)
-    members = np.flatnonzero((dot.sites.charges == -2) & (bonds < _full(dot)))
+    """Take A cations of a perovskite's surface off where too few places hold a ligand firmly: on AX faces none does."""
+    held = _bonds(dot)[1]
+    members = np.flatnonzero((dot.sites.sublattice == "A") & (dot.sites.charges == 1) & _lacking(dot))
+    members = members[dot.region[members] != "ligand"]
+    count = min(excess - firm, len(members))
+    if count <= 0:
+        return dot, []
+    chosen = members[
+        pick(dot.sites.positions[members], ranks=held[members], facets=dot.shape.facets, count=count, rng=rng)
+    ]
+    keep = np.ones(len(held), dtype=bool)
+    keep[chosen] = False
+    changes = _removed(dot, chosen, reason="A cation with the fewest bonds: no place holds a ligand in its stead")
+    return _keep(dot, keep), changes
+
+
+def _exchanged(
+    dot: DotSites, *, ligand: str, needed: int, rng: np.random.Generator
+) -> tuple[DotSites, list[dict[str, Any]]]:
+    """Turn surface anions into ligands until ``needed`` e are made up, at most one ligand's charge too many.
+
+    Those with the fewest metal neighbours come first; anions of the ligand's charge leave instead.
+    """
+    charges, held, lacking = dot.sites.charges, _bonds(dot)[1], _lacking(dot)
+    step = max(1, int(-1 - charges.min()))
+    swapped = charges.min() < -1
+    members = np.flatnonzero((charges == charges.min()) & lacking)
+    count = -(-needed // step)
     if len(members) < count:
-        raise UsageError(f"the dot has {-count:+d} e but only {len(members)} surface anions to exchange for {ligand}")
+        raise UsageError(f"the dot has {-needed:+d} e but only {len(members)} surface anions to exchange for {ligand}")
     points = dot.sites.positions[members]
-    chosen = members[pick(points, ranks=bonds[members], facets=dot.shape.facets, count=count, rng=rng)]
+    chosen = members[pick(points, ranks=held[members], facets=dot.shape.facets, count=count, rng=rng)]
+    if not swapped:
+        changes = _removed(dot, chosen, reason="surface anion with the fewest bonds: as a halide it leaves")
+        keep = np.ones(len(charges), dtype=bool)
+        keep[chosen] = False
+        return _keep(dot, keep), changes
     changes = [
-        {**change, "action": "swap", "to": ligand, "charge": 1}
+        {**change, "action": "swap", "to": ligand, "charge": step}
         for change in _removed(dot, chosen, reason="surface anion with the fewest metal neighbours, exchanged")
     ]
     species, region = dot.sites.species.astype("U2"), dot.region.copy()
@@ -213,28 +483,58 @@ def _exchanged(
 
 
 def _empty_places(dot: DotSites, *, ligand: str) -> tuple[Array, Array, Array]:
-    """Empty anion places bonded to the dot's metals: positions for ``ligand`` (n, 3), outward unit vectors, bonds."""
-    length = _bond_length(dot)
-    radius = float(np.linalg.norm(dot.sites.positions, axis=1).max()) + 2 * length
+    """Empty anion places beside the dot's cations: positions for ``ligand`` (n, 3), outward units, their hold."""
+    bonding, sites = _bonding(dot.crystal), dot.sites
+    radius = float(np.linalg.norm(sites.positions, axis=1).max()) + 2 * bonding.length
     around = block(dot.crystal, radius=radius, origin=centre_point(dot.crystal, center=dot.center))
-    points = around.positions[around.sublattice == "anion"]
-    points = points[np.lexsort(np.round(points, 4).T)]
-    taken, _ = cKDTree(dot.sites.positions).query(points)
-    points = points[taken > 0.1]
-    metals = dot.sites.positions[dot.sites.sublattice == "cation"]
-    neighbours = cKDTree(metals).query_ball_point(points, BONDED * length)
-    bonds = np.array([len(found) for found in neighbours], dtype=int)
-    points, neighbours = points[bonds > 0], [found for found in neighbours if found]
-    middle = np.array([metals[found].mean(axis=0) for found in neighbours]).reshape(-1, 3)
-    away = points - middle
+    empty = np.flatnonzero(around.charges < 0)
+    empty = empty[np.lexsort(np.round(around.positions[empty], 4).T)]
+    taken, _ = cKDTree(sites.positions).query(around.positions[empty])
+    points, species = around.positions[empty[taken > 0.1]], around.species[empty[taken > 0.1]]
+    bonds, held = np.zeros(len(points), dtype=int), np.zeros(len(points))
+    middle, nearest, best = np.zeros((len(points), 3)), np.full(len(points), np.inf), np.full(len(points), "", "U4")
+    for members, reach, full in _cation_kinds(dot):
+        tree = cKDTree(sites.positions[members])
+        pairs = cKDTree(points).sparse_distance_matrix(tree, reach, output_type="ndarray")
+        np.add.at(bonds, pairs["i"], 1)
+        np.add.at(held, pairs["i"], sites.charges[members[0]] / full)
+        np.add.at(middle, pairs["i"], sites.positions[members[pairs["j"]]])
+        shortest = np.full(len(points), np.inf)
+        np.minimum.at(shortest, pairs["i"], pairs["v"])
+        best[shortest < nearest - 1e-6] = str(sites.species[members[0]])
+        nearest = np.minimum(nearest, shortest)
+    found = np.flatnonzero(bonds)
+    points, species, bonds, held, best = points[found], species[found], bonds[found], held[found], best[found]
+    away = points - middle[found] / bonds[:, None]
     size = np.linalg.norm(away, axis=1, keepdims=True)
     radial = points / np.linalg.norm(points, axis=1, keepdims=True)
     outward = np.where(size > 0.1, away / np.maximum(size, 1e-9), radial)
-    metal = str(dot.sites.species[dot.sites.sublattice == "cation"][0])
-    anion = str(dot.sites.species[dot.sites.sublattice == "anion"][0])
-    wanted = IONIC_RADII_ANGSTROM[metal] + IONIC_RADII_ANGSTROM[ligand]
-    longer = length * (wanted / (IONIC_RADII_ANGSTROM[metal] + IONIC_RADII_ANGSTROM[anion]) - 1.0)
-    return points + np.where(size > 0.1, outward * longer, 0.0), outward, bonds[bonds > 0]
+    sums = [
+        [_radius(str(metal)) + _radius(name) for name in (ligand, str(anion))]
+        for metal, anion in zip(best, species, strict=True)
+    ]
+    ratio = np.array([with_ligand / with_anion for with_ligand, with_anion in sums]).reshape(-1, 1)
+    places = points + np.where(size > 0.1, outward * nearest[found][:, None] * (ratio - 1.0), 0.0)
+    free = _roomy(dot, places, ligand=ligand, order=np.argsort(-held, kind="stable"))
+    return places[free], outward[free], np.round(held[free], 6)
+
+
+def _radius(name: str) -> float:
+    return IONIC_RADII_ANGSTROM[name] if name in IONIC_RADII_ANGSTROM else CONTACT_RADII_ANGSTROM[name]
+
+
+def _roomy(dot: DotSites, places: Array, *, ligand: str, order: Array) -> Array:
+    """Places that crowd neither an ion of the dot nor one before them in ``order``: their numbers, ascending."""
+    free = np.ones(len(places), dtype=bool)
+    for name in np.unique(dot.sites.species):
+        others = dot.sites.positions[dot.sites.species == name]
+        limit = contact_limit(ligand, name) if name not in MOLECULES else 3.0
+        free &= cKDTree(others).query(places)[0] >= limit - 1e-6
+    near = cKDTree(places).query_ball_point(places, contact_limit(ligand, ligand) - 1e-6)
+    chosen = np.zeros(len(places), dtype=bool)
+    for index in order[free[order]]:
+        chosen[index] = not chosen[near[index]].any()
+    return np.flatnonzero(chosen)
 
 
 def _counter_places(dot: DotSites, *, places: Array, outward: Array, away: float) -> Array:

@@ -1,4 +1,7 @@
-"""Convex bodies in the frame of a crystal, centred on the origin: ellipsoids and polyhedra; lengths in Å."""
+"""Convex bodies in the frame of a crystal, centred on the origin: ellipsoids, cylinders, polyhedra; lengths in Å.
+
+Their axes are Cartesian: a along x, b in the xy plane. Families of facets are those of the cube.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -60,10 +63,88 @@ class Ellipsoid:
         reach = np.linalg.norm(points / np.array(self.semiaxes), axis=-1)
         return np.where(radius > 0, radius - radius / np.where(reach > 0, reach, 1.0), -min(self.semiaxes))
 
+    @property
+    def reach(self) -> float:
+        """Distance from the centre to the farthest point, Å."""
+        return float(max(self.semiaxes))
+
+    def grown(self, by: float) -> "Ellipsoid":
+        """The same shape with ``by`` Å more on every side."""
+        a, b, c = self.semiaxes
+        return Ellipsoid(self.name, (a + by, b + by, c + by))
+
     def scaled(self, factor: float) -> "Ellipsoid":
         """The same shape, ``factor`` times larger."""
         a, b, c = self.semiaxes
         return Ellipsoid(self.name, (a * factor, b * factor, c * factor))
+
+
+@dataclass(frozen=True)
+class Cylinder:
+    """A circular cylinder with flat ends.
+
+    Attributes
+    ----------
+    name
+        As on the command line.
+    axis
+        Unit vector along it.
+    radius, half_length
+        Å.
+    """
+
+    name: str
+    axis: tuple[float, float, float]
+    radius: float
+    half_length: float
+
+    @property
+    def volume(self) -> float:
+        """Volume πr²·2h in Å³."""
+        return 2.0 * math.pi * self.radius**2 * self.half_length
+
+    @property
+    def extent(self) -> Array:
+        """Half widths along x, y, z in Å, shape (3,)."""
+        along = np.abs(np.array(self.axis))
+        return self.half_length * along + self.radius * np.sqrt(np.clip(1.0 - along**2, 0.0, None))
+
+    @property
+    def facets(self) -> Array:
+        """Directions over which changes are spread evenly, unit vectors (6, 3): both ends, and four around."""
+        first = np.eye(3)[int(np.argmin(np.abs(self.axis)))]
+        first = first - np.dot(first, self.axis) * np.array(self.axis)
+        frame = np.array([first / np.linalg.norm(first), np.cross(self.axis, first / np.linalg.norm(first)), self.axis])
+        return np.concatenate([frame, -frame])
+
+    @property
+    def reach(self) -> float:
+        """Distance from the centre to the farthest point, Å."""
+        return math.hypot(self.radius, self.half_length)
+
+    def _split(self, points: Array) -> tuple[Array, Array]:
+        """Distance of points (..., 3) from the axis and from the middle plane, Å."""
+        along = points @ np.array(self.axis)
+        across = np.linalg.norm(points - along[..., None] * np.array(self.axis), axis=-1)
+        return across, np.abs(along)
+
+    def contains(self, points: Array, *, grown: float = 0.0) -> Array:
+        """Which of ``points`` (..., 3) Å lie inside, radius and both ends being moved outwards by ``grown`` Å."""
+        across, along = self._split(points)
+        return (across <= self.radius + grown + SURFACE) & (along <= self.half_length + grown + SURFACE)
+
+    def height(self, points: Array) -> Array:
+        """How far (Å) ``points`` (..., 3) lie beyond the side or the end, whichever is more; negative inside."""
+        across, along = self._split(points)
+        return np.maximum(across - self.radius, along - self.half_length)
+
+    def grown(self, by: float) -> "Cylinder":
+        """The same shape with ``by`` Å more on every side."""
+        return Cylinder(self.name, self.axis, self.radius + by, self.half_length + by)
+
+    def scaled(self, factor: float) -> "Cylinder":
+        """The same shape, ``factor`` times larger."""
+        return Cylinder(self.name, self.axis, self.radius * factor, self.half_length * factor)
 
 
 @dataclass(frozen=True)
@@ -135,12 +216,21 @@ class Polyhedron:
         """How far (Å) ``points`` (..., 3) lie beyond the nearest-to-break facet: max(n·r − d); negative inside."""
         return np.max(points @ np.array(self.normals).T - np.array(self.distances), axis=-1)
 
+    @property
+    def reach(self) -> float:
+        """Distance from the centre to the farthest point, Å."""
+        return float(np.linalg.norm(self.corners, axis=1).max())
+
+    def grown(self, by: float) -> "Polyhedron":
+        """The same shape with every facet moved outwards by ``by`` Å."""
+        return Polyhedron(self.name, self.normals, tuple(d + by for d in self.distances))
+
     def scaled(self, factor: float) -> "Polyhedron":
         """The same shape, ``factor`` times larger."""
         return Polyhedron(self.name, self.normals, tuple(d * factor for d in self.distances))
 
 
-Shape = Ellipsoid | Polyhedron
+Shape = Ellipsoid | Cylinder | Polyhedron
 
 
 def family(hkl: Sequence[int]) -> Array:
@@ -208,6 +298,9 @@ def make_shape(
     edges: Sequence[float] | None = None,
     energies: Mapping[tuple[int, int, int], float] | None = None,
     distances: Mapping[tuple[int, int, int], float] | None = None,
+    length: float | None = None,
+    axis: Sequence[int] = (0, 0, 1),
+    thickness: float | None = None,
 ) -> Shape:
     """Make a shape by name.
 
@@ -216,13 +309,18 @@ def make_shape(
     name
         One of :data:`qdip_struct.builders.parsing.SHAPES`.
     diameter
-        Å. Sphere: its diameter. Cube: its edge. Every other polyhedron: diameter of the sphere of the same volume.
+        Å. Sphere, rod: its diameter. Cube, platelet: its lateral edge. Every other polyhedron: diameter of the sphere
+        of the same volume.
     edges
         Three full widths in Å along x, y, z, for ``cuboid`` and ``ellipsoid``.
     energies
         Surface energy of each cubic family {hkl}, for ``wulff``.
     distances
         Distance in Å from the centre to each cubic family {hkl} of facets, for ``facets``.
+    length, axis
+        Of a ``rod``, a circular cylinder with flat ends: Å, and its direction in Cartesian axes.
+    thickness
+        Of a ``platelet`` along z, Å.
 
     Raises
     ------
@@ -251,9 +349,23 @@ def make_shape(
         return Ellipsoid(name, (size / 2, size / 2, size / 2))
     if name == "cube":
         return _cuboid(name, (size, size, size))
+    if name == "platelet":
+        if thickness is None:
+            raise UsageError("a platelet needs a thickness in Å or in monolayers, for example 18 or 4ML")
+        return _cuboid(name, (size, size, positive_length(thickness, what="the thickness of the platelet")))
+    if name == "rod":
+        if length is None:
+            raise UsageError("a rod needs a length in Å beside its diameter")
+        x, y, z = (float(value) for value in axis)
+        norm = math.sqrt(x * x + y * y + z * z)
+        if norm == 0.0:
+            raise UsageError("the axis of the rod is 0,0,0; expected a direction such as 001")
+        half = positive_length(length, what="the length of the rod") / 2
+        return Cylinder(name, (x / norm, y / norm, z / norm), size / 2, half)
     fixed: dict[str, Mapping[tuple[int, int, int], float]] = {
         "octahedron": {(1, 1, 1): 1.0},
         "dodecahedron": {(1, 1, 0): 1.0},
+        "cuboctahedron": {(1, 0, 0): math.sqrt(3.0) / 2.0, (1, 1, 1): 1.0},
         "truncated-octahedron": {(1, 0, 0): 2.0 / math.sqrt(3.0), (1, 1, 1): 1.0},
     }
     return polyhedron(name, energies=fixed.get(name, energies or {}), volume=math.pi / 6.0 * size**3)

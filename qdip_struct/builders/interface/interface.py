@@ -145,7 +145,7 @@ def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells
         sites, layer, top = _slab_of(joint, part)
         found, reservoirs[part] = companions(
             sites, joint.blocks[part], top=top, count=int(layer.max()) + 1, cell=cell, dataset=facts["dataset"][part],
-            temperature=facts["temperature_kelvin"].get(part), part=part,
+            temperature=facts["temperature_kelvin"].get(part), part=part, files=joint.files,
         )  # fmt: skip
         others |= found
     if "reservoir" in others and "film_reservoir" in others and _same_crystal(others):

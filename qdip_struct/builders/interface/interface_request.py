@@ -72,6 +72,7 @@ class InterfaceRequest:
     )
     dataset: str | None = shared.dataset_option()
     temperature: float | None = shared.temperature_option()
+    crystals: tuple[Path, ...] = shared.crystals_option()
     symprec: float = shared.symprec_option()
     repeat: str = shared.repeat_option()
     vacuum: float = shared.vacuum_option()
@@ -168,6 +169,7 @@ def _joint(request: InterfaceRequest, folder: Path) -> "Joint":
         stack=_stack(request),
         cell=_cell(request),
         occupation=Occupation(request.a_site, request.orientation, request.seed, request.arrangement),
+        files=tuple(folder / path for path in request.crystals),
     )
 
 
@@ -177,7 +179,7 @@ def _crystal(request: InterfaceRequest, part: str, folder: Path) -> "Crystal | A
     lattice = getattr(request, f"{part}_lattice")
     return material_of(
         getattr(request, part), dataset=request.dataset, temperature=request.temperature, lattice=lattice,
-        folder=folder, symprec=request.symprec,
+        files=tuple(folder / path for path in request.crystals), folder=folder, symprec=request.symprec,
     )  # fmt: skip
 
 

@@ -7,9 +7,10 @@ meV/Å². Stiffness tensors are turned into the axes of the slab: Voigt order 1 
 engineering shears, z along the slab normal, moduli in GPa.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,15 +53,17 @@ class Stiffness:
     source: str
 
 
-def stiffness_of(material: Crystal | Atoms, surface: SurfaceCell) -> Stiffness | None:
+def stiffness_of(material: Crystal | Atoms, surface: SurfaceCell, *, files: Sequence[Path] = ()) -> Stiffness | None:
     """Stiffness of a material in the axes of its slab, ``None`` when its moduli are not known.
 
-    Cubic constants are used where the crystal's own axes are cubic, else the isotropic average.
+    Cubic constants are used where the crystal's own axes are cubic, else the isotropic average; ``files`` are the
+    user's files of properties.
     """
     if isinstance(material, Atoms):
         return None
     try:
-        moduli = (None if material.occupancies else known_moduli(material.name)) or mixed_moduli(material.name)
+        known = None if material.occupancies else known_moduli(material.name, phase=material.phase, files=files)
+        moduli = known or mixed_moduli(material.name, files=files)
     except UsageError:
         return None
     if moduli is None:
@@ -283,6 +286,8 @@ class Joint:
         Number of the contact layer of each in its surface cell.
     facts
         What is known already, for the report.
+    files
+        User's files of crystals.
     """
 
     film: SiteCell
@@ -293,6 +298,7 @@ class Joint:
     free_blocks: Mapping[str, Block]
     tops: Mapping[str, int]
     facts: Mapping[str, Any]
+    files: tuple[Path, ...] = ()
 
     @property
     def lateral(self) -> Array:
@@ -307,6 +313,7 @@ def join(
     stack: Stack = Stack(),
     cell: LateralCell = LateralCell(),
     occupation: Occupation = Occupation(),
+    files: Sequence[Path] = (),
 ) -> Joint:
     """Bring two crystals into one lateral cell and cut both slabs.
 
@@ -320,13 +327,15 @@ def join(
         Common lateral cell and who is strained.
     occupation
         How the sites are filled.
+    files
+        User's files of crystals and properties, for moduli and reservoirs.
 
     Raises
     ------
     UsageError
         If a termination is unknown, no common cell is found, or an imposed cell strains a crystal too much.
     """
-    halves = _halves(film, substrate, stack=stack, cell=cell, a_site=occupation.a_site)
+    halves = _halves(film, substrate, stack=stack, cell=cell, a_site=occupation.a_site, files=files)
     onto = _common_lateral(halves, cell=cell)
     strain = {part: principal_strain(half.free, onto=onto) for part, half in halves.items()}
     worst = max(abs(value) for pair in strain.values() for value in pair)
@@ -371,7 +380,9 @@ def join(
         },
         **lattice_facts({part: h.material for part, h in halves.items() if isinstance(h.material, Crystal)}),
     }
-    return Joint(film_sites, substrate_sites, film_layer, substrate_layer, blocks, free_blocks, tops, facts)
+    return Joint(
+        film_sites, substrate_sites, film_layer, substrate_layer, blocks, free_blocks, tops, facts, tuple(files)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -392,7 +403,13 @@ class _Half:
 
 
 def _halves(
-    film: Crystal | Atoms, substrate: Crystal | Atoms, *, stack: Stack, cell: LateralCell, a_site: str
+    film: Crystal | Atoms,
+    substrate: Crystal | Atoms,
+    *,
+    stack: Stack,
+    cell: LateralCell,
+    a_site: str,
+    files: Sequence[Path],
 ) -> dict[str, _Half]:
     """Both crystals with their supercells of the common cell; the film is turned over where the match is a mirror."""
 
@@ -417,9 +434,16 @@ def _halves(
         film_matrix = np.rint(directions @ np.linalg.pinv(above.uvw[:2])).astype(int)
     repeat = np.diag(cell.repeat)
     return {
-        "film": _Half(film, above, film_top, stack.film_layers, repeat @ film_matrix, stiffness_of(film, above)),
+        "film": _Half(
+            film, above, film_top, stack.film_layers, repeat @ film_matrix, stiffness_of(film, above, files=files)
+        ),
         "substrate": _Half(
-            substrate, below, top, stack.substrate_layers, repeat @ common.substrate, stiffness_of(substrate, below)
+            substrate,
+            below,
+            top,
+            stack.substrate_layers,
+            repeat @ common.substrate,
+            stiffness_of(substrate, below, files=files),
         ),
     }
 

@@ -5,8 +5,9 @@ Lengths in Å, charges in e.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -35,7 +36,7 @@ from qdip_struct.builders.slab.stoichiometry import (
 )
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, surface_cell
 from qdip_struct.matching.planes import Plane, plane_text
-from qdip_struct.materials.crystals import Crystal, lattice_facts
+from qdip_struct.materials.crystals import Crystal, edges_text, lattice_facts
 from qdip_struct.materials.ions import MOLECULES
 from qdip_struct.materials.options import Arrangement
 
@@ -159,6 +160,7 @@ def build_slab(
     vacuum: float = 20.0,
     layer_tolerance: float = LAYER_TOLERANCE_ANGSTROM,
     occupation: Occupation = Occupation(),
+    files: Sequence[Path] = (),
 ) -> SlabCells:
     """Cut a slab and its bulk reference.
 
@@ -183,6 +185,8 @@ def build_slab(
         Sites closer than this along the normal belong to one monolayer, Å.
     occupation
         How the sites are filled.
+    files
+        User's files of crystals, for the reservoir.
 
     Raises
     ------
@@ -208,7 +212,9 @@ def build_slab(
     cell[:2, :2], cell[2, 2] = block.lateral, facts["thickness_angstrom"] + vacuum
     dataset = material.dataset if isinstance(material, Crystal) else None
     at = material.temperature_kelvin if isinstance(material, Crystal) else None
-    others, reservoir = companions(sites, block, top=top, count=count, cell=cell, dataset=dataset, temperature=at)
+    others, reservoir = companions(
+        sites, block, top=top, count=count, cell=cell, dataset=dataset, temperature=at, files=files
+    )
     charge = int(sites.charges.sum())
     facts["findings"] = slab_findings(facts, block, top=top, charge=charge, has=list(others))
     slab, bulk = in_cell(atoms, cell), to_atoms(block.sites, region="substrate")
@@ -270,7 +276,8 @@ def crystal_source(material: Crystal | Atoms, *, arrangement: Arrangement) -> st
         return f"structure given by the user{f', {done}' if done else ''}"
     how = arrangement if material.occupancies else material.dataset
     at = "" if material.temperature_kelvin is None else f" at {material.temperature_kelvin:g} K"
-    return f"{material.label} {material.a_angstrom:.4f} Å{at}, {how}: {material.source}"
+    cell = edges_text(material.lengths, material.angles)
+    return f"{material.label} {cell} Å{at}, {how}: {material.source}"
 
 
 def decoration_entry(decoration: Decoration) -> dict[str, Any]:

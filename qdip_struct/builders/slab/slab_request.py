@@ -35,6 +35,7 @@ class SlabRequest:
     lattice: float | None = shared.lattice_option(scales_files=True)
     dataset: str | None = shared.dataset_option()
     temperature: float | None = shared.temperature_option()
+    crystals: tuple[Path, ...] = shared.crystals_option()
     cell: str | None = shared.cell_option()
     symprec: float = shared.symprec_option()
     repeat: str = shared.repeat_option()
@@ -93,6 +94,7 @@ def requested_slabs(request: SlabRequest, *, folder: Path = Path()) -> dict[str,
             vacuum=request.vacuum,
             layer_tolerance=request.layer_tolerance,
             occupation=Occupation(request.a_site, request.orientation, request.seed, request.arrangement),
+            files=_files(request, folder),
         )
         for name in names
     }
@@ -105,6 +107,10 @@ def _crystal(request: SlabRequest, folder: Path) -> "Crystal | Atoms":
     refuse_temperature(request.material, request.temperature, folder=folder)
     return material_of(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        folder=folder, cell=None if request.cell is None else numbers(request.cell, what="--cell"),
-        symprec=request.symprec,
+        files=_files(request, folder), folder=folder,
+        cell=None if request.cell is None else numbers(request.cell, what="--cell"), symprec=request.symprec,
     )  # fmt: skip
+
+
+def _files(request: SlabRequest, folder: Path) -> tuple[Path, ...]:
+    return tuple(folder / path for path in request.crystals)

@@ -20,6 +20,7 @@ Long because cuts, faces and companions are told from the same layers of one sur
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,8 +88,12 @@ def excess(ions: Mapping[str, int], *, bulk: SiteCell) -> dict[str, int | float]
     return {name: int(value) if value == int(value) else value for name, value in rounded.items()}
 
 
-def reservoir_of(bulk: SiteCell, *, dataset: str | None, temperature: float | None = None) -> Crystal | None:
+def reservoir_of(
+    bulk: SiteCell, *, dataset: str | None, temperature: float | None = None, files: Sequence[Path] = ()
+) -> Crystal | None:
     """The crystal AX of a perovskite ABX3, from its own data set or else from the default one; ``None`` when unknown.
+
+    ``files`` are the user's files of crystals.
 
     It is brought to ``temperature`` (K, by default that of the set it is from) where its expansion is known; where not,
     it has its own temperature, and its warnings say so.
@@ -100,13 +105,13 @@ def reservoir_of(bulk: SiteCell, *, dataset: str | None, temperature: float | No
     for name in dict.fromkeys([dataset or DEFAULT_DATASET, DEFAULT_DATASET]):
         word = f"{next(iter(a_sites))}{next(iter(halides))}"
         try:
-            found = crystal_named(word, dataset=name)
+            found = crystal_named(word, dataset=name, files=files)
         except UsageError:
             continue
         if temperature is None or found.temperature_kelvin is None:
             return found
         try:
-            return crystal_named(word, dataset=name, temperature=temperature)
+            return crystal_named(word, dataset=name, temperature=temperature, files=files)
         except UsageError:
             told = f"the reservoir {word} is taken at {found.temperature_kelvin:g} K, not at {temperature:g} K: no "
             told += "thermal expansion coefficient is known for it"
@@ -447,7 +452,7 @@ def check_faces(faces: Faces, facts: Mapping[str, Any], surface: SurfaceCell, *,
 
 def companions(
     slab: SiteCell, block: Block, *, top: int, count: int, cell: Array, dataset: str | None,
-    temperature: float | None = None, part: Part = "substrate",
+    temperature: float | None = None, part: Part = "substrate", files: Sequence[Path] = (),
 ) -> tuple[dict[str, Atoms], Crystal | None]:  # fmt: skip
     """Cells by role, and the reservoir's crystal: the slab of the other termination and the reservoir where they exist.
 
@@ -471,6 +476,8 @@ def companions(
         Where the reservoir crystal is looked up first, and its temperature, K; see :func:`reservoir_of`.
     part
         Whose companions they are.
+    files
+        User's files of crystals.
     """
     own = ions_of_sites(slab)
     extra = excess(own, bulk=block.sites)
@@ -480,7 +487,7 @@ def companions(
     other = _complement(block, own, top=top, count=count)
     if other is not None:
         found[role_name("companion", part)] = in_cell(to_atoms(other, region=part), cell)
-    crystal = reservoir_of(block.sites, dataset=dataset, temperature=temperature)
+    crystal = reservoir_of(block.sites, dataset=dataset, temperature=temperature, files=files)
     if crystal is not None:
         sites = sites_of(crystal)
         if set(extra) == set(ions_of_sites(sites)) and len(set(extra.values())) == 1:
