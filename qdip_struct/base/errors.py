@@ -34,6 +34,10 @@ class DataError(QdipError):
     """A file that is missing, damaged or not what it should be."""
 
 
+class UnreadError(DataError):
+    """A file or a word that another program may well understand, and that is not read here."""
+
+
 class MismatchError(QdipError):
     """Runs or structures whose numbers may not be combined; the message names the difference."""
 

@@ -1,10 +1,11 @@
-"""Check CP2K inputs before they wait in a queue: keywords, values, basis sets, electrons, cell, atoms.
+"""Check CP2K inputs before they wait in a queue: keywords, values, methods, basis sets, electrons, cell, atoms.
 
-Finds what 'cp2k --check' finds, and what it does not: a missing basis set, an odd electron count without UKS, a
-dipole correction across the vacuum, overlapping atoms. Exit code 1 when an input would fail.
+Finds what 'cp2k --check' finds, also for versions that are not installed here, and what it does not: a missing basis
+set, an odd electron count without UKS, k-points with exact exchange, overlapping atoms. Each input is ok, has warnings
+(it runs, perhaps to a wrong answer) or errors (CP2K would stop); what is not judged is named. Exit code 1 for errors.
 
 example:
-  qdip check runs/*/run.inp
+  qdip check runs/*/run.inp --cp2k-version 2026.2
 """
 
 import argparse
@@ -26,41 +27,59 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check_command(args: argparse.Namespace) -> int:
     """Check every input and list what was found."""
-    from qdip_struct.base.files import read_text
-    from qdip_struct.cp2k.inputs.inputfile import parse_input
-    from qdip_struct.cp2k.inputs.preflight import check_input
+    from qdip_struct.cp2k.program import find_data_directory, find_program
 
     schema, version = schema_for(args.cp2k_version)
+    program = find_program()
+    own_data = program is None or program.version == version
+    libraries = [folder for folder in [find_data_directory()] if folder is not None]
     document: list[dict[str, Any]] = []
     lines = []
     for path in args.input:
         file = path / "run.inp" if path.is_dir() else path
-        try:
-            findings = check_input(parse_input(read_text(file), source=str(file)), schema=schema, folder=file.parent)
-            items = [vars(finding) for finding in findings]
-        except DataError as error:
-            items = [{"level": "error", "line": None, "message": str(error), "remedy": "correct the file"}]
-        document.append({"path": str(file), "findings": items})
+        items, left = _checked(file, schema=schema, own_data=own_data, libraries=libraries)
+        levels = {item["level"] for item in items}
+        verdict = "error" if "error" in levels else "warning" if levels else "ok"
+        document.append({"path": str(file), "verdict": verdict, "findings": items, "not_examined": left})
         lines += [f"{file}: {'ok' if not items else f'{len(items)} found'}"]
         lines += [f"  {_where(item['line'])}{item['level']}: {item['message']}; {item['remedy']}" for item in items]
-    if schema is None:
-        note("note: no CP2K is installed here, so keywords were not checked against its own list (qdip doctor)")
+        lines += [f"  not examined: {what}" for what in left]
     answer(args, {"cp2k_version": version, "inputs": document}, text="\n".join(lines))
-    return int(any(item["level"] == "error" for entry in document for item in entry["findings"]))
+    return int(any(entry["verdict"] == "error" for entry in document))
+
+
+def _checked(
+    file: Path, *, schema: "Schema", own_data: bool, libraries: list[Path]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Findings on one input, and what was not examined."""
+    from qdip_struct.base.cp2k_input import expand_input
+    from qdip_struct.base.files import read_text
+    from qdip_struct.cp2k.inputs.preflight import check_input, not_examined
+
+    try:
+        expanded = expand_input(read_text(file), source=str(file), folder=file.parent, libraries=libraries)
+    except DataError as error:
+        return [{"level": "error", "line": None, "message": str(error), "remedy": "correct the file"}], []
+    findings = check_input(expanded, schema=schema, folder=file.parent, own_data=own_data)
+    return [vars(finding) for finding in findings], list(not_examined(expanded, folder=file.parent))
 
 
 def _where(line: int | None) -> str:
     return f"line {line}: " if line is not None else ""
 
 
-def schema_for(version: str | None) -> "tuple[Schema | None, str | None]":
-    """The input language of the installed CP2K and the version aimed at; no schema when nothing is installed."""
-    from qdip_struct.cp2k.inputs.schema import load_schema
+def schema_for(version: str | None) -> "tuple[Schema, str]":
+    """The input language of the version aimed at, and that version: the installed one where none is named."""
+    from qdip_struct.cp2k.inputs.schema import load_schema, shipped_schema, shipped_versions
     from qdip_struct.cp2k.program import find_program
 
     program = find_program()
-    if program is None:
-        return None, version
-    if version is not None and version != program.version:
-        note(f"note: keywords are checked against the installed CP2K {program.version}, not {version}")
-    return load_schema(program), version or program.version
+    if program is not None and version in (None, program.version):
+        return load_schema(program), program.version
+    if version is None:
+        version = shipped_versions()[-1]
+        note(f"note: no CP2K is installed here: keywords are those of CP2K {version}, or name another --cp2k-version")
+    schema = shipped_schema(version)
+    if schema.version != version:
+        note(f"note: the keywords of CP2K {version} are not known here, those of {schema.version} are taken")
+    return schema, version

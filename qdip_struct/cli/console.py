@@ -66,8 +66,9 @@ def read_given(path: Path, *, cell: str | None = None, used: "Collection[Carried
     from qdip_struct.builders.parsing import numbers
     from qdip_struct.materials.structure_files import file_notes, read_structure
 
-    atoms = read_structure(path, cell=None if cell is None else numbers(cell, what="--cell"))
-    notes = file_notes(path, used=used)
+    given = None if cell is None else numbers(cell, what="--cell")
+    atoms = read_structure(path, cell=given)
+    notes = file_notes(path, used=used, cell=given)
     for sentence in notes:
         note(f"note: {sentence}")
     return atoms, notes

@@ -12,6 +12,7 @@ units: cutoffs in Ry, walltime in seconds, charges in e. Presets and templates: 
 
 import argparse
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from qdip_struct.base.errors import EXIT_DONE, DataError, UsageError
 from qdip_struct.base.options import add_options, recorded, request_of
 from qdip_struct.cli.console import emit, note, read_given, table
 from qdip_struct.cp2k.inputs.request import InputsRequest
-from qdip_struct.materials.options import CrystalOptions
+from qdip_struct.materials.options import CrystalOptions, FileOptions
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -35,9 +36,16 @@ _SHOWN = 40
 
 def add_inputs_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip inputs``."""
-    parser.add_argument("structure", nargs="+", type=Path, metavar="STRUCTURE", help="extxyz, CIF, POSCAR, xyz, ...")
+    parser.add_argument(
+        "structure",
+        nargs="+",
+        type=Path,
+        metavar="STRUCTURE",
+        help="extxyz, CIF, POSCAR, xyz, CP2K input or restart, ...",
+    )
     add_options(parser, InputsRequest)
     add_options(parser, CrystalOptions, names=("cell",))
+    add_options(parser, FileOptions)
     parser.add_argument("--site", metavar="NAME", help="also a job script: laptop, slurm, pbs or a YAML file like them")
     parser.add_argument("--role", help="role of the runs (default: from the sidecar, else single)")
     parser.add_argument("--group", help="group of the runs (default: from the sidecar, else the structure's name)")
@@ -58,9 +66,11 @@ class _Planned:
 def inputs_command(args: argparse.Namespace) -> int:
     """Make the decks, check every one, then write all run folders."""
     from qdip_struct.base.files import provenance, refuse_existing, write_text
+    from qdip_struct.builders.atoms.cells import refuse_unused
     from qdip_struct.campaign.engines.jobscript import LIST, job_script, load_site, run_list, script_name
     from qdip_struct.cli.check import schema_for
     from qdip_struct.cp2k.inputs.deck import deck_maker
+    from qdip_struct.materials.ions import charges_given
     from qdip_struct.runs.run_draft import draft_run, write_run_folder
 
     request = request_of(args, InputsRequest)
@@ -72,10 +82,12 @@ def inputs_command(args: argparse.Namespace) -> int:
     planned = _named_apart([item for path in args.structure for item in _planned(path, args)])
     names = [item.name for item in planned]
     _refuse_double(names)
+    charges = charges_given(args.charges)
+    refuse_unused(charges, *(item.atoms for item in planned))
     for name in [*names, *([script_name(site), LIST] if site else [])]:
         refuse_existing(out / name, force=args.force)
-    decks = [_checked_deck(item, maker=maker, schema=schema) for item in planned]
-    parameters = {**recorded(request, place="command"), "site": args.site}
+    decks = [_checked_deck(item, maker=maker, schema=schema, charges=charges) for item in planned]
+    parameters = {**recorded(request, place="command"), "site": args.site, "charges": args.charges}
     if args.cell is not None:
         parameters["cell"] = args.cell
     del parameters["cp2k_version"]
@@ -156,16 +168,17 @@ def _refuse_double(names: list[str]) -> None:
         raise UsageError(f"two structures are named {double[0]}; run folders are named after them: rename one")
 
 
-def _checked_deck(item: _Planned, *, maker: "DeckMaker", schema: "Schema | None") -> "Deck":
+def _checked_deck(item: _Planned, *, maker: "DeckMaker", schema: "Schema | None", charges: Mapping[str, int]) -> "Deck":
     """The input of a run after pre-flight: an error is raised with the structure's name, warnings are printed."""
     from qdip_struct.builders.atoms.regions import told_charge
     from qdip_struct.cp2k.inputs.preflight import check_formal_charge, checked
 
     try:
         deck = maker.deck(item.atoms, role=item.role)
+        formal = told_charge(item.atoms, item.sidecar, charges=charges)
     except (UsageError, DataError) as error:
         raise type(error)(f"{item.path}: {error}") from error
-    charge = check_formal_charge(told_charge(item.atoms, item.sidecar), charge=deck.settings["charge"])
+    charge = check_formal_charge(formal, charge=deck.settings["charge"])
     for finding in (*checked(deck, schema=schema, source=f"the input for {item.path}"), *charge):
         note(f"warning: {item.name}: {finding.message}; {finding.remedy}")
     return deck

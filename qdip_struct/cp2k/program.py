@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from qdip_struct.base.errors import ToolError
+from qdip_struct.base.errors import ToolError, UsageError
 
 EXECUTABLE_NAMES = ("cp2k.psmp", "cp2k.popt", "cp2k.ssmp", "cp2k.sopt", "cp2k")
 HOW_TO_GET_CP2K = (
@@ -79,6 +79,20 @@ def program_version(executable: str) -> str:
     if match is None:
         raise ToolError(f"{executable} --version does not name a CP2K version; is it CP2K?")
     return match.group(1)
+
+
+def release(text: str) -> tuple[int, int]:
+    """``2023.1`` → (2023, 1); development versions count as the release they lead to.
+
+    Raises
+    ------
+    UsageError
+        If the text is no CP2K version.
+    """
+    match = re.fullmatch(r"(\d{1,4})\.(\d+)\D*", text.strip())
+    if match is None:
+        raise UsageError(f"'{text}' is not a CP2K version such as 2023.1")
+    return int(match.group(1)), int(match.group(2))
 
 
 def find_data_directory() -> Path | None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.ions import IONS, MOLECULES
+from qdip_struct.materials.ions import FORMULA_MOLECULES, IONS
 
 Plane = tuple[int, int, int]
 
@@ -257,7 +257,7 @@ def powder_lines(
     for site in crystal.sites:
         atoms: dict[str, float] = {}
         for name, share in crystal.ions_on(site).items():
-            atom = "N" if name in MOLECULES else name
+            atom = "N" if name in FORMULA_MOLECULES else name
             atoms[atom] = atoms.get(atom, 0.0) + share
         species.append(atoms)
     structure = Structure(Lattice(crystal.cell), species, [site.position for site in crystal.sites])

@@ -355,7 +355,7 @@ def _shares(site: Any) -> dict[str, float]:
 
 
 def _refuse_disorder(structure: "Structure", shares: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Refuse vacancies, crowded sites, disordered molecules and shared sites of unlike charge, by name."""
+    """Refuse vacancies, crowded sites, disordered molecules and shared sites of cations and anions, by name."""
     for site, found in zip(structure, shares, strict=True):
         total = sum(found.values())
         where = f"{path}: site {site.label} ({', '.join(f'{x % 1.0:.4g}' for x in site.frac_coords)})"
@@ -373,11 +373,12 @@ def _refuse_disorder(structure: "Structure", shares: Sequence[Mapping[str, float
             )
         if total > 1.0 + _SAME_OCCUPANCY:
             raise DataError(f"{where} is occupied to {total:.3g} ({shown_shares(found)}), more than one atom")
-        charges = {name: FORMAL_CHARGES.get(name) for name in found}
-        if None in charges.values() or len(set(charges.values())) > 1:
+        charges = [FORMAL_CHARGES.get(name) for name in found]
+        signs = {charge is not None and charge > 0 for charge in charges}
+        if None in charges or len(signs) > 1:
             raise DataError(
-                f"{where} is shared by {shown_shares(found)}, which are not known as ions of one charge: their order "
-                "decides the charges around them; give a cell in which they are ordered"
+                f"{where} is shared by {shown_shares(found)}, which are not known as ions of one sign; give a cell in "
+                "which they are ordered"
             )
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.materials.ions import CHALCOGENS, DIVALENT, HALIDES, MOLECULES, MONOVALENT
+from qdip_struct.materials.ions import CHALCOGENS, DIVALENT, FORMULA_MOLECULES, HALIDES, MONOVALENT
 
-_SPECIES, _AMOUNT = "|".join((*MOLECULES, "[A-Z][a-z]?")), r"\d*\.?\d*"
+_SPECIES, _AMOUNT = "|".join((*FORMULA_MOLECULES, "[A-Z][a-z]?")), r"\d*\.?\d*"
 _TOKEN = re.compile(rf"\((?P<group>[^()]*)\)(?P<count>{_AMOUNT})|(?P<species>{_SPECIES})(?P<amount>{_AMOUNT})")
 _PART = re.compile(rf"\s*({_SPECIES})\s*({_AMOUNT})\s*$")
 _AMOUNT_TOLERANCE = 0.011

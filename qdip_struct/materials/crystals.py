@@ -49,6 +49,8 @@ class Crystal:
         Of a mixture, the name of the crystal whose cell and sites it has; else empty.
     warnings
         What must be said wherever the lattice constant is printed.
+    charges
+        Charges (e) by ion that the user gave; they override what the composition gives.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Crystal:
     occupancies: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
     end_member: str = ""
     warnings: tuple[str, ...] = ()
+    charges: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @cached_property
     def cell(self) -> np.ndarray:

@@ -17,7 +17,7 @@ from qdip_struct.base.files import shipped
 from qdip_struct.materials.composition import Formula, parse_formula
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.datasets import PHASE_ALIASES, load_yaml
-from qdip_struct.materials.ions import IONS, MOLECULES
+from qdip_struct.materials.ions import FORMULA_MOLECULES, IONS
 
 if TYPE_CHECKING:
     from qdip_struct.base.arrays import Floats
@@ -173,7 +173,7 @@ def _property(entry: Any, where: str, origin: str) -> Property:
 GRAM_PER_CM3 = 1.66053906660
 """g/cm³ per (g/mol)/Å³: 10²⁴/N_A."""
 
-_PIECE = re.compile(rf"({'|'.join(MOLECULES)}|[A-Z][a-z]?)(\d*\.?\d*)")
+_PIECE = re.compile(rf"({'|'.join(FORMULA_MOLECULES)}|[A-Z][a-z]?)(\d*\.?\d*)")
 
 
 def molar_mass(formula: str | Formula) -> float:

@@ -4,6 +4,10 @@ To add an ion, add its record here.
 
 A Python table and not a YAML file, so that commands that need no structure start without reading one.
 
+Molecules are known by their groups, a heavy atom with the hydrogens on it each, for isomers share a formula: ethyl- and
+dimethylammonium are both C2H8N. One that is not in the table has its Hill formula as its name, and the user gives its
+charge.
+
 Sources. Ionic radii: six-coordinate ones of R. D. Shannon, Acta Cryst. A 32, 751 (1976), doi:10.1107/S0567739476001551,
 as pymatgen has them (the paper itself was not read); Sn2+, which is not in it, after its distance to anions. MA, and FA
 like it: G. Kieslich, S. Sun and A. K. Cheetham, Chem. Sci. 5, 4712 (2014), doi:10.1039/C4SC02211D, from memory.
@@ -11,19 +15,22 @@ Masses: standard atomic weights (IUPAC 2021, abridged). Electrons: GTH-PBE poten
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
 from typing import Literal
 
-from qdip_struct.base.errors import DataError
+from qdip_struct.base.errors import DataError, UsageError
 
 SiteClass = Literal["A", "B", "chalcogenide", "halide"]
 
 
 @dataclass(frozen=True, eq=False)
 class Ion:
-    """One ion, or an atom that occurs in molecular ions only.
+    """One ion, an atom that occurs in molecules only, or a molecule; neutral molecules have the charge 0.
 
     Attributes
     ----------
@@ -50,8 +57,10 @@ class Ion:
         Farther anions are no neighbours of this cation, Å: beyond the first shell even with thermal motion.
     coordination
         Anions around this cation: 6 in rock salt and perovskite, 4 in zinc blende.
-    atoms
-        Atoms of a molecule.
+    groups
+        Heavy atoms of a molecule, each with its hydrogens: ``{"CH3": 1, "NH3": 1}``.
+    word
+        What the field calls a molecule beside its short name.
     """
 
     name: str
@@ -66,7 +75,13 @@ class Ion:
     touching: float | None = field(default=None, kw_only=True)
     anion_cutoff: float | None = field(default=None, kw_only=True)
     coordination: int | None = field(default=None, kw_only=True)
-    atoms: Mapping[str, int] = field(default_factory=dict, kw_only=True)
+    groups: Mapping[str, int] = field(default_factory=dict, kw_only=True)
+    word: str = field(default="", kw_only=True)
+
+    @cached_property
+    def atoms(self) -> dict[str, int]:
+        """Atoms of a molecule, carbon and hydrogen first, then by symbol; empty for one atom."""
+        return _atoms_of(self.groups)
 
     @property
     def mass(self) -> float:
@@ -83,6 +98,14 @@ class Ion:
         return self.number or sum(n * IONS[name].number for name, n in self.atoms.items()) - (self.charge or 0)
 
 
+def _atoms_of(groups: Mapping[str, int]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for group, count in groups.items():
+        for symbol, n in re.findall(r"([A-Z][a-z]?)(\d*)", group):
+            counts[symbol] += count * int(n or 1)
+    return {name: counts[name] for name in sorted(counts, key=lambda name: (name not in ("C", "H"), name))}
+
+
 def _ions() -> tuple[Ion, ...]:
     """The table, in the order in which ions are listed to users."""
     # fmt: off
@@ -91,8 +114,10 @@ def _ions() -> tuple[Ion, ...]:
         Ion("Rb", 1, "A", formula=True, number=37, mass_g_per_mol=85.4678, gth_pbe_electrons=9, radius=1.52),
         Ion("K", 1, "A", formula=True, number=19, mass_g_per_mol=39.0983, gth_pbe_electrons=9, radius=1.38),
         Ion("Na", 1, "A", formula=True, number=11, mass_g_per_mol=22.989769, gth_pbe_electrons=9, radius=1.02),
-        Ion("MA", 1, "A", formula=True, radius=2.17, atoms={"C": 1, "H": 6, "N": 1}),
-        Ion("FA", 1, "A", formula=True, radius=2.17, atoms={"C": 1, "H": 5, "N": 2}),
+        Ion("MA", 1, "A", formula=True, radius=2.17, groups={"CH3": 1, "NH3": 1},
+            word="methylammonium"),
+        Ion("FA", 1, "A", formula=True, radius=2.17, groups={"CH": 1, "NH2": 2},
+            word="formamidinium"),
         Ion("Li", 1, "A", number=3, mass_g_per_mol=6.94, gth_pbe_electrons=3, radius=0.76),
         Ion("Pb", 2, "B", formula=True, number=82, mass_g_per_mol=207.2, gth_pbe_electrons=4, radius=1.19,
             anion_cutoff=4.2, coordination=6),
@@ -170,16 +195,34 @@ def _ions() -> tuple[Ion, ...]:
         Ion("As", -3, number=33, mass_g_per_mol=74.921595, gth_pbe_electrons=5, contact=2.22, touching=2.00),
         Ion("C", None, number=6, mass_g_per_mol=12.011, gth_pbe_electrons=4, contact=1.60, touching=1.50),
         Ion("H", None, number=1, mass_g_per_mol=1.008, gth_pbe_electrons=1, contact=0.75, touching=0.60),
+        Ion("NH4", 1, "A", groups={"NH4": 1}, word="ammonium"),
+        Ion("GUA", 1, "A", groups={"C": 1, "NH2": 3}, word="guanidinium"),
+        Ion("DMA", 1, "A", groups={"CH3": 2, "NH2": 1}, word="dimethylammonium"),
+        Ion("EA", 1, "A", groups={"CH3": 1, "CH2": 1, "NH3": 1}, word="ethylammonium"),
+        Ion("BA", 1, "A", groups={"CH3": 1, "CH2": 3, "NH3": 1}, word="butylammonium"),
+        Ion("PEA", 1, "A", groups={"C": 1, "CH": 5, "CH2": 2, "NH3": 1}, word="phenethylammonium"),
+        Ion("MBA", 1, "A", groups={"C": 1, "CH": 6, "CH3": 1, "NH3": 1}, word="methylbenzylammonium"),
+        Ion("HCOO", -1, groups={"CH": 1, "O": 2}, word="formate"),
+        Ion("OAc", -1, groups={"CH3": 1, "C": 1, "O": 2}, word="acetate"),
+        Ion("OA", -1, groups={"CH3": 1, "CH2": 14, "CH": 2, "C": 1, "O": 2}, word="oleate"),
+        Ion("SCN", -1, groups={"C": 1, "N": 1, "S": 1}, word="thiocyanate"),
+        Ion("OH", -1, groups={"OH": 1}, word="hydroxide"),
+        Ion("CO3", -2, groups={"C": 1, "O": 3}, word="carbonate"),
+        Ion("H2O", 0, groups={"OH2": 1}, word="water"),
+        Ion("DMF", 0, groups={"CH3": 2, "CH": 1, "N": 1, "O": 1}, word="dimethylformamide"),
+        Ion("DMSO", 0, groups={"CH3": 2, "O": 1, "S": 1}, word="dimethylsulfoxide"),
     )
     # fmt: on
 
 
 IONS: dict[str, Ion] = {ion.name: ion for ion in _ions()}
 """Every record by its name."""
-_ATOMS = [ion for ion in IONS.values() if not ion.atoms]
+_ATOMS = [ion for ion in IONS.values() if not ion.groups]
 
-MOLECULES: tuple[str, ...] = tuple(ion.name for ion in IONS.values() if ion.atoms)
-"""Molecular ions: methylammonium and formamidinium."""
+MOLECULES: tuple[str, ...] = tuple(ion.name for ion in IONS.values() if ion.groups)
+"""Molecules of the table, charged and neutral."""
+FORMULA_MOLECULES: tuple[str, ...] = tuple(name for name in MOLECULES if IONS[name].formula)
+"""Molecular ions that formulas may hold: methylammonium and formamidinium."""
 
 
 def _of_site(site: SiteClass) -> tuple[str, ...]:
@@ -204,25 +247,38 @@ TOUCHING_RADII_ANGSTROM: dict[str, float] = {ion.name: ion.radius or ion.touchin
 """Ionic radii, and for atoms without one radii chosen so that hard spheres touch, Å."""
 
 FORMULA_ORDER: tuple[str, ...] = (
-    *MOLECULES,
+    *(name for name in MOLECULES if IONS[name].site == "A"),
     *(ion.name for ion in _ATOMS if ion.site == "A"),
     *("C", "N", "H"),
     *(ion.name for ion in _ATOMS if ion.site == "B"),
     *(ion.name for ion in _ATOMS if ion.site == "chalcogenide"),
     *(ion.name for ion in _ATOMS if ion.site == "halide"),
+    *(name for name in MOLECULES if IONS[name].site != "A"),
 )
-"""Order of species in a written formula: cations, then anions."""
+"""Order of species in a written formula: cations, anions, then other molecules."""
 
 
 def in_formula_order(names: Iterable[str]) -> list[str]:
-    """Ions or elements as formulas have them; those that no ion is last, by name."""
+    """Ions or elements as formulas have them; molecules that are not known first, elements that no ion is last."""
     ranks = {name: rank for rank, name in enumerate(FORMULA_ORDER)}
-    return sorted(names, key=lambda name: (ranks.get(name, len(ranks)), name))
+    return sorted(names, key=lambda name: (ranks.get(name, -1 if _is_formula(name) else len(ranks)), name))
+
+
+def _is_formula(name: str) -> bool:
+    """Whether a name is the formula of a molecule: two atoms at least, each of an element."""
+    parts = re.findall(r"([A-Z][a-z]?)(\d*)", name)
+    return (
+        "".join(map("".join, parts)) == name
+        and all(symbol in IONS for symbol, _ in parts)
+        and (len(parts) > 1 or (bool(parts) and parts[0][1] != ""))
+    )
 
 
 def written_formula(counts: Mapping[str, int]) -> str:
     """Ions or elements with their counts in the usual order: ``{"Te": 1, "Pb": 1}`` → ``PbTe``."""
-    return "".join(f"{name}{counts[name] if counts[name] != 1 else ''}" for name in in_formula_order(counts))
+    ordered = in_formula_order(counts)
+    shown = {name: f"({name})" if counts[name] != 1 and _is_formula(name) else name for name in ordered}
+    return "".join(f"{shown[name]}{counts[name] if counts[name] != 1 else ''}" for name in ordered)
 
 
 def name_of_ions(species: Iterable[str]) -> str:
@@ -232,57 +288,165 @@ def name_of_ions(species: Iterable[str]) -> str:
     return written_formula({name: count // unit for name, count in counts.items()})
 
 
-def sublattices_of(species: Sequence[str]) -> list[str]:
-    """Sublattice of each ion of a crystal: A, B, X where A ions, metals and halides occur, else cation and anion."""
-    sites = [IONS[name].site for name in species]
-    if {"A", "B", "halide"} <= set(sites):
-        return ["X" if FORMAL_CHARGES[name] < 0 else "A" if IONS[name].site == "A" else "B" for name in species]
-    return ["cation" if FORMAL_CHARGES[name] > 0 else "anion" for name in species]
+def sublattices_of(species: Sequence[str], *, states: Mapping[str, int] | None = None) -> list[str]:
+    """Sublattice of each ion of a crystal: A, B, X where A ions, metals and halides occur, else cation and anion.
+
+    Molecules without charge are ``neutral``; where nothing is charged, as in silicon, every site is a ``cation``.
+    ``states`` are oxidation states (e) that are not the usual ones, and those of molecules that the table has not.
+    """
+    charge = {name: charge_of_ion(name, states=states) for name in set(species)}
+    sites = {IONS[name].site if name in IONS else "A" if charge[name] > 0 else None for name in species}
+    solvents = {name for name, q in charge.items() if q == 0 and (name not in IONS or IONS[name].groups)}
+    if {"A", "B", "halide"} <= sites:
+        above = {name: "A" if name not in IONS or IONS[name].site == "A" else "B" for name in charge}
+        named = {name: "X" if q < 0 else above[name] for name, q in charge.items()}
+    else:
+        bare = not any(charge.values())
+        named = {name: "cation" if q > 0 or bare else "anion" for name, q in charge.items()}
+    return ["neutral" if name in solvents else named[name] for name in species]
 
 
-def oxidation_states(counts: Mapping[str, int]) -> dict[str, int]:
+def charge_of_ion(name: str, *, states: Mapping[str, int] | None = None) -> int:
+    """Charge (e) of an ion: from ``states`` where it is there, else the usual one.
+
+    Raises
+    ------
+    DataError
+        If it is in neither.
+    """
+    if states and name in states:
+        return states[name]
+    if name in FORMAL_CHARGES:
+        return FORMAL_CHARGES[name]
+    if name in IONS or not _is_formula(name):
+        raise DataError(f"no formal charge is known for {name}; ions known: {', '.join(FORMAL_CHARGES)}")
+    raise DataError(
+        f"the molecule {name} is not known; molecules known: {', '.join(MOLECULES)}; give its charge in charges, such "
+        f"as {name}=1, or mend the structure if its atoms are no whole molecule"
+    )
+
+
+def charges_given(text: str | None) -> dict[str, int]:
+    """Charges (e) by ion, read from ``Sn=4,C8H12N=1``: an element, a molecule's name or its formula; empty for none.
+
+    Raises
+    ------
+    UsageError
+        If a word cannot be read, or a charge is no whole number between -8 and 8.
+    """
+    found: dict[str, int] = {}
+    for part in [] if text is None else text.split(","):
+        name, _, value = (word.strip() for word in part.partition("="))
+        name = ion_called(name)
+        if name not in IONS and not _is_formula(name) and not re.fullmatch(r"[A-Z][a-z]?", name):
+            raise UsageError(f"charges: '{part.strip()}' is not ION=CHARGE, such as Sn=4 or C8H12N=1")
+        if not re.fullmatch(r"[+-]?[0-8]", value):
+            raise UsageError(
+                f"charges: '{part.strip()}' gives no whole charge between -8 and 8; an element of mixed valence has no "
+                "one state, so a crystal of it cannot be cut here"
+            )
+        if name in found:
+            raise UsageError(f"charges: {name} is given twice")
+        found[name] = int(value)
+    return found
+
+
+def ion_called(word: str) -> str:
+    """The name of an ion by its name or by its word: ``acetate`` is OAc; a word that is neither, as it is."""
+    return next((ion.name for ion in IONS.values() if ion.word and ion.word == word.lower()), word)
+
+
+def oxidation_states(counts: Mapping[str, float], *, given: Mapping[str, int] | None = None) -> dict[str, int]:
     """Oxidation states (e) of the ions of a crystal from its composition: the whole crystal is neutral.
 
     The usual ones where they balance, else the likeliest that do (A. Jain et al., APL Mater. 1, 011002 (2013),
     doi:10.1063/1.4812323, by pymatgen, from how often each state occurs in the ICSD): Sn +2 in CsSnI3, +4 in SnO2.
+    Elements alone are neutral. Those given override them.
 
     Parameters
     ----------
     counts
-        Ions in the cell, molecular ones whole.
+        Ions in the cell, molecules whole; shares on mixed sites.
+    given
+        States of some of them, e; others are not looked at.
 
     Raises
     ------
     DataError
         If an ion is not known, or no whole states balance; the message gives the sum.
     """
-    unknown = sorted(set(counts) - set(FORMAL_CHARGES))
-    if unknown:
-        raise DataError(f"no formal charge is known for {', '.join(unknown)}; ions known: {', '.join(FORMAL_CHARGES)}")
-    unit = math.gcd(*counts.values())
-    counts = {name: count // unit for name, count in counts.items()}
-    usual = {name: FORMAL_CHARGES[name] for name in counts}
-    total = sum(usual[name] * count for name, count in counts.items())
-    if total == 0:
+    fixed = {name: state for name, state in (given or {}).items() if name in counts}
+    usual = {name: charge_of_ion(name, states=fixed) for name in counts}
+    if _balanced(usual, counts):
         return usual
-    from pymatgen.core import Composition
-
-    molecules = {name: count for name, count in counts.items() if IONS[name].atoms}
-    target = -sum(usual[name] * count for name, count in molecules.items())
-    atoms = Composition({name: count for name, count in counts.items() if name not in molecules})
-    guesses = atoms.oxi_state_guesses(target_charge=target) or atoms.oxi_state_guesses(
-        target_charge=target, all_oxi_states=True
-    )
+    whole = _whole(counts)
+    free = {name: count for name, count in whole.items() if name in IONS and not IONS[name].groups}
+    known = {name: FORMAL_CHARGES.get(name) for name in free}
+    guesses: Sequence[Mapping[str, float]] = ()
+    if None not in known.values():
+        guesses = _guesses(free, -sum(usual[name] * count for name, count in whole.items() if name not in free))
+    found = dict(usual)
     if guesses and all(float(state).is_integer() for state in guesses[0].values()):
-        return {**usual, **{name: int(state) for name, state in guesses[0].items()}}
-    shown = ", ".join(f"{name}{count} {usual[name]:+d}" for name, count in counts.items())
-    average = ", ".join(f"{name} {state:+.3g}" for name, state in guesses[0].items()) if guesses else "no states"
+        found |= {name: int(state) for name, state in guesses[0].items() if name not in fixed}
+        if _balanced(found, counts):
+            return found
+    shown = ", ".join(f"{name}{count} {found[name]:+d}" for name, count in whole.items())
+    total = sum(found[name] * count for name, count in whole.items())
+    average = ", ".join(f"{name} {state:+.3g}" for name, state in guesses[0].items()) if guesses else ""
+    would = f"; {average} would do" if average else ""
+    if any(not float(state).is_integer() for guess in guesses[:1] for state in guess.values()):
+        would += ", which is mixed valence and not built here"
     raise DataError(
-        f"the crystal cannot be balanced with whole oxidation states: {shown} sum to {total:+d} e; {average} would do"
+        f"the crystal cannot be balanced with whole oxidation states: {shown} sum to {total:+d} e{would}; where other "
+        "whole states sum to zero, give them in charges, such as Sn=4"
     )
 
 
-def molecular_ion(symbols: Iterable[str]) -> str | None:
-    """Name of the molecular ion that these atoms make up, ``None`` when they are none."""
-    counts = Counter(symbols)
-    return next((name for name in MOLECULES if IONS[name].atoms == counts), None)
+_ROUNDED = 0.01
+"""Shares of mixed sites are rounded in files, 0.33 for a third: a sum this small per ion is none, e."""
+_MOST_COMBINATIONS = 20_000
+"""pymatgen goes through every combination of the states of each element: beyond, minutes and more."""
+
+
+def _balanced(states: Mapping[str, int], counts: Mapping[str, float]) -> bool:
+    total = sum(states[name] * count for name, count in counts.items())
+    whole = all(float(count).is_integer() for count in counts.values())
+    return total == 0 if whole else abs(total) < min(_ROUNDED * sum(counts.values()), 0.5)
+
+
+def _whole(counts: Mapping[str, float]) -> dict[str, int]:
+    """Counts as the smallest whole numbers of the same ratio; shares are taken as fractions of small numbers."""
+    shares = {name: Fraction(count).limit_denominator(20) for name, count in counts.items()}
+    scale = math.lcm(*(share.denominator for share in shares.values()))
+    whole = {name: int(share * scale) for name, share in shares.items()}
+    unit = math.gcd(*whole.values()) or 1
+    return {name: count // unit for name, count in whole.items()}
+
+
+def _guesses(counts: Mapping[str, int], target: int) -> Sequence[Mapping[str, float]]:
+    """Oxidation states of ``counts`` that sum to ``target`` (e), the likeliest first; of too many ions none."""
+    if not counts:
+        return ()
+    from pymatgen.core import Composition, Element
+
+    # pymatgen takes one element alone to be neutral, whatever the target.
+    if len(counts) == 1:
+        ((name, count),) = counts.items()
+        state = target / count
+        low, high = min(Element(name).oxidation_states, default=0), max(Element(name).oxidation_states, default=0)
+        return ({name: state},) if state == 0 or low <= state <= high else ()
+    atoms = Composition(dict(counts))
+    for every in (False, True):
+        states = {n: Element(n).oxidation_states if every else Element(n).icsd_oxidation_states for n in counts}
+        kinds = {name: len(found or Element(name).oxidation_states) for name, found in states.items()}
+        if max(math.comb(count + kinds[name], kinds[name]) for name, count in counts.items()) > _MOST_COMBINATIONS:
+            return ()
+        if found := atoms.oxi_state_guesses(target_charge=target, all_oxi_states=every):
+            return found
+    return ()
+
+
+def molecule_of(groups: Mapping[str, int]) -> str:
+    """Name of the molecule that has these groups; of one that the table has not, its Hill formula."""
+    known = next((name for name in MOLECULES if IONS[name].groups == groups), None)
+    return known or "".join(f"{name}{n if n > 1 else ''}" for name, n in _atoms_of(groups).items())

@@ -1,8 +1,8 @@
 """Options that several requests and commands share, each declared once; lengths in Å.
 
 A field cannot stand in two classes, and a base class would put its fields first, which the order of written documents
-does not allow everywhere: so the functions here make the fields. :class:`CrystalOptions` and :class:`OutputOptions`
-are for commands that have no request of their own.
+does not allow everywhere: so the functions here make the fields. :class:`CrystalOptions`, :class:`FileOptions`
+and :class:`OutputOptions` are for commands that have no request of their own.
 
 Light on purpose, as :mod:`qdip_struct.base.options` is.
 """
@@ -70,6 +70,14 @@ def seed_option() -> Any:
     )  # fmt: skip
 
 
+def charges_option() -> Any:
+    """Charges of ions in the place of what the composition gives."""
+    return option(
+        None, metavar="ION=N,...", unit="e", shown="from the composition",
+        help="charges of elements, and of molecules that are not known, by formula: Sn=4,C12H14N=1",
+    )  # fmt: skip
+
+
 def vacuum_option(length: float = 20.0, *, where: str = "along z") -> Any:
     """An empty length, and where it lies."""
     return option(length, metavar="A", unit="Å", help=f"empty length {where}")
@@ -121,6 +129,13 @@ class CrystalOptions:
     wavelength: float = option(1.54184, metavar="A", unit="Å, Cu Kα", help="of the powder lines")
     cell: str | None = cell_option()
     symprec: float = symprec_option()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """What commands ask about structures that are given as files."""
+
+    charges: str | None = charges_option()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.materials.cif import CLOSEST_ANGSTROM, closest_pair, read_cif, shown_shares
 from qdip_struct.materials.composition import parse_formula
+from qdip_struct.materials.cp2k_files import deck_atoms, is_deck, with_cell_of_run
 from qdip_struct.materials.crystals import Crystal, scaled
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.ions import FORMAL_CHARGES, FORMULA_ORDER, sublattices_of
@@ -65,7 +66,7 @@ def is_structure_file(word: str, *, folder: Path = Path()) -> bool:
     """
     path = folder / word
     known = format_by_name(path) is not None or Path(bare_name(path)).suffix.lower() in _OTHER_ENDINGS
-    return known or path.suffix.lower() in COMPRESSED or "/" in word or path.is_file()
+    return known or path.suffix.lower() in COMPRESSED or "/" in word or is_deck(path) or path.is_file()
 
 
 def structure_stem(path: Path) -> str:
@@ -113,7 +114,7 @@ def crystal_of(
         return crystal_named(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files)
     if lattice is not None:
         raise UsageError(f"{word} is a structure file: its lattice is taken as it is, drop the lattice option")
-    found = _read(folder / word, symprec=symprec)
+    found = _read(folder / word, symprec=symprec, alone=cell is not None)
     return found if cell is None or isinstance(found, Crystal) else with_given_cell(found, cell, path=folder / word)
 
 
@@ -210,17 +211,34 @@ def why_finished(atoms: "Atoms") -> str:
 
     A crystal is periodic in three directions, and no plane-parallel gap in it is wider than 6 Å.
     """
-    import numpy as np
-
     if atoms.cell.rank != 3 or not atoms.pbc.all():
         return "it is not periodic in three directions"
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
-    for name, height, fractions in zip("abc", heights, atoms.get_scaled_positions(wrap=True).T, strict=True):
-        ordered = np.sort(fractions)
-        gap = float(np.diff(ordered, append=ordered[0] + 1.0).max() * height)
+    if atoms.has("ghost") and atoms.get_array("ghost").any():
+        return "it has ghosts, which carry basis functions only"
+    for name, gap in _gaps(atoms).items():
         if gap > _VACUUM_ANGSTROM:
             return f"it has a gap of {gap:.1f} Å along {name}"
     return ""
+
+
+def is_film(atoms: "Atoms") -> bool:
+    """Whether a structure is a finished film: periodic along a and b, with a gap of more than 6 Å along c alone."""
+    if atoms.cell.rank != 3 or not atoms.pbc[:2].all():
+        return False
+    gaps = _gaps(atoms)
+    return gaps["c"] > _VACUUM_ANGSTROM and max(gaps["a"], gaps["b"]) <= _VACUUM_ANGSTROM
+
+
+def _gaps(atoms: "Atoms") -> dict[str, float]:
+    """Widest plane-parallel gap between atoms along each cell vector, Å."""
+    import numpy as np
+
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
+    found = {}
+    for name, height, fractions in zip("abc", heights, atoms.get_scaled_positions(wrap=True).T, strict=True):
+        ordered = np.sort(fractions)
+        found[name] = float(np.diff(ordered, append=ordered[0] + 1.0).max() * height)
+    return found
 
 
 def refuse_temperature(word: str, temperature: float | None, *, folder: Path = Path()) -> None:
@@ -324,7 +342,7 @@ def read_structure(path: Path, *, cell: Sequence[float] | None = None) -> "Atoms
         If the file is missing, empty, not a structure, disagrees with itself, or shares sites between species; the
         message names the file and what was found.
     """
-    found = _read(path)
+    found = _read(path, alone=cell is not None)
     if not isinstance(found, Crystal):
         return found if cell is None else with_given_cell(found, cell, path=path)
     label, shares = next(iter(found.occupancies.items()))
@@ -383,7 +401,10 @@ def as_crystal(found: "Crystal | Atoms", *, path: Path, symprec: float = SYMPREC
     if isinstance(found, Crystal):
         return found
     if found.cell.rank != 3:
-        raise DataError(f"{path} holds no crystal: expected atoms in a three-dimensional cell")
+        raise DataError(
+            f"{path} holds no crystal: expected atoms in a three-dimensional cell; beside a CP2K trajectory "
+            "(PROJECT-pos-1.xyz) the run's .cell, .restart or .inp gives it"
+        )
     shares = [{symbol: 1.0} for symbol in found.get_chemical_symbols()]
     return _crystal(found.cell.array, found.get_scaled_positions(wrap=True), shares, path=path, symprec=symprec)
 
@@ -397,9 +418,12 @@ class _Found:
     notes: tuple[str, ...]
 
 
-def _read(path: Path, *, symprec: float = SYMPREC_ANGSTROM) -> "Atoms | Crystal":
-    """The one door: atoms, or a crystal where species share sites."""
-    found = _found(path)
+def _read(path: Path, *, symprec: float = SYMPREC_ANGSTROM, alone: bool = False) -> "Atoms | Crystal":
+    """The one door: atoms, or a crystal where species share sites.
+
+    With ``alone`` no other file is asked for a cell that this one does not hold.
+    """
+    found = _found(path, alone=alone)
     if found.atoms is not None:
         return found.atoms.copy()
     assert found.shared is not None
@@ -407,23 +431,30 @@ def _read(path: Path, *, symprec: float = SYMPREC_ANGSTROM) -> "Atoms | Crystal"
     return _crystal(cell, positions, shares, path=path, symprec=symprec)
 
 
-def _found(path: Path) -> _Found:
+def _found(path: Path, *, alone: bool = False) -> _Found:
     if not path.is_file():
         raise DataError(f"cannot read {path}: {'it is a folder' if path.is_dir() else 'no such file'}")
     state = path.stat()
     if state.st_size == 0:
-        raise DataError(f"cannot read {path}: it is empty; expected a structure (extxyz, cif, POSCAR, xyz)")
-    return _found_at(path, (state.st_mtime_ns, state.st_size, state.st_ino))
+        raise DataError(
+            f"cannot read {path}: it is empty; expected a structure (extxyz, cif, POSCAR, xyz, CP2K input, ...)"
+        )
+    stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
+    # Inputs and trajectories of CP2K ask the files beside them, which a stamp of their own does not tell.
+    beside = is_deck(path) or path.suffix.lower() == ".xyz"
+    return (_found_at.__wrapped__ if beside else _found_at)(path, stamp, alone)
 
 
 @lru_cache(maxsize=4)
-def _found_at(path: Path, stamp: tuple[int, int, int]) -> _Found:
+def _found_at(path: Path, stamp: tuple[int, int, int], alone: bool) -> _Found:
     """What stands in a file now; a command asks for it more than once, for the structure and for what is to be said."""
     import numpy as np
     from ase import Atoms
 
     with unpacked(path) as plain:
-        form, notes = recognised(plain, path)
+        if is_deck(plain) and plain != path:
+            raise DataError(f"{path} is a compressed input of CP2K, which may name files beside it; unpack it")
+        form, notes = (None, []) if is_deck(path) else recognised(plain, path)
         if form == "cif":
             cell, positions, shares, moments = read_cif(plain, named=path)
             if any(len(site) > 1 for site in shares):
@@ -431,9 +462,11 @@ def _found_at(path: Path, stamp: tuple[int, int, int]) -> _Found:
             found = Atoms([next(iter(site)) for site in shares], scaled_positions=positions, cell=cell, pbc=True)
             if moments is not None:
                 found.set_initial_magnetic_moments(moments)
+        elif is_deck(path):
+            found, notes = deck_atoms(path)
         else:
             found, told = ase_structure(plain, form, path)
-            notes += told
+            notes += [*told, *([] if alone else with_cell_of_run(found, path))]
     if not np.isfinite(found.positions).all() or not np.isfinite(found.cell.array).all():
         raise DataError(f"{path}: a coordinate or a cell vector is not a finite number")
     # spglib ends the whole program on a cell of no size.
@@ -472,7 +505,9 @@ Carried = Literal["constraints", "moments", "velocities", "periodicity"]
 """What a file may carry beside cell and atoms."""
 
 
-def file_notes(path: Path, *, used: Collection[Carried] = (), symprec: float | None = None) -> list[str]:
+def file_notes(
+    path: Path, *, used: Collection[Carried] = (), symprec: float | None = None, cell: Sequence[float] | None = None
+) -> list[str]:
     """What is to be said of a structure file: how it was read, and what in it has no part in what is made of it.
 
     Parameters
@@ -483,13 +518,15 @@ def file_notes(path: Path, *, used: Collection[Carried] = (), symprec: float | N
         What the caller uses, decides about itself, or has no meaning for it.
     symprec
         Within which the caller brings it to its symmetry, Å; ``None`` where it does not.
+    cell
+        As for :func:`read_structure`.
 
     Returns
     -------
     list of str
         Sentences without the name of the command; empty for files as this program writes them.
     """
-    found = _found(path)
+    found = _found(path, alone=cell is not None)
     notes = list(found.notes)
     atoms = found.atoms
     if atoms is None:

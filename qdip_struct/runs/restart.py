@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from qdip_struct.base.cp2k_input import Keyword, find_section, parse_input
 from qdip_struct.base.errors import DataError
 from qdip_struct.base.files import read_text, write_bytes
 from qdip_struct.cp2k.inputs.deck import PROJECT
-from qdip_struct.cp2k.inputs.inputfile import Keyword, find_section, parse_input
 
 GEOMETRY = f"{PROJECT}-1.restart"
 WAVE_FUNCTIONS = (f"{PROJECT}-RESTART.wfn", f"{PROJECT}-RESTART.kp")

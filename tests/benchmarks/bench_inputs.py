@@ -4,8 +4,8 @@ import time
 
 from ase.build import bulk
 
+from qdip_struct.base.cp2k_input import parse_input
 from qdip_struct.cp2k.inputs.deck import deck_maker
-from qdip_struct.cp2k.inputs.inputfile import parse_input
 from qdip_struct.cp2k.inputs.preflight import check_input
 from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.inputs.schema import load_schema

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.neighborlist import natural_cutoffs, neighbor_list
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.molecules import find_molecules, library, molecule_rotations
+from qdip_struct.builders.atoms.molecules import find_molecules, library, molecule_rotations, names_of_molecules
 
 
 def bonds(name, one, two, limit):
@@ -68,7 +70,7 @@ def test_random_orientations_do_not_prefer_a_direction():
 
 def test_unknown_names_are_refused():
     with pytest.raises(UsageError, match="MA, FA"):
-        library("EA")
+        library("PA")
     with pytest.raises(UsageError, match="orientation rule"):
         molecule_rotations(np.zeros((1, 3)), rule="up")
 
@@ -80,3 +82,51 @@ def test_molecules_are_found_by_their_bonds():
     molecule, whole = find_molecules(symbols, positions=positions, cell=np.eye(3) * 12, pbc=np.ones(3, bool))
     assert molecule.tolist() == [0] * 8 + [-1] + [1] * 8
     assert whole == pytest.approx(positions)
+
+
+LIBRARY = ["MA", "FA", "NH4", "GUA", "DMA", "EA", "BA", "PEA", "MBA", "HCOO", "OAc", "OA"]
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_every_molecule_has_textbook_bonds_and_no_crowding(name):
+    """Bonds counted with ASE's covalent radii: a tree has one fewer than atoms, a benzene ring one more."""
+    unit = library(name)
+    atoms = Atoms(unit.symbols, positions=unit.array)
+    one, two, lengths = neighbor_list("ijd", atoms, natural_cutoffs(atoms, mult=1.15))
+    real = (one < two) & ((atoms.numbers[one] > 1) | (atoms.numbers[two] > 1))
+    assert real.sum() == len(atoms) - 1 + (name in ("PEA", "MBA"))
+    assert lengths[real].min() > 1.0 and lengths[real].max() < 1.6
+    hydrogens = atoms.numbers == 1
+    assert np.bincount(np.r_[one[real], two[real]], minlength=len(atoms))[hydrogens].tolist() == [1] * hydrogens.sum()
+    distance = atoms.get_all_distances() + 9.0 * np.eye(len(atoms))
+    assert distance[np.ix_(hydrogens, hydrogens)].min() > 1.6 if hydrogens.sum() > 1 else True
+    # Atoms three bonds apart and more stay farther than 2 Å, as a fold or an eclipsed chain would not.
+    bonded = np.zeros(distance.shape, dtype=bool)
+    bonded[one[real], two[real]] = bonded[two[real], one[real]] = True
+    near = bonded | (bonded.astype(int) @ bonded.astype(int) > 0)
+    assert distance[~near].min(initial=9.0) > 2.0
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_every_molecule_is_found_by_its_name_wherever_it_lies(name):
+    unit = library(name)
+    cell, pbc = np.eye(3) * 25.0, np.ones(3, bool)
+    positions = (unit.array + np.array([24.0, 0.5, 12.0])) % 25.0
+    molecule, whole = find_molecules(unit.symbols, positions=positions, cell=cell, pbc=pbc)
+    assert molecule.tolist() == [0] * len(positions)
+    apart = np.linalg.norm(whole[:, None] - whole[None], axis=-1)
+    assert apart == pytest.approx(np.linalg.norm(unit.array[:, None] - unit.array[None], axis=-1))
+    assert names_of_molecules(unit.symbols, positions=positions, molecule=molecule, cell=cell, pbc=pbc) == (name,)
+
+
+def test_chains_are_stretched_and_oleate_is_cis():
+    ba = library("BA")
+    ends = ba.array[list(ba.symbols).index("N")] - ba.array[0]
+    # All-trans C-C-C-C-N: within 0.1 Å of four bonds of 1.53 projected at half of 112 degrees.
+    assert np.linalg.norm(ends) == pytest.approx(4 * 1.53 * np.sin(np.radians(56)), abs=0.1)
+    oa = library("OA")
+    carbons = oa.array[[s == "C" for s in oa.symbols]]
+    double = [k for k in range(17) if np.linalg.norm(carbons[k + 1] - carbons[k]) < 1.4]
+    assert double == [8]
+    # Cis: the outer carbons of C-C=C-C are 3.1 Å apart, trans they would be 3.9 Å.
+    assert np.linalg.norm(carbons[10] - carbons[7]) == pytest.approx(1.34 + 2 * 1.5 * np.cos(np.radians(53)), abs=0.02)

@@ -65,7 +65,7 @@ def test_interface_takes_whole_molecules() -> None:
     matrix = Atoms("CNI", positions=[(0, 0, 3.0), (0, 0, 4.5), (0, 0, 9.0)])
     label(dot, region="dot", phase="PbS").set_array("dot", np.zeros(2, dtype=int))
     matrix.set_array("molecule", np.array([0, 0, -1]))
-    label(matrix, region="matrix", phase="PbS").set_array("dot", np.full(3, -1))
+    label(matrix, region="matrix", phase="PbS", charges={"CN": 1}).set_array("dot", np.full(3, -1))
     both = dot + matrix
     both.set_cell(np.eye(3) * 40)
     mark_interface(both, depth=3.2)

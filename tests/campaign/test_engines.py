@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from qdip_struct.base.cp2k_input import parse_input
 from qdip_struct.base.errors import ToolError, UsageError
 from qdip_struct.campaign.engines.engine import Engine, Order, Queue, Submission
 from qdip_struct.campaign.engines.engines import ENGINES, queued_folders, submit, tells_time_left
@@ -27,7 +28,6 @@ from qdip_struct.campaign.spec import load_spec
 from qdip_struct.campaign.status import status_of
 from qdip_struct.cli.main import main
 from qdip_struct.cp2k.inputs.input_settings import read_subsys
-from qdip_struct.cp2k.inputs.inputfile import parse_input
 from qdip_struct.cp2k.program import Program
 from qdip_struct.materials.structure_files import read_structure
 from qdip_struct.runs.rundir import RunFolder, needs_relaxation, open_run_folder

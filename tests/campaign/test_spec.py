@@ -205,6 +205,9 @@ def test_keys_and_defaults_are_those_of_the_flags(command: str, request_class: t
         "group",
         *(["cell"] if command == "inputs" else []),
     }
+    if command == "inputs":
+        # Of structures from files; in a campaign the key stands under build.
+        not_keys.add("charges")
     parser = _parser_of(command, _module_of(command))
     flags = {option[2:]: action for action in parser._actions for option in action.option_strings[-1:]}
     assert set(options_of(request_class)) == set(flags) - not_keys

@@ -7,14 +7,17 @@ import pytest
 from ase.build import bulk
 
 from qdip_struct.analysis.electrons.levels import band_edges
+from qdip_struct.base.cp2k_input import find_section, parse_input
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import shipped
-from qdip_struct.cp2k.inputs.inputfile import find_section, parse_input
+from qdip_struct.cp2k.inputs.schema import shipped_schema
 from qdip_struct.cp2k.inputs.sections import fill_prints, path_pieces
 from qdip_struct.cp2k.outputs.pdos import read_bands
 
 BULKS = Path(str(shipped("workflows"))) / "band_alignment" / "reference"
 HEAD = "# Set 1: 2 special points, 2 k-points, 2 bands\n#  Special point 1  0.00000000  0.00000000  0.00000000  G\n"
+
+LANGUAGE = shipped_schema("2023.1")
 
 
 def point(number, spin, k, levels):
@@ -113,7 +116,9 @@ def test_of_several_steps_the_last_counts(tmp_path):
 
 def test_the_input_holds_the_lines_of_the_zone():
     tree = parse_input("&GLOBAL\n  PROJECT salt\n&END\n&FORCE_EVAL\n  &DFT\n  &END\n&END\n")
-    decisions, _ = fill_prints(tree, ["bands"], atoms=bulk("PbS", "rocksalt", a=5.9), kpoints=True)
+    decisions, _ = fill_prints(
+        tree, ["bands"], atoms=bulk("PbS", "rocksalt", a=5.9), kpoints=True, language=shipped_schema("2023.1")
+    )
     section = find_section(tree, "FORCE_EVAL/DFT/PRINT/BAND_STRUCTURE")
     assert section is not None
     assert section.keywords("FILE_NAME")[0].value == "salt-bands.bs"
@@ -124,7 +129,9 @@ def test_the_input_holds_the_lines_of_the_zone():
     assert corner.tolist() == [0.5, 0.5, 0.5]
     assert "high-symmetry" in decisions[0].reason
     with pytest.raises(UsageError, match="k-points"):
-        fill_prints(tree, ["bands"], atoms=bulk("PbS", "rocksalt", a=5.9), kpoints=False)
+        fill_prints(
+            tree, ["bands"], atoms=bulk("PbS", "rocksalt", a=5.9), kpoints=False, language=shipped_schema("2023.1")
+        )
 
 
 def test_pieces_of_a_path():

@@ -119,7 +119,7 @@ def header_lines(name: str) -> dict[str, list[list[str]]]:
     for line in path.read_text().splitlines():
         words = line.split("#")[0].split()
         if len(words) > 1 and words[0].isalpha() and not words[1][0].isdigit():
-            found.setdefault(words[0], []).append(words[1:])
+            found.setdefault(words[0].capitalize(), []).append(words[1:])
     return found
 
 

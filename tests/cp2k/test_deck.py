@@ -1,17 +1,20 @@
 """Decisions from the structure, who overrides whom, and the same bytes every time."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from qdip_struct.base.cp2k_input import find_section, get_values, parse_input
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.cp2k.inputs.decisions import decide_spin, look_at, mesh_points
 from qdip_struct.cp2k.inputs.deck import Deck, deck_settings, make_deck
-from qdip_struct.cp2k.inputs.inputfile import find_section, get_values, parse_input
 from qdip_struct.cp2k.inputs.presets import get_preset, list_presets, template_text
 from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.inputs.sections import fill_fixed_atoms
+from qdip_struct.materials.structure_files import read_structure
 
 PBS = bulk("PbS", "rocksalt", a=6.0, cubic=True)
 
@@ -104,6 +107,69 @@ def test_set_beats_template_beats_preset() -> None:
     assert own.settings["rel_cutoff_rydberg"] == 50
     asked = InputsRequest(set=("FORCE_EVAL/DFT/MGRID/CUTOFF=555",))
     assert make_deck(PBS, asked, template=template).settings["cutoff_rydberg"] == 555
+
+
+OWN_GEOMETRY = """&FORCE_EVAL
+&SUBSYS
+&CELL
+ABC [nm] 2 2 2
+ALPHA_BETA_GAMMA 90 90 60
+A 9 0 0
+MULTIPLE_UNIT_CELL 1 1 2
+PERIODIC XYZ
+&END CELL
+&TOPOLOGY
+COORD_FILE_NAME other.xyz
+COORDINATE XYZ
+MULTIPLE_UNIT_CELL 1 1 2
+CONN_FILE_FORMAT OFF
+&CENTER_COORDINATES
+&END CENTER_COORDINATES
+&END TOPOLOGY
+&COORD
+SCALED
+H 0 0 0
+&END COORD
+&VELOCITY
+0 0 0
+&END VELOCITY
+&END SUBSYS
+&END FORCE_EVAL
+"""
+
+
+def test_the_geometry_of_a_template_gives_way_to_the_structure(tmp_path: Path) -> None:
+    """In CP2K ``ABC`` stands above ``A``, ``B``, ``C``, and both above nothing of a file."""
+    place = tmp_path / "run.inp"
+    place.write_text(make_deck(PBS, InputsRequest(preset="quick"), template=OWN_GEOMETRY).text)
+    back = read_structure(place)
+    assert back.get_chemical_symbols() == PBS.get_chemical_symbols()
+    np.testing.assert_allclose(back.cell.array, PBS.cell.array, atol=1e-9)
+    np.testing.assert_allclose(back.positions, PBS.positions, atol=1e-9)
+    assert "CONN_FILE_FORMAT OFF" in place.read_text()
+
+
+def test_a_symmetry_that_would_change_the_cell_is_refused() -> None:
+    template = OWN_GEOMETRY.replace("A 9 0 0", "SYMMETRY TETRAGONAL")
+    assert make_deck(PBS, InputsRequest(preset="quick"), template=template)
+    longer = PBS.copy()
+    longer.set_cell([6.0, 6.2, 6.0], scale_atoms=True)
+    with pytest.raises(UsageError, match="SYMMETRY"):
+        make_deck(longer, InputsRequest(preset="quick"), template=template)
+
+
+def test_variables_of_a_template_are_put_in(tmp_path: Path) -> None:
+    own = tmp_path / "own.inp"
+    text = "! mine\n@SET CUT 444\n&FORCE_EVAL\n&DFT\n@INCLUDE grid.inc\n&END\n&END\n"
+    own.write_text(text)
+    (tmp_path / "grid.inc").write_text("&MGRID\nCUTOFF ${CUT}\n&END MGRID\n")
+    filled = template_text("energy", own=own)
+    assert "! mine" in filled
+    assert make_deck(PBS, InputsRequest(), template=filled).settings["cutoff_rydberg"] == 444
+    for bad, said in (("@INCLUDE ../x.inc", "not in its folder"), ("PROJECT a@b", "with an @ in it")):
+        own.write_text(text.replace("@INCLUDE grid.inc", bad))
+        with pytest.raises(DataError, match=said):
+            template_text("energy", own=own)
 
 
 def test_template_kinds_and_scf_stay() -> None:

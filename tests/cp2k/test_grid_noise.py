@@ -8,6 +8,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from qdip_struct.base.cp2k_input import parse_input
 from qdip_struct.base.units import EV_PER_ANGSTROM_PER_ATOMIC_FORCE
 from qdip_struct.cp2k.inputs.deck import make_deck
 from qdip_struct.cp2k.inputs.grid_noise import (
@@ -19,7 +20,6 @@ from qdip_struct.cp2k.inputs.grid_noise import (
     noise_doubt,
     noise_per_atom,
 )
-from qdip_struct.cp2k.inputs.inputfile import parse_input
 from qdip_struct.cp2k.inputs.kinds import get_kind_set
 from qdip_struct.cp2k.inputs.preflight import Finding, check_input
 from qdip_struct.cp2k.inputs.request import InputsRequest

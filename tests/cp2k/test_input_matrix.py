@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from ase import Atoms
 
+from qdip_struct.base.cp2k_input import parse_input
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import conventional_cell
 from qdip_struct.builders.dot.embed import embed_dot
 from qdip_struct.builders.dot.embedding_options import DotForm
 from qdip_struct.builders.interface.interface import build_interface
 from qdip_struct.cp2k.inputs.deck import make_deck
-from qdip_struct.cp2k.inputs.inputfile import parse_input
 from qdip_struct.cp2k.inputs.preflight import check_input
 from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.inputs.schema import load_schema
@@ -56,7 +56,7 @@ def test_combination(name: str, task: str, preset: str, parity: str, cp2k: Progr
     request = InputsRequest(task=task, preset=preset, charge=int(parity == "odd"), print=PRINTS, stride=4)  # type: ignore[arg-type]
 
     def deck() -> str:
-        made = make_deck(system(name), request)
+        made = make_deck(system(name), request, version=cp2k.version)
         assert (made.settings["spin"] == "UKS") == (made.n_electrons % 2 == 1)
         return made.text
 
@@ -73,9 +73,10 @@ def test_combination(name: str, task: str, preset: str, parity: str, cp2k: Progr
     assert "SUCCESS" in said.stdout, said.stdout[-2000:]
 
 
-def test_regions_become_pdos_lists_with_every_atom_once() -> None:
+@pytest.mark.parametrize("version", ["2023.1", "2026.2"])
+def test_regions_become_pdos_lists_with_every_atom_once(version: str) -> None:
     atoms = system("embedded dot")
-    deck = make_deck(atoms, InputsRequest(preset="ning2015", print=("pdos",)))
+    deck = make_deck(atoms, InputsRequest(preset="ning2015", print=("pdos",)), version=version)
     assert deck.pdos_regions == tuple(sorted(set(atoms.arrays["region"])))
     blocks = deck.text.split("&LDOS")[1:]
     assert len(blocks) == len(deck.pdos_regions)

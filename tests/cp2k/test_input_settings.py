@@ -1,7 +1,7 @@
 """Settings of inputs beyond what outputs print: defaults, spellings, sections."""
 
+from qdip_struct.base.cp2k_input import parse_input
 from qdip_struct.cp2k.inputs.input_settings import DEFAULTS, input_settings
-from qdip_struct.cp2k.inputs.inputfile import parse_input
 
 EMPTY = "&GLOBAL\n&END GLOBAL\n"
 

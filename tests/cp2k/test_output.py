@@ -13,8 +13,8 @@ from ase import units as ase_units
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from qdip_struct.base.cp2k_input import parse_input
 from qdip_struct.base.errors import DataError, NotTaken
-from qdip_struct.cp2k.inputs.inputfile import parse_input
 from qdip_struct.cp2k.inputs.sections import named_functional
 from qdip_struct.cp2k.outputs.output import output_files, read_run, read_runs
 from qdip_struct.cp2k.outputs.run import Run

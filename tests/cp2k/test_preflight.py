@@ -7,9 +7,11 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from qdip_struct.base.cp2k_input import expand_input, parse_input
+from qdip_struct.cli.main import main
 from qdip_struct.cp2k.inputs.deck import make_deck
-from qdip_struct.cp2k.inputs.inputfile import parse_input
-from qdip_struct.cp2k.inputs.preflight import Finding, check_input
+from qdip_struct.cp2k.inputs.language import Finding
+from qdip_struct.cp2k.inputs.preflight import check_input, not_examined
 from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.inputs.schema import Schema, load_schema
 from qdip_struct.cp2k.program import Program, find_program
@@ -47,10 +49,8 @@ FAULTS = [
     ("odd electrons", PBS, "&POISSON", "CHARGE 1\n&POISSON", "odd number", False),
     ("multiplicity", PBS, "&POISSON", "UKS T\nMULTIPLICITY 2\n&POISSON", "multiplicity 2 is impossible", False),
     ("OT with k-points", PBS, "&DIAGONALIZATION", "&OT\n&END OT\n&DIAGONALIZATION", "OT does not work", False),
-    ("PDOS with k-points", PBS, "&POISSON", "&PRINT\n&PDOS\n&END\n&END\n&POISSON", "PDOS is not written", False),
     ("kind without section", PBS, "&KIND S", "&KIND Se", "no &KIND S", False),
     ("dipole direction", SLAB, "SURF_DIP_DIR Z", "SURF_DIP_DIR X", "vacuum is along Z", False),
-    ("left-handed cell", PBS, "C 0.0000000000 0.0000000000 6.0", "C 0.0000000000 0.0000000000 -6.0", "left-", False),
     ("placeholder", PBS, "PROJECT run", "PROJECT @NAME@", "placeholder @NAME@", False),
     ("keyword in the wrong section", PBS, "REL_CUTOFF 50", "PROJECT run", "no keyword PROJECT in &MGRID", True),
     ("section written as keyword", PBS, "&POISSON", "MGRID 300\n&POISSON", "no keyword MGRID in &DFT", True),
@@ -64,18 +64,29 @@ FAULTS = [
     ("cell missing", PBS, "B 0.0000000000 6.0", "BB 0.0000000000 6.0", "no FORCE_EVAL/SUBSYS/CELL", False),
     ("dipole correction in a crystal", PBS, "&POISSON", "SURFACE_DIPOLE_CORRECTION\n&POISSON", "no slab", False),
     ("linear scaling with k-points", PBS, "METHOD GPW", "METHOD GPW\nLS_SCF T", "Gamma only", False),
-    ("fixed atoms named by a word", PBS, "&END FORCE_EVAL", FIXED.replace("99", "Pb"), "neither an atom nor", False),
-    ("fixed atom beyond the last", PBS, "&END FORCE_EVAL", FIXED, "names atom 99, but there are 8", False),
-    (
-        "outer loop stricter than the inner",
-        PBS,
-        "MAX_SCF 100",
-        "&OUTER_SCF\nEPS_SCF 1E-9\n&END\nMAX_SCF 100",
-        "never",
-        False,
-    ),
+    ("fixed atoms named by a word", PBS, "&END FORCE_EVAL", FIXED.replace("99", "Pb"), "number, not 'Pb'", False),
     ("overlapping atoms", PBS, "S 3.0000000000 0.0000000000 0.0", "S 0.5000000000 0.0000000000 0.0", "overlap", False),
 ]
+
+# What CP2K runs, all the same: the words of the warning.
+DOUBTS = [
+    ("PDOS with k-points", PBS, "&POISSON", "&PRINT\n&PDOS\n&END\n&END\n&POISSON", "PDOS is not written"),
+    ("left-handed cell", PBS, "C 0.0000000000 0.0000000000 6.0", "C 0.0000000000 0.0000000000 -6.0", "left-"),
+    ("fixed atom beyond the last", PBS, "&END FORCE_EVAL", FIXED, "names atom 99, but there are 8"),
+    ("outer loop stricter than the inner", PBS, "MAX_SCF 100", "&OUTER_SCF\nEPS_SCF 1E-9\n&END\nMAX_SCF 100", ""),
+]
+
+
+@pytest.mark.cp2k
+@pytest.mark.parametrize(("name", "atoms", "old", "new", "words"), DOUBTS, ids=[doubt[0] for doubt in DOUBTS])
+def test_what_cp2k_runs_is_warned_of_at_most(
+    name: str, atoms: Atoms, old: str, new: str, words: str, schema: Schema
+) -> None:
+    good = text_for(atoms)
+    assert old in good
+    found = findings(good.replace(old, new), schema)
+    assert not [f for f in found if f.level == "error"]
+    assert any(words in f.message for f in found) if words else not found
 
 
 @pytest.mark.cp2k
@@ -120,7 +131,10 @@ def test_generated_inputs_are_good_for_us_and_for_cp2k(
     preset: str, task: str, atoms: Atoms, charge: int, schema: Schema, cp2k: Program, tmp_path: Path
 ) -> None:
     text = text_for(atoms, preset=preset, task=task, charge=charge, dispersion="d3bj", walltime=60)
-    assert not findings(text, schema)
+    expected = ["uniform background"] * charge + ["Γ alone"] * (preset == "ning2015")
+    found = findings(text, schema)
+    assert len(found) == len(expected)
+    assert all(f.level == "warning" and any(words in f.message for words in expected) for f in found)
     (tmp_path / "run.inp").write_text(text)
     said = subprocess.run(
         [str(cp2k.path), "--check", "run.inp"], cwd=tmp_path, capture_output=True, text=True, check=False
@@ -156,3 +170,54 @@ def test_files_referred_to_must_be_there(tmp_path: Path) -> None:
     assert any("old-1.restart" in f.message for f in check_input(tree, schema=None, folder=tmp_path))
     (tmp_path / "old-1.restart").write_text("")
     assert not check_input(tree, schema=None, folder=tmp_path)
+
+
+SPELLINGS = {
+    "unit of the cell": {"A 6.0000000000 0": "A [nm] 0.6 0", "B 0.0000000000 6.0": "B [bohr] 0.0 11.338356845"},
+    "unit of the atoms": {"&COORD": "&COORD\nUNIT nm", " 3.0000000000": " .3"},
+    "fractions": {"3.0000000000": "6/2"},
+    "equal sign": {"CUTOFF 500": "CUTOFF=500", "REL_CUTOFF 50": "REL_CUTOFF = 50"},
+    "variables": {"&GLOBAL": "@SET CUT 500\n&GLOBAL", "CUTOFF 500": "CUTOFF ${CUT}"},
+    "conditions": {"CUTOFF 500": "@IF 0\nCUTOFF 20\n@ENDIF\n@IF 1 == 1\nCUTOFF 500\n@ENDIF"},
+    "included": {"&COORD": "&COORD\n@INCLUDE coord.inc\n@IF 0", "&END COORD": "@ENDIF\n&END COORD"},
+    "included XC section": {"&XC_FUNCTIONAL PBE": "&XC_FUNCTIONAL pbe", "&XC\n": "@IF 0\n@ENDIF\n&XC\n"},
+    "file of coordinates": {
+        "&COORD": "&TOPOLOGY\nCOORD_FILE_NAME mol.xyz\nCOORD_FILE_FORMAT XYZ\n&END TOPOLOGY\n@IF 0\n&COORD",
+        "&END COORD": "&END COORD\n@ENDIF",
+        "&KIND Pb": "&KIND Pb1\nELEMENT Pb",
+    },
+    "repeated cell": {
+        "&COORD": "&TOPOLOGY\nMULTIPLE_UNIT_CELL 1 1 2\n&END TOPOLOGY\n&COORD",
+        "&CELL": "&CELL\nMULTIPLE_UNIT_CELL 1 1 2",
+    },
+}
+"""What to replace in a good input so that it says the same in another of CP2K's spellings."""
+
+
+@pytest.mark.cp2k
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_what_cp2k_accepts_is_accepted(
+    name: str, schema: Schema, cp2k: Program, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = text_for()
+    atoms = [line.strip() for line in text.splitlines() if line.strip().startswith(("Pb ", "S "))]
+    for old, new in SPELLINGS[name].items():
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "run.inp").write_text(text)
+    (tmp_path / "coord.inc").write_text("\n".join(atoms))
+    numbered = [line.replace("Pb ", "Pb1 ") for line in atoms]
+    (tmp_path / "mol.xyz").write_text("\n".join([str(len(atoms)), "", *numbered]))
+    said = subprocess.run(
+        [str(cp2k.path), "--check", "run.inp"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "SUCCESS" in said.stdout, said.stdout
+    assert main(["check", str(tmp_path / "run.inp")]) == 0, capsys.readouterr().out
+
+
+def test_what_the_preprocessor_drops_and_what_is_not_read_is_told(tmp_path: Path) -> None:
+    text = text_for().replace("&COORD", "@INCLUDE ../motion.inc\n&COORD").replace("CUTOFF 500", "CUTOFF 500 ! a@b.c")
+    expanded = expand_input(text, folder=tmp_path)
+    found = check_input(expanded, schema=None, folder=tmp_path)
+    assert [f.level for f in found] == ["warning"] and "there is an @ in it" in found[0].message
+    assert not_examined(expanded) == ("../motion.inc, which lies outside the folder of the input",)

@@ -5,8 +5,8 @@ from typing import get_args
 
 import pytest
 
+from qdip_struct.base.cp2k_input import Section, find_section, get_values, parse_input
 from qdip_struct.base.errors import UsageError
-from qdip_struct.cp2k.inputs.inputfile import Section, find_section, get_values, parse_input
 from qdip_struct.cp2k.inputs.presets import list_presets, template_text
 from qdip_struct.cp2k.outputs.run import Run
 from qdip_struct.cp2k.tasks import TASKS, TaskName, get_task, is_optimisation, is_single_point, task_of

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from damage import damaged
 
+from qdip_struct.base.cp2k_input import format_input, parse_input
 from qdip_struct.base.documents import DEEPEST_NESTING, json_document, yaml_document
 from qdip_struct.base.errors import DataError, QdipError
 from qdip_struct.base.files import json_text, read_text, shipped
@@ -18,7 +19,6 @@ from qdip_struct.builders.atoms.cells import conventional_cell
 from qdip_struct.builders.atoms.store import read_sidecar, structure_text
 from qdip_struct.campaign.engines.jobscript import job_script, load_site
 from qdip_struct.campaign.spec import expand, load_spec
-from qdip_struct.cp2k.inputs.inputfile import format_input, parse_input
 from qdip_struct.cp2k.inputs.kinds import read_basis_sets, read_potentials
 from qdip_struct.cp2k.outputs.cube import read_cube
 from qdip_struct.cp2k.outputs.output import read_run

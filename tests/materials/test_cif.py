@@ -58,13 +58,22 @@ def test_a_mixed_site_is_an_alloy(name: str, formula: str, shares: dict[str, flo
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("AgBiS2_dis", r"site Bi1 \(0, 0, 0\) is shared by Ag 0.5, Bi 0.5, .* decides the charges"),
         ("vac", r"site Cs1 \(0.5, 0.5, 0.5\) is occupied to 0.83 .*vacancies"),
     ],
 )
 def test_disorder_that_cannot_be_built_is_refused_by_name(name: str, says: str) -> None:
     with pytest.raises(DataError, match=says):
         crystal_of(str(DATA / f"{name}.cif"))
+
+
+def test_ions_of_unlike_charge_may_share_a_site_and_ions_of_unlike_sign_may_not(tmp_path: Path) -> None:
+    found = crystal_of(str(DATA / "AgBiS2_dis.cif"))
+    assert isinstance(found, Crystal)
+    assert (found.name, found.structure_type, found.a_angstrom) == ("AgBiS2", "rocksalt", 5.648)
+    assert found.occupancies == {"cation": pytest.approx({"Ag": 0.5, "Bi": 0.5})}
+    path = cube(tmp_path / "x.cif", "Pb1 Pb 0.5 0 0 0", "S1 S 0.5 0 0 0", "S2 S 1 0.5 0 0")
+    with pytest.raises(DataError, match=r"shared by Pb 0.5, S 0.5, which are not known as ions of one sign"):
+        crystal_of(str(path))
 
 
 def test_a_disordered_molecule_is_refused(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from qdip_struct.analysis.energies.comparability import EnergyRun, run_differenc
 from qdip_struct.analysis.energies.stoichiometry import Composition, cells_of, reduced_formula, units_per_cell
 from qdip_struct.base.errors import MismatchError, NotTaken
 from qdip_struct.base.units import MEV_PER_EV
-from qdip_struct.materials.ions import IONS, MOLECULES, SiteClass
+from qdip_struct.materials.ions import FORMULA_MOLECULES, IONS, SiteClass
 
-_MOLECULES = [IONS[name].atoms for name in MOLECULES]
+_MOLECULES = [IONS[name].atoms for name in FORMULA_MOLECULES]
 """These stand on the A site."""
 
 

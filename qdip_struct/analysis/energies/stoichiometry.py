@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from qdip_struct.materials.ions import IONS, MOLECULES, written_formula
+from qdip_struct.materials.ions import FORMULA_MOLECULES, IONS, written_formula
 
 Composition = Mapping[str, int]
 """Atoms per element."""
@@ -27,10 +27,10 @@ def reduced_formula(composition: Composition) -> str:
 def _molecules(composition: Composition) -> dict[str, int]:
     """Molecular ions that C, N and H make up; empty when they do not."""
     organic = {e: composition.get(e, 0) for e in ("C", "N", "H")}
-    counts = cells_of(organic, [IONS[name].atoms for name in MOLECULES]) if organic["C"] else None
+    counts = cells_of(organic, [IONS[name].atoms for name in FORMULA_MOLECULES]) if organic["C"] else None
     if counts is None or any(n < 0 or n != round(n) for n in counts):
         return {}
-    return {name: round(n) for name, n in zip(MOLECULES, counts, strict=True)}
+    return {name: round(n) for name, n in zip(FORMULA_MOLECULES, counts, strict=True)}
 
 
 def units_per_cell(composition: Composition) -> int:

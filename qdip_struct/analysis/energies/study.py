@@ -16,12 +16,12 @@ from qdip_struct.analysis.energies.ranking import mean_over_terminations, rankin
 from qdip_struct.analysis.energies.registry_map import registry_maps
 from qdip_struct.analysis.energies.stoichiometry import element_of
 from qdip_struct.analysis.energies.surface_series import adsorption_by_thickness, thickness_series
+from qdip_struct.base.cp2k_input import expand_input
 from qdip_struct.base.errors import DataError, NotTaken, not_taken
 from qdip_struct.base.files import read_text
 from qdip_struct.base.units import J_PER_M2_PER_MEV_PER_ANGSTROM2
 from qdip_struct.cp2k.inputs.grid_noise import noise_doubt
 from qdip_struct.cp2k.inputs.input_settings import input_settings
-from qdip_struct.cp2k.inputs.inputfile import parse_input
 from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.cp2k.outputs.run import Run
 from qdip_struct.cp2k.tasks import task_of
@@ -187,7 +187,9 @@ def _asked(folder: RunFolder) -> dict[str, Any]:
     while number > 1 and not segment_name(folder.path / INPUT, number).exists():
         number -= 1
     place = segment_name(folder.path / INPUT, number)
-    return input_settings(parse_input(read_text(place), source=str(place))) if place.exists() else {}
+    if not place.exists():
+        return {}
+    return input_settings(expand_input(read_text(place), source=str(place), folder=place.parent).tree)
 
 
 def with_joules(document: Any) -> Any:

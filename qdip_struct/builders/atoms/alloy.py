@@ -180,7 +180,7 @@ def decorate(
     index = np.flatnonzero(chosen if only is None else chosen & only)
     if len(index) == 0:
         raise UsageError(f"{sites.name} has no sites of the sublattice {sublattice} to fill")
-    _check_shares(fractions, sites.species[index])
+    _check_shares(fractions, sites, index)
     names = sorted(name for name, share in fractions.items() if share > 0)
     counts = whole_counts([fractions[name] for name in names], len(index))
     empty = [name for name, count in zip(names, counts, strict=True) if count == 0]
@@ -244,21 +244,40 @@ def occupy(
     return sites
 
 
+def refuse_charged(sites: SiteCell, *, mixed: SiteCell) -> None:
+    """Raise :class:`UsageError` when whole ions of unlike charge leave a periodic cell charged.
+
+    ``mixed`` holds the sites before it was decided which ion sits where.
+    """
+    charge = int(sites.charges.sum())
+    if mixed.mean_charges and charge:
+        labels = ", ".join(mixed.mean_charges)
+        raise UsageError(
+            f"the {len(sites)} sites of {sites.name} hold no whole ions of unlike charge on {labels} that balance: "
+            f"{charge:+d} e are left; take a larger cell"
+        )
+
+
 def _filled(sites: SiteCell, *, index: Array, names: Array) -> SiteCell:
     """The sites with the ions ``names`` (k,) on the sites ``index`` (k,); the array grows with the longest name."""
     species = sites.species.astype(np.promote_types(sites.species.dtype, names.dtype))
     species[index] = names
-    return replace(sites, species=species)
+    decided = set(sites.sublattice[index].tolist())
+    mean = {label: charge for label, charge in sites.mean_charges.items() if label not in decided}
+    return replace(sites, species=species, mean_charges=mean)
 
 
-def _check_shares(fractions: Mapping[str, float], present: Array) -> None:
+def _check_shares(fractions: Mapping[str, float], sites: SiteCell, index: Array) -> None:
     """Refuse shares that are not numbers, or ions of another charge than those they replace."""
+    present = sites.species[index]
     if not fractions or not all(math.isfinite(share) and share >= 0 for share in fractions.values()):
         raise UsageError(f"the shares {dict(fractions)} must be finite and not negative")
     if sum(fractions.values()) <= 0:
         raise UsageError(f"the shares {dict(fractions)} add up to zero")
-    charges = {FORMAL_CHARGES.get(str(name)) for name in present}
-    wrong = [name for name in fractions if FORMAL_CHARGES.get(name) not in charges]
+    if set(sites.sublattice[index].tolist()) <= set(sites.mean_charges):
+        return
+    charges = {sites.states.get(str(name), FORMAL_CHARGES.get(str(name))) for name in present}
+    wrong = [name for name in fractions if sites.states.get(name, FORMAL_CHARGES.get(name)) not in charges]
     if wrong:
         kept = ", ".join(sorted({str(name) for name in present}))
         raise UsageError(f"{wrong[0]} cannot take the place of {kept}: its charge is not known to be the same")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 import numpy as np
 from ase import Atoms
@@ -20,25 +20,35 @@ from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.builders.atoms.molecules import (
     Molecule,
+    charge_bearer,
     check_seed,
     find_molecules,
     library,
     molecule_rotations,
+    names_of_molecules,
 )
 from qdip_struct.builders.atoms.regions import label
 from qdip_struct.materials.crystals import Crystal, check_lattice, scaled
 from qdip_struct.materials.ions import (
     FORMAL_CHARGES,
     MOLECULES,
-    molecular_ion,
+    charge_of_ion,
+    in_formula_order,
     name_of_ions,
     oxidation_states,
     sublattices_of,
 )
 from qdip_struct.materials.options import SYMPREC_ANGSTROM, Arrangement, MoleculeOrientation
-from qdip_struct.materials.structure_files import crystal_of, is_structure_file, refuse_finished, with_symmetry
+from qdip_struct.materials.structure_files import (
+    crystal_of,
+    is_film,
+    is_structure_file,
+    refuse_finished,
+    with_symmetry,
+)
 
 _SAME_LATTICE_ANGSTROM = 1e-2
+_Material = TypeVar("_Material", Crystal, Atoms, Crystal | Atoms)
 
 
 @dataclass(frozen=True)
@@ -146,7 +156,10 @@ class SiteCell:
     templates
         Those molecules.
     states
-        Oxidation states (e) that are not the usual ones of :data:`qdip_struct.materials.ions.FORMAL_CHARGES`.
+        Oxidation states (e) that are not the usual ones of :data:`qdip_struct.materials.ions.FORMAL_CHARGES`, and those
+        of molecules that are not known there.
+    mean_charges
+        Mean charge (e) of the mixed sublattices whose ions differ in it, while it is not decided which ion sits where.
     """
 
     cell: Array
@@ -157,14 +170,28 @@ class SiteCell:
     template: Array
     templates: tuple[Molecule, ...] = ()
     states: Mapping[str, int] = field(default_factory=dict)
+    mean_charges: Mapping[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.positions)
 
     @property
     def charges(self) -> Array:
-        """Formal charge of each site, (n,), e; of a molecule the whole one."""
-        return np.array([self.states.get(str(s), FORMAL_CHARGES[str(s)]) for s in self.species], dtype=int)
+        """Formal charge of each site, (n,), e; of a molecule the whole one.
+
+        Whole numbers, but on sublattices of which only the mean charge is known.
+        """
+        known = {str(s): charge_of_ion(str(s), states=self.states) for s in np.unique(self.species)}
+        own = np.array([known[str(s)] for s in self.species], dtype=int)
+        if not self.mean_charges:
+            return own
+        mean = np.array([self.mean_charges.get(str(name), np.nan) for name in self.sublattice])
+        return np.where(np.isnan(mean), own, mean)
+
+    @property
+    def molecular(self) -> Array:
+        """Whether a molecule stands on each site, (n,)."""
+        return np.isin(self.species, MOLECULES) | (self.template >= 0)
 
     def take(self, index: Array, *, positions: Array | None = None, cell: Array | None = None) -> "SiteCell":
         """The sites of ``index`` in that order, repeats allowed, optionally moved to new positions or a new cell."""
@@ -191,6 +218,15 @@ def turned(sites: SiteCell, *, rotation: Array) -> SiteCell:
 def sites_of_crystal(crystal: Crystal) -> SiteCell:
     """The sites of a crystal's conventional cell, mixed ones with the ion of the end member."""
     fractional = np.array([site.position for site in crystal.sites])
+    counts: Counter[str] = Counter()
+    for site in crystal.sites:
+        counts.update(crystal.ions_on(site))
+    states = _unusual_states(counts, given=crystal.charges)
+    mean = {}
+    for label_, shares in crystal.occupancies.items():
+        charges = {name: charge_of_ion(name, states=states) for name in shares}
+        if len(set(charges.values())) > 1:
+            mean[label_] = round(sum(share * charges[name] for name, share in shares.items()), 2)
     return SiteCell(
         cell=crystal.cell,
         positions=fractional @ crystal.cell,
@@ -198,7 +234,8 @@ def sites_of_crystal(crystal: Crystal) -> SiteCell:
         sublattice=np.array([site.label for site in crystal.sites]),
         name=crystal.name,
         template=np.full(len(crystal.sites), -1),
-        states=_unusual_states(np.array([site.species for site in crystal.sites])),
+        states=states,
+        mean_charges=mean,
     )
 
 
@@ -208,7 +245,8 @@ def sites_of_atoms(atoms: Atoms, *, name: str | None = None) -> SiteCell:
     Raises
     ------
     DataError
-        If the structure has no three-dimensional cell, an atom without a known ionic charge, or a broken molecule.
+        If the structure has no three-dimensional cell, an atom or a molecule without a known charge, or no whole
+        charges that balance.
     """
     cell = atoms.cell.array
     if np.linalg.det(cell) < 1e-6:
@@ -219,24 +257,28 @@ def sites_of_atoms(atoms: Atoms, *, name: str | None = None) -> SiteCell:
     molecule, positions = find_molecules(
         list(symbols), positions=atoms.positions, cell=cell, pbc=np.ones(3, dtype=bool)
     )
+    called = names_of_molecules(
+        list(symbols), positions=positions, molecule=molecule, cell=cell, pbc=np.ones(3, dtype=bool)
+    )
     ions = np.flatnonzero(molecule < 0)
     points, species, template, templates = list(positions[ions]), list(symbols[ions]), [-1] * len(ions), []
-    for number in range(molecule.max(initial=-1) + 1):
+    for number, name_of_it in enumerate(called):
         members = np.flatnonzero(molecule == number)
         heavy = members[symbols[members] != "H"]
+        heavy = heavy if len(heavy) else members
         centre = positions[heavy].mean(axis=0)
         offsets = tuple((float(x), float(y), float(z)) for x, y, z in positions[members] - centre)
         templates.append(Molecule("file", tuple(str(s) for s in symbols[members]), offsets))
         points.append(centre)
-        species.append(str(molecular_ion(symbols[members].tolist())))
+        species.append(name_of_it)
         template.append(number)
     names = np.array([str(s) for s in species])
-    states = _unusual_states(names)
+    states = _unusual_states(Counter(names.tolist()), given=given_charges(atoms))
     return SiteCell(
         cell=cell.copy(),
         positions=np.array(points),
         species=names,
-        sublattice=_sublattices(names),
+        sublattice=np.array(sublattices_of(names.tolist(), states=states)),
         name=name or name_of_ions(names),
         template=np.array(template),
         templates=tuple(templates),
@@ -244,9 +286,50 @@ def sites_of_atoms(atoms: Atoms, *, name: str | None = None) -> SiteCell:
     )
 
 
-def _unusual_states(species: Array) -> dict[str, int]:
-    found = oxidation_states(Counter(str(s) for s in species))
-    return {name: state for name, state in found.items() if state != FORMAL_CHARGES[name]}
+def _unusual_states(counts: Mapping[str, float], *, given: Mapping[str, int]) -> dict[str, int]:
+    found = oxidation_states(counts, given=given)
+    return {name: state for name, state in found.items() if state != FORMAL_CHARGES.get(name)}
+
+
+_GIVEN = "charges_given"
+
+
+def given_charges(material: Crystal | Atoms) -> dict[str, int]:
+    """Charges (e) by ion that the user gave with a material, see :func:`with_charges`."""
+    if isinstance(material, Crystal):
+        return dict(material.charges)
+    return dict(material.info[_GIVEN]) if isinstance(material.info.get(_GIVEN), dict) else {}
+
+
+def with_charges(material: _Material, charges: Mapping[str, int]) -> _Material:
+    """The same material with charges (e) by ion that override what its composition gives."""
+    if not charges:
+        return material
+    if isinstance(material, Crystal):
+        return replace(material, charges=dict(charges))
+    copy = material.copy()
+    copy.info[_GIVEN] = dict(charges)
+    return copy
+
+
+def refuse_unused(charges: Mapping[str, int], *materials: Crystal | Atoms) -> None:
+    """Raise :class:`UsageError` for charges of ions that no material holds."""
+    held = {name for entry in materials for name in _ions_in(entry)}
+    if unused := sorted(set(charges) - held):
+        raise UsageError(
+            f"a charge is given of {', '.join(unused)}, which is not there; the ions are "
+            f"{', '.join(in_formula_order(held))}"
+        )
+
+
+def _ions_in(material: Crystal | Atoms) -> set[str]:
+    if isinstance(material, Crystal):
+        return {name for site in material.sites for name in material.ions_on(site)}
+    symbols = np.array(material.get_chemical_symbols())
+    cell, pbc = material.cell.array, material.pbc
+    molecule, whole = find_molecules(symbols.tolist(), positions=material.positions, cell=cell, pbc=pbc)
+    called = names_of_molecules(symbols.tolist(), positions=whole, molecule=molecule, cell=cell, pbc=pbc)
+    return {*called, *symbols[molecule < 0].tolist()}
 
 
 def lattice_of_structure(atoms: Atoms) -> tuple[float, str]:
@@ -334,6 +417,8 @@ def material_of(
     temperature: float | None = None,
     lattice: float | None = None,
     files: Sequence[Path] = (),
+    charges: Mapping[str, int] | None = None,
+    film: bool = False,
     folder: Path = Path(),
     cell: Sequence[float] | None = None,
     symprec: float = SYMPREC_ANGSTROM,
@@ -341,6 +426,8 @@ def material_of(
     """A crystal by its name or formula, or the structure in a file, at another lattice constant (Å) where one is given.
 
     ``temperature`` (K) is that of a named crystal's lattice constant, ``files`` are a user's files of crystals;
+    ``charges`` (e) by ion override what the composition gives. A finished ``film`` is taken as it is where one may
+    stand.
     ``cell`` (Å, degree) is that of a file without one, and within ``symprec`` (Å) a file has its symmetry.
 
     Raises
@@ -349,9 +436,16 @@ def material_of(
         As :func:`qdip_struct.materials.structure_files.crystal_of` and :func:`structure_at`, or if the file holds a
         finished body and no crystal.
     """
+    given = charges or {}
     if not is_structure_file(word, folder=folder):
-        return crystal_of(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files, folder=folder)
-    found = crystal_of(word, folder=folder, cell=cell, symprec=symprec)
+        named = crystal_of(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files, folder=folder)
+        return with_charges(named, given)
+    found = with_charges(crystal_of(word, folder=folder, cell=cell, symprec=symprec), given)
+    if film and isinstance(found, Atoms) and is_film(found):
+        if lattice is not None:
+            raise UsageError(f"{word} holds a finished film, which has its lattice; leave the lattice constant out")
+        found.pbc = True
+        return found
     refuse_finished(found, word)
     if isinstance(found, Atoms):
         found, _ = with_symmetry(found, symprec=symprec)
@@ -369,12 +463,8 @@ def sites_of(material: Crystal | Atoms, *, name: str | None = None) -> SiteCell:
     return sites_of_crystal(material) if isinstance(material, Crystal) else sites_of_atoms(material, name=name)
 
 
-def _sublattices(species: Array) -> Array:
-    return np.array(sublattices_of([str(s) for s in species]))
-
-
 def with_a_site(sites: SiteCell, *, a_site: str) -> SiteCell:
-    """Replace every molecular ion by the one-atom ion ``a_site``; ``"molecule"`` leaves them whole.
+    """Replace every molecular ion of charge +1 by the one-atom ion ``a_site``; ``"molecule"`` leaves them whole.
 
     Raises
     ------
@@ -386,11 +476,11 @@ def with_a_site(sites: SiteCell, *, a_site: str) -> SiteCell:
     if FORMAL_CHARGES.get(a_site) != 1 or a_site in MOLECULES:
         singles = ", ".join(s for s, q in FORMAL_CHARGES.items() if q == 1 and s not in MOLECULES)
         raise UsageError(f"a_site is '{a_site}'; expected 'molecule' or an ion of charge +1: {singles}")
-    molecular = np.isin(sites.species, MOLECULES)
-    if not molecular.any():
+    replaced = sites.molecular & (sites.charges == 1)
+    if not replaced.any():
         return sites
-    species = np.where(molecular, a_site, sites.species)
-    return replace(sites, species=species, template=np.full(len(sites), -1), templates=())
+    species = np.where(replaced, a_site, sites.species)
+    return replace(sites, species=species, template=np.where(replaced, -1, sites.template))
 
 
 def to_atoms(sites: SiteCell, *, region: str = "matrix") -> Atoms:
@@ -405,9 +495,11 @@ def to_atoms(sites: SiteCell, *, region: str = "matrix") -> Atoms:
         ``molecule``.
     """
     n = len(sites)
-    molecular = np.isin(sites.species, MOLECULES)
+    molecular = sites.molecular
     if not molecular.any():
         symbols, positions, molecule = [str(s) for s in sites.species], sites.positions, np.full(n, -1)
+        units: list[Molecule | None] = [None] * n
+        sizes = np.ones(n, dtype=int)
     else:
         units = [
             sites.templates[t] if t >= 0 else library(str(s)) if m else None
@@ -422,7 +514,12 @@ def to_atoms(sites: SiteCell, *, region: str = "matrix") -> Atoms:
         molecule = np.repeat(np.where(molecular, np.cumsum(molecular) - 1, -1), sizes)
     atoms = Atoms(symbols=[str(s) for s in symbols], positions=positions, cell=sites.cell, pbc=True)
     atoms.set_array("molecule", molecule)
-    return label(atoms, region=region, phase=sites.name, states=sites.states)
+    charges = np.zeros(len(atoms), dtype=int)
+    first = np.cumsum(sizes) - sizes
+    bearer = first + np.array([0 if unit is None else charge_bearer(unit.symbols) for unit in units])
+    charges[bearer] = sites.charges
+    atoms.set_array("formal_charge", charges)
+    return label(atoms, region=region, phase=sites.name)
 
 
 def oriented(sites: SiteCell, *, rule: MoleculeOrientation, seed: int = 0) -> SiteCell:
@@ -430,7 +527,7 @@ def oriented(sites: SiteCell, *, rule: MoleculeOrientation, seed: int = 0) -> Si
 
     See :func:`qdip_struct.builders.atoms.molecules.molecule_rotations` for the rules.
     """
-    free = np.flatnonzero(np.isin(sites.species, MOLECULES) & (sites.template < 0))
+    free = np.flatnonzero(sites.molecular & (sites.template < 0))
     if len(free) == 0:
         return sites
     template, templates = sites.template.copy(), list(sites.templates)

@@ -7,9 +7,10 @@ Arrays on every built ``ase.Atoms``, all of length n and kept by extxyz:
 ``phase``
     name of the crystal the atom belongs to.
 ``formal_charge``
-    integer charge in e; the charge of a molecular ion sits on one of its nitrogen atoms, the others carry 0.
+    integer charge in e; the charge of a molecular ion sits on one atom, a nitrogen or else an oxygen, the others
+    carry 0.
 ``molecule``
-    number of the molecular ion, -1 for atoms that are ions themselves.
+    number of the molecule, -1 for atoms that are ions themselves.
 ``dot``
     number of the dot (0, 1, ...), its shell and ligands included, -1 in the matrix. Only where there is a dot.
 
@@ -31,55 +32,88 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
+from qdip_struct.builders.atoms.molecules import charge_bearer, find_molecules, names_of_molecules
 from qdip_struct.builders.atoms.neighbours import minimum_distance, nearest_neighbour, neighbour_pairs
-from qdip_struct.materials.ions import CONTACT_RADII_ANGSTROM, FORMAL_CHARGES, VALENCE_ELECTRONS
+from qdip_struct.materials.ions import CONTACT_RADII_ANGSTROM, FORMAL_CHARGES, VALENCE_ELECTRONS, charge_of_ion
 
 INTERFACE_DEPTH = 3.5
 """Atoms with an atom of the other side within this distance (Å) are labelled ``interface``."""
 
 
 def formal_charges(
-    symbols: Iterable[str], *, molecule: Sequence[int] | Array | None = None, states: Mapping[str, int] | None = None
+    symbols: Iterable[str],
+    *,
+    molecule: Sequence[int] | Array | None = None,
+    names: Sequence[str] = (),
+    states: Mapping[str, int] | None = None,
 ) -> Array:
     """Formal charge in e of each atom, shape (n,).
 
-    Atoms of molecular ions (``molecule`` ≥ 0) carry 0 but for the first nitrogen of each ion, which carries +1;
-    ``states`` are oxidation states that are not the usual ones.
+    Parameters
+    ----------
+    symbols
+        Element of each atom.
+    molecule
+        Number of the molecule of each atom, -1 outside. Of a molecule one atom carries the charge, see
+        :func:`qdip_struct.builders.atoms.molecules.charge_bearer`, the others 0.
+    names
+        Name of each molecule, by number; those without are of charge +1.
+    states
+        Charges that are not the usual ones, by ion.
 
     Raises
     ------
     UsageError
-        If the charge of an element outside molecules is not in :data:`qdip_struct.materials.ions.FORMAL_CHARGES`.
+        If the charge of an element outside molecules, or of a molecule, is not known.
     """
-    names = np.asarray(list(symbols), dtype=str)
-    ids = np.full(len(names), -1) if molecule is None else np.asarray(molecule)
-    charges = np.zeros(len(names), dtype=int)
-    for name in np.unique(names[ids < 0]):
-        if name not in FORMAL_CHARGES:
+    found = np.asarray(list(symbols), dtype=str)
+    ids = np.full(len(found), -1) if molecule is None else np.asarray(molecule)
+    charges = np.zeros(len(found), dtype=int)
+    for name in np.unique(found[ids < 0]):
+        if name not in FORMAL_CHARGES and name not in (states or {}):
             known = ", ".join(FORMAL_CHARGES)
             raise UsageError(f"no formal charge is known for {name} outside a molecular ion; known: {known}")
-        charges[(names == name) & (ids < 0)] = (states or {}).get(str(name), FORMAL_CHARGES[name])
-    nitrogen = np.flatnonzero((names == "N") & (ids >= 0))
-    _, first = np.unique(ids[nitrogen], return_index=True)
-    charges[nitrogen[first]] = 1
+        charges[(found == name) & (ids < 0)] = charge_of_ion(str(name), states=states)
+    inside = np.flatnonzero(ids >= 0)
+    inside = inside[np.argsort(ids[inside], kind="stable")]
+    starts = np.flatnonzero(np.diff(ids[inside], prepend=-1))
+    for members in np.split(inside, starts[1:]) if len(inside) else ():
+        number = int(ids[members[0]])
+        charge = charge_of_ion(names[number], states=states) if number < len(names) else 1
+        charges[members[charge_bearer(found[members].tolist())]] = charge
     return charges
 
 
-def label(atoms: Atoms, *, region: str, phase: str, states: Mapping[str, int] | None = None) -> Atoms:
+def label(atoms: Atoms, *, region: str, phase: str, charges: Mapping[str, int] | None = None) -> Atoms:
     """Set ``region`` and ``phase`` of all atoms in place, add missing ``molecule`` and ``formal_charge``; return it.
 
-    ``states`` are the oxidation states (e) that are not the usual ones.
+    Molecules are found by their bonds and made whole. ``charges`` (e) by ion are in the place of the usual ones.
+
+    Raises
+    ------
+    UsageError, DataError
+        If the charge of an atom or of a molecule is not known.
     """
     n = len(atoms)
     atoms.set_array("region", np.full(n, region, dtype="U9"))
     atoms.set_array("phase", np.full(n, phase))
     if not atoms.has("molecule"):
-        atoms.set_array("molecule", np.full(n, -1))
+        found, whole = find_molecules(
+            atoms.get_chemical_symbols(), positions=atoms.positions, cell=atoms.cell.array, pbc=atoms.pbc
+        )
+        atoms.set_array("molecule", found)
+        atoms.positions = whole
     if not atoms.has("formal_charge"):
-        symbols, molecule = atoms.get_chemical_symbols(), atoms.get_array("molecule")
-        charges = formal_charges(symbols, molecule=molecule, states=states)
-        atoms.set_array("formal_charge", charges)
+        atoms.set_array("formal_charge", _usual_charges(atoms, charges=charges))
     return atoms
+
+
+def _usual_charges(atoms: Atoms, *, charges: Mapping[str, int] | None) -> Array:
+    symbols, molecule = atoms.get_chemical_symbols(), atoms.get_array("molecule")
+    names = names_of_molecules(
+        symbols, positions=atoms.positions, molecule=molecule, cell=atoms.cell.array, pbc=atoms.pbc
+    )
+    return formal_charges(symbols, molecule=molecule, names=names, states=charges)
 
 
 def formal_charge_of(atoms: Atoms) -> dict[str, int]:
@@ -97,17 +131,35 @@ def formal_charge_of(atoms: Atoms) -> dict[str, int]:
     return {**parts, "total": int(charges.sum())}
 
 
-def told_charge(atoms: Atoms, report: Mapping[str, Any]) -> int | None:
+def told_charge(atoms: Atoms, report: Mapping[str, Any], *, charges: Mapping[str, int] | None = None) -> int | None:
     """Formal charge (e) of the real atoms of a structure, from its labels or else what its builder told of it.
 
-    ``None`` where neither says so.
+    Where ``charges`` (e) by ion are given, they count instead, beside the usual ones of the other ions. ``None`` where
+    nothing says so.
+
+    Raises
+    ------
+    DataError
+        If the charge of another ion is not known.
     """
+    real = ~atoms.get_array("ghost").astype(bool) if atoms.has("ghost") else np.ones(len(atoms), dtype=bool)
+    if charges:
+        return _charge_with(atoms[real], charges)
     if atoms.has("formal_charge"):
-        real = ~atoms.get_array("ghost").astype(bool) if atoms.has("ghost") else np.ones(len(atoms), dtype=bool)
         return int(np.rint(atoms.get_array("formal_charge")[real].sum()))
     told = report.get("formal_charge")
     total = told.get("total") if isinstance(told, Mapping) else None
     return total if isinstance(total, int) else None
+
+
+def _charge_with(atoms: Atoms, charges: Mapping[str, int]) -> int:
+    bare = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    symbols = np.array(bare.get_chemical_symbols())
+    cell, pbc = bare.cell.array, bare.pbc
+    molecule, whole = find_molecules(symbols.tolist(), positions=bare.positions, cell=cell, pbc=pbc)
+    names = names_of_molecules(symbols.tolist(), positions=whole, molecule=molecule, cell=cell, pbc=pbc)
+    held = Counter([*names, *symbols[molecule < 0].tolist()])
+    return sum(count * charge_of_ion(name, states=charges) for name, count in held.items())
 
 
 def composition_of(atoms: Atoms) -> dict[str, int]:
@@ -132,6 +184,16 @@ def electrons_of(atoms: Atoms, *, valence: Mapping[str, int] | None = None) -> i
     if missing:
         raise UsageError(f"no valence electron count is known for {', '.join(missing)}")
     return sum(n * table[name] for name, n in counts.items())
+
+
+def _states_of(atoms: Atoms) -> dict[str, list[int]]:
+    """Charges (e) that occur of each element outside molecules, elements in alphabetical order."""
+    single = atoms.get_array("molecule") < 0
+    pairs = np.stack([atoms.numbers[single], atoms.get_array("formal_charge")[single]], axis=1).astype(int)
+    found: dict[str, list[int]] = {}
+    for number, charge in np.unique(pairs, axis=0):
+        found.setdefault(chemical_symbols[number], []).append(int(charge))
+    return dict(sorted(found.items()))
 
 
 def regions_of(atoms: Atoms) -> dict[str, int]:
@@ -197,7 +259,8 @@ def report(
     Returns
     -------
     dict
-        ``n_atoms``, ``composition``, ``formal_charge`` {part: e}, ``electrons``, ``regions`` {name: count},
+        ``n_atoms``, ``composition``, ``formal_charge`` {part: e}, ``oxidation_states`` {element: [e]} of the ions that
+        are one atom, ``electrons``, ``regions`` {name: count},
         ``volume_fraction``, ``min_distance_angstrom`` (pairs inside one molecule left out), ``changes``,
         ``cell_angstrom`` (3, 3) row vectors, ``seed``.
     """
@@ -205,6 +268,7 @@ def report(
         "n_atoms": len(atoms),
         "composition": composition_of(atoms),
         "formal_charge": formal_charge_of(atoms),
+        "oxidation_states": _states_of(atoms),
         "electrons": electrons_of(atoms, valence=valence),
         "regions": regions_of(atoms),
         "volume_fraction": volume_fraction,

@@ -107,6 +107,10 @@ def attach_dot(
     placed = dot_atoms(dot) if isinstance(dot, DotSites) else dot.copy()
     charges, heights = slab.get_array("formal_charge"), slab.positions[:, 2]
     top = float(heights.max())
+    if not (charges >= 2).any():
+        raise UsageError(
+            "the slab holds no cation of charge +2 or more, from which registries are counted; give a slab with metals"
+        )
     metals = np.flatnonzero((charges >= 2) & (heights > heights[charges >= 2].max() - 1.0))
     axes = _square(slab.positions[metals], cell=slab.cell.array)
     turn = about((0, 0, 1), degrees=twist) @ axes @ _facet_down(facet)

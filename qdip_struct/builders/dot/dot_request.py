@@ -25,9 +25,11 @@ from qdip_struct.builders.parsing import (
     refuse_given,
     whole_numbers,
 )
+from qdip_struct.materials.ions import charges_given
 from qdip_struct.materials.options import (
     MoleculeOrientation,
     a_site_option,
+    charges_option,
     crystals_option,
     dataset_option,
     lattice_option,
@@ -103,9 +105,14 @@ class DotRequest(FormRequest):
     material: str = option(metavar="CRYSTAL", help="NAME[:phase], a mixture such as PbS0.5Se0.5, or a crystal's file")
     lattice: float | None = lattice_option()
     surface: Surface = option("as-cut", group=_FINISH, help="what is done with excess ions")
-    ligand: str | None = option(None, metavar="X", group=_FINISH, help="halide: F, Cl, Br, I")
+    ligand: str | None = option(
+        None,
+        metavar="X",
+        group=_FINISH,
+        help="halide: F, Cl, Br, I; or acetate, formate, oleate, PEA, BA, MA",
+    )
     counter_ion: str | None = option(
-        None, metavar="ION", group=_FINISH, help="MA, FA, Cs, ...: cover with halides and balance them"
+        None, metavar="ION", group=_FINISH, help="MA, FA, Cs, PEA, BA, ...: cover with halides and balance them"
     )
     vacuum: float = vacuum_option(15.0, where="between dot and images")
     dataset: str | None = dataset_option()
@@ -113,6 +120,7 @@ class DotRequest(FormRequest):
     crystals: tuple[Path, ...] = crystals_option()
     symprec: float = symprec_option()
     seed: int = seed_option()
+    charges: str | None = charges_option()
 
 
 def requested_shape(request: FormRequest, *, core: "Crystal | None" = None) -> "Shape":
@@ -210,13 +218,17 @@ def requested_dot(request: DotRequest, *, folder: Path = Path()) -> "tuple[Atoms
     UsageError
         If an option is not possible.
     """
+    from qdip_struct.builders.atoms.cells import refuse_unused, with_charges
     from qdip_struct.builders.dot.dot import dot_atoms, dot_report, in_vacuum
     from qdip_struct.materials.structure_files import crystal_to_cut
 
+    charges = charges_given(request.charges)
     core = crystal_to_cut(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
         files=tuple(folder / path for path in request.crystals), folder=folder, symprec=request.symprec,
     )  # fmt: skip
+    refuse_unused(charges, core)
+    core = with_charges(core, charges)
     dot, changes, share = _finished(request, core=core)
     atoms = in_vacuum(dot_atoms(dot), vacuum=request.vacuum)
     content = dot_report(atoms, dot=dot, changes=changes, seed=request.seed)
@@ -313,6 +325,7 @@ class BulkRequest:
     a_site: str = a_site_option()
     orientation: MoleculeOrientation = orientation_option()
     seed: int = seed_option()
+    charges: str | None = charges_option()
 
 
 def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Atoms, dict[str, Any]]":
@@ -323,17 +336,20 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Ato
     UsageError
         If an option is not possible, or the cell holds no whole number of each ion of a mixture.
     """
-    from qdip_struct.builders.atoms.cells import Occupation, material_of
+    from qdip_struct.builders.atoms.cells import Occupation, material_of, refuse_unused
     from qdip_struct.builders.atoms.regions import report
     from qdip_struct.builders.dot.matrix import matrix_of
     from qdip_struct.materials.crystals import Crystal, lattice_facts
     from qdip_struct.materials.structure_files import refuse_temperature
 
     refuse_temperature(request.material, request.temperature, folder=folder)
+    charges = charges_given(request.charges)
     body = material_of(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        files=tuple(folder / path for path in request.crystals), folder=folder, symprec=request.symprec,
+        charges=charges, files=tuple(folder / path for path in request.crystals), folder=folder,
+        symprec=request.symprec,
     )  # fmt: skip
+    refuse_unused(charges, body)
     cells = whole_numbers(request.cells, what="cells", count=3)
     occupation = Occupation(request.a_site, request.orientation, request.seed)
     atoms = matrix_of(body, cells=cells, occupation=occupation).atoms
@@ -378,6 +394,7 @@ class EmbedRequest(FormRequest):
     crystals: tuple[Path, ...] = crystals_option()
     symprec: float = symprec_option()
     seed: int = seed_option()
+    charges: str | None = charges_option()
 
 
 def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> "Embedded":
@@ -425,7 +442,7 @@ def _other_balance(request: EmbedRequest, *, folder: Path) -> str:
 
 
 def _embedded(request: EmbedRequest, *, folder: Path) -> "Embedded":
-    from qdip_struct.builders.atoms.cells import Occupation
+    from qdip_struct.builders.atoms.cells import Occupation, refuse_unused, with_charges
     from qdip_struct.builders.dot.embed import embed_dot
     from qdip_struct.builders.dot.embedding_options import Balance, DotPlacement
     from qdip_struct.materials.crystals import Crystal
@@ -442,6 +459,9 @@ def _embedded(request: EmbedRequest, *, folder: Path) -> "Embedded":
     refuse_finished(matrix, request.matrix)
     if not isinstance(dot, Crystal) and _is_crystal(request, dot):
         dot = conventional(dot, path=folder / request.dot, symprec=request.symprec)
+    charges = charges_given(request.charges)
+    refuse_unused(charges, dot, matrix)
+    dot, matrix = with_charges(dot, charges), with_charges(matrix, charges)
     turn, absolute = _rotation(request.rotate, dot=dot, matrix=matrix)
     lattice = _dot_lattice(request.dot_lattice, dot=dot)
     built = embed_dot(
@@ -560,7 +580,7 @@ class AttachRequest(FormRequest):
         None, metavar="A", unit="Å", group=_ATTACHED, shown="until ions touch", help="layer to layer"
     )
     surface: Surface = option("stoichiometric", group=_ATTACHED, help="what is done with excess ions of the dot")
-    ligand: str | None = option(None, metavar="X", group=_ATTACHED, help="halide that makes the dot neutral")
+    ligand: str | None = option(None, metavar="X", group=_ATTACHED, help="what makes the dot neutral, as in build dot")
     overgrown: int | None = option(
         None, metavar="N", group=_BURIED, help="cells of the matrix grown over the slab and dots"
     )
@@ -571,6 +591,7 @@ class AttachRequest(FormRequest):
     crystals: tuple[Path, ...] = crystals_option()
     symprec: float = symprec_option()
     seed: int = seed_option()
+    charges: str | None = charges_option()
 
 
 _ATTACHED_ONLY = (
@@ -602,7 +623,8 @@ def requested_attachment(request: AttachRequest, *, folder: Path = Path()) -> "E
     UsageError
         If an option is not possible.
     """
-    from qdip_struct.materials.structure_files import crystal_to_cut
+    from qdip_struct.builders.atoms.cells import refuse_unused, with_charges
+    from qdip_struct.materials.structure_files import crystal_to_cut, read_structure
 
     if (request.matrix is None) == (request.slab is None):
         raise UsageError("give the slab by --matrix or by --slab, one of them")
@@ -610,6 +632,10 @@ def requested_attachment(request: AttachRequest, *, folder: Path = Path()) -> "E
         request.dot, dataset=request.dataset, temperature=request.temperature, lattice=request.dot_lattice,
         files=tuple(folder / path for path in request.crystals), folder=folder, symprec=request.symprec,
     )  # fmt: skip
+    charges = charges_given(request.charges)
+    below = _held(request, folder=folder) if request.slab is None else read_structure(folder / request.slab)
+    refuse_unused(charges, dot, below)
+    dot = with_charges(dot, charges)
     if request.overgrown is None:
         return _attached(request, dot=dot, folder=folder)
     return _buried(request, dot=dot, folder=folder)
@@ -617,12 +643,14 @@ def requested_attachment(request: AttachRequest, *, folder: Path = Path()) -> "E
 
 def _held(request: AttachRequest, *, folder: Path) -> "Crystal":
     """The matrix of a slab, at its lattice constant."""
+    from qdip_struct.builders.atoms.cells import with_charges
     from qdip_struct.materials.structure_files import crystal_to_cut
 
-    return crystal_to_cut(
+    found = crystal_to_cut(
         str(request.matrix), dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
         files=tuple(folder / path for path in request.crystals), folder=folder, symprec=request.symprec,
     )  # fmt: skip
+    return with_charges(found, charges_given(request.charges))
 
 
 def _attached(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embedded":
@@ -688,7 +716,16 @@ def _slab(request: AttachRequest, *, folder: Path) -> "Atoms":
     if request.slab is not None:
         refuse_given(request, ("lattice", "cells", "top"), where="with --slab, which has its own cell")
         found = read_structure(folder / request.slab)
-        return found if found.has("region") else label(found, region="matrix", phase=request.slab.stem)
+        charges = charges_given(request.charges)
+        if found.has("region") and not charges:
+            return found
+        # What the file says was built without the charges that are given now.
+        kept = {name: found.get_array(name) for name in ("region", "phase") if found.has(name)}
+        found.set_array("formal_charge", None)
+        label(found, region="matrix", phase=request.slab.stem, charges=charges)
+        for name, values in kept.items():
+            found.set_array(name, values)
+        return found
     cells = whole_numbers(request.cells, what="--cells")
     occupation = Occupation(a_site=request.a_site, seed=request.seed)
     return surface_slab(_held(request, folder=folder), cells=cells, top=request.top, occupation=occupation)

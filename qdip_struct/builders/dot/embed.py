@@ -16,13 +16,13 @@ from ase import Atoms
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.cells import Occupation
+from qdip_struct.builders.atoms.cells import Occupation, given_charges
 from qdip_struct.builders.atoms.neighbours import nearest_neighbour
 from qdip_struct.builders.atoms.orientation import permutes_axes, proper_rotation
 from qdip_struct.builders.atoms.regions import (
     INTERFACE_DEPTH,
     formal_charge_of,
-    formal_charges,
+    label,
     mark_interface,
     report,
     too_close,
@@ -308,15 +308,19 @@ def _takes_bx2(core: Crystal, *, matrix: MatrixCell) -> bool:
 
 
 def _centred(dot: Atoms) -> Atoms:
-    """A copy of a finished dot, the mean of its positions at the origin, with all arrays."""
-    copy = Atoms(numbers=dot.numbers, positions=dot.positions - dot.positions.mean(axis=0))
-    names = copy.get_chemical_symbols()
-    for name, default in (("molecule", -1), ("region", "dot"), ("phase", name_of_ions(dot.get_chemical_symbols()))):
-        given = dot.get_array(name) if dot.has(name) else np.full(len(dot), default)
-        copy.set_array(name, given.astype("U9") if name == "region" else given)
-    told = dot.get_array("formal_charge") if dot.has("formal_charge") else None
-    charges = formal_charges(names, molecule=copy.get_array("molecule")) if told is None else told
-    copy.set_array("formal_charge", np.rint(charges).astype(int))
+    """A copy of a finished dot, the mean of its positions at the origin, with all arrays; its molecules are whole."""
+    copy = Atoms(numbers=dot.numbers, positions=dot.positions, cell=dot.cell, pbc=dot.pbc)
+    for name in ("molecule", "formal_charge"):
+        if dot.has(name):
+            copy.set_array(name, np.rint(dot.get_array(name)).astype(int))
+    label(copy, region="dot", phase=name_of_ions(dot.get_chemical_symbols()), charges=given_charges(dot))
+    for name in ("region", "phase"):
+        if dot.has(name):
+            given = dot.get_array(name)
+            copy.set_array(name, given.astype("U9") if name == "region" else given)
+    copy.set_cell(None)
+    copy.pbc = False
+    copy.positions -= copy.positions.mean(axis=0)
     return copy
 
 

@@ -9,7 +9,7 @@ from ase import Atoms
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.alloy import occupy
+from qdip_struct.builders.atoms.alloy import occupy, refuse_charged
 from qdip_struct.builders.atoms.cells import (
     Occupation,
     SiteCell,
@@ -23,7 +23,6 @@ from qdip_struct.builders.atoms.molecules import library
 from qdip_struct.builders.atoms.orientation import parent_axes
 from qdip_struct.builders.dot.parent import CENTERS, on_parent_lattice
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.ions import MOLECULES
 
 MOST_CELLS = 4_000_000
 """Largest number of cells in a matrix."""
@@ -112,6 +111,7 @@ def matrix_of(matrix: Crystal | Atoms, *, cells: Sequence[int], occupation: Occu
             supercell(unit, cells=counts), occupancies=matrix.occupancies, seed=occupation.seed,
             arrangement=occupation.arrangement,
         )  # fmt: skip
+        refuse_charged(full, mixed=unit)
     axes = np.eye(3) if on_parent else parent_axes(metals, cell=unit.cell, length=lattice)
     full = replace(oriented(full, rule=occupation.orientation, seed=occupation.seed), name=name)
     atoms = to_atoms(full, region="matrix")
@@ -123,8 +123,8 @@ def matrix_of(matrix: Crystal | Atoms, *, cells: Sequence[int], occupation: Occu
 def atoms_per_site(sites: SiteCell) -> Array:
     """Number of atoms on each site: 1 for an ion, that of the molecule for a molecular ion, (n,)."""
     counts = np.ones(len(sites), dtype=int)
-    for name in MOLECULES:
-        counts[sites.species == name] = len(library(name).symbols)
+    for name in np.unique(sites.species[sites.molecular & (sites.template < 0)]):
+        counts[sites.species == name] = len(library(str(name)).symbols)
     sizes = np.array([len(unit.symbols) for unit in sites.templates], dtype=int)
     known = sites.template >= 0
     counts[known] = sizes[sites.template[known]]

@@ -1,13 +1,15 @@
-"""The surface of a free dot: loose ions off, stoichiometric or metal-rich, halide ligands and counter-ions on it.
+"""The surface of a free dot: loose ions off, stoichiometric or metal-rich, ligands and counter-ions on it.
 
 Everything is decided on sites (molecular ions are one point) and every changed site is reported. How firmly an ion is
 held is the sum of the strengths of its bonds over its charge, a bond being as strong as the charge of its cation over
 the number of anions around it (L. Pauling, J. Am. Chem. Soc. 51, 1010 (1929), doi:10.1021/ja01379a006): 1 inside the
 crystal, for binaries the share of bonds that is left, and comparable between the ions of ternary crystals.
+
+Long because every way to a neutral surface, with ions or with molecules, asks the same bonds.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -20,15 +22,25 @@ from scipy.spatial import cKDTree
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import SiteCell, sites_of_crystal
+from qdip_struct.builders.atoms.molecules import library
 from qdip_struct.builders.atoms.neighbours import neighbour_pairs
 from qdip_struct.builders.atoms.regions import contact_limit
-from qdip_struct.builders.dot.dot import DotSites, block, cut_dot, other_centers
+from qdip_struct.builders.dot.dot import DotSites, block, cut_dot, dot_atoms, other_centers
 from qdip_struct.builders.dot.embedding_options import DotForm
+from qdip_struct.builders.dot.ligands import Standing, clearance, stand_on
 from qdip_struct.builders.dot.neutrality import MOST_REPLACED, pick
 from qdip_struct.builders.dot.parent import centre_point
 from qdip_struct.builders.parsing import Surface
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.ions import CONTACT_RADII_ANGSTROM, FORMAL_CHARGES, IONIC_RADII_ANGSTROM, MOLECULES
+from qdip_struct.materials.ions import (
+    CONTACT_RADII_ANGSTROM,
+    FORMAL_CHARGES,
+    IONIC_RADII_ANGSTROM,
+    IONS,
+    MOLECULES,
+    charge_of_ion,
+    ion_called,
+)
 
 SURFACES: tuple[str, ...] = get_args(Surface)
 BONDED = 1.25
@@ -123,12 +135,13 @@ def passivate(
         allows, those held least first, so that whole formula units are left and the charge is zero; ``metal-rich``:
         every anion that lacks a bond leaves.
     ligand
-        Halide that makes the dot neutral: it takes empty anion places beside surface cations when the dot is positive
-        (places held most firmly first; where too few hold it firmly, A cations of a perovskite's surface leave), and
-        replaces surface anions of higher charge when it is negative (ligand exchange); of a halide, surface anions
-        leave instead.
+        What makes the dot neutral. A halide or a carboxylate (``OAc`` or ``acetate``, ``HCOO``, ``OA``): it takes empty
+        anion places beside surface cations when the dot is positive (places held most firmly first; where too few hold
+        it firmly, A cations of a perovskite's surface leave), and replaces surface anions of higher charge when it is
+        negative (ligand exchange); of a halide, surface anions leave instead. A molecular cation (``PEA``, ``MA``): it
+        stands on surface anions of a dot that is negative; see :mod:`qdip_struct.builders.dot.ligands`.
     counter_ion
-        Ion of charge +1 (``MA``, ``Cs``): then halides take every empty anion place that it can balance.
+        Ion of charge +1 (``MA``, ``Cs``, ``PEA``): then halides take every empty anion place that it can balance.
     seed
         Decides between equal sites.
 
@@ -140,14 +153,24 @@ def passivate(
     Raises
     ------
     UsageError
-        If an ion has the wrong charge or the surface has too few places.
+        If an ion has the wrong charge or no geometry, or the surface has too few places.
     """
     if surface not in SURFACES:
         raise UsageError(f"unknown surface '{surface}'; known: {', '.join(SURFACES)}")
-    if ligand is not None and FORMAL_CHARGES.get(ligand) != -1:
-        raise UsageError(f"the ligand is '{ligand}'; expected a halide: F, Cl, Br or I")
-    if counter_ion is not None and (ligand is None or FORMAL_CHARGES.get(counter_ion) != 1):
+    ligand = None if ligand is None else ion_called(ligand)
+    counter_ion = None if counter_ion is None else ion_called(counter_ion)
+    molecular = ligand in MOLECULES
+    charge = 0 if ligand not in IONS else IONS[ligand].charge or 0
+    if ligand is not None and (abs(charge) != 1 or not (molecular or IONS[ligand].site == "halide")):
+        raise UsageError(
+            f"the ligand is '{ligand}'; expected a halide: F, Cl, Br or I, or a molecular ion of one charge: acetate, "
+            "formate, oleate, PEA, BA, MA"
+        )
+    if counter_ion is not None and (ligand is None or molecular or FORMAL_CHARGES.get(counter_ion) != 1):
         raise UsageError(f"the counter-ion '{counter_ion}' needs a charge of +1 and a halide ligand beside it")
+    for name in (ligand, counter_ion):
+        if name in MOLECULES:
+            library(str(name))
     rng = np.random.default_rng(seed)
     dot, changes = _without_loose(dot)
     if surface == "metal-rich":
@@ -323,7 +346,7 @@ def _composition(crystal: Crystal) -> dict[tuple[str, int], int]:
             amounts[(site.species, int(charge))] += 1
             continue
         for species, share in shares.items():
-            key = (site.label, FORMAL_CHARGES[species])
+            key = (site.label, charge_of_ion(species, states=sites.states))
             parts[key] = parts.get(key, Fraction(0)) + Fraction(share).limit_denominator(100)
     scale = lcm(1, *(part.denominator for part in parts.values()))
     whole = {key: count * scale for key, count in amounts.items()} | {k: int(v * scale) for k, v in parts.items()}
@@ -397,6 +420,8 @@ def _with_ligands(
     dot: DotSites, *, ligand: str, counter_ion: str | None, rng: np.random.Generator
 ) -> tuple[DotSites, list[dict[str, Any]]]:
     excess = charge_of(dot)
+    if FORMAL_CHARGES[ligand] > 0:
+        return _with_cations(dot, name=ligand, rng=rng)
     if excess < 0 and counter_ion is None:
         dot, changes = _exchanged(dot, ligand=ligand, needed=-excess, rng=rng)
         more: list[dict[str, Any]] = []
@@ -405,12 +430,24 @@ def _with_ligands(
         return dot, changes + more
     if excess == 0 and counter_ion is None:
         return dot, []
-    places, outward, ranks = _empty_places(dot, ligand=ligand)
+    places, outward, ranks = _empty_places(dot, ligand=ligand if ligand not in MOLECULES else "O")
     if counter_ion is None:
         dot, changes = _without_weak_places(dot, excess=excess, firm=int((ranks >= LOOSE - 1e-6).sum()), rng=rng)
         if changes:
             done, more = _with_ligands(dot, ligand=ligand, counter_ion=None, rng=rng)
             return done, changes + more
+    if ligand in MOLECULES:
+        order = pick(places, ranks=-ranks, facets=dot.shape.facets, count=len(places), rng=rng)
+        standing = stand_on(dot, name=ligand, places=places[order], outward=outward[order], count=excess)
+        if len(standing) < excess:
+            raise UsageError(
+                f"the dot has {excess:+d} e but room for {len(standing)} {ligand} at its surface; take a smaller "
+                "ligand, the stoichiometric surface or another shape"
+            )
+        return _stood(dot, name=ligand, standing=standing)
+    if counter_ion in MOLECULES and counter_ion not in IONIC_RADII_ANGSTROM:
+        return _with_pairs(dot, halide=ligand, cation=str(counter_ion), places=places, outward=outward, ranks=ranks,
+                           rng=rng)  # fmt: skip
     wanted, cations = excess, np.zeros((0, 3))
     if counter_ion is not None:
         away = IONIC_RADII_ANGSTROM[ligand] + IONIC_RADII_ANGSTROM[counter_ion]
@@ -467,6 +504,8 @@ def _exchanged(
     if len(members) < count:
         raise UsageError(f"the dot has {-needed:+d} e but only {len(members)} surface anions to exchange for {ligand}")
     points = dot.sites.positions[members]
+    if swapped and ligand in MOLECULES:
+        return _exchanged_whole(dot, ligand=ligand, count=count, members=members, ranks=held[members], rng=rng)
     chosen = members[pick(points, ranks=held[members], facets=dot.shape.facets, count=count, rng=rng)]
     if not swapped:
         changes = _removed(dot, chosen, reason="surface anion with the fewest bonds: as a halide it leaves")
@@ -477,9 +516,115 @@ def _exchanged(
         {**change, "action": "swap", "to": ligand, "charge": step}
         for change in _removed(dot, chosen, reason="surface anion with the fewest metal neighbours, exchanged")
     ]
-    species, region = dot.sites.species.astype("U2"), dot.region.copy()
+    species, region = dot.sites.species.astype(np.promote_types(dot.sites.species.dtype, "U2")), dot.region.copy()
     species[chosen], region[chosen] = ligand, "ligand"
     return replace(dot, sites=replace(dot.sites, species=species), region=region), changes
+
+
+def _stood(dot: DotSites, *, name: str, standing: Sequence[Standing]) -> tuple[DotSites, list[dict[str, Any]]]:
+    """The dot with molecules on it, and one change for each."""
+    if not standing:
+        return dot, []
+    sites = dot.sites
+    grown = _appended(dot, [(name, entry.centre) for entry in standing])
+    template = grown.sites.template.copy()
+    template[len(sites) :] = len(sites.templates) + np.arange(len(standing))
+    units = (*sites.templates, *(entry.unit for entry in standing))
+    grown = replace(grown, sites=replace(grown.sites, template=template, templates=units))
+    return grown, [_addition(name, entry.centre) for entry in standing]
+
+
+def _exchanged_whole(
+    dot: DotSites, *, ligand: str, count: int, members: Array, ranks: Array, rng: np.random.Generator
+) -> tuple[DotSites, list[dict[str, Any]]]:
+    """Take surface anions away, each for a molecular anion on its metals, those with the fewest metals first."""
+    points = dot.sites.positions[members]
+    order = pick(points, ranks=ranks, facets=dot.shape.facets, count=len(members), rng=rng)
+    bare, gone, standing = dot, list[int](), list[Standing]()
+    for place in order:
+        if len(standing) == count:
+            break
+        index = members[place]
+        keep = np.ones(len(dot.sites), dtype=bool)
+        keep[[*gone, index]] = False
+        tried = _stood(_keep(dot, keep), name=ligand, standing=standing)[0]
+        outward = _away(tried, dot.sites.positions[[index]])
+        if one := stand_on(tried, name=ligand, places=dot.sites.positions[[index]], outward=outward, count=1):
+            gone.append(int(index))
+            standing += one
+            bare = _keep(dot, keep)
+    if len(standing) < count:
+        raise UsageError(
+            f"the dot has {-count:+d} e but room for {len(standing)} {ligand} in the place of its surface anions; take "
+            "a smaller ligand, the stoichiometric surface or another shape"
+        )
+    removed = _removed(dot, np.array(gone), reason="surface anion with the fewest metal neighbours, exchanged")
+    grown, added = _stood(bare, name=ligand, standing=standing)
+    return grown, [*removed, *added]
+
+
+def _away(dot: DotSites, points: Array) -> Array:
+    """Directions (n, 3) away from the nearest metals of points (n, 3) Å, or from the centre where these surround it."""
+    metals = dot.sites.positions[dot.sites.charges > 0]
+    near = cKDTree(metals).query_ball_point(points, BONDED * _bonding(dot.crystal).length)
+    middle = np.array([metals[found].mean(axis=0) if found else (0.0, 0.0, 0.0) for found in near]).reshape(-1, 3)
+    away, radial = points - middle, points / np.linalg.norm(points, axis=1, keepdims=True)
+    size = np.linalg.norm(away, axis=1, keepdims=True)
+    return np.where(size > 0.1, away / np.maximum(size, 1e-9), radial)
+
+
+def _with_cations(dot: DotSites, *, name: str, rng: np.random.Generator) -> tuple[DotSites, list[dict[str, Any]]]:
+    """Stand molecular cations on the surface anions of a negative dot until it is neutral."""
+    missing = -charge_of(dot)
+    if missing < 0:
+        raise UsageError(f"the dot has {-missing:+d} e: {name} is a cation; give a halide or a carboxylate as ligand")
+    held = _bonds(dot)[1]
+    members = np.flatnonzero((dot.sites.charges < 0) & _lacking(dot))
+    points = dot.sites.positions[members]
+    order = pick(points, ranks=held[members], facets=dot.shape.facets, count=len(members), rng=rng)
+    places = points[order]
+    standing = stand_on(dot, name=name, places=places, outward=_away(dot, places), count=missing)
+    if len(standing) < missing:
+        raise UsageError(
+            f"the dot has {-missing:+d} e but room for {len(standing)} {name} on its surface anions; take a smaller "
+            "cation, the stoichiometric surface or another shape"
+        )
+    return _stood(dot, name=name, standing=standing)
+
+
+def _with_pairs(
+    dot: DotSites, *, halide: str, cation: str, places: Array, outward: Array, ranks: Array, rng: np.random.Generator
+) -> tuple[DotSites, list[dict[str, Any]]]:
+    """Halides in empty anion places with molecular cations on them, as many as fit and leave the dot neutral.
+
+    A negative dot gets the cations that it lacks first, on its own anions.
+    """
+    excess = charge_of(dot)
+    changes: list[dict[str, Any]] = []
+    if excess < 0:
+        dot, changes = _with_cations(dot, name=cation, rng=rng)
+        atoms = dot_atoms(dot)
+        on = atoms.get_array("molecule") >= 0
+        limits = np.array([clearance(symbol, halide) for symbol in np.array(atoms.get_chemical_symbols())[on]])
+        apart = np.linalg.norm(places[:, None] - atoms.positions[on][None], axis=2)
+        free = (apart >= limits).all(axis=1)
+        places, outward, ranks = places[free], outward[free], ranks[free]
+        excess = 0
+    order = pick(places, ranks=-ranks, facets=dot.shape.facets, count=len(places), rng=rng)
+    places, outward = places[order], outward[order]
+    halides = [(halide, point) for point in places]
+    found = stand_on(dot, name=cation, places=places, outward=outward, count=len(places), others=halides)
+    wanted = min(len(places), excess + len(found))
+    if wanted < excess:
+        raise UsageError(f"the dot has {excess:+d} e and too few places for {halide}; take another shape")
+    standing = found[: wanted - excess]
+    # Those under a cation first: none stands on a place that is left empty.
+    under = [entry.place for entry in standing]
+    filled = [*under, *(place for place in range(len(places)) if place not in under)][:wanted]
+    added = [halides[place] for place in sorted(filled)]
+    with_halides = _appended(dot, added) if added else dot
+    grown, more = _stood(with_halides, name=cation, standing=standing)
+    return grown, [*changes, *(_addition(name, point) for name, point in added), *more]
 
 
 def _empty_places(dot: DotSites, *, ligand: str) -> tuple[Array, Array, Array]:

@@ -13,6 +13,7 @@ import numpy as np
 from ase import Atoms
 
 from qdip_struct.base.arrays import Array
+from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import Occupation, SiteCell, to_atoms
 from qdip_struct.builders.atoms.regions import report as structure_report
 from qdip_struct.builders.atoms.store import BuilderRecords
@@ -46,7 +47,7 @@ class InterfaceCells:
     film, substrate, interface
         Atoms in one common cell.
     film_bulk, substrate_bulk
-        Bulk crystals strained as in the interface, with the same lateral vectors.
+        Bulk crystals strained as in the interface, with the same lateral vectors; a finished film has none.
     film_bulk_free
         The film's bulk cell unstrained.
     area_angstrom2
@@ -66,19 +67,20 @@ class InterfaceCells:
     film: Atoms
     substrate: Atoms
     interface: Atoms
-    film_bulk: Atoms
     substrate_bulk: Atoms
-    film_bulk_free: Atoms
     area_angstrom2: float
     strain: Mapping[str, tuple[float, float]]
     report: Mapping[str, Any]
     reports: Mapping[str, Mapping[str, Any]]
+    film_bulk: Atoms | None = None
+    film_bulk_free: Atoms | None = None
     others: Mapping[str, Atoms] = field(default_factory=dict)
 
     def cells(self) -> dict[str, Atoms]:
         """Every cell by its role, in a fixed order."""
         named = ("film", "substrate", "interface", "film_bulk", "substrate_bulk", "film_bulk_free")
-        return {**{role: getattr(self, role) for role in named}, **self.others}
+        found = {role: getattr(self, role) for role in named}
+        return {**{role: atoms for role, atoms in found.items() if atoms is not None}, **self.others}
 
 
 def build_interface(
@@ -136,9 +138,14 @@ def place(joint: Joint, *, placement: Placement = Placement()) -> InterfaceCells
     interface = joined_atoms(placed.below, placed.above)
     pieces = {"film": placed.above, "substrate": placed.below, "interface": interface}
     cells = {name: in_cell(atoms, cell, lift=lift) for name, atoms in pieces.items()}
-    cells["film_bulk"] = to_atoms(joint.blocks["film"].sites, region="film")
+    finished = facts["film_is"] == "finished"
+    if finished and kind == "sandwich":
+        raise UsageError("a sandwich has no vacuum and needs a film that is cut from a crystal; take the kind slab")
+    if not finished:
+        cells["film_bulk"] = to_atoms(joint.blocks["film"].sites, region="film")
     cells["substrate_bulk"] = to_atoms(joint.blocks["substrate"].sites, region="substrate")
-    cells["film_bulk_free"] = to_atoms(joint.free_blocks["film"].sites, region="film")
+    if not finished:
+        cells["film_bulk_free"] = to_atoms(joint.free_blocks["film"].sites, region="film")
     others: dict[str, Atoms] = {}
     reservoirs: dict[Part, Crystal | None] = {}
     for part in reversed(PARTS):
@@ -255,6 +262,21 @@ def _same_crystal(others: Mapping[str, Atoms]) -> bool:
     return bool(one == two)
 
 
+def _of_finished(charge: int) -> list[dict[str, str]]:
+    """What must be known of a film that was cut from no crystal."""
+    found = [
+        {
+            "level": "warning",
+            "message": "the film has no bulk: its surface energy cannot be had",
+            "remedy": "the adsorption energy can, from film, substrate and interface",
+        }
+    ]
+    if charge:
+        message = f"the film has a formal charge of {charge:+d} e, which a neutral calculation puts into its bands"
+        found.append({"level": "warning", "message": message, "remedy": "give a film that is neutral"})
+    return found
+
+
 def _report(
     role: str, atoms: Atoms, common: Mapping[str, Any], joint: Joint, *, named: str, has: Collection[str]
 ) -> dict[str, Any]:
@@ -280,6 +302,8 @@ def _report(
         facts = face_facts(sites, layer, block, top=top, atoms=atoms)
         charge = int(sites.charges.sum())
         more["findings"] = slab_findings(facts, block, top=top, charge=charge, has=has, part=own)
+        if own == "film" and common["film_is"] == "finished":
+            more["findings"] = _of_finished(charge)
         kept = (
             *("termination_top", "termination_bottom", "face_top", "face_bottom", "symmetric", "symmetric_sites"),
             *("tasker_type", "repeat_dipole_e_per_angstrom", "polar", "layer_names"),

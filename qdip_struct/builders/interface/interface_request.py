@@ -13,6 +13,7 @@ from qdip_struct.base.errors import UsageError
 from qdip_struct.base.options import option
 from qdip_struct.builders.parsing import InterfaceKind, Normal, StrainOn, numbers, shares_of, whole_numbers
 from qdip_struct.materials import options as shared
+from qdip_struct.materials.ions import charges_given
 from qdip_struct.materials.options import Arrangement, MoleculeOrientation
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _CRYSTAL = "NAME[:phase], a mixed formula or a structure file"
 class InterfaceRequest:
     """What ``qdip build interface`` takes, as typed."""
 
-    film: str = option(metavar="CRYSTAL", help=_CRYSTAL)
+    film: str = option(metavar="CRYSTAL", help=f"{_CRYSTAL}, of a crystal or a finished film with vacuum along c")
     substrate: str = option(metavar="CRYSTAL", help=_CRYSTAL)
     film_plane: str = shared.plane_option("film")
     film_layers: int = option(3, metavar="N", help="thickness of the film in monolayers")
@@ -81,6 +82,7 @@ class InterfaceRequest:
     arrangement: Arrangement = shared.arrangement_option()
     seed: int = shared.seed_option()
     layer_tolerance: float = shared.layer_tolerance_option()
+    charges: str | None = shared.charges_option()
 
 
 def requested_interfaces(request: InterfaceRequest, *, folder: Path = Path()) -> dict[str, "InterfaceCells"]:
@@ -160,12 +162,14 @@ def _joining(request: InterfaceRequest) -> InterfaceRequest:
 
 @lru_cache(maxsize=64)
 def _joint(request: InterfaceRequest, folder: Path) -> "Joint":
-    from qdip_struct.builders.atoms.cells import Occupation
+    from qdip_struct.builders.atoms.cells import Occupation, refuse_unused
     from qdip_struct.builders.interface.joint import join
 
+    film, substrate = (_crystal(request, part, folder) for part in ("film", "substrate"))
+    refuse_unused(charges_given(request.charges), film, substrate)
     return join(
-        _crystal(request, "film", folder),
-        _crystal(request, "substrate", folder),
+        film,
+        substrate,
         stack=_stack(request),
         cell=_cell(request),
         occupation=Occupation(request.a_site, request.orientation, request.seed, request.arrangement),
@@ -179,6 +183,7 @@ def _crystal(request: InterfaceRequest, part: str, folder: Path) -> "Crystal | A
     lattice = getattr(request, f"{part}_lattice")
     return material_of(
         getattr(request, part), dataset=request.dataset, temperature=request.temperature, lattice=lattice,
+        charges=charges_given(request.charges), film=part == "film",
         files=tuple(folder / path for path in request.crystals), folder=folder, symprec=request.symprec,
     )  # fmt: skip
 

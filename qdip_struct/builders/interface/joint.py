@@ -25,13 +25,14 @@ from qdip_struct.builders.interface.interface_options import LateralCell, Stack,
 from qdip_struct.builders.parsing import Normal
 from qdip_struct.builders.slab.block import Block, between, cut_block, principal_strain, strained
 from qdip_struct.builders.slab.slab import crystal_source, decoration_entry, filled_block, stand_ins, surface_of
-from qdip_struct.builders.slab.stoichiometry import default_cut, termination_name, termination_named
+from qdip_struct.builders.slab.stoichiometry import cut_above, default_cut, termination_name, termination_named
 from qdip_struct.builders.slab.surface import SurfaceCell
 from qdip_struct.matching.coincidence import Match, find_matches
 from qdip_struct.matching.nets import Net, net_from_vectors
 from qdip_struct.matching.planes import Plane
 from qdip_struct.materials.crystals import Crystal, lattice_facts
 from qdip_struct.materials.elasticity import Moduli, known_moduli, mixed_moduli
+from qdip_struct.materials.structure_files import is_film
 
 _PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 _IN_PLANE, _OUT_OF_PLANE = [0, 1, 5], [2, 3, 4]
@@ -320,9 +321,10 @@ def join(
     Parameters
     ----------
     film, substrate
-        Crystals, ordered or mixed, or periodic structures of the user.
+        Crystals, ordered or mixed, or periodic structures of the user; the film may be a finished one, with vacuum
+        along c, which stands on the substrate as it is.
     stack
-        Planes, thicknesses and terminations.
+        Planes, thicknesses and terminations; a finished film has its own.
     cell
         Common lateral cell and who is strained.
     occupation
@@ -354,7 +356,7 @@ def join(
         )
         blocks[part] = strained(free_blocks[part], lateral=onto, stretch=stretch[part])
     tops = {part: half.top for part, half in halves.items()}
-    film_sites, film_layer = cut_block(blocks["film"], bottom=tops["film"], count=stack.film_layers)
+    film_sites, film_layer = cut_block(blocks["film"], bottom=tops["film"], count=halves["film"].layers)
     bottom = tops["substrate"] - stack.substrate_layers + 1
     substrate_sites, substrate_layer = cut_block(blocks["substrate"], bottom=bottom, count=stack.substrate_layers)
     contact_entry = None
@@ -416,9 +418,19 @@ def _halves(
     def surface(material: Crystal | Atoms, plane: Plane) -> SurfaceCell:
         return surface_of(material, plane=plane, a_site=a_site, layer_tolerance=stack.layer_tolerance)
 
-    above, below = surface(film, stack.film_plane), surface(substrate, stack.substrate_plane)
+    finished = _is_finished(film)
+    plane = stack.film_plane
+    if finished:
+        plain = Stack()
+        own = (stack.film_layers, stack.film_termination) != (plain.film_layers, plain.film_termination)
+        if own or plane not in (plain.film_plane, (0, 0, 1)):
+            raise UsageError("a finished film has its plane, its layers and its lowest layer; leave these options out")
+        plane = (0, 0, 1)
+    above, below = surface(film, plane), surface(substrate, stack.substrate_plane)
 
     def contact(film: SurfaceCell) -> int:
+        if finished:
+            return lowest_layer(film)
         if stack.film_termination is None:
             return default_cut(film, contact=True)[0]
         return termination_named(film, stack.film_termination)
@@ -428,15 +440,14 @@ def _halves(
     film_matrix = common.film
     if common.found.mirrored:
         directions = film_matrix @ above.uvw[:2]
-        h, k, m = stack.film_plane
+        h, k, m = plane
         above = surface(film, (-h, -k, -m))
         film_top = contact(above)
         film_matrix = np.rint(directions @ np.linalg.pinv(above.uvw[:2])).astype(int)
     repeat = np.diag(cell.repeat)
+    layers = len(above.layers) if finished else stack.film_layers
     return {
-        "film": _Half(
-            film, above, film_top, stack.film_layers, repeat @ film_matrix, stiffness_of(film, above, files=files)
-        ),
+        "film": _Half(film, above, film_top, layers, repeat @ film_matrix, stiffness_of(film, above, files=files)),
         "substrate": _Half(
             substrate,
             below,
@@ -452,6 +463,16 @@ def _substrate_top(surface: SurfaceCell, name: str | None) -> int:
     """The layer in contact: the one named, else the BX2 layer of a perovskite, else that of the default cut."""
     has_bx2 = any(layer.name == "BX2" for layer in surface.layers)
     return termination_named(surface, "BX2" if name is None and has_bx2 else name)
+
+
+def _is_finished(film: Crystal | Atoms) -> bool:
+    return isinstance(film, Atoms) and is_film(film)
+
+
+def lowest_layer(film: SurfaceCell) -> int:
+    """Number of the layer of a finished film that lies above its vacuum, the widest gap of the cell."""
+    gaps = [cut_above(film, number).gap_angstrom for number in range(len(film.layers))]
+    return (int(np.argmax(gaps)) + 1) % len(gaps)
 
 
 def _common_lateral(halves: Mapping[str, _Half], *, cell: LateralCell) -> Array:
@@ -473,6 +494,7 @@ def _cut_facts(halves: Mapping[str, _Half], *, arrangement: Arrangement) -> dict
             "film_termination" if part == "film" else "termination": termination_name(half.surface, half.top),
             f"{part}_source": crystal_source(half.material, arrangement=arrangement),
         }
+    facts["film_is"] = "finished" if _is_finished(halves["film"].material) else "crystal"
     return facts
 
 

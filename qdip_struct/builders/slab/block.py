@@ -116,8 +116,9 @@ def strained(block: Block, *, lateral: Array, stretch: float = 1.0) -> Block:
     per = block.count // (len(block.surface.layers) * straight_periods(block.surface))
     bare = bulk_block(block.surface, matrix=block.matrix, lateral=lateral, periods=per, stretch=stretch)
     filled = replace(
-        bare.sites, species=block.sites.species, template=block.sites.template, templates=block.sites.templates
-    )
+        bare.sites, species=block.sites.species, template=block.sites.template, templates=block.sites.templates,
+        mean_charges=block.sites.mean_charges,
+    )  # fmt: skip
     return replace(bare, sites=filled)
 
 

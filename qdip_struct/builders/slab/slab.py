@@ -15,7 +15,7 @@ from ase import Atoms
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.alloy import Decoration, blocks_for, decorate
+from qdip_struct.builders.atoms.alloy import Decoration, blocks_for, decorate, refuse_charged
 from qdip_struct.builders.atoms.cells import Occupation, SiteCell, oriented, sites_of, to_atoms, with_a_site
 from qdip_struct.builders.atoms.regions import report as structure_report
 from qdip_struct.builders.interface.interface_options import check_layers, check_repeat, check_vacuum
@@ -37,7 +37,6 @@ from qdip_struct.builders.slab.stoichiometry import (
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM, SurfaceCell, surface_cell
 from qdip_struct.matching.planes import Plane, plane_text
 from qdip_struct.materials.crystals import Crystal, edges_text, lattice_facts
-from qdip_struct.materials.ions import MOLECULES
 from qdip_struct.materials.options import Arrangement
 
 
@@ -95,7 +94,7 @@ def stand_ins(*materials: Crystal | Atoms, a_site: str) -> list[str]:
     if a_site == "molecule":
         return []
     sites = [sites_of(entry) for entry in materials]
-    return sorted({str(name) for entry in sites for name in entry.species if str(name) in MOLECULES})
+    return sorted({str(name) for entry in sites for name in entry.species[entry.molecular & (entry.charges == 1)]})
 
 
 def filled_block(
@@ -127,7 +126,7 @@ def filled_block(
         The block, and what was arranged on each mixed sublattice.
     """
     block = bulk_block(surface, matrix=matrix)
-    n_molecules = int(np.isin(block.sites.species, MOLECULES).sum())
+    n_molecules = int(block.sites.molecular.sum())
     paired = 2 if occupation.orientation == "antiparallel" and n_molecules % 2 and not block.sites.templates else 1
     decorations: list[Decoration] = []
     occupancies = material.occupancies if isinstance(material, Crystal) else {}
@@ -141,6 +140,7 @@ def filled_block(
                 sites, sublattice=label, fractions=shares, arrangement=occupation.arrangement, seed=occupation.seed
             )
             decorations.append(decoration)
+        refuse_charged(sites, mixed=block.sites)
         block = replace(block, sites=sites)
     elif paired > 1:
         block = bulk_block(surface, matrix=matrix, periods=paired)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qdip_struct.base.options import option
 from qdip_struct.builders.parsing import Faces, numbers, whole_numbers
 from qdip_struct.materials import options as shared
+from qdip_struct.materials.ions import charges_given
 from qdip_struct.materials.options import Arrangement, MoleculeOrientation
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class SlabRequest:
     arrangement: Arrangement = shared.arrangement_option()
     seed: int = shared.seed_option()
     layer_tolerance: float = shared.layer_tolerance_option()
+    charges: str | None = shared.charges_option()
 
 
 def requested_surface(request: SlabRequest, *, folder: Path = Path()) -> "SurfaceCell":
@@ -101,15 +103,18 @@ def requested_slabs(request: SlabRequest, *, folder: Path = Path()) -> dict[str,
 
 
 def _crystal(request: SlabRequest, folder: Path) -> "Crystal | Atoms":
-    from qdip_struct.builders.atoms.cells import material_of
+    from qdip_struct.builders.atoms.cells import material_of, refuse_unused
     from qdip_struct.materials.structure_files import refuse_temperature
 
     refuse_temperature(request.material, request.temperature, folder=folder)
-    return material_of(
+    charges = charges_given(request.charges)
+    found = material_of(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        files=_files(request, folder), folder=folder,
+        charges=charges, files=_files(request, folder), folder=folder,
         cell=None if request.cell is None else numbers(request.cell, what="--cell"), symprec=request.symprec,
     )  # fmt: skip
+    refuse_unused(charges, found)
+    return found
 
 
 def _files(request: SlabRequest, folder: Path) -> tuple[Path, ...]:

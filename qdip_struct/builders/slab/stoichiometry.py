@@ -18,6 +18,7 @@ Long because cuts, faces and companions are told from the same layers of one sur
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,13 +30,14 @@ from ase import Atoms
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.atoms.cells import SiteCell, reduced_pair, sites_of, to_atoms
+from qdip_struct.builders.atoms.molecules import names_of_molecules
 from qdip_struct.builders.parsing import Faces
 from qdip_struct.builders.roles import Part, role_name, role_of
 from qdip_struct.builders.slab.block import Block, cut_block
 from qdip_struct.builders.slab.surface import SurfaceCell
 from qdip_struct.matching.planes import plane_text
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.ions import IONS, MOLECULES
+from qdip_struct.materials.ions import name_of_ions
 from qdip_struct.materials.options import DEFAULT_DATASET
 from qdip_struct.materials.structure_files import crystal_named
 from qdip_struct.materials.symmetry import primitive_basis
@@ -51,17 +53,15 @@ def ions_of_sites(sites: SiteCell) -> dict[str, int]:
 
 
 def ions_of(atoms: Atoms) -> dict[str, int]:
-    """Number of each ion of labelled atoms; a molecular ion counts once, as MA (one N) or FA (two N)."""
+    """Number of each ion of labelled atoms; a molecule counts once, by its name."""
     molecule = atoms.get_array("molecule")
     symbols = np.array(atoms.get_chemical_symbols())
     names, counts = np.unique(symbols[molecule < 0], return_counts=True)
     found = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
-    if (molecule >= 0).any():
-        nitrogen = np.bincount(molecule[(molecule >= 0) & (symbols == "N")])
-        for name in MOLECULES:
-            if count := int((nitrogen == IONS[name].atoms["N"]).sum()):
-                found[name] = count
-    return dict(sorted(found.items()))
+    called = names_of_molecules(
+        symbols.tolist(), positions=atoms.positions, molecule=molecule, cell=atoms.cell.array, pbc=atoms.pbc
+    )
+    return dict(sorted({**found, **Counter(called)}.items()))
 
 
 def reference_cations(sites: SiteCell) -> tuple[str, ...]:
@@ -171,7 +171,7 @@ def termination_named(surface: SurfaceCell, name: str | None) -> int:
     if len(numbers) == 1:
         return numbers[0]
     wanted, _, which = name.partition(":")
-    found = [k for k in numbers if wanted in (surface.layers[k].name, surface.layers[k].formula)]
+    found = [k for k in numbers if wanted in _words(surface, k)]
     index = int(which) - 1 if which.isdigit() else 0 if not which else -1
     if not 0 <= index < len(found):
         raise UsageError(
@@ -179,6 +179,12 @@ def termination_named(surface: SurfaceCell, name: str | None) -> int:
             f"{', '.join(termination_names(surface))}"
         )
     return found[index]
+
+
+def _words(surface: SurfaceCell, number: int) -> tuple[str, ...]:
+    """What a layer may be called: its name, its formula in the net cell, and that formula reduced."""
+    layer = surface.layers[number]
+    return layer.name, layer.formula, name_of_ions(surface.sites.species[list(layer.members)])
 
 
 @dataclass(frozen=True)
@@ -363,7 +369,8 @@ def moment_per_area(atoms: Atoms, *, area: float) -> float:
     places, values = list(heights), list(charge[molecule < 0])
     for number in range(molecule.max(initial=-1) + 1):
         own = molecule == number
-        places.append(z[own & (atoms.numbers > 1)].mean())
+        heavy = own & (atoms.numbers > 1)
+        places.append(z[heavy if heavy.any() else own].mean())
         values.append(charge[own].sum())
     middle = 0.5 * (max(places) + min(places))
     return float(np.array(values) @ (np.array(places) - middle)) / area

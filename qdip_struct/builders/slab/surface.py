@@ -6,7 +6,7 @@ conventional or a larger cell makes no difference. *Monolayers* are the groups o
 ``layer_tolerance`` separates along the normal; the topmost one names the termination. Lengths in Å.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import gcd
 
@@ -32,7 +32,7 @@ class Layer:
     Attributes
     ----------
     name
-        ``AX`` or ``BX2`` on a perovskite, else the reduced formula of the layer (``PbS``, ``Pb``, ``Br2``).
+        ``AX`` or ``BX2`` on a perovskite ABX3, else the reduced formula of the layer (``PbS``, ``Pb``, ``PEA``).
     formula
         What is in the layer per primitive net cell, ions with their counts.
     height
@@ -42,7 +42,7 @@ class Layer:
     lifts
         Periods by which each member is raised so that the layer is in one piece.
     charge
-        Formal charge per primitive net cell, e.
+        Formal charge per primitive net cell, e; of a mixed sublattice the mean one.
     kind
         Layers of one kind are carried into each other by a symmetry of the crystal that keeps the normal.
     """
@@ -52,7 +52,7 @@ class Layer:
     height: float
     members: tuple[int, ...]
     lifts: tuple[int, ...]
-    charge: int
+    charge: int | float
     kind: int
 
 
@@ -176,7 +176,8 @@ def _cut(sites: SiteCell, plane: Plane, layer_tolerance: float) -> SurfaceCell:
     shifts = _heights(translations[upright], plane, uvw[2])
     layers = _layers(reduced, layer_tolerance, shifts, plane)
     if (sites.template >= 0).any():
-        rotations, translations = _operations(sites, kinds=np.unique(sites.species, return_inverse=True)[1])
+        kinds = np.unique(sites.species, return_inverse=True)[1]
+        rotations, translations = _operations(sites.cell, sites.positions, kinds=kinds)
     over = np.array([np.allclose(np.array(plane) @ np.linalg.inv(r), -np.array(plane)) for r in rotations])
     mirrors = tuple(map(float, _heights(translations[over], plane, uvw[2])))
     return SurfaceCell(sites=reduced, plane=plane, uvw=np.round(uvw, 10), layers=layers, mirrors=mirrors)
@@ -204,22 +205,28 @@ def kinds_of_sites(sites: SiteCell) -> Array:
     return kinds
 
 
-def _operations(sites: SiteCell, *, kinds: Array) -> tuple[Array, Array]:
+def _operations(cell: Array, positions: Array, *, kinds: Array) -> tuple[Array, Array]:
     import spglib
 
-    fractional = sites.positions @ np.linalg.inv(sites.cell)
-    found = spglib.get_symmetry((sites.cell, fractional, kinds), symprec=1e-3)
+    found = spglib.get_symmetry((cell, positions @ np.linalg.inv(cell), kinds), symprec=1e-3)
     if found is None:
         return np.eye(3, dtype=int)[None], np.zeros((1, 3))
     return found["rotations"], found["translations"]
 
 
 def _symmetry(sites: SiteCell) -> tuple[Array, Array]:
-    rotations, translations = _operations(sites, kinds=kinds_of_sites(sites))
-    if (sites.template >= 0).any():
-        pure = np.array([np.array_equal(r, np.eye(3)) for r in rotations])
-        rotations, translations = rotations[pure], translations[pure]
-    return rotations, translations
+    """Operations of the crystal, in fractions; with molecules those that keep their atoms too."""
+    units = [None if number < 0 else sites.templates[number] for number in sites.template]
+    if not any(units):
+        return _operations(sites.cell, sites.positions, kinds=kinds_of_sites(sites))
+    species = kinds_of_sites(replace(sites, template=np.full(len(sites), -1)))
+    points, kinds = [], []
+    elements: dict[str, int] = {}
+    for position, kind, unit in zip(sites.positions, species, units, strict=True):
+        points += [position] if unit is None else list(position + unit.array)
+        symbols = [""] if unit is None else unit.symbols
+        kinds += [elements.setdefault(f"{kind} {symbol}", len(elements)) for symbol in symbols]
+    return _operations(sites.cell, np.array(points), kinds=np.array(kinds))
 
 
 def _distinct(fractional: Array, cell: Array, *, kinds: Array) -> Array:
@@ -277,14 +284,15 @@ def _layers(sites: SiteCell, tolerance: float, shifts: Array, plane: Plane) -> t
         ]
         kinds.append(kinds[same[0]] if same else max(kinds, default=-1) + 1)
     charges = sites.charges
+    perovskite = _is_perovskite(sites)
     return tuple(
         Layer(
-            name=_layer_name(sites.species[members], sites.sublattice[members]),
+            name=_layer_name(sites.species[members], sites.sublattice[members] if perovskite else None),
             formula=formula,
             height=round(float(height), 8) + 0.0,
             members=tuple(members),
             lifts=tuple(lifts),
-            charge=int(charges[members].sum()),
+            charge=_whole(float(charges[members].sum())),
             kind=kind,
         )
         for (height, members, lifts), formula, kind in zip(groups, formulas, kinds, strict=True)
@@ -296,11 +304,23 @@ def _formula(species: Array, *, divisor: int = 1) -> str:
     return written_formula({str(name): int(count) // divisor for name, count in zip(names, counts, strict=True)})
 
 
-def _layer_name(species: Array, sublattice: Array) -> str:
-    count = {str(label): int((sublattice == label).sum()) for label in np.unique(sublattice)}
-    if set(count) == {"A", "X"} and count["A"] == count["X"]:
-        return "AX"
-    if set(count) == {"B", "X"} and 2 * count["B"] == count["X"]:
-        return "BX2"
+def _is_perovskite(sites: SiteCell) -> bool:
+    """Whether there are an A and three X to each B, so that its layers have the names AX and BX2."""
+    a, b, x = (int((sites.sublattice == label).sum()) for label in "ABX")
+    return 0 < a == b and x == 3 * b
+
+
+def _whole(charge: float) -> int | float:
+    """A sum of charges, e; a whole number but where only mean charges are known."""
+    return round(charge) if abs(charge - round(charge)) < 1e-6 else round(charge, 6)
+
+
+def _layer_name(species: Array, sublattice: Array | None) -> str:
+    if sublattice is not None:
+        count = {str(label): int((sublattice == label).sum()) for label in np.unique(sublattice)}
+        if set(count) == {"A", "X"} and count["A"] == count["X"]:
+            return "AX"
+        if set(count) == {"B", "X"} and 2 * count["B"] == count["X"]:
+            return "BX2"
     _, counts = np.unique(species, return_counts=True)
     return _formula(species, divisor=int(np.gcd.reduce(counts)))

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct import __version__
+from qdip_struct.base.cp2k_input import Section, Verbatim, parse_input
 from qdip_struct.base.errors import DataError, ToolError, UsageError
 from qdip_struct.base.files import read_text, sha256, write_bytes
 from qdip_struct.campaign.engines.engine import Submission
 from qdip_struct.campaign.engines.lock import exclusive
 from qdip_struct.campaign.engines.segment import record_result, verdict_of
-from qdip_struct.cp2k.inputs.inputfile import Section, Verbatim, parse_input
 from qdip_struct.runs.restart import GEOMETRY, good_state
 from qdip_struct.runs.rundir import INPUT, OUTPUT, RunFolder, needs_relaxation, segment_name
 

@@ -99,7 +99,7 @@ def _start(atoms: "Atoms", wish: RelaxRequest) -> "Atoms":
 
 def _with_positions(folder: RunFolder, atoms: "Atoms") -> str:
     """The input with the coordinates of ``atoms`` in the place of those it has; kinds and order stay."""
-    from qdip_struct.cp2k.inputs.inputfile import Keyword, Verbatim, find_section, format_input, parse_input
+    from qdip_struct.base.cp2k_input import Keyword, Verbatim, find_section, format_input, parse_input
 
     place = folder.path / INPUT
     tree = parse_input(read_text(place), source=str(place))

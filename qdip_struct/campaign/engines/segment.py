@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from qdip_struct.base.cp2k_input import format_input, get_values, parse_input, set_value
 from qdip_struct.base.errors import DataError, ToolError
 from qdip_struct.base.files import read_text, write_text
 from qdip_struct.campaign.engines.lock import FolderBusyError, FolderLock, exclusive
-from qdip_struct.cp2k.inputs.inputfile import format_input, get_values, parse_input, set_value
 from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.cp2k.outputs.run import Run
 from qdip_struct.cp2k.program import Program

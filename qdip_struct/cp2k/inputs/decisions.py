@@ -5,7 +5,6 @@ its reason in words, so that it can be shown and overridden.
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from qdip_struct.base.cp2k_input import Section, find_section, get_values, set_value
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.roles import role_of
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM
-from qdip_struct.cp2k.inputs.inputfile import Section, find_section, get_values, set_value
 from qdip_struct.cp2k.inputs.kinds import (
     DEFAULT_FAMILY,
     KindDefault,
@@ -30,6 +29,7 @@ from qdip_struct.cp2k.inputs.kinds import (
     potential_valence,
     read_potentials,
 )
+from qdip_struct.cp2k.inputs.schema import Schema
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -505,31 +505,19 @@ def decide_cell_constraint(geometry: Geometry, *, role: str) -> tuple[Literal["N
     return "NONE", Decision(topic, "none", "a crystal: all cell lengths are free")
 
 
-STOPS_ON_SCF_FAILURE = (2024, 1)
-"""From this version CP2K aborts when an SCF does not converge, unless IGNORE_CONVERGENCE_FAILURE is set; versions
-before go on with the unconverged density and do not know that keyword (2023.1 aborts on it)."""
+def fill_scf_failure(tree: Section, wanted: Literal["default", "continue"], *, language: Schema) -> list[Decision]:
+    """Say what happens when an SCF does not converge: CP2K's default of that version, or going on.
 
-
-def parse_version(text: str) -> tuple[int, int]:
-    """``2023.1`` → (2023, 1); development versions count as the release they lead to.
-
-    Raises
-    ------
-    UsageError
-        If the text is no CP2K version.
+    From 2024.1 CP2K stops, unless told by a keyword that versions before do not know (and abort on).
     """
-    match = re.fullmatch(r"(\d{1,4})\.(\d+)\D*", text.strip())
-    if match is None:
-        raise UsageError(f"'{text}' is not a CP2K version such as 2023.1")
-    return int(match.group(1)), int(match.group(2))
-
-
-def fill_scf_failure(tree: Section, wanted: Literal["default", "continue"], *, version: str | None) -> list[Decision]:
-    """Say what happens when an SCF does not converge: CP2K's default of that version, or going on."""
     if wanted == "default":
         return []
-    topic = "unconverged SCF"
-    if version is None or parse_version(version) < STOPS_ON_SCF_FAILURE:
-        return [Decision(topic, "go on", f"CP2K {version or 'before 2024.1'} goes on by itself")]
-    set_value(tree, "FORCE_EVAL/DFT/SCF/IGNORE_CONVERGENCE_FAILURE", "T")
-    return [Decision(topic, "go on", f"asked for; CP2K {version} would stop")]
+    topic, place = "unconverged SCF", ("FORCE_EVAL", "DFT", "SCF")
+    scf = language.section(place)
+    if scf is None or _GO_ON not in scf.keywords:
+        return [Decision(topic, "go on", f"CP2K {language.version} goes on by itself")]
+    set_value(tree, "/".join((*place, _GO_ON)), "T")
+    return [Decision(topic, "go on", f"asked for; CP2K {language.version} would stop")]
+
+
+_GO_ON = "IGNORE_CONVERGENCE_FAILURE"

@@ -13,6 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qdip_struct.base.cp2k_input import (
+    Section,
+    find_section,
+    format_input,
+    get_values,
+    parse_input,
+    parse_setting,
+    set_value,
+)
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.roles import role_of
 from qdip_struct.cp2k.inputs.decisions import (
@@ -27,15 +36,6 @@ from qdip_struct.cp2k.inputs.decisions import (
     fill_scf_failure,
     look_at,
 )
-from qdip_struct.cp2k.inputs.inputfile import (
-    Section,
-    find_section,
-    format_input,
-    get_values,
-    parse_input,
-    parse_setting,
-    set_value,
-)
 from qdip_struct.cp2k.inputs.kinds import (
     KindDefault,
     OwnKind,
@@ -46,6 +46,7 @@ from qdip_struct.cp2k.inputs.kinds import (
 )
 from qdip_struct.cp2k.inputs.presets import Preset, get_functional, get_preset, template_text
 from qdip_struct.cp2k.inputs.request import InputsRequest
+from qdip_struct.cp2k.inputs.schema import shipped_schema, shipped_versions
 from qdip_struct.cp2k.inputs.sections import (
     AtomKind,
     count_electrons,
@@ -205,7 +206,10 @@ def make_deck(
     tree = parse_input(template, source="template")
     cell = np.asarray(atoms.cell[:], dtype=float)
     if not cell.any():
-        raise UsageError("the structure has no cell; give one with --cell A,B,C (Å), or a file that holds it")
+        raise UsageError(
+            "the structure has no cell; give one with --cell A,B,C (Å), or a file that holds it; beside a CP2K "
+            "trajectory (PROJECT-pos-1.xyz) the run's PROJECT-1.cell, PROJECT-1.restart or .inp gives it"
+        )
     if np.linalg.det(cell) <= 0:
         raise UsageError("the cell is left-handed or has no volume; CP2K needs three right-handed lattice vectors")
     fill_functional(tree, get_functional(preset.values["functional"]))
@@ -248,7 +252,8 @@ def make_deck(
     for path, value in preset.values["set"].items():
         fill(tree, path, str(value))
     decisions.append(fill_scf(tree, mesh, preset=preset, method=request.scf))
-    decisions += fill_scf_failure(tree, request.on_scf_failure, version=request.cp2k_version or version)
+    language = shipped_schema(request.cp2k_version or version or shipped_versions()[-1])
+    decisions += fill_scf_failure(tree, request.on_scf_failure, language=language)
     if request.dispersion == "d3bj":
         fill_dispersion(tree, asked=_asked(request.set))
         decisions.append(Decision("dispersion", "D3(BJ)", "asked for (Grimme et al. 2011, doi:10.1002/jcc.21759)"))
@@ -264,7 +269,9 @@ def make_deck(
         if frozen != "NONE":
             fill(tree, f"MOTION/{work.section}/CONSTRAINT", frozen)
     sampled = mesh != (1, 1, 1) or find_section(tree, "FORCE_EVAL/DFT/KPOINTS") is not None
-    decided_prints, pdos_regions = fill_prints(tree, request.print, atoms=atoms, kpoints=sampled, stride=request.stride)
+    decided_prints, pdos_regions = fill_prints(
+        tree, request.print, atoms=atoms, kpoints=sampled, language=language, stride=request.stride
+    )
     decisions += decided_prints
     fill_subsys(tree, atoms, atom_kinds)
     decisions += _fill_settings(tree, request.set, kinds=atom_kinds)

@@ -15,10 +15,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from qdip_struct.base.cp2k_input import Section, find_section, get_values
 from qdip_struct.base.documents import yaml_document
 from qdip_struct.base.files import shipped
 from qdip_struct.cp2k.inputs.input_settings import Problem, Subsys
-from qdip_struct.cp2k.inputs.inputfile import Section, find_section, get_values
 
 LIMIT_EV_PER_ANGSTROM = 0.05
 """Noise per atom that no longer counts as small: the force criterion of a quick relaxation."""
@@ -128,10 +128,13 @@ def check_grid(tree: Section, subsys: Subsys) -> Iterator[Problem]:
         table = lone_ion_noise(smoothed=smoothed)[kind.element, kind.potential]
         below = max((index for index, (at, _) in enumerate(table) if at <= cutoff), default=0)
         worst, force = max(table[below:], key=lambda entry: entry[1])
-        message = (
-            f"CUTOFF {cutoff:g} Ry is coarse for {kind.element} ({kind.potential}): at {worst:g} Ry the grid alone "
-            f"pushes a lone ion with {force:.2g} eV/Å"
+        where = (
+            f"{kind.element} ({kind.potential}): at {worst:g} Ry the grid alone pushes a lone ion with {force:.2g} eV/Å"
         )
+        tried = (
+            f"lower than any that was tried for {where}" if force < FORETOLD_EV_PER_ANGSTROM else f"coarse for {where}"
+        )
+        message = f"CUTOFF {cutoff:g} Ry is {tried}"
         yield "warning", stated[0].line, message, _finer_grid(kind.element, kind.potential)
 
 

@@ -5,7 +5,7 @@ would, with what can be wrong with them.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +14,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.base.errors import DataError
+from qdip_struct.base.cp2k_input import Keyword, Section, find_section, get_values, words_of
 from qdip_struct.builders.atoms.neighbours import neighbour_pairs
 from qdip_struct.cp2k.inputs.decisions import Geometry, look_at
-from qdip_struct.cp2k.inputs.inputfile import Keyword, Section, find_section, get_values
 from qdip_struct.cp2k.inputs.kinds import orbital_basis, potential_in
 from qdip_struct.cp2k.tasks import TASKS
+from qdip_struct.materials.cp2k_structure import DeckKind, bare_label, count_fixed, force_eval, read_deck, symbol_of
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][-+]?\d+)?")
 _TRUE, _FALSE = {"T", "TRUE", ".TRUE.", "ON", "YES"}, {"F", "FALSE", ".FALSE.", "OFF", "NO"}
@@ -74,7 +74,7 @@ def input_settings(tree: Section) -> dict[str, Any]:
         },
         "basis_files": sorted(get_values(tree, f"{dft}/BASIS_SET_FILE_NAME")),
         "potential_file": _first(tree, f"{dft}/POTENTIAL_FILE_NAME"),
-        "fixed_atoms": _fixed(tree),
+        "fixed_atoms": count_fixed(tree),
         "force_limits": {**DEFAULTS["force_limits"], **_limits(tree)},
         "dipole_direction": _dipole_direction(tree),
     }
@@ -153,19 +153,6 @@ def _plus_u(tree: Section) -> dict[str, Any]:
     }
 
 
-def _fixed(tree: Section) -> int:
-    """How many atoms the input holds still."""
-    constraint = find_section(tree, "MOTION/CONSTRAINT")
-    atoms: set[int] = set()
-    for section in constraint.sections("FIXED_ATOMS") if constraint is not None else []:
-        for keyword in section.keywords("LIST"):
-            for word in keyword.value.split():
-                first, _, last = word.partition("..")
-                if first.isdigit() and (last or first).isdigit():
-                    atoms |= set(range(int(first), int(last or first) + 1))
-    return len(atoms)
-
-
 def _limits(tree: Section) -> dict[str, Any]:
     for task in TASKS.values():
         section = find_section(tree, f"MOTION/{task.section}") if task.optimises else None
@@ -178,7 +165,7 @@ def _limits(tree: Section) -> dict[str, Any]:
     return {}
 
 
-OVERLAP_FRACTION = 0.55
+OVERLAP_FRACTION = 0.5
 """Atoms closer than this fraction of the sum of their covalent radii overlap (an N-H bond has 0.99)."""
 
 
@@ -196,6 +183,10 @@ class InputKind:
         Of the input, from 1.
     potential_file
         Where it names one of its own.
+    basis_inside, potential_inside
+        Whether they are written out in the input, or of a form that is not looked up here.
+    monovalent
+        Whether it stands for a cut bond, with electrons of its own count.
     """
 
     name: str
@@ -205,6 +196,9 @@ class InputKind:
     ghost: bool
     line: int | None
     potential_file: str | None = None
+    basis_inside: bool = False
+    potential_inside: bool = False
+    monovalent: bool = False
 
 
 @dataclass(frozen=True)
@@ -221,29 +215,24 @@ class Subsys:
         Kind name of each atom.
     declared
         Every ``&KIND``.
+    elements
+        Symbol of each atom.
     """
 
     cell: NDArray[np.float64]
     positions: NDArray[np.float64]
     kinds: list[str]
     declared: tuple[InputKind, ...]
+    elements: list[str]
 
     def kind(self, name: str) -> InputKind | None:
-        """The ``&KIND`` of that name, or ``&KIND DEFAULT``."""
-        for wanted in (name.upper(), "DEFAULT"):
+        """The ``&KIND`` of that name, of its element, or ``&KIND DEFAULT``, as CP2K looks for it."""
+        element = self.elements[self.kinds.index(name)] if name in self.kinds else name
+        for wanted in (name.upper(), element.upper(), "DEFAULT"):
             for kind in self.declared:
                 if kind.name.upper() == wanted:
                     return kind
         return None
-
-    @cached_property
-    def elements(self) -> list[str]:
-        """Element of every atom; a kind name without ``&KIND`` counts by its leading letters."""
-        by_name = {}
-        for name in set(self.kinds):
-            kind = self.kind(name)
-            by_name[name] = kind.element if kind and kind.name.upper() != "DEFAULT" else _element_of(name)
-        return [by_name[name] for name in self.kinds]
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -251,18 +240,8 @@ class Subsys:
         return look_at(self.cell, self.positions)
 
 
-def _element_of(name: str) -> str:
-    from ase.data import atomic_numbers
-
-    for length in (2, 1):
-        candidate = name[:length].capitalize()
-        if candidate in atomic_numbers:
-            return candidate
-    return name
-
-
 def read_subsys(tree: Section, *, folder: Path | None) -> Subsys | None:
-    """Read cell, coordinates and kinds from an input.
+    """Read cell, coordinates and kinds from an expanded input.
 
     Returns ``None`` when the coordinates are in a file and no ``folder`` is given to look in.
 
@@ -271,84 +250,42 @@ def read_subsys(tree: Section, *, folder: Path | None) -> Subsys | None:
     DataError
         If the cell or the coordinates are missing or cannot be read.
     """
-    place = find_section(tree, "FORCE_EVAL/SUBSYS")
-    if place is None:
-        raise DataError("the input has no FORCE_EVAL/SUBSYS")
-    cell = _read_cell(tree)
-    kinds = tuple(_read_kind(section) for section in place.sections("KIND"))
-    coordinates = place.sections("COORD")
-    if not coordinates:
-        names = get_values(tree, "FORCE_EVAL/SUBSYS/TOPOLOGY/COORD_FILE_NAME")
-        if names and folder is None:
-            return None
-        if names and folder is not None and (folder / names[0]).is_file():
-            from ase.io import read
-
-            atoms = read(folder / names[0])
-            return Subsys(cell, np.asarray(atoms.positions), atoms.get_chemical_symbols(), kinds)
-        raise DataError("the input has no &COORD and no readable TOPOLOGY/COORD_FILE_NAME")
-    labels, values = [], []
-    scaled = False
-    bohr = False
-    for entry in coordinates[0].entries:
-        words = [getattr(entry, "name", ""), *getattr(entry, "value", "").split()]
-        if isinstance(entry, Section) or not words[0]:
-            continue
-        if words[0].upper() == "SCALED":
-            scaled = len(words) == 1 or words[1].strip(".").upper().startswith("T")
-        elif words[0].upper() == "UNIT":
-            bohr = len(words) > 1 and words[1].upper() == "BOHR"
-        else:
-            try:
-                values.append([float(word) for word in words[1:4]])
-                labels.append(words[0])
-            except ValueError as error:
-                raise DataError(f"line {getattr(entry, 'line', None)}: no coordinates after '{words[0]}'") from error
-    if not labels or any(len(value) != 3 for value in values):
-        raise DataError("&COORD holds no atoms, or an atom without three coordinates")
-    positions = np.array(values)
-    if not np.isfinite(positions).all():
-        raise DataError("&COORD holds a coordinate that is no finite number")
-    if scaled:
-        positions = positions @ cell
-    elif bohr:
-        from qdip_struct.base.units import ANGSTROM_PER_BOHR
-
-        positions = positions * ANGSTROM_PER_BOHR
-    return Subsys(cell, positions, labels, kinds)
+    deck = read_deck(tree, folder=folder)
+    if deck is None:
+        return None
+    elements = dict(zip(deck.labels, deck.elements, strict=True))
+    declared = tuple(
+        _read_kind(section, kind, elements=elements)
+        for section, kind in zip(_kind_sections(force_eval(tree)), deck.kinds, strict=True)
+    )
+    return Subsys(deck.cell, deck.positions, deck.labels, declared, deck.elements)
 
 
-def _read_cell(tree: Section) -> NDArray[np.float64]:
-    place = "FORCE_EVAL/SUBSYS/CELL"
-    try:
-        vectors = [get_values(tree, f"{place}/{letter}") for letter in "ABC"]
-        if all(vectors):
-            return np.array([[float(word) for word in vector[0].split()] for vector in vectors]).reshape(3, 3)
-        lengths = get_values(tree, f"{place}/ABC")
-        if lengths:
-            from ase.cell import Cell
-
-            angles = (get_values(tree, f"{place}/ALPHA_BETA_GAMMA") or ["90 90 90"])[0].split()
-            return np.asarray(Cell.new([float(w) for w in (*lengths[0].split(), *angles)])[:])
-    except ValueError as error:
-        raise DataError(f"FORCE_EVAL/SUBSYS/CELL cannot be read: {error}") from error
-    raise DataError("the input has no FORCE_EVAL/SUBSYS/CELL")
+def _kind_sections(place: Section) -> list[Section]:
+    subsys = find_section(place, "SUBSYS")
+    return subsys.sections("KIND") if subsys is not None else []
 
 
-def _read_kind(section: Section) -> InputKind:
-    def first(*names: str) -> str | None:
-        return next((k.value for name in names for k in section.keywords(name)), None)
-
-    ghost = first("GHOST")
+def _read_kind(section: Section, kind: DeckKind, *, elements: Mapping[str, str]) -> InputKind:
+    named = {label.upper(): element for label, element in elements.items()}
     return InputKind(
         name=section.parameter,
-        element=first("ELEMENT", "ELEMENT_SYMBOL") or _element_of(section.parameter),
+        element=named.get(kind.name) or symbol_of(kind.element or bare_label(kind.name)) or section.parameter,
         basis=orbital_basis(section),
         potential=potential_in(section),
-        ghost=ghost is not None and not ghost.strip(".").upper().startswith("F"),
+        ghost=kind.ghost,
         line=section.line,
-        potential_file=first("POTENTIAL_FILE_NAME"),
+        potential_file=next((keyword.value for keyword in section.keywords("POTENTIAL_FILE_NAME")), None),
+        basis_inside=bool(section.sections("BASIS")),
+        potential_inside=bool(section.sections("POTENTIAL")) or _potential_kind(section) in ("UPF", "ECP"),
+        monovalent=any(keyword.value.upper().startswith(("T", ".T")) for keyword in section.keywords("MONOVALENT")),
     )
+
+
+def _potential_kind(section: Section) -> str:
+    """What stands before the name of a potential: ``UPF`` for a file of its own."""
+    words = [words_of(keyword.value) for name in ("POTENTIAL", "POT") for keyword in section.keywords(name)]
+    return words[0][0].upper() if words and len(words[0]) > 1 else ""
 
 
 Problem = tuple[Literal["error", "warning"], int | None, str, str]
@@ -357,8 +294,8 @@ Problem = tuple[Literal["error", "warning"], int | None, str, str]
 def check_subsys(subsys: Subsys) -> Iterator[Problem]:
     """Left-handed cell, overlapping atoms, a vacuum that is neither bulk nor enough."""
     if np.linalg.det(subsys.cell) <= 0:
-        yield "error", None, "the cell is left-handed or flat", "swap two lattice vectors"
-        return
+        message = "the cell is left-handed: CP2K runs it, other programs may not read its files"
+        yield "warning", None, message, "swap two lattice vectors"
     yield from _check_overlap(subsys)
     for axis, gap in enumerate(subsys.geometry.vacuum_angstrom):
         if 8.0 <= gap < 10.0:

@@ -13,10 +13,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.base.cp2k_input import Section, words_of
 from qdip_struct.base.documents import Word, fault, yaml_document
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.files import read_text, shipped
-from qdip_struct.cp2k.inputs.inputfile import Section
 from qdip_struct.cp2k.program import find_data_directory
 
 DEFAULT_SET = "dzvp"
@@ -237,7 +237,7 @@ def family_of(potential: str) -> str | None:
 def orbital_basis(kind: Section) -> str | None:
     """Name of the orbital basis set in a ``&KIND``; auxiliary ones (``BASIS_SET RI_AUX ...``) are passed over."""
     for keyword in kind.keywords("BASIS_SET"):
-        words = keyword.value.split()
+        words = words_of(keyword.value)
         if len(words) == 1 or (words and words[0].upper() == "ORB"):
             return words[-1]
     return None
@@ -245,7 +245,9 @@ def orbital_basis(kind: Section) -> str | None:
 
 def potential_in(kind: Section) -> str | None:
     """Name of the potential in a ``&KIND``."""
-    words = [word for name in ("POTENTIAL", "POT") for keyword in kind.keywords(name) for word in keyword.value.split()]
+    words = [
+        word for name in ("POTENTIAL", "POT") for keyword in kind.keywords(name) for word in words_of(keyword.value)
+    ]
     return words[-1] if words else None
 
 
@@ -294,8 +296,9 @@ def read_own_kinds(path: Path) -> Mapping[str, OwnKind]:
     return own
 
 
-_HEADER = re.compile(r"^\s*([A-Z][a-z]?)\s+([^\s\d].*?)\s*$")
-_INTEGERS = re.compile(r"^\s*\d+(?:\s+\d+)*\s*$")
+_HEADER = re.compile(r"^\s*([A-Za-z]{1,2})\s+(\S.*?)\s*$")
+"""Element in any case, then names, some of which begin with a digit."""
+_INTEGERS = re.compile(r"^\s*-?\d+(?:\s+-?\d+)*\s*$")
 
 
 @dataclass(frozen=True)
@@ -361,7 +364,7 @@ def _read_potentials(path: Path, stamp: int) -> Mapping[str, tuple[Pseudopotenti
     for header, electrons in pairwise(lines):
         match = _HEADER.match(header)
         if match and _INTEGERS.match(electrons):
-            element, names = match.group(1), tuple(match.group(2).split())
+            element, names = match.group(1).capitalize(), tuple(match.group(2).split())
             item = Pseudopotential(element, names, sum(map(int, electrons.split())))
             found[element] = (*found.get(element, ()), item)
     return found
@@ -375,7 +378,7 @@ def _read_basis_sets(path: Path, stamp: int) -> Mapping[str, tuple[BasisSet, ...
     for index, line in enumerate(lines[:-2]):
         match = _HEADER.match(line)
         if match and re.fullmatch(r"\s*\d+\s*", lines[index + 1]):
-            element, names = match.group(1), tuple(match.group(2).split())
+            element, names = match.group(1).capitalize(), tuple(match.group(2).split())
             item = BasisSet(element, names, _shells(lines, index + 2, n_sets=int(lines[index + 1])))
             found[element] = (*found.get(element, ()), item)
     return found

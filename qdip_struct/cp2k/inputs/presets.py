@@ -5,9 +5,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from qdip_struct.base.cp2k_input import expand_input, format_input
 from qdip_struct.base.documents import yaml_document
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import read_text, shipped
+from qdip_struct.cp2k.program import find_data_directory
 from qdip_struct.cp2k.tasks import get_task
 
 
@@ -78,18 +80,32 @@ def get_functional(name: str) -> Functional:
     return functionals[name]
 
 
+def _put_in(text: str, own: Path) -> str:
+    data = find_data_directory()
+    expanded = expand_input(text, source=str(own), folder=own.parent, libraries=[] if data is None else [data])
+    if expanded.unread:
+        raise DataError(f"template {own} includes {expanded.unread[0]}, which is not in its folder; put it there")
+    if expanded.dropped:
+        line, words = expanded.dropped[0]
+        raise DataError(f"template {own}, line {line}: CP2K leaves out a line with an @ in it: '{words[:60]}'")
+    return format_input(expanded.tree)
+
+
 def template_text(task: str, *, own: Path | None = None) -> str:
     """Text of the shipped template of a task, or of the user's own file.
+
+    Variables, conditions and included files of a user's template are put in: a run folder has no files but its own.
 
     Raises
     ------
     UsageError
         If the task is unknown.
     DataError
-        If the user's file cannot be read.
+        If the user's file cannot be read, or includes what is not in its folder.
     """
     if own is not None:
         if not own.is_file():
             raise DataError(f"template {own} is not a file")
-        return read_text(own)
+        text = read_text(own)
+        return text if "@" not in text and "$" not in text else _put_in(text, own)
     return read_text(shipped("cp2k_templates", f"{get_task(task).name}.inp"))

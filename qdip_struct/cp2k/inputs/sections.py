@@ -2,6 +2,8 @@
 
 Each filler leaves alone what the template already says. PDOS is asked per region of the builder; in a k-point run,
 where CP2K writes none, DOS takes its place.
+
+Long because every section is filled under one rule: what the template says stays.
 """
 
 import re
@@ -13,9 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.base.errors import UsageError
-from qdip_struct.cp2k.inputs.decisions import Decision, decide_optimizer
-from qdip_struct.cp2k.inputs.inputfile import (
+from qdip_struct.base.cp2k_input import (
     Keyword,
     Section,
     Verbatim,
@@ -24,10 +24,14 @@ from qdip_struct.cp2k.inputs.inputfile import (
     parse_input,
     set_value,
 )
+from qdip_struct.base.errors import UsageError
+from qdip_struct.cp2k.inputs.decisions import Decision, decide_optimizer
 from qdip_struct.cp2k.inputs.kinds import KindDefault, orbital_basis, potential_in
 from qdip_struct.cp2k.inputs.presets import Functional, Preset, list_functionals
 from qdip_struct.cp2k.inputs.request import PRINTABLE, ScfMethod
+from qdip_struct.cp2k.inputs.schema import Schema
 from qdip_struct.cp2k.tasks import Task
+from qdip_struct.materials.cp2k_structure import read_cell
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -39,7 +43,7 @@ N_POINTS_PER_LINE = 4
 
 
 def fill_prints(
-    tree: Section, wanted: Sequence[str], *, atoms: "Atoms", kpoints: bool, stride: int = 2
+    tree: Section, wanted: Sequence[str], *, atoms: "Atoms", kpoints: bool, language: Schema, stride: int = 2
 ) -> tuple[list[Decision], tuple[str, ...]]:
     """Add print sections.
 
@@ -53,6 +57,8 @@ def fill_prints(
         The structure; its array ``region`` makes one PDOS list a region.
     kpoints
         Whether the run samples k-points.
+    language
+        Of the version that the input is for: PDOS has moved.
     stride
         Every how many grid points a cube file has a value, along each direction.
 
@@ -100,7 +106,7 @@ def fill_prints(
                 continue
             section.entries += [Keyword("NHOMO", "1"), Keyword("NLUMO", "1"), Keyword("WRITE_CUBE", "F")]
         else:
-            regions = _fill_pdos(_switch(tree, printing, "PDOS"), atoms)
+            regions = _fill_pdos(tree, printing, atoms, language=language)
             lists = ", ".join(f"list {number} {region}" for number, region in enumerate(regions, start=1))
             decisions.append(Decision("PDOS", lists or "per kind", "one list for each region of the builder"))
     return decisions, regions
@@ -152,17 +158,23 @@ def _switch(tree: Section, place: str, name: str, *, parameter: str = "ON") -> S
     return section
 
 
-def _fill_pdos(section: Section, atoms: "Atoms") -> tuple[str, ...]:
+def _fill_pdos(tree: Section, printing: str, atoms: "Atoms", *, language: Schema) -> tuple[str, ...]:
+    """PDOS of kinds and of regions; from 2026.2 on a part of &DOS, which then holds the lists."""
+    components = Keyword("COMPONENTS", "T")
+    below_dos = language.section((*printing.split("/"), "PDOS")) is None
+    section = _switch(tree, printing, "DOS" if below_dos else "PDOS")
     if section.entries:
         return ()
-    section.entries += [Keyword("NLUMO", str(N_EMPTY_STATES)), Keyword("COMPONENTS", "T")]
+    section.entries.append(Keyword("NLUMO", str(N_EMPTY_STATES)))
+    section.entries.append(Section("PDOS", "", [components]) if below_dos else components)
     if "region" not in atoms.arrays:
         return ()
     labels = [str(label) for label in atoms.arrays["region"]]
     regions = tuple(sorted(set(labels)))
     for region in regions:
         chosen = [index for index, label in enumerate(labels) if label == region]
-        section.entries.append(Section("LDOS", "", [Keyword("LIST", text) for text in list_lines(chosen)]))
+        lists = [Keyword("LIST", text) for text in list_lines(chosen)]
+        section.entries.append(Section("LDOS", "", [components, *lists] if below_dos else [*lists]))
     return regions
 
 
@@ -503,12 +515,46 @@ def fill_fixed_atoms(tree: Section, fixed: Sequence[int]) -> None:
             set_value(tree, f"{constraint}/LIST", line, add=True)
 
 
+_SAME_CELL_ANGSTROM = 1e-6
+_GEOMETRY = {
+    "FORCE_EVAL/SUBSYS/CELL": (
+        "A", "B", "C", "ABC", "ALPHA_BETA_GAMMA", "ANGLES", "CELL_FILE_NAME", "CELL_FILE_FORMAT", "MULTIPLE_UNIT_CELL",
+    ),
+    "FORCE_EVAL/SUBSYS/TOPOLOGY": (
+        "COORD_FILE_NAME", "COORD_FILE", "COORD_FILE_FORMAT", "COORDINATE", "NUMBER_OF_ATOMS", "NATOMS", "NATOM",
+        "MULTIPLE_UNIT_CELL", "CENTER_COORDINATES",
+    ),
+    "FORCE_EVAL/SUBSYS": ("COORD", "VELOCITY", "SHELL_COORD", "CORE_COORD", "SHELL_VELOCITY", "CORE_VELOCITY"),
+}  # fmt: skip
+"""What a template may say of the structure, keywords and sections by the section that holds them."""
+
+
 def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> None:
-    """Cell, coordinates and kinds; a ``&KIND`` that the template holds stays and is completed."""
+    """Cell, coordinates and kinds; a ``&KIND`` that the template holds stays and is completed.
+
+    The geometry of a template gives way: its cell in any form, its coordinates, velocities and files of them.
+
+    Raises
+    ------
+    UsageError
+        If the template's ``SYMMETRY`` would change the cell.
+    """
     place = "FORCE_EVAL/SUBSYS"
+    for path, stated in _GEOMETRY.items():
+        section = find_section(tree, path)
+        if section is not None:
+            section.entries[:] = [
+                entry for entry in section.entries if isinstance(entry, Verbatim) or entry.name.upper() not in stated
+            ]
     # x + 0.0 makes 0.0 of -0.0: equal structures give equal bytes, by which runs are shared.
     for letter, vector in zip("ABC", atoms.cell[:], strict=True):
-        fill(tree, f"{place}/CELL/{letter}", " ".join(f"{x + 0.0:.10f}" for x in vector))
+        set_value(tree, f"{place}/CELL/{letter}", " ".join(f"{x + 0.0:.10f}" for x in vector))
+    symmetric = get_values(tree, f"{place}/CELL/SYMMETRY")
+    if symmetric and abs(read_cell(tree) - atoms.cell.array).max() > _SAME_CELL_ANGSTROM:
+        raise UsageError(
+            "SYMMETRY in FORCE_EVAL/SUBSYS/CELL of the template makes another cell of that of the structure; take it "
+            "out, or give a structure that has it"
+        )
     fill(tree, f"{place}/CELL/PERIODIC", "XYZ")
     subsys = find_section(tree, place, create=True)
     assert subsys is not None
@@ -518,7 +564,6 @@ def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> Non
         Verbatim(f"{name} {x + 0.0:.10f} {y + 0.0:.10f} {z + 0.0:.10f}")
         for name, (x, y, z) in zip(names, atoms.positions.tolist(), strict=True)
     ]
-    subsys.entries[:] = [e for e in subsys.entries if not (isinstance(e, Section) and e.name.upper() == "COORD")]
     subsys.entries.append(coordinates)
     for kind in kinds:
         _fill_kind(subsys, kind)

@@ -24,9 +24,13 @@ from qdip_struct.cp2k.outputs.run import Run
 
 _HEADER = re.compile(
     r"# *Projected DOS for (?:atomic kind +(?P<kind>\S+)|list +(?P<list>\d+) +of +(?P<count>\d+) +atoms?).*?"
-    r"step i *= *(?P<step>\d+).*?E\(Fermi\) *= *(?P<fermi>[-+.\dEe]+) *\[?(?P<unit>a\.u\.|hartree|eV)\]?",
+    r"step i *= *(?P<step>\d+)",
     re.IGNORECASE,
 )
+_HEADER_FERMI = re.compile(r"E\(Fermi\) *= *(?P<fermi>[-+.\dEe]+) *\[?(?P<unit>a\.u\.|hartree|eV)\]?", re.IGNORECASE)
+"""On the first line of a file; from 2026 on on the second."""
+_TITLES = re.compile(r"# *MO +(?:Eigenvalue|Energy) *\[(?P<unit>[^\]]*)\] +Occupation(?P<channels>.*)")
+_SUM_OF_CHANNELS = "Total"
 _SPIN = re.compile(r"-(ALPHA|BETA)_(?:k|list)\d+-[^-]*\.pdos$")
 
 
@@ -87,12 +91,16 @@ def read_pdos(path: Path) -> ProjectedDos:
     if not starts:
         raise DataError(f"{path} is not a CP2K PDOS file: expected a first line '# Projected DOS for atomic kind ...'")
     start, header = starts[-1]
-    titles = lines[start + 1] if start + 1 < len(lines) else ""
-    if "Eigenvalue" not in titles or "Occupation" not in titles:
-        raise DataError(f"{path}, line {start + 2}: expected the column titles 'MO Eigenvalue [a.u.] Occupation ...'")
-    channels = tuple(titles.split("Occupation", 1)[1].split())
+    after = next((n for n in range(start + 1, len(lines)) if not lines[n].startswith("#")), len(lines))
+    fermi, titles = _HEADER_FERMI.search("\n".join(lines[start:after])), _TITLES.match(lines[after - 1])
+    if titles is None:
+        raise DataError(f"{path}, line {after}: expected the column titles 'MO Eigenvalue [a.u.] Occupation ...'")
+    if fermi is None:
+        raise DataError(f"{path}, line {start + 1}: expected the Fermi level 'E(Fermi) = ...' in the header")
+    columns = titles["channels"].split()
+    channels = tuple(name for name in columns if name != _SUM_OF_CHANNELS)
     rows: list[list[float]] = []
-    for number, line in enumerate(lines[start + 2 :], start + 3):
+    for number, line in enumerate(lines[after:], after + 1):
         words = line.split()
         if not words:
             continue
@@ -100,8 +108,8 @@ def read_pdos(path: Path) -> ProjectedDos:
             row = [float(word) for word in words]
         except ValueError:
             row = []
-        if len(row) != 3 + len(channels) or not np.isfinite(row).all():
-            raise DataError(f"{path}, line {number}: expected {3 + len(channels)} numbers, the file is damaged or cut")
+        if len(row) != 3 + len(columns) or not np.isfinite(row).all():
+            raise DataError(f"{path}, line {number}: expected {3 + len(columns)} numbers, the file is damaged or cut")
         rows.append(row)
     if not rows:
         raise DataError(f"{path} holds no levels after its header: CP2K was stopped while it wrote them")
@@ -113,11 +121,11 @@ def read_pdos(path: Path) -> ProjectedDos:
         n_atoms=int(header["count"]) if header["count"] else None,
         spin=None if spin is None else ("ALPHA" if spin[1] == "ALPHA" else "BETA"),
         step=int(header["step"]),
-        fermi_ev=float(header["fermi"]) * _factor(header["unit"]),
-        energies_ev=table[:, 1] * _factor("eV" if "[eV]" in titles else "a.u."),
+        fermi_ev=float(fermi["fermi"]) * _factor(fermi["unit"]),
+        energies_ev=table[:, 1] * _factor(titles["unit"]),
         occupations=table[:, 2],
         channels=channels,
-        weights=table[:, 3:],
+        weights=table[:, [3 + k for k, name in enumerate(columns) if name != _SUM_OF_CHANNELS]],
     )
 
 
