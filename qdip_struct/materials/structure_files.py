@@ -346,10 +346,13 @@ def read_structure(path: Path, *, cell: Sequence[float] | None = None) -> "Atoms
     if not isinstance(found, Crystal):
         return found if cell is None else with_given_cell(found, cell, path=path)
     label, shares = next(iter(found.occupancies.items()))
+    try:
+        by_formula = f", or by the formula {crystal_named(found.name).name}"
+    except (UsageError, DataError):
+        by_formula = ""
     raise DataError(
         f"{path}: sites {label} are shared ({shown_shares(shares)}), and one atom on every site is needed here: order "
-        f"them in a supercell first, with 'qdip build slab --material {path.name}' or another build command, or by the "
-        f"formula {found.name}"
+        f"them in a supercell first, with 'qdip build slab --material {path.name}' or another build command{by_formula}"
     )
 
 
@@ -469,6 +472,8 @@ def _found_at(path: Path, stamp: tuple[int, int, int], alone: bool) -> _Found:
             notes += [*told, *([] if alone else with_cell_of_run(found, path))]
     if not np.isfinite(found.positions).all() or not np.isfinite(found.cell.array).all():
         raise DataError(f"{path}: a coordinate or a cell vector is not a finite number")
+    if (found.numbers == 0).any():
+        raise DataError(f"{path}: atom {int(np.argmin(found.numbers)) + 1} is 'X', which is no element; write elements")
     # spglib ends the whole program on a cell of no size.
     lengths = found.cell.lengths()
     if found.cell.array.any(axis=1).all() and abs(found.cell.volume) < _LEAST_VOLUME * len(found):

@@ -172,7 +172,9 @@ def ase_structure(plain: Path, form: str | None, path: Path) -> tuple["Atoms", l
     from ase.io import ParseError, read
     from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
-    _refuse_impossible_counts(plain, path)
+    _refuse_impossible_counts(plain, form, path)
+    if form == "vasp":
+        _refuse_nameless_elements(plain, path)
     said: list[str] = []
     try:
         if form is None:
@@ -201,7 +203,7 @@ def ase_structure(plain: Path, form: str | None, path: Path) -> tuple["Atoms", l
     return atoms, said
 
 
-def _refuse_impossible_counts(plain: Path, path: Path) -> None:
+def _refuse_impossible_counts(plain: Path, form: str | None, path: Path) -> None:
     """Refuse counts of atoms that a file of this size cannot hold, before a reader makes room for them.
 
     An atom takes at least six bytes (``0 0 0`` and a line end); counts stand alone on their lines in XYZ, in the
@@ -212,7 +214,9 @@ def _refuse_impossible_counts(plain: Path, path: Path) -> None:
         head = [line.decode("utf-8", errors="replace").split() for line, _ in zip(stream, range(40), strict=False)]
     if any(re.search(r"Properties=\S*:\d{4}", word) for words in head[1:2] for word in words):
         raise DataError(f"{path}: its second line announces more columns than an atom has; expected those of extxyz")
-    counts = [words for words in (*head[:1], *head[5:7]) if words and all(word.isdecimal() for word in words)]
+    # The first line of a POSCAR is a comment, which may be a number.
+    lines = head[5:7] if form in ("vasp", "vasp-xdatcar") else (*head[:1], *head[5:7])
+    counts = [words for words in lines if words and all(word.isdecimal() for word in words)]
     counts += [words[:1] for words in head if words[1:2] == ["atoms"] and words[0].isdecimal()]
     for words in counts:
         if any(len(word) > 18 for word in words) or sum(map(int, words)) * _BYTES_PER_ATOM > size:
@@ -220,6 +224,45 @@ def _refuse_impossible_counts(plain: Path, path: Path) -> None:
                 f"{path}: {' '.join(words)[:60]} atoms are announced and its {size} bytes cannot hold them: the file "
                 "is cut, or no structure"
             )
+
+
+def _refuse_nameless_elements(plain: Path, path: Path) -> None:
+    """Refuse a POSCAR without a line of elements whose first line does not name them, and elements on several lines.
+
+    ASE takes every letter of the first line that may be an element: 'POSCAR of a cell' for phosphorus, oxygen, sulfur.
+    It is believed here where it is the elements, or a formula in their order and amounts.
+    """
+    from ase.data import atomic_numbers
+
+    with plain.open(errors="replace") as stream:
+        lines = [line.strip() for line, _ in zip(stream, range(7), strict=False)]
+    if len(lines) < 7:
+        return
+    if not lines[5][:1].isdecimal():
+        if re.match(r"[A-Za-z]", lines[6]):
+            raise DataError(f"{path} names its elements on several lines; write all on line 6 and all counts on line 7")
+        return
+    counts = [int(word) for word in re.split(r"[!#]", lines[5])[0].split() if word.isdecimal() and len(word) < 10]
+    words = lines[0].split()[: len(counts)]
+    if len(words) == len(counts) and all(word in atomic_numbers for word in words):
+        return
+    pairs = re.findall(r"([A-Z][a-z]?)(\d*)", (lines[0].split() or [""])[0])
+    amounts = [int(amount or 1) for _, amount in pairs]
+    if (
+        "".join(name + amount for name, amount in pairs) == (lines[0].split() or [""])[0]
+        and len(pairs) == len(counts)
+        and all(name in atomic_numbers for name, _ in pairs)
+        and all(count * amounts[0] == amount * counts[0] for count, amount in zip(counts, amounts, strict=True))
+    ):
+        return
+    beside = any(
+        path.with_name(f"{name}{end}").is_file() for name in ("POTCAR", "OUTCAR") for end in ("", ".gz", ".bz2")
+    )
+    if not beside or re.search(r"[A-Z]", lines[0]):
+        raise DataError(
+            f"{path} has no line of elements, and its first line '{lines[0][:40]}' does not name one for each of the "
+            f"counts {' '.join(map(str, counts))[:40]}: write the elements in a line above the counts, as in 'Pb S'"
+        )
 
 
 def _several(plain: Path, form: str | None, path: Path) -> list[str]:

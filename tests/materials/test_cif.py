@@ -1,5 +1,6 @@
 """CIF files: what comes out is what the file says of itself, or the file is refused with the reason."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -53,6 +54,12 @@ def test_a_mixed_site_is_an_alloy(name: str, formula: str, shares: dict[str, flo
     assert found.occupancies == {"X": pytest.approx(shares)}
     with pytest.raises(DataError, match=f"X are shared .*{formula}"):
         read_structure(DATA / f"{name}.cif")
+
+
+def test_a_formula_is_proposed_only_where_its_crystals_are_known(tmp_path: Path) -> None:
+    sites = ("Pb1 Pb 1 0.5 0.5 0.5", "Ti1 Ti 0.9 0 0 0", "Zr1 Zr 0.1 0 0 0", "O1 O 1 0.5 0 0")
+    with pytest.raises(DataError, match=r"with 'qdip build slab --material x.cif' or another build command$"):
+        read_structure(cube(tmp_path / "x.cif", *sites, a=4.0))
 
 
 @pytest.mark.parametrize(
@@ -175,6 +182,153 @@ def test_several_structures_in_one_file_are_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text() + path.read_text().replace("data_x", "data_y"))
     with pytest.raises(DataError, match=r"2 structures .*x, y"):
         read_structure(path)
+
+
+ROCKSALT = """data_global
+_cell_length_a 5.94
+_cell_length_b 5.94
+_cell_length_c 5.94
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_symmetry_space_group_name_H-M 'F m -3 m'
+_chemical_formula_sum 'Pb S'
+loop_
+_atom_site_label
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+Pb 0 0 0
+S 0.5 0.5 0.5
+"""
+"""Galena as the mineralogical database writes it."""
+
+
+def test_blocks_of_equal_names_are_told_apart(tmp_path: Path) -> None:
+    """Every block of the mineralogical database is called 'global'."""
+    path = tmp_path / "x.cif"
+    path.write_text(ROCKSALT + ROCKSALT.replace("5.94", "6.46").replace("S", "Te").replace("'Pb Te'", "'Pb Te'"))
+    with pytest.raises(DataError, match=r"2 structures \(data blocks global, global\)"):
+        read_structure(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: re.sub(r"\b_\S+|data_|loop_", lambda word: word[0].upper(), text),
+        lambda text: re.sub(r"\b_\S+", lambda word: word[0].lower(), text),
+        lambda text: text.replace("_atom_site_", "_atom_site.").replace("_cell_", "_cell."),
+        lambda text: text.replace("'F m -3 m'", "'F m 3 m'"),
+        lambda text: text.replace("'F m -3 m'", "F m -3 m").replace("'Pb S'", "Pb S"),
+        lambda text: text.replace("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt"),
+        lambda text: text.replace("data_global\n", ""),
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace("'Pb S'\n", "'Pb S'\n_chemical_formula_sum ''\n"),
+        lambda text: text.replace("_cell_angle_beta 90\n", ""),
+        lambda text: text + "loop_\n_journal_a\n_journal_b\n1 2 3\n",
+        lambda text: text + "loop_\n_atom_site_moment_label\n_atom_site_moment_crystalaxis_x\n",
+        lambda text: text.replace("data_global", "data_global\n_shelx_res_file\n;\ndata_inner\n# 'odd\nloop_\n;\n"),
+        lambda text: text.replace("data_global", "# Müller\ndata_global"),
+    ],
+    ids=["upper", "lower", "dots", "before-1983", "unquoted", "alt", "no-header", "crlf", "empty-twice", "no-angle",
+         "broken-loop-elsewhere", "empty-loop", "text-field", "latin-1"],
+)  # fmt: skip
+def test_every_spelling_of_a_file_is_read(change, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "x.cif"
+    path.write_bytes(change(ROCKSALT).encode("latin-1"))
+    assert read_structure(path).symbols.formula.count() == {"Pb": 4, "S": 4}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("_atom_site_fract_z\n", "", "the loop of _atom_site_label has 8 values for 3 columns"),
+        ("_cell_length_b 5.94\n", "", "it has no _cell_length_b"),
+        ("_cell_length_b 5.94", "_cell_length_b ?", r"_cell_length_b is '\?'"),
+        ("_cell_length_b 5.94", "_cell_length_a 6.1", "gives _cell_length_a twice"),
+        ("_atom_site_label", "_atom_site_serial", "neither _atom_site_type_symbol nor _atom_site_label"),
+        ("Pb 0 0 0", "Q 0 0 0", "'Q' is no element"),
+        ("_chemical_formula_sum 'Pb S'\n", "", "'St' is no element"),
+        ("'Pb S'", "'Pb S'\n_cell_formula_units_Z 8", "8 atoms are 4 times its formula, and it states Z = 8"),
+        ("'Pb S'", "'Pb S'\n_exptl_crystal_density_diffrn 3.79", "8 atoms have 7.58 g/cm³, and it states 3.79"),
+        ("'Pb S'", "'Pb S'\n_cell_volume 52.4", r"has 209.6 Å³, and it states 52.4"),
+        ("'Pb S'", "'Pb S'\nloop_\n_symmetry_equiv_pos_as_xyz\nx,y,z\nx+1/2,y+1/2,z\nx+1/2,y,z+1/2",
+         "make no group: 'x.1/2,y.1/2,z' after 'x.1/2,y,z.1/2' is not among them"),
+    ],
+)  # fmt: skip
+def test_what_a_file_lacks_is_named(old: str, new: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.cif"
+    path.write_text(ROCKSALT.replace(old, new, 1).replace("S 0.5", "St 0.5" if "'St'" in says else "S 0.5"))
+    with pytest.raises(DataError, match=says):
+        read_structure(path)
+
+
+def test_operations_without_the_identity(tmp_path: Path) -> None:
+    path = tmp_path / "x.cif"
+    centring = "\nloop_\n_symmetry_equiv_pos_as_xyz\nx+1/2,y+1/2,z\nx+1/2,y,z+1/2\nx,y+1/2,z+1/2"
+    path.write_text(ROCKSALT.replace("'Pb S'", "'Pb S'" + centring))
+    assert read_structure(path).symbols.formula.count() == {"Pb": 4, "S": 4}
+
+
+def test_a_special_position_may_be_rounded_and_a_split_one_is_named(tmp_path: Path) -> None:
+    """The anion of SnO2 on (x, x, 0), its second coordinate one digit short; and farther apart than rounding goes."""
+    text = (
+        ROCKSALT.replace("'F m -3 m'", "'P 42/m n m'").replace("'Pb S'", "'Sn O2'").replace("_c 5.94", "_c 3.19")
+        .replace("5.94", "4.74").replace("Pb 0 0 0", "Sn 0 0 0").replace("S 0.5 0.5 0.5", "O 0.3063 0.3060 0")
+    )  # fmt: skip
+    path = tmp_path / "x.cif"
+    path.write_text(text)
+    assert read_structure(path).symbols.formula.count() == {"Sn": 2, "O": 4}
+    path.write_text(text.replace("0.3060", "0.27"))
+    with pytest.raises(DataError, match="its sites give O8 Sn2, its formula says Sn O2"):
+        read_structure(path)
+
+
+@pytest.mark.parametrize(
+    ("formula", "sites", "counts"),
+    [
+        ("'H2 O'", "Ow 0 0 0\nHw1 0 0.13 0.1\nHw2 0 -0.13 0.1", {"O": 1, "H": 2}),
+        ("'H2 O'", "OH 0 0 0\nHO1 0 0.13 0.1\nHO2 0 -0.13 0.1", {"O": 1, "H": 2}),
+        ("'Al Ho O3'", "Al 0 0 0\nHO1 0.5 0.5 0.5\nO1 0.5 0 0\nO2 0 0.5 0\nO3 0 0 0.5", {"Al": 1, "Ho": 1, "O": 3}),
+        ("'C2 O4'", "CO1 0 0 0\nCO2 0 0 0.5\nO1 0.2 0 0\nO2 -0.2 0 0\nO3 0.2 0 0.5\nO4 -0.2 0 0.5", {"C": 2, "O": 4}),
+    ],
+)  # fmt: skip
+def test_the_formula_tells_what_a_label_means(formula: str, sites: str, counts: dict, tmp_path: Path) -> None:  # type: ignore[type-arg]
+    path = tmp_path / "x.cif"
+    text = ROCKSALT.replace("'F m -3 m'", "'P 1'").replace("'Pb S'", formula)
+    path.write_text(text.replace("Pb 0 0 0\nS 0.5 0.5 0.5", sites))
+    assert read_structure(path).symbols.formula.count() == counts
+
+
+def test_water_without_its_hydrogen_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.cif"
+    path.write_text(ROCKSALT.replace("'Pb S'", "'H2 O Pb S'").replace("S 0.5", "Wat 0.25 0.25 0.25\nS 0.5"))
+    with pytest.raises(DataError, match=r"hydrogen without coordinates"):
+        read_structure(path)
+
+
+def test_one_hydrogen_too_few_is_seen_in_a_large_molecule(tmp_path: Path) -> None:
+    """1 of 121 atoms: a charge of one, and less than 1 % of every share."""
+    grid = [(x / 5, y / 5, z / 5) for x in range(5) for y in range(5) for z in range(5)]
+    atoms = [f"{'C' if n < 60 else 'H'} {x} {y} {z}" for n, (x, y, z) in enumerate(grid[:120])]
+    path = tmp_path / "x.cif"
+    text = ROCKSALT.replace("'F m -3 m'", "'P 1'").replace("Pb 0 0 0\nS 0.5 0.5 0.5", "\n".join(atoms))
+    path.write_text(text.replace("'Pb S'", "'C60 H60'"))
+    assert len(read_structure(path)) == 120
+    path.write_text(text.replace("'Pb S'", "'C60 H61'"))
+    with pytest.raises(DataError, match="its sites give C60 H60, its formula says C60 H61"):
+        read_structure(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "counts"),
+    [("S2 S 0 .25 .25 .25", {"Pb": 1, "S": 3}), ("S2 S ? .25 .25 .25", {"Pb": 1, "S": 11}),
+     ("S2 S . .25 .25 .25", {"Pb": 1, "S": 11})],
+)  # fmt: skip
+def test_occupancies_that_are_none_or_unsaid(row: str, counts: dict[str, int], tmp_path: Path) -> None:
+    """Occupied to 0 is no atom; an occupancy that is not said is that of the dictionary, 1."""
+    path = cube(tmp_path / "x.cif", "Pb1 Pb 1 0 0 0", "S1 S 1 0.5 0 0", row)
+    assert read_structure(path).symbols.formula.count() == counts
 
 
 @settings(deadline=None, derandomize=True, max_examples=25)

@@ -140,3 +140,56 @@ def test_a_cell_of_no_size_is_refused(scale: str, says: str, tmp_path: Path) -> 
     path.write_text(f"PbS\n{scale}\n5.9 0 0\n0 5.9 0\n0 0 5.9\nPb S\n1 1\nDirect\n0 0 0\n.5 .5 .5\n")
     with pytest.raises(DataError, match=says):
         read_structure(path)
+
+
+POSCAR = """{comment}
+1.0
+5.94 0 0
+0 5.94 0
+0 0 5.94
+{counts}
+Direct
+0 0 0
+0 .5 .5
+.5 0 .5
+.5 .5 0
+.5 .5 .5
+.5 0 0
+0 .5 0
+0 0 .5
+"""
+
+
+@pytest.mark.parametrize("comment", ["Pb S", "PbS", "Pb4S4", "Pb S  galena", "Pb S 100 K"])
+def test_a_poscar_of_vasp_4_is_read_where_its_first_line_names_the_elements(comment: str, tmp_path: Path) -> None:
+    path = tmp_path / "POSCAR"
+    path.write_text(POSCAR.format(comment=comment, counts="4 4"))
+    assert read_structure(path).symbols.formula.count() == {"Pb": 4, "S": 4}
+
+
+@pytest.mark.parametrize(
+    "comment", ["POSCAR of a cell", "galena", "SPb2", "Pb", "(Pb,Sn)S", "1.0", "", "Sn in PbS", "primitive cell NaCl"]
+)
+def test_letters_of_a_comment_are_no_elements(comment: str, tmp_path: Path) -> None:
+    path = tmp_path / "POSCAR"
+    path.write_text(POSCAR.format(comment=comment, counts="4 4"))
+    with pytest.raises(
+        DataError, match=r"has no line of elements, and its first line .* counts 4 4: write the elements"
+    ):
+        read_structure(path)
+
+
+def test_a_number_as_the_comment_of_a_poscar_is_no_count(tmp_path: Path) -> None:
+    path = tmp_path / "x.vasp"
+    path.write_text(POSCAR.format(comment="176909", counts="Pb S\n4 4"))
+    assert read_structure(path).symbols.formula.count() == {"Pb": 4, "S": 4}
+    path.write_text(POSCAR.format(comment="", counts="Pb\nS\n4\n4"))
+    with pytest.raises(DataError, match="names its elements on several lines"):
+        read_structure(path)
+
+
+def test_a_placeholder_is_no_element(tmp_path: Path) -> None:
+    path = tmp_path / "x.vasp"
+    path.write_text(POSCAR.format(comment="PbX", counts="Pb X\n4 4"))
+    with pytest.raises(DataError, match="atom 5 is 'X', which is no element"):
+        read_structure(path)
