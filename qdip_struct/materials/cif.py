@@ -467,7 +467,9 @@ def _settings(block: "CifBlock", listed: list[str], path: Path) -> Iterator[tupl
     from pymatgen.core.operations import SymmOp
 
     rows = block.data
-    if any(key.startswith("_atom_site_moment") for key in rows) and not any(rows.get(key) for key in _MAGNETIC):
+    if any(rows[key] for key in rows if key.startswith("_atom_site_moment")) and not any(
+        rows.get(key) for key in _MAGNETIC
+    ):
         raise DataError(
             f"{path} has magnetic moments and does not list its magnetic operations (_space_group_symop_magn_"
             "operation.xyz); list them, or give the moments as initial_magmoms of an extxyz file"
@@ -571,7 +573,8 @@ def _against_itself(structure: "Structure", block: "CifBlock") -> str | None:
     # A site that is occupied in part may be close to its image; it is refused by its name later.
     if fault is None and (pair := closest_pair(structure.lattice.matrix, structure.frac_coords[full] % 1.0)):
         one, other, distance = full[pair[0]], full[pair[1]], pair[2]
-        fault = f"{structure[one].label[:60]} and {structure[other].label[:60]} are {distance:.3f} Å apart, closer than any bond"
+        labels = [structure[n].label[:60] for n in (one, other)]
+        fault = f"{labels[0]} and {labels[1]} are {distance:.3f} Å apart, closer than any bond"
     return fault
 
 
