@@ -4,6 +4,8 @@
 cut can split a molecule. :class:`Occupation` says what stands on the sites where the formula leaves a choice (the A
 site, turned molecules, the seed), and :func:`to_atoms` fills the points. Bases of lattices (primitive, adapted to a
 plane, reduced) are found in integers, exactly. Cells are row vectors in Å.
+
+Long because a file becomes sites and sites become the crystal that is cut in one place, molecules whole both ways.
 """
 
 from collections import Counter
@@ -38,7 +40,7 @@ from qdip_struct.materials.ions import (
     oxidation_states,
     sublattices_of,
 )
-from qdip_struct.materials.options import Arrangement, MoleculeOrientation
+from qdip_struct.materials.options import SYMPREC_ANGSTROM, Arrangement, MoleculeOrientation
 from qdip_struct.materials.structure_files import (
     crystal_named,
     crystal_of,
@@ -46,6 +48,7 @@ from qdip_struct.materials.structure_files import (
     is_film,
     is_structure_file,
     refuse_finished,
+    with_symmetry,
 )
 
 _SAME_LATTICE_ANGSTROM = 1e-2
@@ -86,25 +89,6 @@ class Occupation:
                 f"unknown orientation '{self.orientation}'; known: {', '.join(get_args(MoleculeOrientation))}"
             )
         check_seed(self.seed)
-
-
-def primitive_basis(translations: Array) -> Array:
-    """Basis of the lattice spanned by the unit vectors and the centring translations, rows, in cell fractions."""
-    n = len(translations)
-    rows = [list(map(int, row)) for row in np.rint(np.vstack([np.eye(3), translations % 1.0]) * n).astype(int)]
-    basis: list[list[int]] = []
-    for column in range(3):
-        while True:
-            live = sorted((row for row in rows if row[column]), key=lambda row: abs(row[column]))
-            if len(live) < 2:
-                break
-            for row in live[1:]:
-                factor = row[column] // live[0][column]
-                row[:] = [a - factor * b for a, b in zip(row, live[0], strict=True)]
-        pivot = next(row for row in rows if row[column])
-        rows = [row for row in rows if row is not pivot]
-        basis.append(pivot if pivot[column] > 0 else [-value for value in pivot])
-    return np.array(basis) / n
 
 
 def completion(indices: Array) -> Array:
@@ -445,12 +429,15 @@ def material_of(
     charges: Mapping[str, int] | None = None,
     film: bool = False,
     folder: Path = Path(),
+    cell: Sequence[float] | None = None,
+    symprec: float = SYMPREC_ANGSTROM,
 ) -> Crystal | Atoms:
     """A crystal by its name or formula, or the structure in a file, at another lattice constant (Å) where one is given.
 
     ``temperature`` (K) is that of a named crystal's lattice constant, ``files`` are a user's files of crystals;
     ``charges`` (e) by ion override what the composition gives. A finished ``film`` is taken as it is where one may
     stand.
+    ``cell`` (Å, degree) is that of a file without one, and within ``symprec`` (Å) a file has its symmetry.
 
     Raises
     ------
@@ -462,13 +449,15 @@ def material_of(
     if not is_structure_file(word, folder=folder):
         named = crystal_of(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files, folder=folder)
         return with_charges(named, given)
-    found = with_charges(crystal_of(word, folder=folder), given)
+    found = with_charges(crystal_of(word, folder=folder, cell=cell, symprec=symprec), given)
     if film and isinstance(found, Atoms) and is_film(found):
         if lattice is not None:
             raise UsageError(f"{word} holds a finished film, which has its lattice; leave the lattice constant out")
         found.pbc = True
         return found
     refuse_finished(found, word)
+    if isinstance(found, Atoms):
+        found, _ = with_symmetry(found, symprec=symprec)
     if lattice is None:
         return found
     if isinstance(found, Atoms):
@@ -487,12 +476,13 @@ def crystal_to_cut(
     files: Sequence[Path] = (),
     charges: Mapping[str, int] | None = None,
     folder: Path = Path(),
+    symprec: float = SYMPREC_ANGSTROM,
 ) -> Crystal:
     """A crystal that bodies are cut from: by name, by formula, or from a file that is periodic without vacuum.
 
     ``dataset``, ``temperature`` and ``lattice`` are those of
     :func:`qdip_struct.materials.structure_files.crystal_named`; a file is only scaled to ``lattice`` (Å). ``charges``
-    (e) by ion override what the composition gives.
+    (e) by ion override what the composition gives; ``symprec`` (Å) is that of :func:`conventional`.
 
     Raises
     ------
@@ -504,17 +494,24 @@ def crystal_to_cut(
     if not is_structure_file(word, folder=folder):
         named = crystal_named(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files)
         return with_charges(named, charges or {})
-    found = crystal_of(word, folder=folder)
+    found = crystal_of(word, folder=folder, symprec=symprec)
     refuse_finished(found, word)
-    crystal = conventional(found, path=folder / word, charges=charges)
+    crystal = conventional(found, path=folder / word, charges=charges, symprec=symprec)
     return crystal if lattice is None else scaled(crystal, lattice=lattice)
 
 
-def conventional(found: Crystal | Atoms, *, path: Path, charges: Mapping[str, int] | None = None) -> Crystal:
+def conventional(
+    found: Crystal | Atoms,
+    *,
+    path: Path,
+    charges: Mapping[str, int] | None = None,
+    symprec: float = SYMPREC_ANGSTROM,
+) -> Crystal:
     """The record of a crystal, a cubic prototype (rock salt, zinc blende, CsCl, perovskite) in its conventional cell.
 
-    It is recognised in any of its cells; every other crystal keeps the cell that stands in the file. Molecules are
-    points that remember their atoms; where those of one kind are turned differently, the crystal is no prototype.
+    It is recognised in any of its cells; of every other crystal a supercell along its own vectors becomes one cell, and
+    any other cell stays as it stands in the file. What was done to it stands in its warnings. Molecules are points that
+    remember their atoms; where those of one kind are turned differently, they are different ions for the symmetry.
 
     Parameters
     ----------
@@ -524,6 +521,8 @@ def conventional(found: Crystal | Atoms, *, path: Path, charges: Mapping[str, in
         That file, for the name.
     charges
         Charges (e) by ion that override what the composition gives.
+    symprec
+        Within which it has its symmetry, Å.
 
     Raises
     ------
@@ -537,7 +536,7 @@ def conventional(found: Crystal | Atoms, *, path: Path, charges: Mapping[str, in
     places = sites.positions @ np.linalg.inv(sites.cell)
     molecules = [[(name, *place) for name, place in zip(u.symbols, u.offsets, strict=True)] if u else [] for u in units]
     record = crystal_record(
-        sites.cell, places.tolist(), [{str(name): 1.0} for name in sites.species], path=path, any_cell=True,
+        sites.cell, places, [{str(name): 1.0} for name in sites.species], path=path, any_cell=True, symprec=symprec,
         labels=sites.sublattice.tolist(), molecules=molecules,
     )  # fmt: skip
     return with_charges(record, charges or {})

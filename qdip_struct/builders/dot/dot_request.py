@@ -37,6 +37,7 @@ from qdip_struct.materials.options import (
     lattice_option,
     orientation_option,
     seed_option,
+    symprec_option,
     temperature_option,
     vacuum_option,
 )
@@ -122,6 +123,7 @@ class DotRequest(FormRequest):
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
     crystals: tuple[Path, ...] = crystals_option()
+    symprec: float = symprec_option()
     seed: int = seed_option()
     charges: str | None = charges_option()
 
@@ -228,6 +230,7 @@ def requested_dot(request: DotRequest, *, folder: Path = Path()) -> "tuple[Atoms
     core = crystal_to_cut(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
         charges=charges, files=tuple(folder / path for path in request.crystals), folder=folder,
+        symprec=request.symprec,
     )  # fmt: skip
     refuse_unused(charges, core)
     dot, changes, share = _finished(request, core=core)
@@ -322,6 +325,7 @@ class BulkRequest:
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
     crystals: tuple[Path, ...] = crystals_option()
+    symprec: float = symprec_option()
     a_site: str = a_site_option()
     orientation: MoleculeOrientation = orientation_option()
     arrangement: Arrangement = arrangement_option()
@@ -348,6 +352,7 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Ato
     body = material_of(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
         charges=charges, files=tuple(folder / path for path in request.crystals), folder=folder,
+        symprec=request.symprec,
     )  # fmt: skip
     refuse_unused(charges, body)
     cells = whole_numbers(request.cells, what="cells", count=3)
@@ -393,6 +398,7 @@ class EmbedRequest(FormRequest):
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
     crystals: tuple[Path, ...] = crystals_option()
+    symprec: float = symprec_option()
     seed: int = seed_option()
     charges: str | None = charges_option()
 
@@ -454,22 +460,24 @@ def _embedded(request: EmbedRequest, *, folder: Path) -> "Embedded":
     from qdip_struct.builders.dot.embed import embed_dot
     from qdip_struct.builders.dot.embedding_options import Balance, DotPlacement
     from qdip_struct.materials.crystals import Crystal
-    from qdip_struct.materials.structure_files import crystal_of, is_structure_file
+    from qdip_struct.materials.structure_files import crystal_of, is_structure_file, refuse_finished
 
     files = tuple(folder / path for path in request.crystals)
     taken: dict[str, Any] = {
-        "dataset": request.dataset, "temperature": request.temperature, "files": files, "folder": folder
+        "dataset": request.dataset, "temperature": request.temperature, "files": files, "folder": folder,
+        "symprec": request.symprec,
     }  # fmt: skip
     given = None if is_structure_file(request.matrix, folder=folder) else request.lattice
     dot = crystal_of(request.dot, **taken, lattice=_given_dot_lattice(request, folder=folder))
     matrix = crystal_of(request.matrix, **taken, lattice=given)
+    refuse_finished(matrix, request.matrix)
     charges = charges_given(request.charges)
     refuse_unused(charges, dot, matrix)
     if not isinstance(dot, Crystal) and _is_crystal(request, dot):
-        dot = conventional(dot, path=folder / request.dot, charges=charges)
+        dot = conventional(dot, path=folder / request.dot, charges=charges, symprec=request.symprec)
     if request.mode == "coherent" and not isinstance(matrix, Crystal):
         # Cells are counted in those of the file, so it has to be the conventional one.
-        record = conventional(matrix, path=folder / request.matrix, charges=charges)
+        record = conventional(matrix, path=folder / request.matrix, charges=charges, symprec=request.symprec)
         matrix = record if len(record.sites) == len(sites_of_atoms(with_charges(matrix, charges))) else matrix
     dot, matrix = with_charges(dot, charges), with_charges(matrix, charges)
     turn, absolute = _rotation(request.rotate, dot=dot, matrix=matrix)
@@ -600,6 +608,7 @@ class AttachRequest(FormRequest):
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
     crystals: tuple[Path, ...] = crystals_option()
+    symprec: float = symprec_option()
     seed: int = seed_option()
     charges: str | None = charges_option()
 
@@ -632,6 +641,8 @@ def requested_attachment(request: AttachRequest, *, folder: Path = Path()) -> "E
     ------
     UsageError
         If an option is not possible.
+    UnbalancedError
+        If buried dots cannot be made neutral; the message ends with what was tried and does.
     """
     from qdip_struct.builders.atoms.cells import crystal_to_cut, refuse_unused
     from qdip_struct.builders.dot.neutrality import SHOWN, UnbalancedError
@@ -643,6 +654,7 @@ def requested_attachment(request: AttachRequest, *, folder: Path = Path()) -> "E
     dot = crystal_to_cut(
         request.dot, dataset=request.dataset, temperature=request.temperature, lattice=request.dot_lattice,
         charges=charges, files=tuple(folder / path for path in request.crystals), folder=folder,
+        symprec=request.symprec,
     )  # fmt: skip
     below = _held(request, folder=folder) if request.slab is None else read_structure(folder / request.slab)
     refuse_unused(charges, dot, below)
@@ -664,6 +676,7 @@ def _held(request: AttachRequest, *, folder: Path) -> "Crystal":
     return crystal_to_cut(
         str(request.matrix), dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
         charges=charges_given(request.charges), files=tuple(folder / path for path in request.crystals), folder=folder,
+        symprec=request.symprec,
     )  # fmt: skip
 
 
