@@ -20,6 +20,7 @@ from typing import Any, Literal
 from qdip_struct.base.errors import DataError, QdipError
 from qdip_struct.campaign.engines.lock import RUN_LOCK, read_holder
 from qdip_struct.campaign.engines.segment import outcome_of, verdict_of
+from qdip_struct.campaign.engines.starts import gave_up
 from qdip_struct.cp2k.outputs.run import RunSummary
 from qdip_struct.runs.collection import quick_result, store_result
 from qdip_struct.runs.rundir import (
@@ -212,12 +213,17 @@ def _look(place: _Place, held: frozenset[int] | None = None) -> Seen:
     if not outputs:
         return "waiting", "for its pre-relaxation" if place.relax and RELAXED not in names else "", None
     document = quick_result(place.path, outputs) or _read(place.path)
-    if document is None:
-        return "again", "the last output holds nothing readable", None
-    outcome, reason = outcome_of(document.status), document.reason
-    if document.status == "aborted" and (verdict := verdict_of(open_run_folder(place.path))) is not None:
-        outcome = verdict.outcome
-    return outcome, reason if outcome == "done" else f"{document.status}: {reason}", document.energy_ev
+    if document is not None and document.status != "aborted" and outcome_of(document.status) != "again":
+        outcome = outcome_of(document.status)
+        reason = document.reason if outcome == "done" else f"{document.status}: {document.reason}"
+        return outcome, reason, document.energy_ev
+    energy = None if document is None else document.energy_ev
+    if document is not None and document.status != "aborted":
+        given_up = gave_up(place.path)
+        said = f"{document.status}: {document.reason}"
+        return ("again", said, energy) if given_up is None else ("failed", given_up, energy)
+    verdict = verdict_of(open_run_folder(place.path))
+    return ("again", "", energy) if verdict is None else (verdict.outcome, verdict.reason, energy)
 
 
 def locked_inodes() -> frozenset[int] | None:

@@ -8,11 +8,7 @@ example:
 """
 
 import argparse
-import contextlib
 import shlex
-import signal
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 from qdip_struct.base.errors import EXIT_AGAIN, EXIT_DONE, EXIT_FAILED, UsageError
@@ -31,7 +27,12 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
 
 def segment_command(args: argparse.Namespace) -> int:
     """Run CP2K once in the folder unless it is done."""
-    from qdip_struct.campaign.engines.segment import FolderBusyError, SegmentVerdict, run_segment
+    from qdip_struct.campaign.engines.segment import (
+        FolderBusyError,
+        SegmentVerdict,
+        run_segment,
+        terminate_as_interrupt,
+    )
     from qdip_struct.cp2k.program import require_program
     from qdip_struct.runs.rundir import open_run_folder
 
@@ -40,7 +41,7 @@ def segment_command(args: argparse.Namespace) -> int:
     if args.walltime is not None and args.walltime < 1:
         raise UsageError(f"--walltime is a positive number of seconds, not {args.walltime}")
     folder, program = open_run_folder(args.folder), require_program()
-    with _terminate_as_interrupt():
+    with terminate_as_interrupt():
         try:
             verdict = run_segment(
                 folder,
@@ -54,20 +55,3 @@ def segment_command(args: argparse.Namespace) -> int:
     document = {"path": str(args.folder), "outcome": verdict.outcome, "reason": verdict.reason}
     answer(args, document, text=f"{args.folder}: {verdict.outcome}{': ' if verdict.reason else ''}{verdict.reason}")
     return _EXIT[verdict.outcome]
-
-
-@contextlib.contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Within, SIGTERM acts like Ctrl-C, so that CP2K never outlives the command that started it."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
