@@ -38,6 +38,7 @@ COMMANDS: dict[str, str] = {
     "submit": "a campaign: build, write and check all its runs, then hand them to an engine",
     "status": "how the runs of a campaign stand",
     "run": "run or continue run folders on this machine",
+    "retry": "make failed runs ready to start again; their outputs are kept",
     "segment": "one idempotent piece of one run, for job scripts",
     "collect": "read finished CP2K runs: status, energies, forces",
     "energies": "surface, adsorption and interface energies from finished runs",

@@ -20,7 +20,7 @@ import pytest
 from water import water
 
 from qdip_struct.base.files import json_text
-from qdip_struct.campaign.engines.segment import run_segment
+from qdip_struct.campaign.engines.segment import exclusive, run_segment
 from qdip_struct.campaign.engines.starts import Start, StartRow, gave_up, read_starts
 from qdip_struct.cp2k.program import Program
 
@@ -215,3 +215,167 @@ def test_a_restart_file_written_anew_with_the_same_content_is_no_progress(torn: 
     outcomes = [run_segment(folder, program=program).outcome for _ in range(4)]
     assert outcomes[: 3 + (not torn)] == ["again"] * (2 + (not torn)) + ["failed"]  # the first one made the file
     assert folder.n_segments == 3 + (not torn)
+
+
+def test_a_failed_run_is_made_ready_and_goes_on(
+    tmp_path: Path, stand_in: Callable[[str], Path], qdip: Qdip, qdip_json: QdipJson
+) -> None:
+    script = stand_in(FAULTS["launcher"][0])
+    folder = water(tmp_path / "runs" / "run").path
+    water(tmp_path / "runs" / "waiting")
+    assert qdip("run", folder)[0] == 3
+    code, document = qdip_json("retry", tmp_path / "runs", "--failed")
+    told = {Path(run["path"]).name: run for run in document["runs"]}
+    assert (code, told["run"]["outcome"], told["waiting"]["outcome"]) == (0, "ready", "left")
+    assert MISSING in told["run"]["reason"]
+    kept = [Path(place) for place in told["run"]["kept"]]
+    assert {place.parent for place in kept} == {folder / "failed-1"}
+    assert {"run.out", "run.out.2", "run.inp.2", "starts.json"} <= {place.name for place in kept}
+    assert MISSING in (folder / "failed-1" / "run.out.2").read_text()
+    assert not list(folder.glob("run.out*"))
+    code, document = qdip_json("status", folder)
+    assert document["counts"] == {"waiting": 1}
+    script.write_text(script.read_text().replace(FAULTS["launcher"][0], f"cat {RUNS / 'energy' / 'run.out'}"))
+    assert qdip("run", folder)[0] == 0
+    code, out, _ = qdip("retry", folder)
+    assert (code, "left as it is: it is done" in out) == (0, True)
+    code, document = qdip_json("collect", folder)
+    assert (code, len(document["runs"]), document["runs"][0]["status"]) == (0, 1, "done")
+
+
+def test_segments_that_came_further_stay(tmp_path: Path, stand_in: Callable[[str], Path], qdip: Qdip) -> None:
+    script = stand_in('cat "$OUTPUTS/killed/run.out"; kill -9 $$')
+    folder = water(tmp_path / "run").path
+    first = (RUNS / "killed" / "run.out").read_bytes()
+    assert qdip("segment", folder)[0] == 75
+    script.write_text(script.read_text().replace('cat "$OUTPUTS/killed/run.out"; ', ""))
+    assert segments(qdip, folder)[0] == 1
+    assert qdip("retry", folder)[0] == 0
+    assert [place.name for place in sorted(folder.glob("run.out*"))] == ["run.out"]
+    assert (folder / "run.out").read_bytes() == first
+    # A second failure has a folder of its own.
+    assert segments(qdip, folder)[0] == 1
+    assert qdip("retry", folder)[0] == 0
+    assert (folder / "failed-1").is_dir() and (folder / "failed-2").is_dir()
+
+
+def test_retry_of_an_unconverged_run_starts_from_what_it_saved(
+    tmp_path: Path, stand_in: Callable[[str], Path], qdip: Qdip
+) -> None:
+    stand_in('cp "$OUTPUTS/../restart.kp" run-RESTART.kp 2>/dev/null; cat "$OUTPUTS/unconverged/run.out"')
+    folder = water(tmp_path / "run").path
+    assert qdip("segment", folder)[0] == 1
+    (folder / "run-RESTART.wfn").write_bytes(b"\x14\0\0\0" + b"\1" * 20 + b"\x14\0\0\0")
+    assert qdip("retry", folder)[0] == 0
+    assert qdip("segment", folder)[0] == 1
+    assert "SCF_GUESS RESTART" in (folder / "run.inp.1").read_text()
+
+
+def test_retry_leaves_what_somebody_works_on_and_lists_what_is_damaged(tmp_path: Path, qdip_json: QdipJson) -> None:
+    busy, damaged = water(tmp_path / "busy"), water(tmp_path / "damaged")
+    (damaged.path / "run.json").write_text("{")
+    with exclusive(busy.path):
+        code, document = qdip_json("retry", tmp_path, "--all")
+    told = {Path(run["path"]).name: (run["outcome"], run["reason"]) for run in document["runs"]}
+    assert code == 3
+    assert told["busy"][0] == told["damaged"][0] == "failed"
+    assert "is being run by" in told["busy"][1] and "not valid JSON" in told["damaged"][1]
+
+
+def test_all_sets_the_count_of_an_unfinished_run_back(
+    tmp_path: Path, stand_in: Callable[[str], Path], qdip: Qdip, qdip_json: QdipJson
+) -> None:
+    stand_in("exit 0")
+    folder = water(tmp_path / "run").path
+    assert qdip("segment", folder)[0] == 75
+    assert qdip_json("retry", folder)[1]["runs"][0]["outcome"] == "left"
+    assert qdip_json("retry", folder, "--all")[1]["runs"][0]["outcome"] == "ready"
+    assert qdip("segment", folder)[0] == 75
+    assert qdip("segment", folder)[0] == 1
+
+
+@pytest.mark.parametrize("command", ["run", "segment", "retry"])
+def test_force_without_a_file_to_replace_is_refused(command: str, tmp_path: Path, qdip: Qdip) -> None:
+    folder = water(tmp_path / "run").path
+    code, _, err = qdip(command, folder, "--force")
+    assert (code, "qdip retry" in err) == (2, True)
+    (tmp_path / "there.json").write_text("mine")
+    code, _, err = qdip(command, folder, "-o", tmp_path / "there.json")
+    assert (code, "exists" in err) == (2, True)
+    assert not (folder / "run.out").exists()
+
+
+@pytest.mark.parametrize("how", ["run", "segment"])
+def test_a_stall_is_ended_tried_once_more_and_then_failed(
+    how: str, tmp_path: Path, stand_in: Callable[[str], Path], qdip: Qdip, qdip_json: QdipJson
+) -> None:
+    """It has a child that nobody else knows of: both are gone afterwards, and what it saved stays."""
+    pids = tmp_path / "pids"
+    stand_in(f'echo saved > run-RESTART.wfn; (trap "" TERM; exec sleep 600) & echo $! $$ >> {pids}; wait')
+    folder = water(tmp_path / "run").path
+    if how == "run":
+        code, document = qdip_json("run", folder, "--stall", "1")
+        assert (code, document["runs"][0]["outcome"]) == (3, "failed")
+        reason = document["runs"][0]["reason"]
+    else:
+        code, reason = segments(qdip, folder, "--stall", "1")
+        assert code == 1
+    assert "two starts in a row stalled" in reason
+    assert "neither output nor restart files had grown for" in reason
+    assert starts(tmp_path) == 2
+    assert not any(is_alive(int(pid)) for pid in pids.read_text().split())
+    assert (folder / "run-RESTART.wfn.damaged").exists() or (folder / "run-RESTART.wfn").exists()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_what_grows_slowly_is_no_stall(tmp_path: Path, stand_in: Callable[[str], Path], qdip: Qdip) -> None:
+    """Pauses of 0.6 s: each is longer than the time asked for, but none is ten times as long as the one before."""
+    stand_in(
+        'for n in 1 2 3; do head -c 400 "$OUTPUTS/energy/run.out" > /dev/null; echo; sleep 0.3; done; sleep 1.5; '
+        'cat "$OUTPUTS/energy/run.out"'
+    )
+    folder = water(tmp_path / "run").path
+    assert qdip("segment", folder, "--stall", "0.5")[0] == 0
+    assert starts(tmp_path) == 1
+
+
+def test_status_tells_the_age_of_the_last_step(
+    tmp_path: Path, stand_in: Callable[[str], Path], qdip: Qdip, qdip_json: QdipJson
+) -> None:
+    stand_in("echo; exec sleep 60")
+    folder = water(tmp_path / "run").path
+    call = subprocess.Popen([sys.executable, "-m", "qdip_struct.cli.main", "segment", str(folder)])
+    try:
+        wait_until(lambda: starts(tmp_path) == 1)
+        time.sleep(1.0)
+        os.utime(folder / "run.out", (time.time() - 7500, time.time() - 7500))
+        (run,) = qdip_json("status", folder)[1]["groups"][0]["runs"]
+        assert run["state"] == "running"
+        assert run["last_step_age_s"] == pytest.approx(7500, abs=30)
+        assert "last step 2 h 5 min ago" in qdip("status", folder)[1]
+    finally:
+        call.terminate()
+        call.wait()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--stall", "-1"), "expected 0"),
+        (("--stall", "nan"), "expected 0"),
+        (("--launcher", "mpirun 'x"), "no line of shell words"),
+        (("--nproc", "0"), "positive number of cores"),
+        (("--nproc", "100000000"), "up to 10000"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    words: tuple[str, ...], message: str, tmp_path: Path, qdip: Qdip
+) -> None:
+    code, _, err = qdip("run", water(tmp_path / "run").path, *words)
+    assert (code, message in err) == (2, True), err

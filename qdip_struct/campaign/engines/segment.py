@@ -21,7 +21,16 @@ from qdip_struct.base.cp2k_input import format_input, get_values, parse_input, s
 from qdip_struct.base.errors import DataError, ToolError
 from qdip_struct.base.files import read_text, write_text
 from qdip_struct.campaign.engines.lock import FolderBusyError, FolderLock, exclusive
-from qdip_struct.campaign.engines.starts import FAILED, begin_start, end_start, gave_up, last_lines, withdraw_start
+from qdip_struct.campaign.engines.starts import (
+    FAILED,
+    begin_start,
+    end_start,
+    gave_up,
+    last_lines,
+    read_starts,
+    set_aside,
+    withdraw_start,
+)
 from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.cp2k.outputs.run import Run
 from qdip_struct.cp2k.program import Program
@@ -36,6 +45,7 @@ __all__ = [
     "Outcome",
     "SegmentVerdict",
     "exclusive",
+    "make_ready",
     "outcome_of",
     "record_result",
     "run_segment",
@@ -112,7 +122,7 @@ def _last_word(folder: RunFolder) -> SegmentVerdict:
 def _blames_restart(folder: RunFolder) -> bool:
     """Whether the last segment started from restart files and came to no energy."""
     number = folder.n_segments
-    if number < 2:
+    if number < 2 and not _was_retried(folder.path):
         return False
     try:
         tree = parse_input(read_text(folder.path / f"{INPUT}.{number}"))
@@ -254,6 +264,47 @@ def _without_progress(after: SegmentVerdict) -> SegmentVerdict:
     if run is not None and run.status == "aborted" and _PASSING.search(run.reason):
         return SegmentVerdict("failed", f"{after.reason}; once that is mended, the same command goes on", run)
     return after
+
+
+def make_ready(folder: RunFolder, *, unfinished: bool = False) -> tuple[bool, str, list[Path]]:
+    """Let a run that failed start again: its count of starts is set back, its failed outputs are set aside.
+
+    Segments that came further stay, and with them the state that the next one goes on from.
+
+    Parameters
+    ----------
+    folder
+        From :func:`qdip_struct.runs.rundir.open_run_folder`.
+    unfinished
+        Whether the count is set back for a run that has not failed yet, too.
+
+    Returns
+    -------
+    bool, str, list of Path
+        Whether anything was done, why or why not, and where the files that were set aside lie now.
+
+    Raises
+    ------
+    FolderBusyError
+        If another process works there.
+    DataError
+        If a file cannot be moved.
+    """
+    with exclusive(folder.path):
+        verdict, row = verdict_of(folder), read_starts(folder.path)
+        if verdict is None:
+            return False, "it has not started yet", []
+        if verdict.outcome == "done":
+            return False, "it is done", []
+        counted = {start.segment for start in row.starts} if row is not None else set()
+        if verdict.outcome == "again":
+            if not unfinished or not counted:
+                return False, f"it has not failed, the next start goes on: {verdict.reason}", []
+            return True, verdict.reason, set_aside(folder, failed=())
+        first = last = folder.n_segments
+        while first - 1 in counted:
+            first -= 1
+        return True, verdict.reason, set_aside(folder, failed=range(first, last + 1))
 
 
 def record_result(folder: RunFolder, run: Run) -> None:
