@@ -153,7 +153,7 @@ def open_campaign(root: Path) -> Index:
     return Index(root, document.name, tuple(document.runs))
 
 
-def exclusive_campaign(root: Path) -> AbstractContextManager[IO[str]]:
+def exclusive_campaign(root: Path) -> AbstractContextManager[IO[bytes]]:
     """Keep a second process from writing the same campaign; see
     :func:`qdip_struct.campaign.engines.lock.sole_process`."""
     busy = f"{root} is being written by another process; wait for it and try again"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qdip_struct.base.errors import DataError, QdipError
-from qdip_struct.campaign.engines.lock import RUN_LOCK, read_holder
+from qdip_struct.campaign.engines.lock import NO_OTHER_FILE, RUN_LOCK, read_holder
 from qdip_struct.campaign.engines.segment import outcome_of, verdict_of
 from qdip_struct.campaign.engines.starts import gave_up
 from qdip_struct.cp2k.outputs.run import RunSummary
@@ -263,7 +263,7 @@ def _holder(folder: Path, inode: int, held: frozenset[int] | None) -> str | None
 def _is_held(lock: Path) -> bool:
     """Whether the kernel's lock on a file is taken."""
     try:
-        handle = os.open(lock, os.O_RDONLY)
+        handle = os.open(lock, os.O_RDONLY | NO_OTHER_FILE)
     except OSError:
         return False
     try:

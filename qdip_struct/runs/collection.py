@@ -41,7 +41,7 @@ from qdip_struct.cp2k.outputs.trajectory import (
     write_extxyz,
 )
 from qdip_struct.cp2k.tasks import task_of
-from qdip_struct.runs.rundir import RECORD, RESULT, STRUCTURE, labels_of
+from qdip_struct.runs.rundir import RECORD, RESULT, STRUCTURE, labels_of, walk
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -202,14 +202,13 @@ def find_runs(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     found: list[Path] = []
-    for folder, names, files in os.walk(path):
-        here = Path(folder)
-        names[:] = sorted(name for name in names if name not in _SKIPPED_FOLDERS)
+    for here, names, files in walk(path):
+        names[:] = [name for name in names if name not in _SKIPPED_FOLDERS]
         if is_run_folder(here):
             found.append(here)
             names[:] = []
         else:
-            found += [here / name for name in sorted(files) if name.endswith(".out")]
+            found += [here / name for name in files if name.endswith(".out")]
     if not found:
         raise DataError(f"{path} holds no CP2K run: expected folders with run.out, or *.out files")
     return found

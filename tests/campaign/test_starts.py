@@ -244,11 +244,11 @@ def test_a_failed_run_is_made_ready_and_goes_on(
 
 
 def test_segments_that_came_further_stay(tmp_path: Path, stand_in: Callable[[str], Path], qdip: Qdip) -> None:
-    script = stand_in('cat "$OUTPUTS/killed/run.out"; kill -9 $$')
+    script = stand_in('cat "$OUTPUTS/disk_full/run.out"; kill -9 $$')
     folder = water(tmp_path / "run").path
-    first = (RUNS / "killed" / "run.out").read_bytes()
+    first = (RUNS / "disk_full" / "run.out").read_bytes()
     assert qdip("segment", folder)[0] == 75
-    script.write_text(script.read_text().replace('cat "$OUTPUTS/killed/run.out"; ', ""))
+    script.write_text(script.read_text().replace('cat "$OUTPUTS/disk_full/run.out"; ', ""))
     assert segments(qdip, folder)[0] == 1
     assert qdip("retry", folder)[0] == 0
     assert [place.name for place in sorted(folder.glob("run.out*"))] == ["run.out"]

@@ -350,6 +350,8 @@ def _launch(
                 pass_fds=(lock.fileno(),),
                 process_group=0,  # so that it can be ended with all ranks that its launcher started
             )
+    except FileExistsError as error:
+        raise DataError(f"{target} is no output, and nothing is written through it; remove it") from error
     except OSError as error:
         target.unlink(missing_ok=True)
         raise ToolError(f"cannot start {words[0]} in {folder}: {error.strerror or error}") from error
