@@ -6,7 +6,7 @@ ended, so that the count outlives whoever keeps it. Enough of them are the end o
 
 ============================ ==============================================================================
 two in a row                 without an output that can be read, or ended because nothing grew any more
-three in a row               that saved nothing
+three in a row               that saved nothing, or that were killed (SIGKILL may hit any moment)
 ten                          in all: that saved orbitals alone, or whose end nobody saw because it came from outside
 ============================ ==============================================================================
 
@@ -34,6 +34,12 @@ FAILED = "failed"
 REMEDY = "mend the cause, then 'qdip retry' makes it ready again"
 _UNREADABLE, _STALLED, _WITHOUT_PROGRESS, _IN_ALL = 2, 2, 3, 10
 _FROM_OUTSIDE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGXCPU)
+_HINTS = {
+    "SIGKILL": "as the system does when memory runs out",
+    "SIGXFSZ": "a file reached the largest size that is allowed, see ulimit -f",
+    "SIGBUS": "often a full disk or a full /dev/shm",
+    "SIGILL": "a program built for another processor",
+}
 _TAIL_BYTES = 4000
 _LINES, _LINE = 3, 200
 _SHELL_SIGNALS = 128
@@ -48,8 +54,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
         Number of its output.
     ending
         What ended it, in words; empty when nobody saw it, or when it came from outside.
-    stalled, readable, saved
-        Whether it was ended because nothing grew, its output can be read, and it saved orbitals.
+    stalled, killed, readable, saved
+        Whether it was ended because nothing grew, or by SIGKILL, its output can be read, and it saved orbitals.
     said
         The last lines that it or its launcher wrote.
     """
@@ -57,6 +63,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     segment: Count
     ending: Word = ""
     stalled: bool = False
+    killed: bool = False
     readable: bool = False
     saved: bool = False
     said: Text = ""
@@ -96,7 +103,7 @@ def gave_up(folder: Path) -> str | None:
     seen = [start for start in row.starts if start.ending]
     for most, what, counts in (
         (_STALLED, "stalled", lambda start: start.stalled),
-        (_UNREADABLE, "ended without readable output", lambda start: not start.readable),
+        (_UNREADABLE, "ended without readable output", lambda start: not (start.readable or start.killed)),
         (_WITHOUT_PROGRESS, "ended without progress", lambda start: not start.saved),
     ):
         if len(seen) >= most and all(map(counts, seen[-most:])):
@@ -172,6 +179,7 @@ def end_start(
         segment=segment,
         ending=_ending(code, stalled_s),
         stalled=stalled_s is not None,
+        killed=code in (-signal.SIGKILL, _SHELL_SIGNALS + signal.SIGKILL),
         readable=_is_readable(output),
         saved=not crashed and any(moved.get(name) != saved.get(name) for name in WAVE_FUNCTIONS),
         said=last_lines(output),
@@ -281,7 +289,7 @@ def _ending(code: int, stalled_s: float | None) -> str:
         name = ""
     if name and number in _FROM_OUTSIDE and code < 0:
         return ""
-    hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+    hint = f", {_HINTS[name]}" if name in _HINTS else ""
     if code < 0:
         return f"was ended by signal {number} ({name or 'unknown'}{hint})"
     return f"ended with exit code {code}" + (f" (signal {number}, {name}{hint})" if name else "")
