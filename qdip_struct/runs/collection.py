@@ -29,7 +29,7 @@ from qdip_struct import __version__
 from qdip_struct.base.documents import document_in, json_document
 from qdip_struct.base.errors import DataError, NotTaken, QdipError, not_taken
 from qdip_struct.base.files import json_text, provenance, read_text, sha256, write_text
-from qdip_struct.cp2k.outputs.output import is_run_folder, output_files, read_run
+from qdip_struct.cp2k.outputs.output import WITH_REPLICAS, is_run_folder, output_files, read_run, without_replicas
 from qdip_struct.cp2k.outputs.run import READER, OutputPrint, Run, RunResult
 from qdip_struct.cp2k.outputs.trajectory import (
     SideFiles,
@@ -209,7 +209,7 @@ def find_runs(path: Path) -> list[Path]:
             found.append(here)
             names[:] = []
         else:
-            found += [here / name for name in sorted(files) if name.endswith(".out")]
+            found += [here / name for name in without_replicas(sorted(f for f in files if f.endswith(".out")))]
     if not found:
         raise DataError(f"{path} holds no CP2K run: expected folders with run.out, or *.out files")
     return found
@@ -245,6 +245,8 @@ def quick_result(path: Path, outputs: Sequence[Path]) -> RunResult | None:
     place = result_path(path)
     found = read_result(place)
     if found is None or found.reader != READER or found.qdip_version != __version__ or found.outputs is UNSET:
+        return None
+    if found.run_type in WITH_REPLICAS:  # its replicas' outputs decide too, and are not among the files
         return None
     try:
         if [entry.name for entry in found.outputs] != [file.name for file in outputs]:
@@ -303,6 +305,8 @@ def collect_one(path: Path, *, reread: bool = False) -> RunResult:
     if found is None:
         prints = _prints(output_files(path))
         found = None if reread else read_result(result_path(path))
+        if found is not None and found.run_type in WITH_REPLICAS:
+            found = None
         if found is None or (found.reader, found.qdip_version, found.outputs) != (READER, __version__, prints):
             return store_result(path, read_run(path), prints)
         with contextlib.suppress(OSError):  # copied without its times: from now on the quick look tells

@@ -50,6 +50,8 @@ LINES: dict[str, tuple[bytes, ...]] = {
     "walltime": (rb"\*\*\* .*?run terminated - exceeded requested execution time",),
     "exit_request": (rb"\*\*\* .*?run terminated (?:by|because)",),
     "total": (rb"Total energy:",),
+    "energy_gap": (rb"ENERGY\| Total FORCE_EVAL \( *\w+ *\) +gap\b",),
+    "free_energy": (rb"ENERGY\| Total FORCE_EVAL \( *\w+ *\) +free energy\b",),
     "energy": (rb"ENERGY\| Total FORCE_EVAL",),
     "forces": (rb"ATOMIC FORCES in", rb"FORCES\| Atomic forces"),
     "stress": (
@@ -63,6 +65,8 @@ LINES: dict[str, tuple[bytes, ...]] = {
     "hirshfeld": (rb"Hirshfeld Charges",),
     "dipole": (rb"Dipole moment \[Debye\]",),
     "opt_step": (rb"--------  Informations? at step =", rb"OPT\| Step number"),
+    "md_steps_asked": (rb"MD_PAR\| Number of time steps", rb"MD\| Number of Time Steps"),
+    "md_stride": (rb"MD_PAR\| Print MD information every", rb"MD\| Print MD information every"),
     "md_step": (rb"MD\| Step number", rb"STEP NUMBER +="),
     "md_ensemble": (rb"MD\| Ensemble Type", rb"MD_PAR\| Ensemble type"),
     "md_cell": (rb"MD\| Cell lengths \[ang\]", rb"CELL LNTHS\[bohr\] +="),
@@ -72,6 +76,22 @@ LINES: dict[str, tuple[bytes, ...]] = {
         rb"\*\*\* +MAXIMUM NUMBER OF OPTIMIZATION STEPS REACHED",
         rb"MAXIMUM NUMBER OF OPTIMIZATION STEPS REACHED",
     ),
+    "frequencies": (rb"VIB\|Frequency",),
+    "band_converged": (
+        rb"RMS DISPLACEMENT +=",
+        rb"MAX DISPLACEMENT +=",
+        rb"RMS FORCE +=",
+        rb"MAX FORCE +=",
+    ),
+    "band_step": (rb"BAND TOTAL ENERGY",),
+    "bsse_result": (rb"- +BSSE-free interaction energy",),
+    "debug_summary": (rb"DEBUG\|=+ END OF SUMMARY", rb"DEBUG\| Sum of differences"),
+    "response_end": (rb"ENDED LINRES CALCULATION",),
+    "excitations": (rb"TDDFPT\| Number of states calculated",),
+    "excitations_converged": (rb"-  TDDFPT run converged",),
+    "propagation_step": (rb"Real time propagation step:",),
+    "path_step": (rb"PINT\| PINT step",),
+    "warnings_counted": (rb"The number of warnings for this run is",),
     "warning": (rb"\*\*\* (?:[0-9:]+ )?WARNING", rb"WARNING :", rb"FORCEFIELD\| WARNING:"),
     "abort": (
         rb"\* \[ABORT\]",
@@ -131,6 +151,7 @@ _SAID_BY_OTHERS = frozenset(
         "timing",
         "max_gradient",
         "n_atoms",
+        "band_converged",
         "mulliken",
         "hirshfeld",
         "dipole",
@@ -148,6 +169,9 @@ DECIMAL = re.compile(rb"\d+\.\d*(?:[EeDd][-+]?\d+)?")
 ENERGY = re.compile(rb"FORCE_EVAL \( *(\w+) *\) energy *[\[(]([^\])]*)[\])]:? *([-+]?\d+\.\d+(?:[EeDd][-+]?\d+)?)\s*$")
 """Method, unit and value of an ``ENERGY|`` line."""
 
+ENERGY_GAP = re.compile(rb"gap *[\[(]([^\])]*)[\])]:? *([-+]?\d+\.\d+(?:[EeDd][-+]?\d+)?)\s*$")
+"""Unit and value of the gap that CP2K 2025 and later print after the energy, of all k-points."""
+
 CELL_VECTOR = re.compile(
     rb"Vector ([abc]) \[angstrom\]?:? +(-?\d+\.\d+) +(-?\d+\.\d+) +(-?\d+\.\d+)(?: +\|[abc]\| *= *(\d+\.\d+))?\s*$"
 )
@@ -155,7 +179,7 @@ CELL_VECTOR = re.compile(
 FUNCTIONAL = re.compile(rb"FUNCTIONAL\| +(?:LIBXC )?([A-Za-z0-9_+()-]+): *\r?$")
 """The name in a ``FUNCTIONAL|`` line; the other such lines are literature."""
 
-GAP = re.compile(rb"(?:\[eV\] *:|gap:) +(?:.* )?(\d+\.\d+)(?: *eV)?\s*$")
+GAP = re.compile(rb"(?:\[eV\] *:|gap:) +(?:.* )?(-?\d+\.\d+)(?: *eV)?\s*$")
 """The gap in eV at the end of a line; MO blocks print hartree before it."""
 
 _STAMP = re.compile(rb"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d(?:\.\d+)?)\s*$")

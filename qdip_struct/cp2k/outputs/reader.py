@@ -12,7 +12,7 @@ from pathlib import Path
 
 from qdip_struct.base.errors import DataError
 from qdip_struct.cp2k.outputs.lines import HANDLERS, Handler, Segment
-from qdip_struct.cp2k.outputs.patterns import CP2K_ONLY, MEANING, SCANNER
+from qdip_struct.cp2k.outputs.patterns import CP2K_ONLY, MEANING, SCANNER, stamp
 
 _PIECE_BYTES = 1 << 20
 _LONGEST_LINE = 1 << 16
@@ -55,9 +55,26 @@ class _Pass:
             if end - begin > _LONGEST_MEANT:
                 continue
             if meaning == "started" and (segment.started or segment.last is not None):
+                if _at_once(segment, text[begin:end]):
+                    handler(segment, text[begin:end], offset + begin)
+                    continue
                 segment = Segment(self.path)
                 self.segments.append(segment)
             handler(segment, text[begin:end], offset + begin)
+
+
+_AT_ONCE_S = 5.0
+"""Processes of one launch print their start within so many seconds; whoever starts a killed run again takes longer."""
+
+
+def _at_once(segment: Segment, line: bytes) -> bool:
+    """Whether a process that starts here was launched together with the one whose text is not at its end."""
+    if not segment.started or segment.ended or segment.aborts or segment.crash or segment.killed:
+        return False
+    start = stamp(line)
+    if start is None or segment.start is None:
+        return False
+    return abs((start - segment.start).total_seconds()) <= _AT_ONCE_S
 
 
 def _nothing(segment: Segment, line: bytes, offset: int) -> None:

@@ -16,7 +16,7 @@ from qdip_struct.base.documents import Count, Number, Text, Word
 from qdip_struct.base.files import plain
 from qdip_struct.cp2k.tasks import task_of
 
-Status = Literal["done", "scf_unconverged", "max_steps", "walltime", "aborted", "truncated"]
+Status = Literal["done", "incomplete", "scf_unconverged", "max_steps", "walltime", "aborted", "truncated"]
 Spin = Literal["RKS", "UKS", "ROKS"]
 
 
@@ -147,7 +147,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         Of an optimisation.
     max_force_ev_per_angstrom
         Largest norm of an atom's force, eV/Å; without printed forces CP2K's own maximum gradient (largest
-        component).
+        component), which for a cell optimisation is no force: it counts the cell too.
     max_force_measure
         Which of the two that is.
     net_force_ev_per_angstrom
@@ -157,6 +157,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         HOMO–LUMO gap, the smallest of the spin channels, eV.
     warnings
         CP2K's, and the reader's own.
+    cp2k_warnings_counted
+        How many warnings CP2K says at its end that it gave, of its last segment.
     wall_time_s, peak_memory_mib
         Of all segments together, s (``None`` when one is unknown); the largest, MiB.
     n_segments
@@ -180,12 +182,13 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     net_force_ev_per_angstrom: Number | None = None
     gap_ev: Number | None = None
     warnings: tuple[Text, ...] = ()
+    cp2k_warnings_counted: Count | None = None
     wall_time_s: Number | None = None
     peak_memory_mib: Number | None = None
     n_segments: Count = 1
 
 
-READER = 4
+READER = 5
 """Raised whenever the fields of a result or the reader's answers change, so that stored results are read anew."""
 SUMMARY = ("path", *RunSummary.__struct_fields__)
 """Columns of a table of runs."""
