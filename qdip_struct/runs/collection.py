@@ -29,7 +29,14 @@ from qdip_struct import __version__
 from qdip_struct.base.documents import document_in, json_document
 from qdip_struct.base.errors import DataError, NotTaken, QdipError, not_taken
 from qdip_struct.base.files import json_text, provenance, read_text, sha256, write_text
-from qdip_struct.cp2k.outputs.output import WITH_REPLICAS, is_run_folder, output_files, read_run, without_replicas
+from qdip_struct.cp2k.outputs.output import (
+    WITH_REPLICAS,
+    is_run_folder,
+    may_be_output,
+    output_files,
+    read_run,
+    without_replicas,
+)
 from qdip_struct.cp2k.outputs.run import READER, OutputPrint, Run, RunResult
 from qdip_struct.cp2k.outputs.trajectory import (
     SideFiles,
@@ -190,7 +197,9 @@ class Collected:
 
 
 def find_runs(path: Path) -> list[Path]:
-    """Run folders and lone ``*.out`` files at or below ``path``, sorted; a file stands for itself.
+    """Run folders and lone outputs (``*.out``, ``output``, ``cp2k*.log``, packed too) at or below ``path``, sorted.
+
+    A file stands for itself.
 
     Raises
     ------
@@ -209,9 +218,9 @@ def find_runs(path: Path) -> list[Path]:
             found.append(here)
             names[:] = []
         else:
-            found += [here / name for name in without_replicas(sorted(f for f in files if f.endswith(".out")))]
+            found += [here / name for name in without_replicas(sorted(filter(may_be_output, files)))]
     if not found:
-        raise DataError(f"{path} holds no CP2K run: expected folders with run.out, or *.out files")
+        raise DataError(f"{path} holds no CP2K run: expected folders with run.out, or *.out, output, cp2k*.log")
     return found
 
 
@@ -393,8 +402,20 @@ def _sorted(
     for answer in progress(answers, len(tasks)) if progress else answers:
         if isinstance(answer, RunResult):
             runs.append(answer)
-        elif tasks[answer.path] or answer.path.is_dir() or "is not a CP2K output" not in answer.reason:
+        elif tasks[answer.path] or not _foreign(answer):
             failed.append(answer)
         else:
             skipped.append(answer)
     return Collected(tuple(runs), tuple(failed), tuple(skipped))
+
+
+_SCHEDULER_LOG = re.compile(r"(?:slurm|job|pbs|lsf|sge)[-_.].*\.out")
+
+
+def _foreign(answer: NotTaken) -> bool:
+    """Whether what a search found, and cannot be read, is no run at all: another program's text, or an empty log."""
+    if answer.path.is_dir():
+        return False
+    if "is not a CP2K output" in answer.reason:
+        return True
+    return "is empty" in answer.reason and _SCHEDULER_LOG.fullmatch(answer.path.name) is not None

@@ -1,6 +1,7 @@
 """``qdip collect``: tables, JSON, CSV, exit codes, and not reading twice what has not changed."""
 
 import csv
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -220,3 +221,20 @@ def test_trajectories_get_their_labels_back(study: Path, capsys: pytest.CaptureF
     write(study / "restarted" / "structure.extxyz", Atoms("HO", positions=[[0, 0, 0], [0, 0, 1]]))
     assert main(["collect", str(study / "restarted"), "--trajectories", "--force"]) == 3
     assert "order" in capsys.readouterr().err
+
+
+def test_outputs_by_other_names_and_empty_scheduler_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (RUNS / "energy" / "run.out").read_bytes()
+    for name in ("output", "cp2k.log", "slurm-17.out", "pbs.out.gz"):
+        (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    (tmp_path / "slurm-18.out").touch()
+    (tmp_path / "slurm-19.out").write_text("module: loaded\n")
+    table = tmp_path / "table.csv"
+    assert main(["collect", str(tmp_path), "--csv", str(table)]) == 0
+    assert "passed over" in capsys.readouterr().err
+    rows = list(csv.DictReader(table.open()))
+    assert [Path(row["path"]).name for row in rows] == ["cp2k.log", "output", "pbs.out.gz", "slurm-17.out"]
+    assert len({row["energy_ev"] for row in rows}) == 1
+    assert main(["collect", str(tmp_path), "--csv", str(table)]) == 2
+    (tmp_path / "project.out").touch()
+    assert main(["collect", str(tmp_path)]) == 3

@@ -16,7 +16,7 @@ from qdip_struct.base.errors import DataError, NotTaken, not_taken
 from qdip_struct.cp2k.inputs.grid_noise import net_force, noise_doubt
 from qdip_struct.cp2k.outputs import blocks
 from qdip_struct.cp2k.outputs.lines import Evaluation, Segment
-from qdip_struct.cp2k.outputs.reader import read_segments
+from qdip_struct.cp2k.outputs.reader import open_output, read_segments
 from qdip_struct.cp2k.outputs.run import Run, Settings, Spin, Status, Steps
 from qdip_struct.cp2k.tasks import is_optimisation, task_of
 
@@ -28,6 +28,7 @@ WITH_REPLICAS = frozenset({"VIBRATIONAL_ANALYSIS", "NORMAL_MODES", "BAND", "PINT
 """RUN_TYPEs whose energies CP2K writes to files of their own, ``PROJECT-r-0.out`` or ``PROJECT-BAND1.out``."""
 
 _REPLICA = re.compile(r"(.+)-(?:r-\d{1,9}|BAND\d{1,9})\.out")
+_OUTPUT_NAME = re.compile(r"(?:.+\.out|output|cp2k[^/]*\.log)(?:\.gz|\.xz|\.bz2)?")
 _SAME_START_S = 5.0
 
 _SAYS_ONLY_THAT = ("=====", "CP2K| Abnormal")
@@ -67,6 +68,11 @@ def output_files(path: Path) -> list[Path]:
     if not files:
         raise DataError(f"{path} holds no CP2K output: expected {_OUTPUT} (the run has not started?)")
     return [path / name for name in files]
+
+
+def may_be_output(name: str) -> bool:
+    """Whether a file of that name is looked at when a folder is searched; packed ones too."""
+    return _OUTPUT_NAME.fullmatch(name) is not None and not name.startswith(".")
 
 
 def without_replicas(names: Iterable[str]) -> list[str]:
@@ -236,7 +242,7 @@ def _failed(part: Segment) -> int:
 def _verdict(last: Segment, *, run_type: str | None, replicas: Sequence[Segment] = ()) -> tuple[Status, str]:
     """How a run ended: what went wrong, else whether the text holds what a run of this kind ends with."""
     if last.aborts or (last.errors and not last.ended):
-        with last.path.open("rb") as stream:
+        with open_output(last.path) as stream:
             # The box of an abort says why; the lines on stderr that came with it often only say that.
             messages = [blocks.read_message(stream, offset=offset) for offset in (*last.aborts, *last.errors)]
         telling = [message for message in messages if message and not message.startswith(_SAYS_ONLY_THAT)]
@@ -400,7 +406,7 @@ def _n_atoms(segments: Sequence[Segment]) -> int | None:
         if segment.n_atoms:
             return segment.n_atoms
         if segment.coordinates_offset is not None:
-            with segment.path.open("rb") as stream:
+            with open_output(segment.path) as stream:
                 return blocks.count_atoms(stream, offset=segment.coordinates_offset)
     return None
 
@@ -423,7 +429,7 @@ def _results(segment: Segment, evaluation: Evaluation, *, n_atoms: int | None, r
         }
         gradient = before.max_gradient if gradient is None else gradient
     arrays: dict[str, Any] = {}
-    with segment.path.open("rb") as stream:
+    with open_output(segment.path) as stream:
         if "forces" in where:
             arrays["forces"] = blocks.read_forces(stream, offset=where["forces"], n_atoms=n_atoms)
         if "stress" in where:
@@ -461,7 +467,7 @@ def _warnings(segments: Sequence[Segment]) -> list[str]:
     texts: list[str] = []
     for segment in segments:
         if segment.warnings:
-            with segment.path.open("rb") as stream:
+            with open_output(segment.path) as stream:
                 for offset, count in segment.warnings.values():
                     text = blocks.read_message(stream, offset=offset)
                     texts.append(text if count == 1 else f"{text} ({count} times)")
@@ -488,7 +494,7 @@ def printed_settings(segment: Segment) -> Settings:
     basis: dict[str, str] = {}
     potential: dict[str, str] = {}
     if segment.kind_offsets:
-        with segment.path.open("rb") as stream:
+        with open_output(segment.path) as stream:
             for offset in segment.kind_offsets:
                 names, potentials = blocks.read_kinds(stream, offset=offset)
                 basis |= names

@@ -185,7 +185,7 @@ GAP = re.compile(rb"(?:\[eV\] *:|gap:) +(?:.* )?(-?\d+\.\d+)(?: *eV)?\s*$")
 _STAMP = re.compile(rb"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d(?:\.\d+)?)\s*$")
 """Date and time of the header and the footer."""
 
-_LAST_NUMBER = re.compile(rb"(?:^|[\s=:])(" + NUMBER + rb")\s*$")
+_WHOLE_NUMBER = re.compile(NUMBER)
 
 
 def stamp(line: bytes) -> datetime.datetime | None:
@@ -203,8 +203,9 @@ def stamp(line: bytes) -> datetime.datetime | None:
 
 def last_number(line: bytes) -> float | None:
     """The finite number that ends a line, or ``None``."""
-    found = _LAST_NUMBER.search(line)
-    value = float(found.group(1).lower().replace(b"d", b"e")) if found else math.nan
+    word = line.rsplit(None, 1)[-1] if line.strip() else b""
+    word = word[max(word.rfind(b"="), word.rfind(b":")) + 1 :]
+    value = float(word.lower().replace(b"d", b"e")) if _WHOLE_NUMBER.fullmatch(word) else math.nan
     return value if math.isfinite(value) else None
 
 

@@ -23,6 +23,7 @@ from qdip_struct.base import units
 from qdip_struct.base.errors import DataError, MismatchError
 from qdip_struct.base.files import refuse_existing
 from qdip_struct.cp2k.outputs.lines import cell_vector
+from qdip_struct.cp2k.outputs.reader import open_output
 from qdip_struct.cp2k.outputs.run import Run
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def read_printed_cells(outputs: Sequence[Path]) -> dict[float, np.ndarray]:
     cells: dict[float, np.ndarray] = {}
     vectors: dict[str, tuple[float, ...]] = {}
     for path in outputs:
-        with path.open("rb") as stream:
+        with open_output(path) as stream:
             for line in stream:
                 if b"Vector " in line and (found := cell_vector(line)) is not None:
                     vectors[found[0]] = found[1]
