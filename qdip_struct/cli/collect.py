@@ -22,13 +22,17 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, DataError, QdipError, UsageError
-from qdip_struct.base.files import json_text, refuse_existing, write_text
+from qdip_struct.base.files import json_text, provenance, refuse_existing, write_text
 from qdip_struct.cli.console import emit, note, table
 from qdip_struct.cp2k.outputs.run import SUMMARY
-from qdip_struct.runs.collection import Collected, collect, write_trajectory
+from qdip_struct.cp2k.outputs.trajectory import write_extxyz
+from qdip_struct.runs.collection import Collected, collect, result_structure, write_trajectory
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 _SHOWN = 10
 """Distinct warnings in the table, and files passed over that are named."""
@@ -43,6 +47,13 @@ def add_collect_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reread", action="store_true", help="read every output, even one that has not changed")
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="also write the table as CSV (energies in eV, forces in eV/Å)"
+    )
+    parser.add_argument(
+        "--structures",
+        type=Path,
+        metavar="FILE",
+        help="also write one extxyz with the geometry of each run's energy: energy (eV), forces (eV/Å), stress "
+        "(eV/Å^3, positive under tension), charges (e)",
     )
     parser.add_argument(
         "--trajectories",
@@ -61,12 +72,18 @@ def collect_command(args: argparse.Namespace) -> int:
         refuse_existing(args.out, force=args.force)
     if args.csv is not None:
         refuse_existing(args.csv, force=args.force)
+    if args.structures is not None:
+        if args.structures.suffix not in (".extxyz", ".xyz"):
+            raise UsageError(f"--structures {args.structures}: expected a name that ends in .extxyz")
+        refuse_existing(args.structures, force=args.force)
     found = collect(args.paths, processes=args.nproc, reread=args.reread, progress=_bar)
     if not found.runs:
         first = (found.failed + found.skipped)[0]
         more = len(found.failed) + len(found.skipped) - 1
         raise DataError(first.reason + (f" (and {more} more paths that cannot be read)" if more else ""))
     faults = _trajectories(found, force=args.force) if args.trajectories else 0
+    if args.structures is not None:
+        faults += _structures(found, args.structures, force=args.force)
     document = found.to_dict()
     if args.out is not None:
         write_text(args.out, _csv(found) if args.out.suffix == ".csv" else json_text(document), force=args.force)
@@ -97,6 +114,23 @@ def _trajectories(found: Collected, *, force: bool) -> int:
             continue
         if written is not None:
             note(f"wrote {written[0]}: {written[1]} frames")
+    return faults
+
+
+def _structures(found: Collected, target: Path, *, force: bool) -> int:
+    """Write the geometries of the energies; say which runs have none, and count the done ones among them."""
+    kept: list[Atoms] = []
+    faults = 0
+    for run in found.runs:
+        try:
+            kept.append(result_structure(Path(run.path)))
+        except QdipError as error:
+            faults += run.status == "done"
+            note(f"no structure: {error}")
+    if kept:
+        source = provenance("collect --structures", {"runs": len(kept)})
+        write_extxyz(target, kept, provenance=source, force=force)
+        note(f"wrote {target}: {len(kept)} structures")
     return faults
 
 

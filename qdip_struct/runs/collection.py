@@ -26,6 +26,7 @@ import msgspec
 from msgspec import UNSET
 
 from qdip_struct import __version__
+from qdip_struct.base import units
 from qdip_struct.base.documents import document_in, json_document
 from qdip_struct.base.errors import DataError, NotTaken, QdipError, not_taken
 from qdip_struct.base.files import json_text, provenance, read_text, sha256, write_text
@@ -34,12 +35,14 @@ from qdip_struct.cp2k.outputs.output import (
     is_run_folder,
     may_be_output,
     output_files,
+    printed_atoms,
     read_run,
     without_replicas,
 )
 from qdip_struct.cp2k.outputs.run import READER, OutputPrint, Run, RunResult
 from qdip_struct.cp2k.outputs.trajectory import (
     SideFiles,
+    element_of_kind,
     labelled,
     read_cells,
     read_frames,
@@ -47,7 +50,7 @@ from qdip_struct.cp2k.outputs.trajectory import (
     side_files,
     write_extxyz,
 )
-from qdip_struct.cp2k.tasks import task_of
+from qdip_struct.cp2k.tasks import is_single_point, task_of
 from qdip_struct.runs.rundir import RECORD, RESULT, STRUCTURE, labels_of
 
 if TYPE_CHECKING:
@@ -109,6 +112,79 @@ def final_structure(folder: Path, run: Run) -> "Atoms | None":
     if last is None:
         return None
     return next(labelled([last], reference=read_structure(structure), run=run, **_cells_of(run, files)))
+
+
+_SAME_GEOMETRY_EV = 2e-5
+"""A frame and the energy of a run belong together within so much: an optimum is calculated twice."""
+
+
+def result_structure(path: Path) -> "Atoms":
+    """The geometry of a run's energy with what CP2K calculated for it, as ASE keeps results.
+
+    Energy (eV), forces (eV/Å) and stress (eV/Å³, positive under tension as in ASE, the opposite of CP2K's) stand in a
+    :class:`~ase.calculators.singlepoint.SinglePointCalculator`; ``mulliken_charges``, ``hirshfeld_charges`` (e) and
+    ``spin_moments`` (μB) in arrays, ``run``, ``status`` and ``run_type`` in ``info``. Positions are those of the
+    trajectory, of a single point's ``structure.extxyz``, or those that the output prints.
+
+    Raises
+    ------
+    DataError
+        If the run has no converged energy, or no geometry that belongs to it.
+    """
+    from ase import Atoms
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    run = read_run(path)
+    if run.energy_ev is None:
+        raise DataError(f"{path}: no energy of a converged SCF ({run.status}: {run.reason})")
+    atoms = _geometry(path, run)
+    if run.cell is not None:
+        atoms.cell = run.cell
+    if run.pbc is not None:
+        atoms.pbc = run.pbc
+    clean = Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    results: dict[str, Any] = {"energy": run.energy_ev}
+    if run.forces is not None and len(run.forces) == len(clean):
+        results["forces"] = run.forces
+    if run.stress_gpa is not None:
+        tensor = -run.stress_gpa / units.GPA_PER_EV_PER_ANGSTROM3
+        results["stress"] = tensor[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+    for name in ("mulliken_charges", "hirshfeld_charges", "spin_moments"):
+        values = getattr(run, name)
+        if values is not None and len(values) == len(clean):
+            clean.set_array(name, values)
+    clean.info = {"run": str(path), "status": run.status, "run_type": run.run_type or ""}
+    clean.calc = SinglePointCalculator(clean, **results)
+    return clean
+
+
+def _geometry(path: Path, run: Run) -> "Atoms":
+    """Where the atoms were when the run's energy was calculated; :class:`DataError` when nothing tells."""
+    from ase import Atoms
+
+    from qdip_struct.materials.structure_files import read_structure
+
+    assert run.energy_ev is not None
+    positions = side_files(run).positions
+    structure = path / STRUCTURE if path.is_dir() else None
+    if is_single_point(run.run_type):
+        if structure is not None and structure.is_file():
+            return read_structure(structure)
+        printed = printed_atoms(path)
+        if printed is None:
+            raise DataError(f"{path} prints no coordinates (PRINT_LEVEL LOW) and has no {STRUCTURE} beside it")
+        if printed.ghosts:
+            raise DataError(f"{path} holds ghost atoms: no structure of real atoms has its energy")
+        return Atoms(printed.symbols, positions=printed.positions)
+    if positions is None:
+        raise DataError(f"{path} moved its atoms, and there is no trajectory {run.project}-pos-1.xyz beside it")
+    found = None
+    for frame in read_frames(positions):
+        if frame.printed_energy_ev is not None and abs(frame.printed_energy_ev - run.energy_ev) < _SAME_GEOMETRY_EV:
+            found = frame
+    if found is None:
+        raise DataError(f"{positions}: no frame has the energy of the run, {run.energy_ev:.6f} eV")
+    return Atoms([element_of_kind(symbol) for symbol in found.symbols], positions=found.positions)
 
 
 def _cells_of(run: Run, files: SideFiles) -> dict[str, Any]:

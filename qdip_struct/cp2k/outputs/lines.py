@@ -346,6 +346,7 @@ for _name in (
     "cutoff",
     "rel_cutoff",
     "md_ensemble",
+    "periodicity",
     "exact_exchange",
     "smearing",
     "smearing_kelvin",

@@ -6,6 +6,7 @@ stands in :mod:`qdip_struct.cp2k.inputs.input_settings`.
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -137,6 +138,42 @@ def read_run(path: Path) -> Run:
     return _join(path, segments)
 
 
+@dataclass(frozen=True, eq=False)
+class PrintedAtoms:
+    """The first geometry that an output prints.
+
+    Attributes
+    ----------
+    symbols, positions
+        Of the n atoms, and (n, 3) Å as printed (six decimals).
+    ghosts
+        Whether any of them has a basis and no core.
+    """
+
+    symbols: tuple[str, ...]
+    positions: np.ndarray
+    ghosts: bool
+
+
+def printed_atoms(path: Path) -> PrintedAtoms | None:
+    """The atoms that the last output of a run prints before its first energy; ``None`` at a low PRINT_LEVEL.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_run`.
+    """
+    segment = read_segments(output_files(path)[-1])[-1]
+    if segment.coordinates_offset is None:
+        return None
+    with open_output(segment.path) as stream:
+        found = blocks.read_coordinates(stream, offset=segment.coordinates_offset)
+    if found is None:
+        return None
+    symbols, positions, cores = found
+    return PrintedAtoms(symbols, positions, ghosts=bool((cores == 0).any()) and "spin" in segment.facts)
+
+
 def read_runs(paths: Iterable[Path]) -> list[Run | NotTaken]:
     """Read many runs; what cannot be read becomes a :class:`NotTaken` with its reason."""
     results: list[Run | NotTaken] = []
@@ -189,6 +226,7 @@ def _join(path: Path, segments: Sequence[Segment]) -> Run:
         peak_memory_mib=max(memories) if memories else None,
         n_segments=len(same),
         steps=steps,
+        pbc=_pbc(header.facts.get("periodicity")),
         settings=settings,
         **results,
     )
@@ -461,6 +499,10 @@ def _results(segment: Segment, evaluation: Evaluation, *, n_atoms: int | None, r
         "gap_ev": min(evaluation.gaps) if evaluation.gaps else None,
         "cell": _cell(evaluation.cell),
     }
+
+
+def _pbc(word: str | None) -> tuple[bool, bool, bool] | None:
+    return None if word is None else ("X" in word, "Y" in word, "Z" in word)
 
 
 def _warnings(segments: Sequence[Segment]) -> list[str]:

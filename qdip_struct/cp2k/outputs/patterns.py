@@ -17,6 +17,7 @@ LINES: dict[str, tuple[bytes, ...]] = {
     "run_type": (rb"GLOBAL\| Run type",),
     "n_atoms": (rb"- Atoms:",),
     "cell": (rb"CELL\| Vector [abc] \[",),
+    "periodicity": (rb"CELL\| Periodicity",),
     "kpoint_grid": (rb"BRILLOUIN\| K-[Pp]oint grid",),
     "spin": (rb"DFT\| Spin (?:un)?restricted",),
     "multiplicity": (rb"DFT\| Multiplicity",),

@@ -257,6 +257,8 @@ class Run(RunSummary, frozen=True, kw_only=True, eq=False):
         Run folder or output file.
     cell
         (3, 3) row vectors, Å.
+    pbc
+        Along which of them it is periodic.
     forces
         (n, 3) eV/Å.
     stress_gpa
@@ -276,6 +278,7 @@ class Run(RunSummary, frozen=True, kw_only=True, eq=False):
 
     path: Path
     cell: np.ndarray | None = None
+    pbc: tuple[bool, bool, bool] | None = None
     forces: np.ndarray | None = None
     stress_gpa: np.ndarray | None = None
     steps: Steps = msgspec.field(default_factory=Steps)

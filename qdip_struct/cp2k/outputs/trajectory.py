@@ -192,7 +192,7 @@ def labelled(
     good = {step.index for step in run.steps if step.scf_converged} if run is not None else set()
     bad = {step.index for step in run.steps if step.scf_converged is False} if run is not None else set()
     for frame in frames:
-        if tuple(_element(symbol) for symbol in frame.symbols) != symbols:
+        if tuple(element_of_kind(symbol) for symbol in frame.symbols) != symbols:
             raise MismatchError(
                 f"step {frame.step} has {len(frame.symbols)} atoms whose symbols or order are not those of the "
                 f"reference structure with {len(symbols)}: give the structure this run was made from"
@@ -211,7 +211,8 @@ def labelled(
         yield atoms
 
 
-def _element(symbol: str) -> str:
+def element_of_kind(symbol: str) -> str:
+    """The element that a kind's name in a trajectory begins with, such as ``Pb`` of ``PB_gh``."""
     found = re.match(r"[A-Za-z]{1,2}", symbol)
     return found.group().capitalize() if found else symbol
 
