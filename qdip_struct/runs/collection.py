@@ -39,12 +39,13 @@ from qdip_struct.cp2k.outputs.output import (
     read_run,
     without_replicas,
 )
-from qdip_struct.cp2k.outputs.run import READER, OutputPrint, Run, RunResult
+from qdip_struct.cp2k.outputs.run import READER, Dynamics, OutputPrint, Run, RunResult
 from qdip_struct.cp2k.outputs.trajectory import (
     SideFiles,
     element_of_kind,
     labelled,
     read_cells,
+    read_dynamics,
     read_frames,
     read_printed_cells,
     side_files,
@@ -184,7 +185,12 @@ def _geometry(path: Path, run: Run) -> "Atoms":
             found = frame
     if found is None:
         raise DataError(f"{positions}: no frame has the energy of the run, {run.energy_ev:.6f} eV")
-    return Atoms([element_of_kind(symbol) for symbol in found.symbols], positions=found.positions)
+    atoms = Atoms([element_of_kind(symbol) for symbol in found.symbols], positions=found.positions)
+    cells = side_files(run).cells
+    if run.cell is None and cells is not None and found.step in (kept := read_cells(cells)):
+        atoms.set_cell(kept[found.step])
+        atoms.pbc = True  # what is not printed is CP2K's default
+    return atoms
 
 
 def _cells_of(run: Run, files: SideFiles) -> dict[str, Any]:
@@ -368,12 +374,25 @@ def store_result(path: Path, run: Run, prints: list[OutputPrint] | None = None) 
         Of its outputs, where they are known.
     """
     outputs = _prints(output_files(path)) if prints is None else prints
-    found = run.result(path=".", **labels_of(path), reader=READER, qdip_version=__version__, outputs=outputs)
+    found = run.result(
+        path=".", dynamics=_dynamics(run), **labels_of(path), reader=READER, qdip_version=__version__, outputs=outputs
+    )
     place = result_path(path)
     if _replaceable(place) and os.access(place.parent, os.W_OK):
         with contextlib.suppress(DataError):  # a full disk must not hide what was read
             write_text(place, sealed_text(found.to_dict()), force=True)
     return _shown(found, path)
+
+
+def _dynamics(run: Run) -> Dynamics | None:
+    """The averages of a run's energy file; ``None`` when there is none, or it cannot be read."""
+    energies = side_files(run).energies if run.n_atoms else None
+    if energies is None or not run.n_atoms or run.run_type not in ("MD", "MOLECULAR_DYNAMICS", "EHRENFEST_DYN"):
+        return None
+    try:
+        return read_dynamics(energies, n_atoms=run.n_atoms)
+    except DataError:
+        return None
 
 
 def _shown(found: RunResult, path: Path) -> RunResult:

@@ -9,7 +9,7 @@ import pytest
 from ase import units as ase_units
 
 from qdip_struct.cp2k.outputs.output import read_run
-from qdip_struct.runs.collection import collect_one, find_runs
+from qdip_struct.runs.collection import collect_one, find_runs, result_structure
 
 DATA = Path(__file__).parents[1] / "data" / "cp2k_endings"
 CASES = DATA / "cases"
@@ -157,3 +157,43 @@ def test_forces_and_charges_to_every_printed_digit() -> None:
     np.testing.assert_allclose(run.forces, printed, rtol=1e-14)
     np.testing.assert_array_equal(run.mulliken_charges, [-0.000194, 0.000194])
     np.testing.assert_array_equal(run.hirshfeld_charges, [0.084, 0.081])
+
+
+@pytest.mark.parametrize(("name", "printed"), [("vib_h2", 4410.294603), ("vib_h2_2026", 4.4102946024e3)])
+def test_frequencies_and_their_zero_point_energy(name: str, printed: float, tmp_path: Path) -> None:
+    run = read_run(DATA / name / "project.out")
+    assert run.frequencies_per_cm == (printed,)
+    # h c / e = 1.2398419843e-4 eV cm (CODATA)
+    assert run.zero_point_energy_ev == pytest.approx(0.5 * printed * 1.2398419843e-4, rel=1e-8)
+    failing = read_run(DATA / "vib_h2_failing" / "project.out")
+    assert (len(failing.frequencies_per_cm), failing.zero_point_energy_ev) == (1, None)
+    path = tmp_path / "modes.out"
+    text = (DATA / "vib_h2" / "project.out").read_text()
+    path.write_text(re.sub(r"(VIB\|Frequency \(cm\^-1\)).*", r"\1  -120.500000   300.000000   500.250000", text))
+    assert read_run(path).frequencies_per_cm == (-120.5, 300, 500.25)
+    assert read_run(path).zero_point_energy_ev == pytest.approx(400.125 * 1.2398419843e-4, rel=1e-8)
+
+
+def test_dynamics_are_those_of_the_energy_file(tmp_path: Path) -> None:
+    """Mean and slope by numpy from the columns, the last cell by ASE from CP2K's own file."""
+    folder = Path(shutil.copytree(DATA / "md_ar", tmp_path / "md_ar"))
+    table = np.loadtxt(folder / "ar-1.ener")
+    found = collect_one(folder / "project.out").dynamics
+    assert found is not None
+    assert (found.n_steps, found.time_fs) == (6, 3.0)
+    assert found.last_temperature_kelvin == 100.077207135
+    assert found.mean_temperature_kelvin == pytest.approx(table[:, 3].mean(), rel=1e-12)
+    slope = np.polyfit(table[:, 1] / 1000, table[:, 5], 1)[0] * ase_units.Hartree / 4
+    assert found.drift_ev_per_atom_per_ps == pytest.approx(slope, rel=1e-6)
+    atoms = result_structure(folder / "project.out")
+    np.testing.assert_array_equal(atoms.cell.array.ravel(), np.loadtxt(folder / "ar-1.cell")[-1, 2:11])
+
+
+def test_pressure_and_gaps_of_both_spins() -> None:
+    run = read_run(DATA / "energy_force_h2" / "project.out")
+    text = (DATA / "energy_force_h2" / "project.out").read_text()
+    third = re.search(r"STRESS\| 1/3 Trace +(\S+)", text)
+    assert third is not None
+    assert run.pressure_gpa == pytest.approx(float(third.group(1)), rel=1e-10)
+    assert run.spin_gaps_ev == (13.056299, 13.056299)
+    assert read_run(CASES / "uks_negative_gap.out").spin_gaps_ev == (2.5, -0.058252)

@@ -225,6 +225,8 @@ def _join(path: Path, segments: Sequence[Segment]) -> Run:
         wall_time_s=round(sum(w for w in walls if w is not None), 3) if None not in walls else None,
         peak_memory_mib=max(memories) if memories else None,
         n_segments=len(same),
+        frequencies_per_cm=tuple(last.frequencies),
+        zero_point_energy_ev=_zero_point(last.frequencies) if status == "done" and last.frequencies else None,
         steps=steps,
         pbc=_pbc(header.facts.get("periodicity")),
         settings=settings,
@@ -481,6 +483,8 @@ def _results(segment: Segment, evaluation: Evaluation, *, n_atoms: int | None, r
             arrays |= {"mulliken_charges": charges, "spin_moments": moments}
         if "hirshfeld" in where:
             arrays["hirshfeld_charges"], _ = blocks.read_charges(stream, offset=where["hirshfeld"], n_atoms=n_atoms)
+    if arrays.get("stress_gpa") is not None:
+        arrays["pressure_gpa"] = float(np.trace(arrays["stress_gpa"])) / 3
     forces = arrays.get("forces")
     if forces is not None:
         arrays |= {
@@ -497,8 +501,14 @@ def _results(segment: Segment, evaluation: Evaluation, *, n_atoms: int | None, r
         **arrays,
         "energy_ev": None if energy is None else energy * units.EV_PER_HARTREE,
         "gap_ev": min(evaluation.gaps) if evaluation.gaps else None,
+        "spin_gaps_ev": tuple(evaluation.gaps),
         "cell": _cell(evaluation.cell),
     }
+
+
+def _zero_point(frequencies: Sequence[float]) -> float:
+    """½ Σ h c ν of the real modes, in eV for frequencies in 1/cm."""
+    return 0.5 * units.EV_PER_INVERSE_CM * sum(value for value in frequencies if value > 0)
 
 
 def _pbc(word: str | None) -> tuple[bool, bool, bool] | None:

@@ -15,7 +15,7 @@ LINES: dict[str, tuple[bytes, ...]] = {
     "version": (rb"CP2K\| version string:",),
     "project": (rb"GLOBAL\| Project name",),
     "run_type": (rb"GLOBAL\| Run type",),
-    "n_atoms": (rb"- Atoms:",),
+    "n_atoms": (rb"- Atoms:", rb"DOF\| Number of atoms"),
     "cell": (rb"CELL\| Vector [abc] \[",),
     "periodicity": (rb"CELL\| Periodicity",),
     "kpoint_grid": (rb"BRILLOUIN\| K-[Pp]oint grid",),

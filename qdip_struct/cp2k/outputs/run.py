@@ -155,6 +155,10 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         :mod:`qdip_struct.cp2k.inputs.grid_noise`.
     gap_ev
         HOMO–LUMO gap, the smallest of the spin channels, eV.
+    pressure_gpa
+        A third of the trace of the stress, GPa: positive under compression.
+    zero_point_energy_ev
+        ½ Σ h c ν over the real modes of a vibrational analysis that is done, eV.
     warnings
         CP2K's, and the reader's own.
     cp2k_warnings_counted
@@ -181,6 +185,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     max_force_measure: Literal["norm", "component"] | None = None
     net_force_ev_per_angstrom: Number | None = None
     gap_ev: Number | None = None
+    pressure_gpa: Number | None = None
+    zero_point_energy_ev: Number | None = None
     warnings: tuple[Text, ...] = ()
     cp2k_warnings_counted: Count | None = None
     wall_time_s: Number | None = None
@@ -192,6 +198,27 @@ READER = 5
 """Raised whenever the fields of a result or the reader's answers change, so that stored results are read anew."""
 SUMMARY = ("path", *RunSummary.__struct_fields__)
 """Columns of a table of runs."""
+
+
+class Dynamics(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run of molecular dynamics wrote to ``PROJECT-1.ener``, over all its rows.
+
+    Attributes
+    ----------
+    n_steps, time_fs
+        CP2K's counter and time of the last row, fs.
+    mean_temperature_kelvin, last_temperature_kelvin
+        Of the atoms, K.
+    drift_ev_per_atom_per_ps
+        Slope of a straight line through the conserved quantity over time, eV per atom and ps; ``None`` with fewer
+        than three rows.
+    """
+
+    n_steps: Count
+    time_fs: Number
+    mean_temperature_kelvin: Number
+    last_temperature_kelvin: Number
+    drift_ev_per_atom_per_ps: Number | None = None
 
 
 class OutputPrint(msgspec.Struct, frozen=True):
@@ -223,6 +250,10 @@ class RunResult(RunSummary, frozen=True, kw_only=True):
         Convergence tests of the step of the energy by name.
     settings
         As CP2K printed them.
+    dynamics
+        Of its energy file, where there is one beside the output.
+    frequencies_per_cm, spin_gaps_ev
+        As of :class:`Run`.
     reader, qdip_version, outputs
         In ``result.json``: what it was read with, and from.
     """
@@ -235,6 +266,9 @@ class RunResult(RunSummary, frozen=True, kw_only=True):
     dipole_debye: list[Number | None] | None = None
     criteria: dict[Word, Criterion] = {}
     settings: Settings = msgspec.field(default_factory=Settings)
+    dynamics: Dynamics | None = None
+    frequencies_per_cm: tuple[Number, ...] = ()
+    spin_gaps_ev: tuple[Number, ...] = ()
     reader: Count | UnsetType = UNSET
     qdip_version: Word | UnsetType = UNSET
     outputs: list[OutputPrint] | UnsetType = UNSET
@@ -274,6 +308,10 @@ class Run(RunSummary, frozen=True, kw_only=True, eq=False):
         (3,) D.
     settings
         What decides whether its energy may be combined with another.
+    frequencies_per_cm
+        Of a vibrational analysis, 1/cm; imaginary ones are negative, as CP2K prints them.
+    spin_gaps_ev
+        HOMO–LUMO gap of each spin channel, eV.
     """
 
     path: Path
@@ -288,6 +326,8 @@ class Run(RunSummary, frozen=True, kw_only=True, eq=False):
     spin_moments: np.ndarray | None = None
     dipole_debye: np.ndarray | None = None
     settings: Settings = msgspec.field(default_factory=Settings)
+    frequencies_per_cm: tuple[float, ...] = ()
+    spin_gaps_ev: tuple[float, ...] = ()
 
     def result(self, **more: Any) -> RunResult:
         """The record of the run: scalars, cell, stress and settings; per-atom and per-step arrays stay here.
@@ -298,7 +338,8 @@ class Run(RunSummary, frozen=True, kw_only=True, eq=False):
             Further fields of :class:`RunResult`, or others in the place of the run's own.
         """
         own = {name: plain(getattr(self, name)) for name in (*SUMMARY, "stress_gpa", "dipole_debye")}
-        kept = {"warnings": self.warnings, "criteria": self.criteria, "settings": self.settings}
+        names = ("warnings", "criteria", "settings", "frequencies_per_cm", "spin_gaps_ev")
+        kept = {name: getattr(self, name) for name in names}
         return RunResult(**{**own, **kept, "cell_angstrom": plain(self.cell), **more})
 
     @property
