@@ -29,7 +29,7 @@ from qdip_struct.base.files import json_text, provenance, refuse_existing, write
 from qdip_struct.cli.console import emit, note, table
 from qdip_struct.cp2k.outputs.run import SUMMARY
 from qdip_struct.cp2k.outputs.trajectory import write_extxyz
-from qdip_struct.runs.collection import Collected, collect, result_structure, write_trajectory
+from qdip_struct.runs.collection import Collected, collect, lost_cells, result_structure, write_trajectory
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -114,6 +114,11 @@ def _trajectories(found: Collected, *, force: bool) -> int:
             continue
         if written is not None:
             note(f"wrote {written[0]}: {written[1]} frames")
+            if ensemble := lost_cells(Path(run.path)):
+                note(
+                    f"warning: {written[0]}: the cell moved ({ensemble}) and CP2K wrote no file of it, so every frame "
+                    "has the first one; print it with MOTION/PRINT/CELL"
+                )
     return faults
 
 

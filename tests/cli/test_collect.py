@@ -280,3 +280,19 @@ def test_a_run_without_its_geometry_gives_no_structure(tmp_path: Path, capsys: p
     assert "there is no trajectory" in capsys.readouterr().err
     assert not target.exists()
     assert main(["collect", str(tmp_path / "moved.out"), "--structures", str(tmp_path / "all.cif")]) == 2
+
+
+@pytest.mark.parametrize("ensemble", ["NVE", "NPT_I"])
+def test_cells_that_were_not_written_are_missed(
+    ensemble: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ase import Atoms
+    from ase.io import write
+
+    shutil.copytree(RUNS / "md", tmp_path / "md")
+    output = tmp_path / "md" / "run.out"
+    text = output.read_text(errors="replace")
+    output.write_text(re.sub(r"(Ensemble type +)NVE", rf"\1{ensemble}", text))
+    write(tmp_path / "md" / "structure.extxyz", Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.8]], cell=[5] * 3, pbc=True))
+    main(["collect", str(tmp_path / "md"), "--trajectories"])
+    assert ("every frame has the first one" in capsys.readouterr().err) == (ensemble == "NPT_I")
