@@ -124,8 +124,18 @@ def test_tetragonal_crystal_with_its_axis():
     assert abs(np.linalg.det(across[:3])) == pytest.approx(crystal.a_angstrom**3)
     with pytest.raises(UsageError, match="c_axis"):
         sublattice_of(crystal, c_axis=3)
-    with pytest.raises(UsageError, match="rock-salt"):
-        sublattice_of(get_crystal("CsPbI3:delta"))
+
+
+def test_yellow_caesium_lead_iodide_has_the_double_chains_of_its_lead():
+    """Two Pb along the chain at b, two in the other strand: the rest is beyond a wide gap (Pnma, chains along b)."""
+    crystal = get_crystal("CsPbI3:delta")
+    lead = sublattice_of(crystal)
+    lengths = np.sort(np.linalg.norm(lead.arrays[0], axis=1))
+    chain = float(min(crystal.lengths))
+    assert np.isclose(lengths, chain, atol=1e-6).sum() == 2
+    assert (lengths < 1.1 * chain).sum() == 4
+    assert lengths[4] > 1.5 * chain
+    assert lead.volume_per_cation_angstrom3 == pytest.approx(crystal.volume / 4)
 
 
 def test_reference_measured_on_the_dot_in_vacuum():

@@ -145,13 +145,9 @@ def measured_reference(
     local = local[np.isfinite(local)]
     if not local.size:
         raise DataError(f"{source}: no cation of {phase} has enough neighbours for a lattice constant")
-    scale = float(local.mean()) / start.lattice_angstrom
-    variants = tuple(tuple((x * scale, y * scale, z * scale) for x, y, z in rows) for rows in start.variants)
     reference = replace(
-        start,
+        start.enlarged(float(local.mean()) / start.lattice_angstrom),
         lattice_angstrom=float(local.mean()),
-        variants=variants,
-        match_radius_angstrom=start.match_radius_angstrom * scale,
         source=f"mean over {local.size} cations of {source}",
         temperature_kelvin=None,
         warnings=(),
