@@ -72,7 +72,7 @@ def test_molecular_a_sites_are_named():
 
 def test_a_structure_without_framework_is_refused():
     with pytest.raises(DataError, match="no cation with a phase"):
-        find_phases(Atoms("CsBr", positions=[[0, 0, 0], [2, 2, 2]], cell=[4, 4, 4], pbc=True))
+        find_phases(Atoms("Cs2", positions=[[0, 0, 0], [2, 2, 2]], cell=[4, 4, 4], pbc=True))
     assert cations_of("nonsense") is None
     assert cations_of("NaI") == ("Na",)
 
@@ -80,8 +80,7 @@ def test_a_structure_without_framework_is_refused():
 def test_a_cation_whose_neighbours_are_not_known_is_refused_in_a_sentence(monkeypatch):
     atoms = cubic_perovskite(2)
     atoms.symbols[atoms.symbols == "Pb"] = "Ge"
-    with pytest.raises(DataError, match="no cation with a phase: expected Pb, Sn, Cd, Zn or Hg"):
-        find_phases(atoms)
+    assert find_phases(atoms).roles == {"CsGeI3": "matrix"}
     monkeypatch.setattr("qdip_struct.analysis.strain.phases.DIVALENT", ("Pb", "Ge"))
     with pytest.raises(DataError, match=r"how many anions surround Ge .* anion_cutoff and coordination to Ge"):
         find_phases(atoms)

@@ -1,11 +1,13 @@
 """What a strain is held against: the unstrained lattice of each phase, and what isotropic elasticity predicts.
 
-A reference is a lattice constant given by the user, that of a data set, or the one measured on another structure (the
-same dot relaxed in vacuum). Numbers of different data sets are never mixed. The prediction for a dot in a matrix,
-uniform strain inside and A + B/r³ outside, is that of :func:`qdip_struct.materials.strain_sharing.share_dot`; here it
-meets the numbers of a strain map. Lengths in Å, strains as fractions.
+A reference is a lattice constant or a crystal given by the user, that of which the builder says that the structure was
+made, that of a data set, or the one measured on another structure (the same dot relaxed in vacuum). Numbers of
+different data sets are never mixed. The prediction for a dot in a matrix, uniform strain inside and A + B/r³ outside,
+is that of :func:`qdip_struct.materials.strain_sharing.share_dot`; here it meets the numbers of a strain map. Lengths in
+Å, strains as fractions.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +20,15 @@ from qdip_struct.analysis.strain.strain import StrainMap, strain_map
 from qdip_struct.analysis.strain.sublattice import MetalSublattice, perovskite, rocksalt, sublattice_of, zincblende
 from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.base.files import sha256
+from qdip_struct.builders.atoms.store import read_sidecar, sidecar_of
 from qdip_struct.materials.composition import parse_formula
-from qdip_struct.materials.elasticity import Moduli, mixed_moduli
+from qdip_struct.materials.crystals import Crystal, scaled
+from qdip_struct.materials.elasticity import Moduli, known_moduli, mixed_moduli
 from qdip_struct.materials.ions import IONS
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 from qdip_struct.materials.strain_sharing import DotSharing, share_dot
+from qdip_struct.materials.structure_files import conventional, crystal_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -30,11 +36,92 @@ if TYPE_CHECKING:
 Lengths = float | Sequence[float]
 
 
+@dataclass(frozen=True)
+class OwnCrystal:
+    """What a part of a structure was built from, as the builder says.
+
+    Attributes
+    ----------
+    crystal
+        The crystal in a user's file, at its own lattice constant; ``None`` for a named one, or where the file is gone.
+    lattice_angstrom
+        Own cubic lattice constant, Å; ``None`` where the crystal is not cubic.
+    source
+        Where this is from.
+    word
+        The crystal as it was named to the builder.
+    missing
+        Why there is no crystal, where there should be one.
+    """
+
+    crystal: Crystal | None
+    lattice_angstrom: float | None
+    source: str
+    word: str = ""
+    missing: str = ""
+
+
+def built_from(structure: Path) -> dict[str, OwnCrystal]:
+    """Own crystal of each part of a structure (dot, shell, matrix, film, substrate), from its sidecar.
+
+    A crystal of the user's is read from its file again, by the path that was given, or beside the structure, if it has
+    not changed since. Without a sidecar, or with that of another structure, there is none.
+
+    Raises
+    ------
+    DataError
+        If the file beside the structure is no sidecar.
+    """
+    _, said = read_sidecar(structure)
+    hashes = {said.get("structure_sha256"), *dict(said.get("other_formats") or {}).values()}
+    if not said or sha256(structure.read_bytes()) not in hashes:
+        return {}
+    lattices, own = _numbers_of(said, "lattice_angstrom"), _numbers_of(said, "own_lattice_angstrom")
+    origin = said.get("provenance") or {}
+    words, files = origin.get("parameters") or {}, origin.get("input_sha256") or {}
+    found = {}
+    for part in dict.fromkeys((*lattices, *own)):
+        a = own.get(part, lattices.get(part))
+        key = part if part in words else "material"
+        edges = (said.get("lattice_edges_angstrom") or {}).get(part) or [a]
+        angles = (said.get("lattice_angles_degree") or {}).get(part) or [90.0]
+        cubic = len({round(float(x), 6) for x in edges}) == 1 and {float(x) for x in angles} == {90.0}
+        whence = (said.get("lattice_source") or {}).get(part)
+        source = f"{whence if key not in files else words.get(key)}, from {sidecar_of(structure).name}"
+        crystal, missing = None, ""
+        if key in files and part != "shell":
+            crystal = _unchanged(str(words.get(key)), files[key], beside=structure.parent)
+            if crystal is None:
+                missing = f"{words.get(key)}, of which it was built, is gone or has changed"
+            elif a is not None and abs(crystal.a_angstrom / a - 1.0) > 1e-9:
+                crystal = scaled(crystal, lattice=a)
+        found[part] = OwnCrystal(crystal, a if cubic else None, source, str(words.get(key, "")), missing)
+    return found
+
+
+def _numbers_of(said: Mapping[str, Any], key: str) -> dict[str, float]:
+    content = said.get(key)
+    items = content.items() if isinstance(content, Mapping) else ()
+    return {str(part): float(value) for part, value in items if isinstance(value, (int, float))}
+
+
+def _unchanged(word: str, digest: str, *, beside: Path) -> Crystal | None:
+    """The crystal in the file that a word names, if it is there with the SHA-256 it had."""
+    for path in (Path(word), beside / word, beside / Path(word).name):
+        if path.is_file() and sha256(path.read_bytes()) == digest:
+            try:
+                return conventional(crystal_of(str(path.resolve())), path=path)
+            except (DataError, UsageError):
+                return None
+    return None
+
+
 def references_of(
     phases: Phases,
     *,
     lattices: Mapping[str, Lengths] | None = None,
-    structures: Mapping[str, str] | None = None,
+    structures: Mapping[str, str | Crystal] | None = None,
+    built: Mapping[str, OwnCrystal] | None = None,
     dataset: str | None = None,
     temperature: float | None = None,
     files: Sequence[Path] = (),
@@ -49,9 +136,11 @@ def references_of(
         Role ("dot", "matrix") or phase ("PbS") → lattice constant in Å, or three pseudo-cubic lengths along x, y, z.
         Phases without an entry take the data set's.
     structures
-        Phase → crystal to take its structure and constants from, where the name alone is not enough: "CdS:wurtzite".
-        A perovskite named with its phase is measured against the pseudo-cubic cell of that phase, three lengths and
-        three angles, else against the cube of its volume.
+        Role or phase → crystal to take its structure and constants from, where the name alone is not enough:
+        "CdS:wurtzite", or a crystal of the user's. A perovskite named with its phase is measured against the pseudo-
+        cubic cell of that phase, three lengths and three angles, else against the cube of its volume.
+    built
+        Role → what the part was built from; a named crystal of it gives way to ``dataset`` or ``temperature``.
     dataset, temperature
         Data set of the constants that are not given, and their temperature (K, default that of the data set).
     files
@@ -60,49 +149,97 @@ def references_of(
     Raises
     ------
     UsageError
-        If a name in ``lattices`` is neither a role nor a phase, or a constant is neither given nor known.
+        If a name in ``lattices`` or ``structures`` is neither a role nor a phase, or a constant is neither given nor
+        known.
     """
-    given = dict(lattices or {})
+    given, crystals = dict(lattices or {}), dict(structures or {})
     known = {*phases.roles, *phases.roles.values()}
-    unknown = [name for name in given if name not in known]
+    unknown = [name for name in (*given, *crystals) if name not in known]
     if unknown:
         raise UsageError(f"no phase or role '{unknown[0]}' in this structure; known: {', '.join(sorted(known))}")
     references = {}
     for phase, role in phases.roles.items():
-        spec = (structures or {}).get(phase, phase)
-        references[phase] = _reference(
-            phase, spec, given.get(phase, given.get(role)), dataset=dataset, temperature=temperature, files=files
-        )
+        spec = crystals.get(phase, crystals.get(role))
+        lengths = given.get(phase, given.get(role))
+        own = (built or {}).get(role)
+        as_built = spec is None and lengths is None and own is not None and dataset is None and temperature is None
+        if spec is None and own is not None and own.crystal is not None:
+            spec, as_built = replace(own.crystal, source=own.source), False
+        try:
+            references[phase] = (
+                _as_built(phase, own, files)
+                if as_built and own is not None
+                else _reference(phase, spec or phase, lengths, dataset=dataset, temperature=temperature, files=files)
+            )
+        except UsageError as error:
+            if own is None or not own.missing:
+                raise
+            raise UsageError(f"{error}; {own.missing}") from error
     return references
+
+
+def _as_built(phase: str, own: OwnCrystal, files: Sequence[Path]) -> MetalSublattice:
+    """The data set's crystal, at the own lattice constant that the builder gave it where that is another."""
+    spec = own.word if own.word.partition(":")[0] == phase else phase
+    try:
+        known = _reference(phase, spec, None, dataset=None, temperature=None, files=files)
+    except UsageError:
+        if own.lattice_angstrom is None:
+            raise
+        known = _reference(phase, phase, own.lattice_angstrom, dataset=None, temperature=None, files=files)
+    a = own.lattice_angstrom
+    if a is None or (known.source != "given" and abs(known.lattice_angstrom / a - 1.0) < 1e-6):
+        return known
+    return replace(
+        known.enlarged(a / known.lattice_angstrom), lattice_angstrom=a, source=own.source, temperature_kelvin=None,
+        warnings=(),
+    )  # fmt: skip
 
 
 def _reference(
     phase: str,
-    spec: str,
+    spec: str | Crystal,
     lengths: Lengths | None,
     *,
     dataset: str | None,
     temperature: float | None,
     files: Sequence[Path],
 ) -> MetalSublattice:
-    if lengths is not None and np.ndim(lengths) > 0 and parse_formula(spec).family != "perovskite":
+    if isinstance(spec, Crystal):
+        if lengths is not None and np.ndim(lengths) > 0:
+            raise UsageError(f"{phase} is measured against {spec.source}: it takes one lattice constant, not three")
+        a = None if lengths is None else float(np.asarray(lengths))
+        found = sublattice_of(spec, lattice=a, cell=True)
+        return replace(found, name=phase, source=f"{spec.source}, at the given constant" if a else spec.source)
+    try:
+        formula = parse_formula(spec)
+    except UsageError as error:
+        binary = re.fullmatch(r"[A-Z][a-z]?[A-Z][a-z]?", phase)
+        if lengths is not None and np.ndim(lengths) == 0 and binary:
+            return zincblende(phase, float(np.asarray(lengths)))
+        raise UsageError(
+            f"the crystal of {phase} is not known here; give its file with --crystal {phase}=FILE"
+        ) from error
+    if lengths is not None and np.ndim(lengths) > 0 and formula.family != "perovskite":
         raise UsageError(f"{phase} takes one lattice constant, not {np.size(lengths)}")
-    formula = parse_formula(spec)
     cation = formula.sublattices[0].species[0]
     try:
         at = temperature if lengths is None else None
         mixed = mixed_lattice_constant(formula, dataset=dataset, temperature=at, files=files)
     except UsageError as error:
         if lengths is None:
-            raise UsageError(f"no lattice constant for {phase} ({error}); give one with --reference-lattice") from error
+            raise UsageError(
+                f"no lattice constant for {phase} ({error}); give one with --reference-lattice, or its file with "
+                f"--crystal {phase}=FILE"
+            ) from error
         if formula.family == "perovskite":
             return perovskite(phase, lengths)
         build = zincblende if IONS[cation].coordination == 4 else rocksalt
         return build(phase, float(np.asarray(lengths)))
     crystal = mixed.terms[0][0]
-    if formula.family == "perovskite" and lengths is not None:
+    a = mixed.a_angstrom if lengths is None else float(np.prod(lengths) ** (1 / np.size(lengths)))
+    if formula.family == "perovskite" and lengths is not None and crystal.structure_type == "perovskite":
         return perovskite(phase, lengths)
-    a = mixed.a_angstrom if lengths is None else float(np.asarray(lengths))
     built = sublattice_of(crystal, lattice=a, cell=bool(formula.phase))
     if lengths is not None:
         return replace(built, name=phase, source="given")
@@ -197,7 +334,7 @@ class Continuum:
 
 def predict(
     strain: StrainMap, *, dot: str, matrix: str, moduli: Mapping[str, Moduli],
-    structures: Mapping[str, str] | None = None, files: Sequence[Path] = (),
+    structures: Mapping[str, str | Crystal] | None = None, files: Sequence[Path] = (),
 ) -> tuple[Continuum | None, str]:  # fmt: skip
     """Prediction for the two phases of a strain map, or ``None`` and the reason why there is none.
 
@@ -213,11 +350,13 @@ def predict(
         Phase → crystal whose moduli are taken, and user's files of properties.
     """
     words = structures or {}
-    inner = moduli.get("dot") or mixed_moduli(words.get(dot, dot), files=files)
-    outer = moduli.get("matrix") or mixed_moduli(words.get(matrix, matrix), files=files)
+    inner = moduli.get("dot") or _moduli_of(dot, words.get(dot, dot), files)
+    outer = moduli.get("matrix") or _moduli_of(matrix, words.get(matrix, matrix), files)
     missing = [name for name, known in ((dot, inner), (matrix, outer)) if known is None]
     if inner is None or outer is None:
         return None, f"no elastic moduli for {' and '.join(missing)}; give them with --moduli"
+    if other := [name for name in (dot, matrix) if not strain.references[name].cubic]:
+        return None, f"{' and '.join(other)} is not cubic: there is no one misfit for a prediction"
     a_dot, a_matrix = (strain.references[name].lattice_angstrom for name in (dot, matrix))
     per_cation = {name: strain.references[name].volume_per_cation_angstrom3 for name in (dot, matrix)}
     volume = {name: per_cation[name] * int((strain.phase == name).sum()) for name in (dot, matrix)}
@@ -235,6 +374,13 @@ def predict(
         ),
         "",
     )
+
+
+def _moduli_of(phase: str, spec: str | Crystal, files: Sequence[Path]) -> Moduli | None:
+    try:
+        return mixed_moduli(phase if isinstance(spec, Crystal) else spec, files=files)
+    except UsageError:
+        return known_moduli(phase, files=files)
 
 
 def continuum_curve(sharing: DotSharing, *, radius: float, distances: Floats) -> tuple[Floats, Floats, Floats]:

@@ -11,6 +11,8 @@ the unstrained crystal, and :class:`Fits` matches the cations of a structure to 
 | any other (SnO2, SnS, CuInS2, Cs2AgBiBr6) | as its file has them, a set for each kind of site | 6 to 20 | its own |
 
 Lengths in Å, row vectors, crystal axes along x, y, z (wurtzite: a along x, c along z).
+
+Long because the ideal vectors of every structure, and how neighbours are told by them, are one definition of strain.
 """
 
 import math
@@ -322,7 +324,7 @@ def framework_of(crystal: "Crystal") -> list["Site"]:
     if not found:
         counts: Counter[str] = Counter()
         for site in crystal.sites:
-            counts.update(dict(crystal.ions_on(site)))  # type: ignore[arg-type]
+            counts.update(dict(crystal.ions_on(site)))
         try:
             states = oxidation_states(counts, given=crystal.charges)
         except DataError as error:
