@@ -1,5 +1,6 @@
 """Strain of dots and matrices of any ionic crystal: published cells, planted deformations, other orientations."""
 
+import json
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ase.spacegroup import crystal as in_space_group
 from scipy.spatial.transform import Rotation
 
 from qdip_struct.analysis.strain.phases import find_phases
-from qdip_struct.analysis.strain.reference import built_from
+from qdip_struct.analysis.strain.reference import built_as_said, built_from
 from qdip_struct.analysis.strain.strain_summary import summarise
 from qdip_struct.analysis.strain.sublattice import crystal_sublattice
 from qdip_struct.base.errors import DataError, UsageError
@@ -193,11 +194,19 @@ def test_the_sidecar_says_what_a_part_was_built_from(folder: Path, tmp_path: Pat
     assert summary.strain.references["CuInS2"].source == "CuInS2.cif, from embedded.json"
     assert summary.to_dict()["phases"]["CuInS2"]["reference_cell_angstrom"] == (5.52, 5.52, 11.12)
     assert summary.regions["dot"].mean == pytest.approx(0.0, abs=1e-9)
+    # The cell and its sites stand in the sidecar: the file is not needed again.
     monkeypatch.chdir(tmp_path)
-    gone = built_from(out)
+    alone = summarise([read_structure(out)], built=built_from(out))
+    assert np.abs(alone.tensor - summary.tensor)[summary.strain.defined].max() < 1e-9
+    # Without the sites, as older sidecars are, it is.
+    said = json.loads((tmp_path / "embedded.json").read_text())
+    del said["crystal_sites"]
+    gone = built_as_said(said, where=tmp_path / "embedded.json")
     assert gone["dot"].crystal is None
     with pytest.raises(UsageError, match=r"--crystal CuInS2=FILE; CuInS2.cif, of which it was built, is gone"):
         summarise([read_structure(out)], built=gone)
+    monkeypatch.chdir(folder)
+    assert built_as_said(said, where=tmp_path / "embedded.json")["dot"].crystal.lengths == (5.52, 5.52, 11.12)
     # A structure that is not the one the sidecar speaks of has none.
     atoms = read_structure(out)
     atoms.positions += 0.1

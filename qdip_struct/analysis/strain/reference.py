@@ -13,20 +13,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from qdip_struct.analysis.strain.phases import Phases, find_phases
 from qdip_struct.analysis.strain.strain import StrainMap, strain_map
 from qdip_struct.analysis.strain.sublattice import MetalSublattice, perovskite, rocksalt, sublattice_of, zincblende
 from qdip_struct.base.arrays import Floats
+from qdip_struct.base.documents import Number, Positive
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import sha256
 from qdip_struct.builders.atoms.store import read_sidecar, sidecar_of
 from qdip_struct.materials.composition import parse_formula
-from qdip_struct.materials.crystals import Crystal, scaled
+from qdip_struct.materials.crystals import FILE_DATASET, Crystal, scaled
 from qdip_struct.materials.elasticity import Moduli, known_moduli, mixed_moduli
 from qdip_struct.materials.ions import IONS
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
+from qdip_struct.materials.sites import Site
 from qdip_struct.materials.strain_sharing import DotSharing, share_dot
 from qdip_struct.materials.structure_files import conventional, crystal_of
 
@@ -43,7 +46,8 @@ class OwnCrystal:
     Attributes
     ----------
     crystal
-        The crystal in a user's file, at its own lattice constant; ``None`` for a named one, or where the file is gone.
+        The crystal in a user's file, at its own lattice constant; ``None`` for a named one, or where nothing is left of
+        it.
     lattice_angstrom
         Own cubic lattice constant, Å; ``None`` where the crystal is not cubic.
     source
@@ -64,45 +68,98 @@ class OwnCrystal:
 def built_from(structure: Path) -> dict[str, OwnCrystal]:
     """Own crystal of each part of a structure (dot, shell, matrix, film, substrate), from its sidecar.
 
-    A crystal of the user's is read from its file again, by the path that was given, or beside the structure, if it has
-    not changed since. Without a sidecar, or with that of another structure, there is none.
-
-    Raises
-    ------
-    DataError
-        If the file beside the structure is no sidecar.
+    Without a sidecar, or with that of another structure, there is none.
     """
-    _, said = read_sidecar(structure)
+    try:
+        _, said = read_sidecar(structure)
+    except DataError:
+        return {}
     hashes = {said.get("structure_sha256"), *dict(said.get("other_formats") or {}).values()}
     if not said or sha256(structure.read_bytes()) not in hashes:
         return {}
-    lattices, own = _numbers_of(said, "lattice_angstrom"), _numbers_of(said, "own_lattice_angstrom")
-    origin = said.get("provenance") or {}
-    words, files = origin.get("parameters") or {}, origin.get("input_sha256") or {}
+    return built_as_said(said, where=sidecar_of(structure))
+
+
+def built_as_said(said: Mapping[str, Any], *, where: Path) -> dict[str, OwnCrystal]:
+    """Own crystal of each part, from what the builder said.
+
+    A crystal of the user's is made from its sites as they were said, else read from its file again, by the path that
+    was given, or beside ``where``, if it has not changed since.
+
+    Parameters
+    ----------
+    said
+        The content of a sidecar, or what ``run.json`` has of it.
+    where
+        The file it stands in.
+    """
+    try:
+        told = msgspec.convert(said, _Built)
+    except msgspec.ValidationError:
+        return {}
+    own, files, words = told.own_lattice_angstrom, told.provenance.input_sha256, told.provenance.parameters
+    alone = [part for part in _ROLES if "material" in files and part not in told.lattice_angstrom]
+    named = [part for part in _ROLES if part in files]
     found = {}
-    for part in dict.fromkeys((*lattices, *own)):
-        a = own.get(part, lattices.get(part))
+    for part in dict.fromkeys((*told.lattice_angstrom, *own, *named, *alone)):
+        used = told.lattice_angstrom.get(part)
+        a = own.get(part) or used
         key = part if part in words else "material"
-        edges = (said.get("lattice_edges_angstrom") or {}).get(part) or [a]
-        angles = (said.get("lattice_angles_degree") or {}).get(part) or [90.0]
-        cubic = len({round(float(x), 6) for x in edges}) == 1 and {float(x) for x in angles} == {90.0}
-        whence = (said.get("lattice_source") or {}).get(part)
-        source = f"{whence if key not in files else words.get(key)}, from {sidecar_of(structure).name}"
+        edges = told.lattice_edges_angstrom.get(part)
+        angles = told.lattice_angles_degree.get(part, (90.0, 90.0, 90.0))
+        cubic = (edges is None or max(edges) - min(edges) < 1e-6) and angles == (90.0, 90.0, 90.0)
+        word = str(words.get(key, ""))
+        whence = word if key in files else told.lattice_source.get(part)
         crystal, missing = None, ""
-        if key in files and part != "shell":
-            crystal = _unchanged(str(words.get(key)), files[key], beside=structure.parent)
+        if edges is not None and a is not None and used is not None and part in told.crystal_sites:
+            lengths = (edges[0] * a / used, edges[1] * a / used, edges[2] * a / used)
+            crystal = _crystal_said(told.crystal_sites[part], lengths, angles, a=a, name=Path(word).stem)
+        elif key in files and part != "shell":
+            crystal = _unchanged(word, files[key], beside=where.parent)
             if crystal is None:
-                missing = f"{words.get(key)}, of which it was built, is gone or has changed"
-            elif a is not None and abs(crystal.a_angstrom / a - 1.0) > 1e-9:
-                crystal = scaled(crystal, lattice=a)
-        found[part] = OwnCrystal(crystal, a if cubic else None, source, str(words.get(key, "")), missing)
+                missing = f"{word}, of which it was built, is gone or has changed"
+            elif (constant := own.get(part)) is not None:
+                crystal = scaled(crystal, lattice=constant)
+        found[part] = OwnCrystal(crystal, a if cubic else None, f"{whence}, from {where.name}", word, missing)
     return found
 
 
-def _numbers_of(said: Mapping[str, Any], key: str) -> dict[str, float]:
-    content = said.get(key)
-    items = content.items() if isinstance(content, Mapping) else ()
-    return {str(part): float(value) for part, value in items if isinstance(value, (int, float))}
+_ROLES = ("dot", "matrix", "film", "substrate")
+_Three = tuple[Positive, Positive, Positive]
+
+
+class _Origin(msgspec.Struct, frozen=True):
+    parameters: dict[str, Any] = {}
+    input_sha256: dict[str, str] = {}
+
+
+class _Built(msgspec.Struct, frozen=True):
+    """What a builder says of the crystals of its parts, by part."""
+
+    lattice_angstrom: dict[str, Positive] = {}
+    own_lattice_angstrom: dict[str, Positive | None] = {}
+    lattice_edges_angstrom: dict[str, _Three] = {}
+    lattice_angles_degree: dict[str, _Three] = {}
+    lattice_source: dict[str, str | None] = {}
+    crystal_sites: dict[str, list[tuple[str, str, Number, Number, Number]]] = {}
+    provenance: _Origin = _Origin()
+
+
+def _crystal_said(
+    sites: Sequence[tuple[str, str, float, float, float]],
+    lengths: tuple[float, float, float],
+    angles: tuple[float, float, float],
+    *,
+    a: float,
+    name: str,
+) -> Crystal:
+    """The crystal of which a builder said the sites, its edges (Å), angles (degree) and lattice constant ``a`` (Å)."""
+    cell = Crystal(
+        name=name, phase="file", structure_type="other", space_group="", lengths=lengths, angles=angles,
+        temperature_kelvin=None, dataset=FILE_DATASET, source=name, doi=None, verified=False,
+        sites=tuple(Site(label, species, (x, y, z)) for label, species, x, y, z in sites), n_formula_units=1,
+    )  # fmt: skip
+    return replace(cell, n_formula_units=max(1, round(cell.volume / a**3)))
 
 
 def _unchanged(word: str, digest: str, *, beside: Path) -> Crystal | None:

@@ -327,9 +327,11 @@ def framework_of(crystal: "Crystal") -> list["Site"]:
             counts.update(dict(crystal.ions_on(site)))
         try:
             states = oxidation_states(counts, given=crystal.charges)
+            found = [site for site in crystal.sites if states[site.species] > 0]
         except DataError as error:
-            raise UsageError(f"the cations of {crystal.label} are not known: {error}") from error
-        found = [site for site in crystal.sites if states[site.species] > 0]
+            found = [site for site in crystal.sites if site.label.startswith("cation")]
+            if not found:
+                raise UsageError(f"the cations of {crystal.label} are not known: {error}") from error
     if not found:
         raise UsageError(f"{crystal.label} holds no cation: strain is measured on the cations of an ionic crystal")
     return found
@@ -499,7 +501,9 @@ class Fits:
         for number, table in enumerate(self._tables[1:], start=1):
             other, vectors_other = self._matched(flat, table, n=n, k=k)
             found = self._poverty(other, vectors_other, np.full(n, number))
-            better = np.array([tuple(a) < tuple(b) for a, b in zip(found.tolist(), poverty.tolist(), strict=True)])
+            better = np.zeros(n, dtype=bool)
+            for one, known in zip(found.T[::-1], poverty.T[::-1], strict=True):
+                better = (one < known) | ((one == known) & better)
             columns[better], D[better], variant[better] = other[better], vectors_other[better], number
             poverty[better] = found[better]
         return columns, D, variant
