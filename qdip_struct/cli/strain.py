@@ -73,7 +73,7 @@ def strain_command(args: argparse.Namespace) -> int:
     """Measure the strain of one structure or trajectory and write what was asked for."""
     from qdip_struct.analysis.strain.bonds import displacements
     from qdip_struct.analysis.strain.gauge import parse_directions
-    from qdip_struct.analysis.strain.reference import built_from
+    from qdip_struct.analysis.strain.reference import built_from, said_of_crystals
     from qdip_struct.analysis.strain.strain_summary import summarise
     from qdip_struct.builders.atoms.store import sidecar_of, write_structure
     from qdip_struct.materials.structure_files import read_structure
@@ -122,7 +122,8 @@ def strain_command(args: argparse.Namespace) -> int:
             "frames": args.frames,
         }
         source = provenance("strain", parameters, structure_read_sha256=sha256(args.structure.read_bytes()))
-        write_structure(args.out, labelled, provenance=source, report=document, force=args.force)
+        report = {**document, **said_of_crystals(args.structure)}
+        write_structure(args.out, labelled, provenance=source, report=report, force=args.force)
     if args.csv is not None:
         write_text(args.csv, summary.csv(), force=args.force)
     if args.plot is not None:

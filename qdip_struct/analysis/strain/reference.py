@@ -70,14 +70,8 @@ def built_from(structure: Path) -> dict[str, OwnCrystal]:
 
     Without a sidecar, or with that of another structure, there is none.
     """
-    try:
-        _, said = read_sidecar(structure)
-    except DataError:
-        return {}
-    hashes = {said.get("structure_sha256"), *dict(said.get("other_formats") or {}).values()}
-    if not said or sha256(structure.read_bytes()) not in hashes:
-        return {}
-    return built_as_said(said, where=sidecar_of(structure))
+    said = _sidecar(structure)
+    return built_as_said(said, where=sidecar_of(structure)) if said else {}
 
 
 def built_as_said(said: Mapping[str, Any], *, where: Path) -> dict[str, OwnCrystal]:
@@ -124,6 +118,22 @@ def built_as_said(said: Mapping[str, Any], *, where: Path) -> dict[str, OwnCryst
     return found
 
 
+def said_of_crystals(structure: Path) -> dict[str, Any]:
+    """What the sidecar of a structure says of the crystals of its parts, for that of its strain map."""
+    return {key: value for key, value in _sidecar(structure).items() if key in _KEYS}
+
+
+def _sidecar(structure: Path) -> dict[str, Any]:
+    """The sidecar of a structure; empty without one, or where it speaks of another structure."""
+    try:
+        _, said = read_sidecar(structure)
+    except DataError:
+        return {}
+    others = said.get("other_formats")
+    hashes = {said.get("structure_sha256"), *(others.values() if isinstance(others, Mapping) else ())}
+    return said if said and sha256(structure.read_bytes()) in hashes else {}
+
+
 _ROLES = ("dot", "matrix", "film", "substrate")
 _Three = tuple[Positive, Positive, Positive]
 
@@ -143,6 +153,9 @@ class _Built(msgspec.Struct, frozen=True):
     lattice_source: dict[str, str | None] = {}
     crystal_sites: dict[str, list[tuple[str, str, Number, Number, Number]]] = {}
     provenance: _Origin = _Origin()
+
+
+_KEYS = frozenset(_Built.__struct_fields__) - {"provenance"}
 
 
 def _crystal_said(
