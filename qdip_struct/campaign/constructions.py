@@ -19,9 +19,11 @@ from qdip_struct.builders.dot.dot_request import (
     requested_embedding,
 )
 from qdip_struct.builders.interface.interface_request import InterfaceRequest, requested_interfaces
+from qdip_struct.builders.parsing import numbers
 from qdip_struct.builders.roles import role_of
 from qdip_struct.builders.slab.slab_request import SlabRequest, requested_slabs
-from qdip_struct.materials.structure_files import read_structure
+from qdip_struct.materials.options import cell_option
+from qdip_struct.materials.structure_files import file_notes, read_structure
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -55,6 +57,7 @@ class FileRequest:
     """A finished structure."""
 
     file: str = option(metavar="FILE", help="its name, relative to the campaign file")
+    cell: str | None = cell_option()
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,10 @@ def _attached(request: AttachRequest, folder: Path) -> list[Cell]:
 def _file(request: FileRequest, folder: Path) -> list[Cell]:
     path = folder / request.file
     said, sidecar = read_sidecar(path)
-    return [_cell(said.role or "single", read_structure(path), lambda: sidecar)]
+    atoms = read_structure(path, cell=None if request.cell is None else numbers(request.cell, what="cell"))
+    notes = file_notes(path, used=("constraints", "moments", "periodicity"))
+    told = {**sidecar, "file_notes": notes} if notes else sidecar
+    return [_cell(said.role or "single", atoms, lambda: told)]
 
 
 CONSTRUCTIONS: dict[str, Construction] = {

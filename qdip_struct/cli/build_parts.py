@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import EXIT_DONE, DataError, UsageError
-from qdip_struct.cli.console import emit, table
+from qdip_struct.cli.console import emit, read_given, table
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -38,12 +38,13 @@ def build_parts_command(args: argparse.Namespace) -> int:
     from qdip_struct.base.files import provenance, sha256
     from qdip_struct.builders.interface.parts import described, is_interface, parts_of
     from qdip_struct.cli.building import cell_row, write_cells
+    from qdip_struct.materials.structure_files import structure_stem
 
     if args.out is None:
         raise UsageError("say where to write: -o DIR")
     atoms, facts = _of_run(args.source, unfinished=args.unfinished) if args.source.is_dir() else _of_file(args.source)
     role = str(facts.get("role") or atoms.info.get("role") or ("interface" if is_interface(atoms) else "single"))
-    group = args.group or str(facts.get("group") or atoms.info.get("group") or args.source.stem)
+    group = args.group or str(facts.get("group") or atoms.info.get("group") or structure_stem(args.source))
     cells = {role: atoms, **(parts_of(atoms) if role == "interface" else {})}
     for name, cell in cells.items():
         cell.info = {"role": name, "group": group}
@@ -91,6 +92,7 @@ def _of_run(folder: Path, *, unfinished: bool) -> tuple["Atoms", dict[str, Any]]
 
 def _of_file(path: Path) -> tuple["Atoms", dict[str, Any]]:
     from qdip_struct.builders.atoms.store import read_sidecar
-    from qdip_struct.materials.structure_files import read_structure
 
-    return read_structure(path), read_sidecar(path)[1]
+    atoms, notes = read_given(path, used=("moments", "velocities", "periodicity"))
+    facts = read_sidecar(path)[1]
+    return atoms, {**facts, "file_notes": notes} if notes else facts

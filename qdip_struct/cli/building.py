@@ -14,6 +14,10 @@ from qdip_struct.cli.console import at_kelvin, emit, note, warn_of
 if TYPE_CHECKING:
     from ase import Atoms
 
+_BODIES = ("film", "substrate", "material", "dot", "matrix", "slab")
+"""Options that may name a structure file."""
+_CUT_IN_PLACE = ("build slab", "build interface")
+"""Commands that keep the cell of a file and give it its symmetry exactly."""
 _COMMON = ("json", "out", "force", "config", "debug")
 
 
@@ -42,15 +46,22 @@ def parameters_of(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def origin_of(args: argparse.Namespace, *, command: str) -> dict[str, Any]:
-    """Provenance of the files of a command: its options, and the hash of every structure file it read."""
+    """Provenance of the files of a command: its options, and of every structure file it read the hash and what is to
+    be said of it, which is printed.
+    """
     from qdip_struct.base.files import provenance, sha256
+    from qdip_struct.materials.structure_files import file_notes
 
     given = parameters_of(args)
-    crystals = ("film", "substrate", "material", "dot", "matrix", "slab")
-    named = {key: str(given[key]) for key in crystals if given.get(key) is not None}
-    named |= {f"crystals {path}": str(path) for path in given.get("crystals", ())}
-    hashes = {key: sha256(Path(name).read_bytes()) for key, name in sorted(named.items()) if Path(name).is_file()}
-    return provenance(command, given, seed=args.seed, **({"input_sha256": hashes} if hashes else {}))
+    bodies = {key: Path(given[key]) for key in _BODIES if given.get(key) is not None and Path(given[key]).is_file()}
+    symprec = args.symprec if command in _CUT_IN_PLACE else None
+    notes = [sentence for path in bodies.values() for sentence in file_notes(path, symprec=symprec)]
+    for sentence in dict.fromkeys(notes):
+        note(f"note: {sentence}")
+    files = {**bodies, **{f"crystals {path}": Path(path) for path in given.get("crystals", ())}}
+    hashes = {key: sha256(path.read_bytes()) for key, path in sorted(files.items()) if path.is_file()}
+    told = {"input_sha256": hashes, "file_notes": list(dict.fromkeys(notes))}
+    return provenance(command, given, seed=args.seed, **{key: value for key, value in told.items() if value})
 
 
 def write_cells(

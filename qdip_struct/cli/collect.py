@@ -25,7 +25,7 @@ from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, DataError, QdipE
 from qdip_struct.base.files import json_text, refuse_existing, write_text
 from qdip_struct.cli.console import emit, note, table
 from qdip_struct.cp2k.outputs.run import SUMMARY
-from qdip_struct.runs.collection import Collected, collect, write_trajectory
+from qdip_struct.runs.collection import Collected, collect, lost_cells, write_trajectory
 
 _SHOWN = 10
 """Distinct warnings in the table."""
@@ -85,6 +85,11 @@ def _trajectories(found: Collected, *, force: bool) -> int:
             continue
         if written is not None:
             note(f"wrote {written[0]}: {written[1]} frames")
+            if ensemble := lost_cells(Path(run.path)):
+                note(
+                    f"warning: {written[0]}: the cell moved ({ensemble}) and CP2K wrote no file of it, so every frame "
+                    "has the first one; print it with MOTION/PRINT/CELL"
+                )
     return faults
 
 

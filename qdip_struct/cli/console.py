@@ -7,7 +7,7 @@ runs go on, one line renews itself on a terminal, and there is a line per event 
 import re
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,11 @@ from qdip_struct.base.files import json_text, refuse_existing, write_text
 if TYPE_CHECKING:
     import argparse
 
+    from ase import Atoms
+
     from qdip_struct.campaign.engines.local import Watch
+    from qdip_struct.materials.crystals import Crystal
+    from qdip_struct.materials.structure_files import Carried
 
 CELL_VECTORS = {"a": 0, "b": 1, "c": 2}
 """Names of the cell vectors in options."""
@@ -45,6 +49,45 @@ def warn_of(sentences: Iterable[str]) -> None:
     """Print each sentence once as a warning on stderr."""
     for sentence in dict.fromkeys(sentences):
         note(f"warning: {sentence}")
+
+
+def read_given(path: Path, *, cell: str | None = None, used: "Collection[Carried]" = ()) -> "tuple[Atoms, list[str]]":
+    """The structure in a file that a command was given, and what is to be said of the file, which is printed.
+
+    Parameters
+    ----------
+    path
+        The file.
+    cell
+        Edges (Å) and angles (degree) as typed, for a file without a cell.
+    used
+        What of the rest that the file may carry the command uses, or has no meaning for it.
+    """
+    from qdip_struct.builders.parsing import numbers
+    from qdip_struct.materials.structure_files import file_notes, read_structure
+
+    given = None if cell is None else numbers(cell, what="--cell")
+    atoms = read_structure(path, cell=given)
+    notes = file_notes(path, used=used, cell=given)
+    for sentence in notes:
+        note(f"note: {sentence}")
+    return atoms, notes
+
+
+def crystal_given(word: str, *, symprec: float, **taken: Any) -> "tuple[Crystal, list[str]]":
+    """The crystal of a word, its cell as it stands in a file, and what is to be said of the file, which is printed.
+
+    ``taken`` is what :func:`qdip_struct.materials.structure_files.crystal_of` takes beside the word.
+    """
+    from qdip_struct.materials.structure_files import as_crystal, crystal_of, file_notes, is_structure_file
+
+    crystal = as_crystal(crystal_of(word, symprec=symprec, **taken), path=Path(word), symprec=symprec)
+    notes: list[str] = []
+    if is_structure_file(word):
+        notes = file_notes(Path(word), used=("constraints", "moments", "velocities"))
+    for sentence in notes:
+        note(f"note: {sentence}")
+    return crystal, notes
 
 
 def at_kelvin(temperature: float | None) -> str:

@@ -16,9 +16,9 @@ from typing import Any
 
 from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, DataError, UsageError
 from qdip_struct.base.options import add_options, request_of
-from qdip_struct.cli.console import answer, emit, table
+from qdip_struct.cli.console import answer, emit, read_given, table
 from qdip_struct.cp2k.inputs.request import InputsRequest
-from qdip_struct.materials.options import OutputOptions
+from qdip_struct.materials.options import CrystalOptions, OutputOptions
 
 _ASKED = ("preset", "set")
 """What of a request for inputs a study leaves open."""
@@ -29,6 +29,7 @@ def add_converge_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="PATH", help="structure to study, or the folder of a study")
     parser.add_argument("--vary", metavar="NAME=V1,V2", help="what to vary, at which values")
     add_options(parser, InputsRequest, names=_ASKED)
+    add_options(parser, CrystalOptions, names=("cell",))
     add_options(parser, OutputOptions, names=("plot",))
 
 
@@ -49,14 +50,14 @@ def _prepare(args: argparse.Namespace) -> int:
     from qdip_struct.cli.check import schema_for
     from qdip_struct.cp2k.inputs.deck import deck_maker
     from qdip_struct.cp2k.inputs.preflight import checked
-    from qdip_struct.materials.structure_files import read_structure
+    from qdip_struct.materials.structure_files import structure_stem
     from qdip_struct.runs.run_draft import draft_run, write_run_folder
 
     name, values = parse_vary(args.vary)
     maker = deck_maker(request_of(args, InputsRequest, names=_ASKED))
-    atoms = read_structure(args.path)
+    atoms, notes = read_given(args.path, cell=args.cell, used=("constraints", "moments", "periodicity"))
     schema, version = schema_for(None)
-    out = args.out if args.out is not None else Path(f"{args.path.stem}_{name}")
+    out = args.out if args.out is not None else Path(f"{structure_stem(args.path)}_{name}")
     levels = make_levels(atoms, name=name, values=values, request=maker.request)
     decks = []
     for level in levels:
@@ -66,14 +67,17 @@ def _prepare(args: argparse.Namespace) -> int:
         decks.append(deck)
     asked = maker.request
     parameters = {"preset": asked.preset, "vary": args.vary, "set": asked.set, "structure": args.path.name}
+    if args.cell is not None:
+        parameters["cell"] = args.cell
     for level, deck in zip(levels, decks, strict=True):
         varied = {"name": name, "value": level.value}
         draft = draft_run(
             level.atoms,
             deck=deck,
             role="single",
-            group=f"{args.path.stem} {name}",
+            group=f"{structure_stem(args.path)} {name}",
             provenance=provenance("converge", parameters, cp2k_version=version, vary=varied),
+            structure_report={"file_notes": notes} if notes else None,
         )
         write_run_folder(out / f"{name}_{level.value:g}", draft, force=args.force)
     document = {"path": str(out), "vary": name, "values": values}

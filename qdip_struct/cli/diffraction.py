@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, UsageError
 from qdip_struct.base.files import provenance
 from qdip_struct.base.options import add_options
-from qdip_struct.cli.console import CELL_VECTORS, answer, at_kelvin, note, refuse_places, table, warn_of
+from qdip_struct.cli.console import CELL_VECTORS, answer, at_kelvin, note, read_given, refuse_places, table, warn_of
 from qdip_struct.materials.options import CrystalOptions, OutputOptions
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ def add_diffraction_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--between", metavar="N,M", help="numbers of two spots, from 1: their angle")
     add_options(
-        parser, CrystalOptions, names=("spacing", "tolerance", "d_min", "wavelength", "temperature", "crystals")
-    )
+        parser, CrystalOptions,
+        names=("spacing", "tolerance", "d_min", "wavelength", "temperature", "crystals", "cell"),
+    )  # fmt: skip
     parser.add_argument("--dataset", metavar="NAME", help="data set of the crystals that --spacing asks")
     parser.add_argument("--hrtem", type=Path, metavar="FILE", help="simulated micrograph: png, svg or pdf")
     parser.add_argument(
@@ -63,13 +64,12 @@ def diffraction_command(args: argparse.Namespace) -> int:
 
     from qdip_struct.analysis.diffraction import diffraction
     from qdip_struct.matching.planes import parse_plane
-    from qdip_struct.materials.structure_files import read_structure
 
     refuse_places((args.out,), figures=(args.plot, args.hrtem), force=args.force)
     zone = None if args.zone is None else parse_plane(args.zone)
     if args.between is not None and zone is None:
         raise UsageError("--between names two spots of a --zone")
-    atoms = read_structure(args.structure)
+    atoms, notes = read_given(args.structure, cell=args.cell, used=("constraints", "moments", "velocities"))
     names, parts = _parts(atoms)
     fringe = None if args.spacing is None else _fringes(names, args)
     spots = {
@@ -106,6 +106,8 @@ def diffraction_command(args: argparse.Namespace) -> int:
             {"structure": args.structure, "wavelength_angstrom": args.wavelength, "zone": zone, "d_min": args.d_min},
         ),
     }
+    if notes:
+        document["file_notes"] = notes
     if args.plot is not None:
         from qdip_struct.report.figures import save_figure
         from qdip_struct.report.structure_plots import diffraction_figure

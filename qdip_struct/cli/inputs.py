@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import EXIT_DONE, DataError, UsageError
 from qdip_struct.base.options import add_options, recorded, request_of
-from qdip_struct.cli.console import emit, note, table
+from qdip_struct.cli.console import emit, note, read_given, table
 from qdip_struct.cp2k.inputs.request import InputsRequest
-from qdip_struct.materials.options import FileOptions
+from qdip_struct.materials.options import CrystalOptions, FileOptions
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -44,9 +44,7 @@ def add_inputs_arguments(parser: argparse.ArgumentParser) -> None:
         help="extxyz, CIF, POSCAR, xyz, CP2K input or restart, ...",
     )
     add_options(parser, InputsRequest)
-    parser.add_argument(
-        "--cell", metavar="A,B,C[,DEG,DEG,DEG]", help="cell of structures whose files have none: edges in Å, angles"
-    )
+    add_options(parser, CrystalOptions, names=("cell",))
     add_options(parser, FileOptions)
     parser.add_argument("--site", metavar="NAME", help="also a job script: laptop, slurm, pbs or a YAML file like them")
     parser.add_argument("--role", help="role of the runs (default: from the sidecar, else single)")
@@ -90,6 +88,8 @@ def inputs_command(args: argparse.Namespace) -> int:
         refuse_existing(out / name, force=args.force)
     decks = [_checked_deck(item, maker=maker, schema=schema, charges=charges) for item in planned]
     parameters = {**recorded(request, place="command"), "site": args.site, "charges": args.charges}
+    if args.cell is not None:
+        parameters["cell"] = args.cell
     del parameters["cp2k_version"]
     for name, file in (("template", request.template), ("kinds", request.kinds)):
         parameters[name] = None if file is None else Path(file).name
@@ -130,28 +130,26 @@ def _planned(path: Path, args: argparse.Namespace) -> list[_Planned]:
     """The run of a structure file and, where they are asked for, those of its slabs with ghost partners."""
     from qdip_struct.builders.atoms.store import read_sidecar, sidecar_of
     from qdip_struct.builders.interface.parts import ghost_partners
-    from qdip_struct.builders.parsing import numbers
     from qdip_struct.builders.roles import ROLES
-    from qdip_struct.materials.structure_files import file_notes, read_structure
+    from qdip_struct.materials.structure_files import structure_stem
     from qdip_struct.runs.run_draft import refuse_name
 
-    cell = None if args.cell is None else numbers(args.cell, what="--cell")
-    atoms = read_structure(path, cell=cell)
-    for sentence in file_notes(path, cell=cell):
-        note(f"note: {sentence}")
+    atoms, notes = read_given(path, cell=args.cell, used=("constraints", "moments", "periodicity"))
     said, sidecar = read_sidecar(path)
+    sidecar = {**sidecar, "file_notes": notes} if notes else sidecar
+    stem = structure_stem(path)
     role = args.role or said.role or "single"
-    group = args.group or said.group or path.stem
+    group = args.group or said.group or stem
     if role not in ROLES:
         whose = "--role" if args.role else str(sidecar_of(path))
         shown = ascii(role if len(role) < _SHOWN else f"{role[:_SHOWN]}...")
         raise UsageError(f"{whose}: unknown role {shown}; known: {', '.join(ROLES)}")
-    refuse_name(path.stem, what="name")
+    refuse_name(stem, what="name")
     refuse_name(group, what="group")
     ghosts = ghost_partners(atoms) if args.counterpoise and role == "interface" else {}
     return [
-        _Planned(path.stem, path, atoms, sidecar, role, group),
-        *(_Planned(f"{path.stem}_{ghost}", path, ghosted, sidecar, ghost, group) for ghost, ghosted in ghosts.items()),
+        _Planned(stem, path, atoms, sidecar, role, group),
+        *(_Planned(f"{stem}_{ghost}", path, ghosted, sidecar, ghost, group) for ghost, ghosted in ghosts.items()),
     ]
 
 

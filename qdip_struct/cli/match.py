@@ -14,18 +14,18 @@ examples:
 import argparse
 from collections.abc import Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 from qdip_struct.base.errors import EXIT_DONE, UsageError
 from qdip_struct.base.options import add_options
-from qdip_struct.cli.console import answer, at_kelvin, note, table, warn_of
+from qdip_struct.cli.console import answer, at_kelvin, crystal_given, note, table, warn_of
 from qdip_struct.matching.coincidence import Match, find_matches, orientation_relations, pareto
 from qdip_struct.matching.nets import Net, surface_net
 from qdip_struct.matching.planes import Plane, parse_plane, plane_text, pseudocubic_direction, pseudocubic_plane
 from qdip_struct.materials.crystals import Crystal, apart_in_temperature, edges_text, with_edges
 from qdip_struct.materials.options import CrystalOptions
-from qdip_struct.materials.structure_files import as_crystal, crystal_of
+
+_CRYSTAL_OPTIONS = ("dataset", "temperature", "symprec", "crystals", "max_area", "max_strain")
 
 
 def add_match_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,13 +46,13 @@ def add_match_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--orientations", action="store_true", help="also every distinct twist of film against substrate, per match"
     )
-    add_options(parser, CrystalOptions, names=("dataset", "temperature", "crystals", "max_area", "max_strain"))
+    add_options(parser, CrystalOptions, names=_CRYSTAL_OPTIONS)
 
 
 def match_command(args: argparse.Namespace) -> int:
     """Find and print the matches."""
-    film = _crystal(args.film, args.film_lattice, args)
-    substrate = _crystal(args.substrate, args.substrate_lattice, args)
+    film, film_notes = _crystal(args.film, args.film_lattice, args)
+    substrate, substrate_notes = _crystal(args.substrate, args.substrate_lattice, args)
     film_plane, substrate_plane = parse_plane(args.film_plane), parse_plane(args.substrate_plane)
     film_net = surface_net(film, plane=film_plane)
     substrate_net = surface_net(substrate, plane=substrate_plane)
@@ -81,6 +81,8 @@ def match_command(args: argparse.Namespace) -> int:
         },
         "matches": [_entry(match, film, film_net, substrate, substrate_net) for match in matches],
     }
+    if film_notes or substrate_notes:
+        document["file_notes"] = [*film_notes, *substrate_notes]
     if args.orientations:
         for entry, match in zip(document["matches"], matches, strict=True):
             entry["orientations"] = [
@@ -95,17 +97,18 @@ def match_command(args: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _crystal(word: str, edges: str | None, args: argparse.Namespace) -> Crystal:
+def _crystal(word: str, edges: str | None, args: argparse.Namespace) -> tuple[Crystal, list[str]]:
     temperature = args.temperature if edges is None else None
-    found = crystal_of(word, dataset=args.dataset, temperature=temperature, files=tuple(args.crystals))
-    crystal = as_crystal(found, path=Path(word))
+    crystal, told = crystal_given(
+        word, dataset=args.dataset, temperature=temperature, files=tuple(args.crystals), symprec=args.symprec
+    )
     if edges is None:
-        return crystal
+        return crystal, told
     try:
         values = [float(part) for part in edges.split(",")]
     except ValueError:
         raise UsageError(f"cannot read the lattice constants '{edges}'; expected numbers such as 8.85,12.64") from None
-    return with_edges(crystal, edges=values)
+    return with_edges(crystal, edges=values), told
 
 
 def _describe(crystal: Crystal) -> str:

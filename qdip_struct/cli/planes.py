@@ -14,12 +14,11 @@ examples:
 import argparse
 import itertools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from qdip_struct.base.errors import EXIT_DONE
 from qdip_struct.base.options import add_options
-from qdip_struct.cli.console import answer, at_kelvin, table, warn_of
+from qdip_struct.cli.console import answer, at_kelvin, crystal_given, table, warn_of
 from qdip_struct.matching.planes import (
     Reflection,
     check_zone,
@@ -35,9 +34,8 @@ from qdip_struct.matching.planes import (
 )
 from qdip_struct.materials.crystals import Crystal, edges_text
 from qdip_struct.materials.options import CrystalOptions
-from qdip_struct.materials.structure_files import as_crystal, crystal_of
 
-_CRYSTAL_OPTIONS = ("spacing", "tolerance", "d_min", "wavelength", "dataset", "temperature", "crystals")
+_CRYSTAL_OPTIONS = ("spacing", "tolerance", "d_min", "wavelength", "dataset", "temperature", "symprec", "crystals")
 
 
 def add_planes_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,10 +56,13 @@ def planes_command(args: argparse.Namespace) -> int:
             check_zone(plane, zone=zone)
     documents, texts = [], []
     for word in args.crystal:
-        found = crystal_of(word, dataset=args.dataset, temperature=args.temperature, files=tuple(args.crystals))
-        crystal = as_crystal(found, path=Path(word))
+        crystal, told = crystal_given(
+            word, dataset=args.dataset, temperature=args.temperature, files=tuple(args.crystals), symprec=args.symprec
+        )
         warn_of(crystal.warnings)
         document = _document(crystal, planes, zone, args)
+        if told:
+            document["file_notes"] = told
         documents.append(document)
         texts.append(_text(document, args))
     answer(args, {"crystals": documents}, text="\n\n".join(texts))

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, UsageError
 from qdip_struct.base.files import provenance, refuse_existing, sha256
 from qdip_struct.base.options import add_options, request_of
-from qdip_struct.cli.console import emit, note
+from qdip_struct.cli.console import emit, note, read_given
 from qdip_struct.mlip.relax_request import RelaxRequest
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def add_relax_arguments(parser: argparse.ArgumentParser) -> None:
 def relax_command(args: argparse.Namespace) -> int:
     """Relax one structure and write it with its sidecar."""
     from qdip_struct.builders.atoms.store import sidecar_of, write_structure
+    from qdip_struct.materials.structure_files import structure_stem
     from qdip_struct.mlip.models import check_weights, find_model, load_model
     from qdip_struct.mlip.relax import check_cell_mode, frozen_atoms, relax
 
@@ -54,10 +55,10 @@ def relax_command(args: argparse.Namespace) -> int:
     check_weights(find_model(request.model), request.weights)
     if request.fixed_layers < 0:
         raise UsageError(f"--fixed-layers is a number of layers, not {request.fixed_layers}")
-    out: Path = args.out or args.structure.with_name(f"{args.structure.stem}.relaxed.extxyz")
+    out: Path = args.out or args.structure.with_name(f"{structure_stem(args.structure)}.relaxed.extxyz")
     refuse_existing(out, force=args.force)
     refuse_existing(sidecar_of(out), force=args.force)
-    atoms, sidecar, lattices = _start(args, request)
+    atoms, sidecar, lattices, notes = _start(args, request)
     check_cell_mode(atoms, cell=request.cell, role=sidecar.get("role"))
     regions = [name.strip() for name in request.freeze.split(",")] if request.freeze else []
     frozen = frozen_atoms(atoms, regions=regions, n_layers=request.fixed_layers)
@@ -98,6 +99,8 @@ def relax_command(args: argparse.Namespace) -> int:
     }
     written = provenance("relax", _parameters(args, request), seed=request.seed, start=sidecar.get("provenance"))
     report = {**_described(done.atoms, sidecar=sidecar), "relaxation": relaxation}
+    if notes:
+        report["file_notes"] = notes
     write_structure(out, done.atoms, provenance=written, report=report, force=args.force)
     if done.converged:
         checkpoint.unlink(missing_ok=True)
@@ -110,16 +113,16 @@ def relax_command(args: argparse.Namespace) -> int:
 
 def _start(
     args: argparse.Namespace, request: RelaxRequest
-) -> tuple["Atoms", dict[str, Any], tuple[float, float] | None]:
-    """The structure to start from, what its sidecar says, and the lattices of dot and matrix (Å) where they are known.
+) -> tuple["Atoms", dict[str, Any], tuple[float, float] | None, list[str]]:
+    """The structure to start from, what its sidecar says, the lattices of dot and matrix (Å) where they are known, and
+    what is to be said of its file.
 
     ``--dot-lattice`` scales the dot, ``--part dot`` leaves the matrix and the sidecar, which speaks of the whole, out.
     """
     from qdip_struct.builders.atoms.store import read_sidecar
-    from qdip_struct.materials.structure_files import read_structure
     from qdip_struct.mlip.relax import only_dots, with_dot_lattice
 
-    atoms = read_structure(args.structure)
+    atoms, notes = read_given(args.structure, cell=request.start_cell, used=("constraints", "moments"))
     _, sidecar = read_sidecar(args.structure)
     lattices = _dot_lattices(request.dot_lattice, sidecar=sidecar, atoms=atoms)
     if request.dot_lattice is not None and lattices is not None:
@@ -128,7 +131,7 @@ def _start(
         atoms, sidecar = only_dots(atoms), {}
         for name in ("role", "group"):
             atoms.info.pop(name, None)
-    return atoms, sidecar, lattices
+    return atoms, sidecar, lattices, notes
 
 
 def _relaxation(done: "Relaxation", potential: "LoadedModel") -> dict[str, Any]:
@@ -165,7 +168,10 @@ def _described(atoms: "Atoms", *, sidecar: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameters(args: argparse.Namespace, request: RelaxRequest) -> dict[str, Any]:
-    names = ("model", "fmax", "rattle", "cell", "smax", "freeze", "fixed_layers", "dot_lattice", "part", "max_steps")
+    names = (
+        "model", "fmax", "rattle", "cell", "start_cell", "smax", "freeze", "fixed_layers", "dot_lattice", "part",
+        "max_steps",
+    )  # fmt: skip
     weights = None if request.weights is None else request.weights.name
     return {"structure": args.structure.name, "weights": weights, **{name: getattr(request, name) for name in names}}
 

@@ -22,7 +22,7 @@ from qdip_struct.analysis.strain.measures import MEASURES
 from qdip_struct.base.errors import EXIT_DONE, DataError, UsageError
 from qdip_struct.base.files import provenance, sha256, write_text
 from qdip_struct.base.options import add_options
-from qdip_struct.cli.console import at_kelvin, emit, note, refuse_places, table, warn_of
+from qdip_struct.cli.console import at_kelvin, emit, note, read_given, refuse_places, table, warn_of
 from qdip_struct.materials.crystals import check_lattice, edges_text
 from qdip_struct.materials.options import CrystalOptions, OutputOptions
 
@@ -50,7 +50,7 @@ def add_strain_arguments(parser: argparse.ArgumentParser) -> None:
         help="the same dot relaxed in vacuum, as the dot's reference",
     )
     parser.add_argument("--dataset", metavar="NAME", help="data set of the lattice constants that are not given")
-    add_options(parser, CrystalOptions, names=("temperature", "crystals"))
+    add_options(parser, CrystalOptions, names=("temperature", "crystals", "cell"))
     parser.add_argument(
         "--crystal",
         action="append",
@@ -85,7 +85,14 @@ def strain_command(args: argparse.Namespace) -> int:
     lattices = _lattices(args.reference_lattice)
     structures = _crystals(args.crystal)
     moduli = _moduli(args.moduli)
-    frames = [read_structure(args.structure)] if args.frames is None else _frames(args.structure, args.frames)
+    notes: list[str] = []
+    if args.frames is None:
+        atoms, notes = read_given(
+            args.structure, cell=args.cell, used=("constraints", "moments", "velocities", "periodicity")
+        )
+        frames = [atoms]
+    else:
+        frames = _frames(args.structure, args.frames, cell=args.cell)
     vacuum = None if args.reference_structure is None else read_structure(args.reference_structure)
     summary = summarise(
         frames,
@@ -102,6 +109,8 @@ def strain_command(args: argparse.Namespace) -> int:
         bin_width=args.bin,
     )
     document = {"structure": args.structure.name, **summary.to_dict()}
+    if notes:
+        document["file_notes"] = notes
     if vacuum is not None:
         document["reference_structure"] = args.reference_structure.name
     if args.built is not None:
@@ -121,6 +130,8 @@ def strain_command(args: argparse.Namespace) -> int:
             "measure": args.measure,
             "frames": args.frames,
         }
+        if args.cell is not None:
+            parameters["cell"] = args.cell
         source = provenance("strain", parameters, structure_read_sha256=sha256(args.structure.read_bytes()))
         report = {**document, **said_of_crystals(args.structure)}
         write_structure(args.out, labelled, provenance=source, report=report, force=args.force)
@@ -268,9 +279,12 @@ def _moduli(text: str | None) -> dict[str, "Moduli"]:
     return found
 
 
-def _frames(path: Path, text: str) -> list["Atoms"]:
+def _frames(path: Path, text: str, *, cell: str | None) -> list["Atoms"]:
     from ase import Atoms
     from ase.io import read
+
+    from qdip_struct.builders.parsing import numbers
+    from qdip_struct.materials.structure_files import with_given_cell
 
     if not path.is_file():
         raise DataError(f"cannot read {path}: no such file")
@@ -283,4 +297,5 @@ def _frames(path: Path, text: str) -> list["Atoms"]:
         raise DataError(f"cannot read {path} as a trajectory: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(found, list) or not found or not all(isinstance(frame, Atoms) for frame in found):
         raise DataError(f"{path} has no frames in the slice '{text}'")
-    return found
+    edges = None if cell is None else numbers(cell, what="--cell")
+    return found if edges is None else [with_given_cell(frame, edges, path=path) for frame in found]

@@ -39,6 +39,8 @@ READER_ERRORS = (
     ArithmeticError,
     MemoryError,
     RecursionError,
+    NameError,
+    EOFError,
 )
 """What readers raise on a file of another kind, besides ASE's own ``UnknownFileTypeError``."""
 CLOSEST_ANGSTROM = 0.6
@@ -72,6 +74,8 @@ _OPERATIONS = (
     "_space_group_symop_operation_xyz",
     "_space_group_symop_operation_xyz_",
 )
+_MAGNETIC = ("_space_group_symop_magn_operation.xyz",)
+_NO_MOMENT = 0.01
 _SITES = tuple(
     f"_atom_site_{key}"
     for key in ("label", "type_symbol", "fract_x", "fract_y", "fract_z", "occupancy", "calc_flag", "attached_hydrogens")
@@ -107,20 +111,32 @@ _TOKEN = re.compile(
 )
 
 
-def read_cif(path: Path) -> tuple[Any, list[list[float]], list[dict[str, float]]]:
+def read_cif(
+    path: Path, *, named: Path | None = None
+) -> tuple[Any, list[list[float]], list[dict[str, float]], list[float] | None]:
     """The structure of a file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    named
+        The one that messages name, where ``path`` is an unpacked copy of it.
 
     Returns
     -------
-    cell, positions, shares
-        Row vectors (3, 3) Å; fractional coordinates in [0, 1); species and their shares on each site, adding up to 1.
+    cell, positions, shares, moments
+        Row vectors (3, 3) Å; fractional coordinates in [0, 1); species and their shares on each site, adding up to 1;
+        magnetic moments of a magnetic CIF along their common axis, Bohr magnetons, else ``None``.
 
     Raises
     ------
     DataError
         If the file cannot be read, holds no or several structures, disagrees with itself, or is disordered.
     """
-    blocks = [block for block in _blocks(_text(path), path) if _SITES[2] in block.data]
+    text = _text(path)
+    path = path if named is None else named
+    blocks = [block for block in _blocks(text, path) if _SITES[2] in block.data]
     # Forms for authors have a block of question marks.
     blocks = [block for block in blocks if set(_column(block.data, _SITES[2])) - set(_UNSAID)] or blocks
     if not blocks:
@@ -133,7 +149,36 @@ def read_cif(path: Path) -> tuple[Any, list[list[float]], list[dict[str, float]]
         structure = _expanded(blocks[0], path)
     shares = [_shares(site) for site in structure]
     _refuse_disorder(structure, shares, path)
-    return structure.lattice.matrix, (structure.frac_coords % 1.0).tolist(), shares
+    return structure.lattice.matrix, (structure.frac_coords % 1.0).tolist(), shares, _moments(structure, path)
+
+
+def _moments(structure: "Structure", path: Path) -> list[float] | None:
+    """Magnetic moments along the axis that they share, the first of them positive; ``None`` where there are none.
+
+    Raises
+    ------
+    DataError
+        If they do not lie along one axis.
+    """
+    from pymatgen.electronic_structure.core import Magmom
+
+    given = structure.site_properties.get("magmom")
+    if not given:
+        return None
+    # pymatgen 2026.10 puts the list of all moments on every site.
+    given = given[0] if isinstance(given[0], list) and len(given[0]) == len(structure) != 3 else given
+    vectors = np.array([np.asarray(Magmom(moment).global_moment, dtype=float) for moment in given])
+    lengths = np.linalg.norm(vectors, axis=1)
+    if lengths.max() < _NO_MOMENT:
+        return None
+    axis = vectors[int(np.argmax(lengths > _NO_MOMENT))]
+    along = vectors @ axis / np.linalg.norm(axis)
+    if np.abs(lengths - np.abs(along)).max() > _NO_MOMENT:
+        raise DataError(
+            f"{path}: its magnetic moments do not lie along one axis, and moments here are up or down; give them as "
+            "initial_magmoms of an extxyz file"
+        )
+    return [float(moment) for moment in along]
 
 
 def _text(path: Path) -> str:
@@ -225,7 +270,11 @@ def _expanded(block: "CifBlock", path: Path) -> "Structure":
     _check_cell(rows, path)
     _check_sites(rows, path)
     listed = _listed_operations(rows, path)
-    most = len(_column(rows, "_atom_site_fract_x")) * max(1, len(listed))
+    magnetic = [word for key in _MAGNETIC for word in _column(rows, key)]
+    for word in magnetic:
+        if re.fullmatch(_OPERATION, word.strip("'\" ")) is None:
+            raise DataError(f"{path}: '{word[:60]}' is no magnetic operation; expected one such as 'x,-y,z+1/2,-1'")
+    most = len(_column(rows, "_atom_site_fract_x")) * max(1, len(listed), len(magnetic))
     if most > _MOST_ATOMS:
         raise DataError(f"{path} may hold {most} atoms; a CIF of more than {_MOST_ATOMS} is not read: give extxyz")
     tried: list[str] = []
@@ -259,7 +308,7 @@ def _check_cell(rows: dict[str, Any], path: Path) -> None:
         if not word:
             raise DataError(f"cannot read {path} as a structure: it has no {key}")
         if re.fullmatch(_CIF_NUMBER, word.strip()) is None:
-            raise DataError(f"{path}: {key} is '{word}'; expected a number")
+            raise DataError(f"{path}: {key} is '{word[:60]}'; expected a number")
         rows[key] = word
 
 
@@ -289,13 +338,15 @@ def _check_sites(rows: dict[str, Any], path: Path) -> None:
     kept, elements = [], []
     for n, (label, kind, share, flag) in enumerate(zip(labels, kinds, shares, flags, strict=True)):
         if re.fullmatch(_CIF_NUMBER, share) is None:
-            raise DataError(f"{path}: site {label} has the occupancy '{share}'; expected a number")
+            raise DataError(f"{path}: site {label[:60]} has the occupancy '{share[:60]}'; expected a number")
         if flag.lower() == "dum" or float(share.partition("(")[0]) == 0.0:
             continue
         for key in _SITES[2:5]:
             if re.fullmatch(_CIF_NUMBER, columns[key][n]) is None:
                 word = columns[key][n]
-                raise DataError(f"{path}: site {label} has the coordinate {key[-1]} = '{word}'; expected a number")
+                raise DataError(
+                    f"{path}: site {label[:60]} has the coordinate {key[-1]} = '{word[:60]}'; expected a number"
+                )
         kept.append(n)
         elements.append(_element(label if kind in _UNSAID else kind, named, path))
     if not kept:
@@ -308,7 +359,7 @@ def _check_sites(rows: dict[str, Any], path: Path) -> None:
         for label, count_h in zip(rows[_SITES[0]], rows.get(_SITES[7], ()), strict=False):
             if count_h.isdecimal() and int(count_h):
                 raise DataError(
-                    f"{path}: site {label} has {count_h} hydrogen atoms without coordinates; give them sites"
+                    f"{path}: site {label[:60]} has {count_h[:9]} hydrogen atoms without coordinates; give them sites"
                 )
 
 
@@ -326,7 +377,7 @@ def _element(word: str, named: set[str], path: Path) -> str:
     if re.match(_GROUP, word) is not None:
         if word[:2] in _OF_WATER and named >= {"H", "O"}:
             return _OF_WATER[word[:2]]
-        raise DataError(f"{path}: '{word}' is a group of atoms and no element; give each of its atoms a site")
+        raise DataError(f"{path}: '{word[:60]}' is a group of atoms and no element; give each of its atoms a site")
     could = [name for name in (word[:2].title(), word[:1].upper()) if Element.is_valid_symbol(name)]
     if named:
         could = [name for name in could if name in named] or could
@@ -334,7 +385,7 @@ def _element(word: str, named: set[str], path: Path) -> str:
         # 'St', written for strontium, is no sulfur.
         could = []
     if not could:
-        raise DataError(f"{path}: '{word}' is no element; write {_SITES[1]} of each site")
+        raise DataError(f"{path}: '{word[:60]}' is no element; write {_SITES[1]} of each site")
     return could[0]
 
 
@@ -416,6 +467,16 @@ def _settings(block: "CifBlock", listed: list[str], path: Path) -> Iterator[tupl
     from pymatgen.core.operations import SymmOp
 
     rows = block.data
+    if any(rows[key] for key in rows if key.startswith("_atom_site_moment")) and not any(
+        rows.get(key) for key in _MAGNETIC
+    ):
+        raise DataError(
+            f"{path} has magnetic moments and does not list its magnetic operations (_space_group_symop_magn_"
+            "operation.xyz); list them, or give the moments as initial_magmoms of an extxyz file"
+        )
+    if any(rows.get(key) for key in _MAGNETIC):
+        yield "as listed", None
+        return
     if listed:
         yield "as listed", listed
         return
@@ -512,7 +573,8 @@ def _against_itself(structure: "Structure", block: "CifBlock") -> str | None:
     # A site that is occupied in part may be close to its image; it is refused by its name later.
     if fault is None and (pair := closest_pair(structure.lattice.matrix, structure.frac_coords[full] % 1.0)):
         one, other, distance = full[pair[0]], full[pair[1]], pair[2]
-        fault = f"{structure[one].label} and {structure[other].label} are {distance:.3f} Å apart, closer than any bond"
+        labels = [structure[n].label[:60] for n in (one, other)]
+        fault = f"{labels[0]} and {labels[1]} are {distance:.3f} Å apart, closer than any bond"
     return fault
 
 
@@ -618,7 +680,7 @@ def _refuse_disorder(structure: "Structure", shares: Sequence[Mapping[str, float
     """Refuse vacancies, crowded sites, disordered molecules and shared sites of cations and anions, by name."""
     for site, found in zip(structure, shares, strict=True):
         total = sum(found.values())
-        where = f"{path}: site {site.label} ({', '.join(f'{x % 1.0:.4g}' for x in site.frac_coords)})"
+        where = f"{path}: site {site.label[:60]} ({', '.join(f'{x % 1.0:.4g}' for x in site.frac_coords)})"
         if len(found) == 1 and abs(total - 1.0) < _SAME_OCCUPANCY:
             continue
         if set(found) & {"C", "N", "H"}:

@@ -547,7 +547,7 @@ def _coordinate_file(path: Path, file_format: str) -> tuple[list[str], list[list
         rows = [(words[0], words[1:], f"{path}, line {n}") for n, words in enumerate(parted, start=1) if words]
         return (*_numbered(rows), {})
     if file_format == "CIF":
-        cell, fractions, shares = read_cif(path)
+        cell, fractions, shares, _ = read_cif(path)
         if any(len(site) > 1 for site in shares):
             raise DataError(f"{path}: species share sites; CP2K would put both there")
         labels = [next(iter(site)) for site in shares]

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from qdip_struct.base.options import option, whole_from_zero
+from qdip_struct.base.options import Place, option, whole_from_zero
 
 MoleculeOrientation = Literal["antiparallel", "parallel", "random"]
 Arrangement = Literal["random", "sqs"]
 CellVector = Literal["a", "b", "c"]
 DEFAULT_DATASET = "xrd_298K"
+SYMPREC_ANGSTROM = 0.01
+"""Sites of a file that an operation brings so close to each other are images, unless another tolerance is given."""
 
 
 def dataset_option() -> Any:
@@ -91,6 +93,22 @@ def layer_tolerance_option() -> Any:
     return option(0.5, metavar="A", unit="Å", help="sites this close along the normal are one monolayer")
 
 
+def cell_option(*, only: Place | None = None) -> Any:
+    """Cell of a structure whose file has none."""
+    return option(
+        None, metavar="A,B,C[,DEG,DEG,DEG]", only=only,
+        help="cell of a structure whose file has none: edges in Å, angles in degree where they are not 90",
+    )  # fmt: skip
+
+
+def symprec_option() -> Any:
+    """Up to which distance the sites of a file have their symmetry."""
+    return option(
+        SYMPREC_ANGSTROM, metavar="A", unit="Å",
+        help="structure files: sites this near to where a symmetry has them are brought there",
+    )  # fmt: skip
+
+
 def plane_option(whose: str = "") -> Any:
     """Miller indices, and of what."""
     return option("100", metavar="HKL", help=f"Miller indices{f' of the {whose}' if whose else ''}")
@@ -109,6 +127,8 @@ class CrystalOptions:
     tolerance: float = option(0.05, metavar="A", unit="Å", help="of the fringe")
     d_min: float = option(1.5, metavar="A", unit="Å", help="smallest spacing that is listed")
     wavelength: float = option(1.54184, metavar="A", unit="Å, Cu Kα", help="of the powder lines")
+    cell: str | None = cell_option()
+    symprec: float = symprec_option()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,38 +2,52 @@
 
 Every command and every key of ``campaign.yaml`` that takes a crystal reads it here, so that a word means the same
 everywhere. What is read is held against what the file says of itself: its formula, its occupancies, its setting, the
-distances that follow. A file that cannot be taken at its word is refused, never half read.
+distances that follow. A file that cannot be taken at its word is refused, never half read; what it carries beside cell
+and atoms is kept for those who can use it, and :func:`file_notes` names it for the others.
+
+Long because the words, the checks and the notes are of one door: whoever reads a file passes all of them.
 """
 
 import math
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.materials.cif import CLOSEST_ANGSTROM, READER_ERRORS, closest_pair, read_cif, reason_of, shown_shares
+from qdip_struct.materials.cif import CLOSEST_ANGSTROM, closest_pair, read_cif, shown_shares
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.cp2k_files import deck_atoms, is_deck, with_cell_of_run
 from qdip_struct.materials.crystals import FILE_DATASET, Crystal, scaled
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.ions import FORMAL_CHARGES, FORMULA_ORDER, sublattices_of
 from qdip_struct.materials.mixed_lattice import crystal_at, mixed_lattice_constant
+from qdip_struct.materials.options import SYMPREC_ANGSTROM
 from qdip_struct.materials.sites import Site, prototype_sites
+from qdip_struct.materials.structure_formats import (
+    COMPRESSED,
+    ase_structure,
+    bare_name,
+    format_by_name,
+    recognised,
+    unpacked,
+)
+from qdip_struct.materials.symmetry import reduced, symmetrised
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-_SUFFIXES = (".cif", ".extxyz", ".vasp", ".poscar", ".xyz", ".json", ".traj", ".inc")
-_FORMATS = {".extxyz": "extxyz", ".cif": "cif", ".vasp": "vasp", ".poscar": "vasp"}
-_BYTES_PER_ATOM = 6
+_OTHER_ENDINGS = (".inc",)
 _LEAST_VOLUME = 0.5
 """Å³ per atom; in diamond it is 5.7, in the densest hydride above 2."""
 _LONGEST_ANGSTROM = 1e5
-SYMPREC_ANGSTROM = 0.01
-"""Sites that an operation brings so close to each other are one."""
+_TOLD_ANGSTROM = 5e-4
+"""Sites that symmetry moves farther than rounded numbers ask for are told of."""
+_LARGEST_SYMPREC_ANGSTROM = 0.5
+_NO_MOMENT = 0.01
+"""Below this, in Bohr magnetons, no atom has a moment."""
 _VACUUM_ANGSTROM = 6.0
 _PROTOTYPES = {
     (225, (4, 4)): ("rocksalt", "rocksalt"),
@@ -47,15 +61,17 @@ _PROTOTYPES = {
 def is_structure_file(word: str, *, folder: Path = Path()) -> bool:
     """Whether a word names a structure file rather than a crystal; a relative one starts in ``folder``.
 
-    A file has a known ending (in any case), a name that begins with POSCAR or CONTCAR, a ``/``, or it exists.
+    A file has a known ending (in any case), also before one of a compression, a name that begins with POSCAR, CONTCAR
+    or XDATCAR, a ``/``, or it exists.
     """
     path = folder / word
-    return path.suffix.lower() in _SUFFIXES or _is_poscar(path) or is_deck(path) or "/" in word or path.is_file()
+    known = format_by_name(path) is not None or Path(bare_name(path)).suffix.lower() in _OTHER_ENDINGS
+    return known or path.suffix.lower() in COMPRESSED or "/" in word or is_deck(path) or path.is_file()
 
 
-def _is_poscar(path: Path) -> bool:
-    """Whether a file has a name of VASP's, which has no ending that tells the format."""
-    return path.name.upper().startswith(("POSCAR", "CONTCAR"))
+def structure_stem(path: Path) -> str:
+    """What a structure is called after its file: the name without the endings of format and compression."""
+    return Path(bare_name(path)).stem
 
 
 def crystal_of(
@@ -66,6 +82,8 @@ def crystal_of(
     lattice: float | None = None,
     files: Sequence[Path] = (),
     folder: Path = Path(),
+    cell: Sequence[float] | None = None,
+    symprec: float = SYMPREC_ANGSTROM,
 ) -> "Crystal | Atoms":
     """A crystal by its name, a mixed crystal by its formula, or the structure in a file.
 
@@ -80,6 +98,10 @@ def crystal_of(
         User's files of crystals.
     folder
         Where a relative file name starts.
+    cell
+        As for :func:`read_structure`.
+    symprec
+        Within which a file whose sites are shared is symmetric, Å.
 
     Raises
     ------
@@ -92,7 +114,8 @@ def crystal_of(
         return crystal_named(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files)
     if lattice is not None:
         raise UsageError(f"{word} is a structure file: its lattice is taken as it is, drop the lattice option")
-    return _read(folder / word)[0]
+    found = _read(folder / word, symprec=symprec, alone=cell is not None)
+    return found if cell is None or isinstance(found, Crystal) else with_given_cell(found, cell, path=folder / word)
 
 
 def crystal_to_cut(
@@ -103,11 +126,12 @@ def crystal_to_cut(
     lattice: float | None = None,
     files: Sequence[Path] = (),
     folder: Path = Path(),
+    symprec: float = SYMPREC_ANGSTROM,
 ) -> Crystal:
     """A crystal that bodies are cut from: by name, by formula, or from a file that is periodic without vacuum.
 
     ``dataset``, ``temperature`` and ``lattice`` are those of :func:`crystal_named`; a file is only scaled to
-    ``lattice`` (Å).
+    ``lattice`` (Å). ``symprec`` (Å) is that of :func:`conventional`.
 
     Raises
     ------
@@ -118,22 +142,62 @@ def crystal_to_cut(
     """
     if not is_structure_file(word, folder=folder):
         return crystal_named(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files)
-    found = crystal_of(word, folder=folder)
+    found = crystal_of(word, folder=folder, symprec=symprec)
     refuse_finished(found, word)
-    crystal = conventional(found, path=folder / word)
+    crystal = conventional(found, path=folder / word, symprec=symprec)
     return crystal if lattice is None else scaled(crystal, lattice=lattice)
 
 
-def conventional(found: "Crystal | Atoms", *, path: Path) -> Crystal:
+def conventional(found: "Crystal | Atoms", *, path: Path, symprec: float = SYMPREC_ANGSTROM) -> Crystal:
     """The record of a crystal, a cubic prototype (rock salt, zinc blende, CsCl, perovskite) in its conventional cell.
 
-    It is recognised in any of its cells; every other crystal keeps the cell that stands in the file. ``path`` is the
-    file it is from, for its name.
+    It is recognised in any of its cells; of every other crystal a supercell along its own vectors becomes one cell, and
+    any other cell stays as it stands in the file. What was done to it stands in its warnings.
+
+    Parameters
+    ----------
+    found
+        From :func:`crystal_of`.
+    path
+        The file it is from, for its name.
+    symprec
+        Within which it has its symmetry, Å.
     """
     if isinstance(found, Crystal):
         return found
     shares = [{symbol: 1.0} for symbol in found.get_chemical_symbols()]
-    return _crystal(found.cell.array, found.get_scaled_positions(wrap=True).tolist(), shares, path=path, any_cell=True)
+    return _crystal(
+        found.cell.array, found.get_scaled_positions(wrap=True), shares, path=path, any_cell=True, symprec=symprec
+    )
+
+
+def with_symmetry(atoms: "Atoms", *, symprec: float = SYMPREC_ANGSTROM) -> tuple["Atoms", list[str]]:
+    """A periodic structure with the symmetry that it has within a tolerance (Å), its cell and axes kept; what was done.
+
+    See :func:`qdip_struct.materials.symmetry.symmetrised`.
+    """
+    _check_symprec(symprec)
+    cell, places, moved = symmetrised(atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers, symprec=symprec)
+    if moved == 0.0:
+        return atoms, []
+    better = atoms.copy()
+    better.set_cell(cell)
+    better.set_scaled_positions(places)
+    return better, _told_of(moved, symprec=symprec)
+
+
+def _told_of(moved: float, *, symprec: float) -> list[str]:
+    if moved < _TOLD_ANGSTROM:
+        return []
+    return [f"sites moved by up to {moved:.4f} Å to where the symmetry within {symprec:g} Å (--symprec) has them"]
+
+
+def _check_symprec(symprec: float) -> None:
+    if not 0.0 < symprec <= _LARGEST_SYMPREC_ANGSTROM:
+        raise UsageError(
+            f"the symmetry tolerance is {symprec:g} Å; expected a length above 0 and up to {_LARGEST_SYMPREC_ANGSTROM} "
+            "Å, well below a bond"
+        )
 
 
 def refuse_finished(found: "Crystal | Atoms", word: str) -> None:
@@ -278,9 +342,9 @@ def read_structure(path: Path, *, cell: Sequence[float] | None = None) -> "Atoms
         If the file is missing, empty, not a structure, disagrees with itself, or shares sites between species; the
         message names the file and what was found.
     """
-    found, _ = _read(path, alone=cell is not None)
+    found = _read(path, alone=cell is not None)
     if not isinstance(found, Crystal):
-        return found if cell is None else _in_cell(found, cell, path)
+        return found if cell is None else with_given_cell(found, cell, path=path)
     label, shares = next(iter(found.occupancies.items()))
     try:
         by_formula = f", or by the formula {crystal_named(found.name).name}"
@@ -292,19 +356,35 @@ def read_structure(path: Path, *, cell: Sequence[float] | None = None) -> "Atoms
     )
 
 
-def _in_cell(atoms: "Atoms", cell: Sequence[float], path: Path) -> "Atoms":
+def with_given_cell(atoms: "Atoms", cell: Sequence[float], *, path: Path) -> "Atoms":
+    """A structure of a file without a cell, ``path``, in the one that is given for it.
+
+    Parameters
+    ----------
+    atoms
+        Changed in place, then periodic in three directions.
+    cell
+        Three edges (Å), or three edges and three angles (degree).
+
+    Raises
+    ------
+    UsageError
+        If ``cell`` is no cell, or the file has one.
+    """
     from ase.cell import Cell
 
-    if atoms.cell.any():
-        raise UsageError(f"{path} has a cell of its own; leave --cell out")
+    if atoms.cell.rank == 3:
+        raise UsageError(f"{path} has a cell of its own; leave the given one out")
     if len(cell) not in (3, 6) or min(cell) <= 0.0 or max([0.0, *cell[3:]]) >= 180.0:
-        raise UsageError("--cell is three edges in Å, with three angles in degree where they are not 90")
+        raise UsageError(
+            "the cell that is given is three edges in Å, with three angles in degree where they are not 90"
+        )
     atoms.set_cell(Cell.fromcellpar(cell))
     atoms.pbc = True
     return atoms
 
 
-def as_crystal(found: "Crystal | Atoms", *, path: Path) -> Crystal:
+def as_crystal(found: "Crystal | Atoms", *, path: Path, symprec: float = SYMPREC_ANGSTROM) -> Crystal:
     """A periodic structure as the record of a crystal, its cell as it stands in the file; a crystal as it is.
 
     Parameters
@@ -313,6 +393,8 @@ def as_crystal(found: "Crystal | Atoms", *, path: Path) -> Crystal:
         From :func:`crystal_of`.
     path
         The file it is from, for its name.
+    symprec
+        Within which it has its symmetry, Å.
 
     Raises
     ------
@@ -327,45 +409,67 @@ def as_crystal(found: "Crystal | Atoms", *, path: Path) -> Crystal:
             "(PROJECT-pos-1.xyz) the run's .cell, .restart or .inp gives it"
         )
     shares = [{symbol: 1.0} for symbol in found.get_chemical_symbols()]
-    return _crystal(found.cell.array, found.get_scaled_positions(wrap=True).tolist(), shares, path=path)
+    return _crystal(found.cell.array, found.get_scaled_positions(wrap=True), shares, path=path, symprec=symprec)
 
 
-def file_notes(path: Path, *, cell: Sequence[float] | None = None) -> list[str]:
-    """What is to be said of a structure file: what it was read as, and what in it has no part in the structure.
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What a file holds: atoms, or cell, positions and shares where species share sites; what is to be said of it."""
 
-    Parameters
-    ----------
-    path, cell
-        As for :func:`read_structure`.
-    """
-    return _read(path, alone=cell is not None)[1]
+    atoms: "Atoms | None"
+    shared: tuple[Any, list[list[float]], list[dict[str, float]]] | None
+    notes: tuple[str, ...]
 
 
-def _read(path: Path, *, alone: bool = False) -> "tuple[Atoms | Crystal, list[str]]":
-    """The one door: atoms, or a crystal where species share sites, and what is to be said of them.
+def _read(path: Path, *, symprec: float = SYMPREC_ANGSTROM, alone: bool = False) -> "Atoms | Crystal":
+    """The one door: atoms, or a crystal where species share sites.
 
     With ``alone`` no other file is asked for a cell that this one does not hold.
     """
-    import numpy as np
-    from ase import Atoms
+    found = _found(path, alone=alone)
+    if found.atoms is not None:
+        return found.atoms.copy()
+    assert found.shared is not None
+    cell, positions, shares = found.shared
+    return _crystal(cell, positions, shares, path=path, symprec=symprec)
 
+
+def _found(path: Path, *, alone: bool = False) -> _Found:
     if not path.is_file():
         raise DataError(f"cannot read {path}: {'it is a folder' if path.is_dir() else 'no such file'}")
-    if path.stat().st_size == 0:
+    state = path.stat()
+    if state.st_size == 0:
         raise DataError(
             f"cannot read {path}: it is empty; expected a structure (extxyz, cif, POSCAR, xyz, CP2K input, ...)"
         )
-    notes: list[str] = []
-    if path.suffix.lower() == ".cif":
-        cell, positions, shares = read_cif(path)
-        if any(len(site) > 1 for site in shares):
-            return _crystal(cell, positions, shares, path=path), notes
-        found = Atoms([next(iter(site)) for site in shares], scaled_positions=positions, cell=cell, pbc=True)
-    elif is_deck(path):
-        found, notes = deck_atoms(path)
-    else:
-        found = _ase_structure(path)
-        notes = [] if alone else with_cell_of_run(found, path)
+    stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
+    # Inputs and trajectories of CP2K ask the files beside them, which a stamp of their own does not tell.
+    beside = is_deck(path) or path.suffix.lower() == ".xyz"
+    return (_found_at.__wrapped__ if beside else _found_at)(path, stamp, alone)
+
+
+@lru_cache(maxsize=4)
+def _found_at(path: Path, stamp: tuple[int, int, int], alone: bool) -> _Found:
+    """What stands in a file now; a command asks for it more than once, for the structure and for what is to be said."""
+    import numpy as np
+    from ase import Atoms
+
+    with unpacked(path) as plain:
+        if is_deck(plain) and plain != path:
+            raise DataError(f"{path} is a compressed input of CP2K, which may name files beside it; unpack it")
+        form, notes = (None, []) if is_deck(path) else recognised(plain, path)
+        if form == "cif":
+            cell, positions, shares, moments = read_cif(plain, named=path)
+            if any(len(site) > 1 for site in shares):
+                return _Found(None, (cell, positions, shares), tuple(notes))
+            found = Atoms([next(iter(site)) for site in shares], scaled_positions=positions, cell=cell, pbc=True)
+            if moments is not None:
+                found.set_initial_magnetic_moments(moments)
+        elif is_deck(path):
+            found, notes = deck_atoms(path)
+        else:
+            found, told = ase_structure(plain, form, path)
+            notes += [*told, *([] if alone else with_cell_of_run(found, path))]
     if not np.isfinite(found.positions).all() or not np.isfinite(found.cell.array).all():
         raise DataError(f"{path}: a coordinate or a cell vector is not a finite number")
     if (found.numbers == 0).any():
@@ -379,95 +483,72 @@ def _read(path: Path, *, alone: bool = False) -> "tuple[Atoms | Crystal, list[st
         )
     if lengths.max() > _LONGEST_ANGSTROM:
         raise DataError(f"{path}: a cell vector of {lengths.max():.3g} Å is no vector in Å")
+    _keep_moments(found)
     found.calc = None
     _refuse_overlap(found, path)
-    return found, notes
+    return _Found(found, None, tuple(notes))
 
 
-def _ase_structure(path: Path) -> "Atoms":
-    from ase import Atoms
-    from ase.data import chemical_symbols
-    from ase.io import ParseError, read
-    from ase.io.formats import UnknownFileTypeError
+def _keep_moments(atoms: "Atoms") -> None:
+    """Magnetic moments in one place, wherever the file has them; a structure without any gets none."""
+    import numpy as np
 
-    _refuse_impossible_counts(path)
-    guess = _FORMATS.get(path.suffix.lower())
-    if guess is None and _is_poscar(path):
-        guess = "vasp"
-    if guess == "vasp":
-        _refuse_nameless_elements(path)
-    try:
-        found = read(path, format=guess, do_not_split_by_at_sign=True)
-        # ASE's trajectories find out that they are empty, or damaged, when they are asked for a frame.
-        atoms = found[-1] if isinstance(found, list) else found
-    except (*READER_ERRORS, UnknownFileTypeError, ParseError, SyntaxError) as error:
-        raise DataError(f"cannot read {path} as a structure: {reason_of(error)}") from error
-    if not isinstance(atoms, Atoms) or len(atoms) == 0:
-        raise DataError(f"{path} holds no atoms")
-    if atoms.numbers.min() < 0 or atoms.numbers.max() >= len(chemical_symbols):
-        raise DataError(f"{path}: {int(atoms.numbers.max())} is no atomic number")
-    return atoms
+    given = atoms.arrays.get("initial_magmoms")
+    if given is None and atoms.calc is not None:
+        given = getattr(atoms.calc, "results", {}).get("magmoms")
+    if given is None:
+        given = atoms.arrays.pop("magmom", None)
+    if given is None or np.asarray(given).dtype.kind not in "if" or len(given) != len(atoms):
+        return
+    moments = np.asarray(given, dtype=float)
+    atoms.arrays.pop("initial_magmoms", None)
+    if np.isfinite(moments).all() and np.abs(moments).max() > _NO_MOMENT:
+        atoms.set_initial_magnetic_moments(moments)
 
 
-def _refuse_impossible_counts(path: Path) -> None:
-    """Refuse counts of atoms that a file of this size cannot hold, before a reader makes room for them.
+Carried = Literal["constraints", "moments", "velocities", "periodicity"]
+"""What a file may carry beside cell and atoms."""
 
-    An atom takes at least six bytes (``0 0 0`` and a line end); counts stand alone on their lines in XYZ, and in the
-    sixth or seventh line of a POSCAR.
+
+def file_notes(
+    path: Path, *, used: Collection[Carried] = (), symprec: float | None = None, cell: Sequence[float] | None = None
+) -> list[str]:
+    """What is to be said of a structure file: how it was read, and what in it has no part in what is made of it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    used
+        What the caller uses, decides about itself, or has no meaning for it.
+    symprec
+        Within which the caller brings it to its symmetry, Å; ``None`` where it does not.
+    cell
+        As for :func:`read_structure`.
+
+    Returns
+    -------
+    list of str
+        Sentences without the name of the command; empty for files as this program writes them.
     """
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        head = [line.decode("utf-8", errors="replace").split() for line, _ in zip(stream, range(7), strict=False)]
-    if any(re.search(r"Properties=\S*:\d{4}", word) for words in head[1:2] for word in words):
-        raise DataError(f"{path}: its second line announces more columns than an atom has; expected those of extxyz")
-    # The first line of a POSCAR is a comment, which may be a number.
-    lines = head[5:7] if _is_poscar(path) or _FORMATS.get(path.suffix.lower()) == "vasp" else (*head[:1], *head[5:7])
-    counts = [words for words in lines if words and all(word.isdecimal() for word in words)]
-    for words in counts:
-        if any(len(word) > 18 for word in words) or sum(map(int, words)) * _BYTES_PER_ATOM > size:
-            raise DataError(
-                f"{path}: {' '.join(words)[:60]} atoms are announced and its {size} bytes cannot hold them: the file "
-                "is cut, or no structure"
-            )
-
-
-def _refuse_nameless_elements(path: Path) -> None:
-    """Refuse a POSCAR without a line of elements whose first line does not name them, and elements on several lines.
-
-    ASE takes every letter of the first line that may be an element: 'POSCAR of a cell' for phosphorus, oxygen, sulfur.
-    It is believed here where it is the elements, or a formula in their order and amounts.
-    """
-    from ase.data import atomic_numbers
-
-    with path.open(errors="replace") as stream:
-        lines = [line.strip() for line, _ in zip(stream, range(7), strict=False)]
-    if len(lines) < 7:
-        return
-    if not lines[5][:1].isdecimal():
-        if re.match(r"[A-Za-z]", lines[6]):
-            raise DataError(f"{path} names its elements on several lines; write all on line 6 and all counts on line 7")
-        return
-    counts = [int(word) for word in re.split(r"[!#]", lines[5])[0].split() if word.isdecimal() and len(word) < 10]
-    words = lines[0].split()[: len(counts)]
-    if len(words) == len(counts) and all(word in atomic_numbers for word in words):
-        return
-    pairs = re.findall(r"([A-Z][a-z]?)(\d*)", (lines[0].split() or [""])[0])
-    amounts = [int(amount or 1) for _, amount in pairs]
-    if (
-        "".join(name + amount for name, amount in pairs) == (lines[0].split() or [""])[0]
-        and len(pairs) == len(counts)
-        and all(name in atomic_numbers for name, _ in pairs)
-        and all(count * amounts[0] == amount * counts[0] for count, amount in zip(counts, amounts, strict=True))
-    ):
-        return
-    beside = any(
-        path.with_name(f"{name}{end}").is_file() for name in ("POTCAR", "OUTCAR") for end in ("", ".gz", ".bz2")
-    )
-    if not beside or re.search(r"[A-Z]", lines[0]):
-        raise DataError(
-            f"{path} has no line of elements, and its first line '{lines[0][:40]}' does not name one for each of the "
-            f"counts {' '.join(map(str, counts))[:40]}: write the elements in a line above the counts, as in 'Pb S'"
-        )
+    found = _found(path, alone=cell is not None)
+    notes = list(found.notes)
+    atoms = found.atoms
+    if atoms is None:
+        return notes
+    if symprec is not None and atoms.cell.rank == 3 and atoms.pbc.all():
+        notes += [f"{path.name}: {told}" for told in with_symmetry(atoms, symprec=symprec)[1]]
+    if "constraints" not in used and atoms.constraints:
+        kinds = ", ".join(dict.fromkeys(type(held).__name__ for held in atoms.constraints))
+        notes.append(f"{path.name} holds atoms ({kinds}), which is not carried over")
+    if "moments" not in used and atoms.has("initial_magmoms"):
+        notes.append(f"{path.name} has magnetic moments, which are not carried over")
+    if "velocities" not in used and atoms.has("momenta") and atoms.get_momenta().any():
+        notes.append(f"{path.name} has velocities, which are not carried over")
+    if "periodicity" not in used and atoms.cell.rank == 3 and not atoms.pbc.all():
+        free = ", ".join(name for name, periodic in zip("abc", atoms.pbc, strict=True) if not periodic)
+        notes.append(f"{path.name} is not periodic along {free}; images along it are not left out here")
+    return notes
 
 
 def _refuse_overlap(atoms: "Atoms", path: Path) -> None:
@@ -484,39 +565,52 @@ def _refuse_overlap(atoms: "Atoms", path: Path) -> None:
 
 
 def _crystal(
-    cell: Any, positions: Sequence[Sequence[float]], shares: Sequence[Mapping[str, float]], *, path: Path,
-    any_cell: bool = False,
+    cell: Any, positions: Any, shares: Sequence[Mapping[str, float]], *, path: Path, any_cell: bool = False,
+    symprec: float = SYMPREC_ANGSTROM,
 ) -> Crystal:  # fmt: skip
     """The record of a crystal from its cell (Å), fractional positions and the shares of the species on each site.
 
     A cubic prototype is one in its conventional cell only, for planes and cells are counted in the axes of the file;
-    with ``any_cell`` it gets that cell.
+    with ``any_cell`` it gets that cell, and a supercell of another crystal becomes one cell.
     """
     import numpy as np
     from ase.cell import Cell
 
+    _check_symprec(symprec)
     kinds = [
         tuple(sorted((name, round(share / sum(site.values()), 6)) for name, share in site.items())) for site in shares
     ]
-    prototype = _prototype(cell, positions, kinds)
+    distinct = sorted(set(kinds))
+    numbers = [distinct.index(kind) + 1 for kind in kinds]
+    cell, positions, moved = symmetrised(cell, positions, numbers, symprec=symprec)
+    told = _told_of(moved, symprec=symprec)
+    prototype = _prototype(cell, positions, kinds, symprec=symprec)
+    if any_cell and prototype is None:
+        cell, positions, kept, counts = reduced(cell, positions, numbers, symprec=symprec)
+        kinds = [kinds[n] for n in kept]
+        if max(counts) > 1:
+            told.append(f"one of the {'×'.join(map(str, counts))} equal cells in the file is taken")
+        elif _framework_repeats(cell, positions, kinds, symprec=symprec):
+            told.append("a supercell whose molecules differ from cell to cell: the cell is kept as it is")
     amounts: Counter[str] = Counter()
     for kind in kinds:
         amounts.update(dict(kind))
     units = math.gcd(*(round(value) for value in amounts.values())) if all(len(kind) == 1 for kind in kinds) else 1
     common: dict[str, Any] = {
         "temperature_kelvin": None, "dataset": FILE_DATASET, "source": path.name, "doi": None, "verified": False,
-        "origin": path.name,
+        "origin": path.name, "warnings": tuple(f"{path.name}: {sentence}" for sentence in told),
     }  # fmt: skip
-    name = path.stem
+    name = structure_stem(path)
     lengths, angles = Cell(cell).lengths(), Cell(cell).angles()
-    cubic = np.ptp(lengths) < SYMPREC_ANGSTROM and np.abs(angles - 90.0).max() < 0.1
-    if prototype is not None and (any_cell or (cubic and abs(lengths[0] - prototype[2]) < SYMPREC_ANGSTROM)):
+    cubic = np.ptp(lengths) < symprec and np.abs(angles - 90.0).max() < 0.1
+    if prototype is not None and (any_cell or (cubic and abs(lengths[0] - prototype[2]) < symprec)):
         structure_type, phase, edge, species = prototype
         leading = {label: max(kind, key=lambda item: item[1])[0] for label, kind in species.items()}
-        sites, group, units = prototype_sites(structure_type, species=leading, name=path.stem, where=str(path))
+        sites, group, units = prototype_sites(structure_type, species=leading, name=name, where=str(path))
         mixed = {label: dict(kind) for label, kind in species.items() if len(kind) > 1}
+        called = _whole_formula(amounts) if any_cell else name
         return Crystal(
-            name=_formula(amounts) if mixed else name, phase=phase, structure_type=structure_type, space_group=group,
+            name=_formula(amounts) if mixed else called, phase=phase, structure_type=structure_type, space_group=group,
             lengths=(edge, edge, edge), angles=(90.0, 90.0, 90.0), sites=sites, n_formula_units=units,
             occupancies=mixed, end_member=name if mixed else "", **common,
         )  # fmt: skip
@@ -536,8 +630,22 @@ def _crystal(
     )  # fmt: skip
 
 
+def _framework_repeats(
+    cell: Any, positions: Any, kinds: Sequence[tuple[tuple[str, float], ...]], *, symprec: float
+) -> bool:
+    """Whether a crystal of molecules would be a supercell without them."""
+    import numpy as np
+
+    heavy = [n for n, kind in enumerate(kinds) if not {name for name, _ in kind} & {"C", "N", "H"}]
+    if not heavy or len(heavy) == len(kinds):
+        return False
+    distinct = sorted(set(kinds))
+    numbers = [distinct.index(kinds[n]) + 1 for n in heavy]
+    return max(reduced(cell, np.asarray(positions)[heavy], numbers, symprec=symprec)[3]) > 1
+
+
 def _prototype(
-    cell: Any, positions: Sequence[Sequence[float]], kinds: Sequence[tuple[tuple[str, float], ...]]
+    cell: Any, positions: Any, kinds: Sequence[tuple[tuple[str, float], ...]], *, symprec: float
 ) -> tuple[str, str, float, dict[str, tuple[tuple[str, float], ...]]] | None:
     """Structure type, phase, edge (Å) and what stands on each sublattice of a cubic prototype; ``None`` for others."""
     import numpy as np
@@ -545,7 +653,7 @@ def _prototype(
 
     distinct = sorted(set(kinds))
     numbers = [distinct.index(kind) + 1 for kind in kinds]
-    found = spglib.get_symmetry_dataset((np.asarray(cell), np.asarray(positions), numbers), symprec=SYMPREC_ANGSTROM)
+    found = spglib.get_symmetry_dataset((np.asarray(cell), np.asarray(positions), numbers), symprec=symprec)
     if found is None:
         return None
     counts = Counter(int(number) for number in found.std_types)
@@ -577,6 +685,14 @@ def _labels(kinds: Sequence[tuple[tuple[str, float], ...]]) -> list[str]:
         name if len(kind) == 1 or len(mixed[name]) == 1 else f"{name}{mixed[name].index(kind) + 1}"
         for name, kind in zip(names, kinds, strict=True)
     ]
+
+
+def _whole_formula(amounts: Mapping[str, float]) -> str:
+    """A formula of whole numbers, as data sets name it; what the file is called says nothing of the phase."""
+    order = [name for name in FORMULA_ORDER if name in amounts] + sorted(set(amounts) - set(FORMULA_ORDER))
+    divisor = math.gcd(*(round(value) for value in amounts.values()))
+    counts = {name: round(amounts[name]) // divisor for name in order}
+    return "".join(f"{name}{'' if count == 1 else count}" for name, count in counts.items())
 
 
 def _formula(amounts: Mapping[str, float]) -> str:

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.options import option
 from qdip_struct.builders.roles import RoleName, role_of
+from qdip_struct.materials.options import cell_option
 from qdip_struct.mlip.models import MODELS, Device
 
 CellMode = Literal["fixed", "normal", "free"]
@@ -40,6 +41,7 @@ class RelaxRequest:
     freeze: str | None = option(
         None, metavar="REGION,...", only="command", help="regions that stay where they are, for example substrate"
     )
+    start_cell: str | None = cell_option(only="command")
     fixed_layers: int = option(0, metavar="N", only="command", help="hold the N lowest layers fixed")
     part: Literal["all", "dot"] = option(
         "all", only="command",

@@ -82,6 +82,23 @@ def write_trajectory(folder: Path, *, force: bool = False) -> tuple[Path, int] |
     return target, write_extxyz(target, frames, provenance=source, force=force)
 
 
+def lost_cells(folder: Path) -> str | None:
+    """The ensemble of a molecular dynamics that moves the cell and wrote no file of cells: its trajectory has the first
+    one in every frame. ``None`` for other runs.
+    """
+    if not folder.is_dir():
+        return None
+    run = read_run(folder)
+    if side_files(run).cells is not None:
+        return None
+    for path in output_files(run.path):
+        with path.open(errors="replace") as stream:
+            for line in stream:
+                if (found := re.match(r"\s*MD(?:_PAR)?\| Ensemble [Tt]ype\s+(NP\w+)", line)) is not None:
+                    return found.group(1)
+    return None
+
+
 def final_structure(folder: Path, run: Run) -> "Atoms | None":
     """The last whole frame of a run's trajectory with the labels of its structure; ``None`` without a trajectory.
 

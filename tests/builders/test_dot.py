@@ -282,3 +282,14 @@ def test_named_shapes_go_into_a_matrix(shape: str) -> None:
     assert built.report["formal_charge"]["total"] == 0
     assert x == pytest.approx(y)
     assert {"cuboctahedron": x == pytest.approx(z), "rod": z > 1.5 * x, "platelet": z < 0.7 * x}[shape]
+
+
+def test_a_dot_is_of_its_crystal_whatever_the_file_is_called(tmp_path):
+    from ase.build import bulk
+    from ase.io import write
+
+    from qdip_struct.materials.structure_files import crystal_to_cut
+
+    for name, atoms in (("PbS", bulk("PbS", "rocksalt", a=5.936)), ("CdSe", bulk("CdSe", "zincblende", a=6.05))):
+        write(tmp_path / "POSCAR", atoms, format="vasp", sort=True)
+        assert crystal_to_cut(str(tmp_path / "POSCAR")).name == name

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -220,3 +221,19 @@ def test_trajectories_get_their_labels_back(study: Path, capsys: pytest.CaptureF
     write(study / "restarted" / "structure.extxyz", Atoms("HO", positions=[[0, 0, 0], [0, 0, 1]]))
     assert main(["collect", str(study / "restarted"), "--trajectories", "--force"]) == 3
     assert "order" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ensemble", ["NVE", "NPT_I"])
+def test_cells_that_were_not_written_are_missed(
+    ensemble: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ase import Atoms
+    from ase.io import write
+
+    shutil.copytree(RUNS / "md", tmp_path / "md")
+    output = tmp_path / "md" / "run.out"
+    text = output.read_text(errors="replace")
+    output.write_text(re.sub(r"(Ensemble type +)NVE", rf"\1{ensemble}", text))
+    write(tmp_path / "md" / "structure.extxyz", Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.8]], cell=[5] * 3, pbc=True))
+    main(["collect", str(tmp_path / "md"), "--trajectories"])
+    assert ("every frame has the first one" in capsys.readouterr().err) == (ensemble == "NPT_I")

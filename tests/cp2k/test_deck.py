@@ -289,3 +289,87 @@ def test_dispersion_takes_the_parameters_of_its_functional_or_none_at_all() -> N
     asked = InputsRequest(preset="quick", dispersion="d3bj", set=(f"{reference}=BLYP",))
     own = make_deck(PBS, asked, template=template)
     assert get_values(own.tree, reference) == ["BLYP"]
+
+
+FEO = bulk("FeO", "rocksalt", a=4.33, cubic=True)
+
+
+def _magnetic(atoms: Atoms, moments: list[float]) -> Atoms:
+    found = atoms.copy()
+    found.arrays.pop("initial_magmoms", None)
+    found.set_initial_magnetic_moments(moments)
+    return found
+
+
+def _of_kind(made: Deck, kind: str, name: str) -> str | None:
+    values = get_values(made.tree, f"FORCE_EVAL/SUBSYS/KIND[{kind}]/{name}")
+    return values[0] if values else None
+
+
+def test_an_antiferromagnet_has_no_unpaired_electrons_and_two_kinds() -> None:
+    lattice = [3.7, 0.02, -3.7, 0.02, 3.6, 0.02, -3.6, 0.02]
+    made = deck(_magnetic(FEO, lattice))
+    assert [get_values(made.tree, f"FORCE_EVAL/DFT/{name}") for name in ("UKS", "MULTIPLICITY")] == [["T"], ["1"]]
+    names = [entry.text.split()[0] for entry in find_section(made.tree, "FORCE_EVAL/SUBSYS/COORD").entries]
+    assert names == ["Fe1", "O", "Fe2", "O", "Fe1", "O", "Fe2", "O"]
+    assert _of_kind(made, "Fe1", "ELEMENT") == _of_kind(made, "Fe2", "ELEMENT") == "Fe"
+    assert float(_of_kind(made, "Fe1", "MAGNETIZATION") or 0) == pytest.approx(3.65)
+    assert float(_of_kind(made, "Fe2", "MAGNETIZATION") or 0) == pytest.approx(-3.65)
+    assert _of_kind(made, "O", "MAGNETIZATION") is None
+    assert made.n_electrons == deck(FEO).n_electrons
+    assert any(d.topic == "magnetisation" and d.choice == "Fe1 +3.65, Fe2 -3.65" for d in made.decisions)
+
+
+@pytest.mark.parametrize(("moments", "multiplicity"), [([2.2, 2.2], "5"), ([-2.2, -2.2], "5"), ([2.9, 2.9], "7")])
+def test_a_ferromagnet_has_the_multiplicity_of_its_moments_whatever_their_sign(
+    moments: list[float], multiplicity: str
+) -> None:
+    made = deck(_magnetic(bulk("Fe", "bcc", a=2.87, cubic=True), moments))
+    assert get_values(made.tree, "FORCE_EVAL/DFT/MULTIPLICITY") == [multiplicity]
+    assert float(_of_kind(made, "Fe", "MAGNETIZATION") or 0) == abs(moments[0])
+    assert _of_kind(made, "Fe", "ELEMENT") is None
+
+
+def test_moments_that_the_electrons_cannot_have_are_refused_unless_a_multiplicity_is_asked_for() -> None:
+    oxygen = Atoms("O2", positions=[[5, 5, 5], [5, 5, 6.21]], cell=[12] * 3, pbc=True)
+    assert get_values(deck(_magnetic(oxygen, [1, 1])).tree, "FORCE_EVAL/DFT/MULTIPLICITY") == ["3"]
+    with pytest.raises(UsageError, match=r"add up to 1\.00, which 12 electrons cannot have"):
+        deck(_magnetic(oxygen, [1, 0]))
+    made = deck(_magnetic(oxygen, [1, 0]), multiplicity=3)
+    assert get_values(made.tree, "FORCE_EVAL/DFT/MULTIPLICITY") == ["3"]
+    singlet = deck(_magnetic(oxygen, [1, -1]), multiplicity=1)
+    assert get_values(singlet.tree, "FORCE_EVAL/DFT/UKS") == ["T"]
+
+
+def test_moments_that_are_vectors_along_one_axis_count_and_others_are_refused() -> None:
+    atoms = bulk("Fe", "bcc", a=2.87, cubic=True)
+    assert get_values(deck(_magnetic(atoms, [[0, 0, 2.2]] * 2)).tree, "FORCE_EVAL/DFT/MULTIPLICITY") == ["5"]
+    with pytest.raises(UsageError, match="along one axis"):
+        deck(_magnetic(atoms, [[0, 0, 2.2], [2.2, 0, 0]]))
+
+
+def test_what_is_said_of_an_element_holds_for_each_of_its_kinds() -> None:
+    atoms = _magnetic(FEO, [4, 0, -4, 0, 4, 0, -4, 0])
+    made = deck(atoms, set=("KIND[Fe]/DFT_PLUS_U/L=2",))
+    assert [_of_kind(made, name, "DFT_PLUS_U/L") for name in ("Fe1", "Fe2", "O")] == ["2", "2", None]
+    template = template_text("energy").replace(
+        "&FORCE_EVAL", "&FORCE_EVAL\n&SUBSYS\n&KIND Fe\nMAGNETIZATION 1\n&DFT_PLUS_U\nL 2\n&END\n&END\n&END SUBSYS", 1
+    )
+    made = make_deck(atoms, InputsRequest(preset="production"), template=template)
+    assert [_of_kind(made, name, "DFT_PLUS_U/L") for name in ("Fe1", "Fe2")] == ["2", "2"]
+    assert [_of_kind(made, name, "MAGNETIZATION") for name in ("Fe1", "Fe2")] == ["4", "-4"]
+    assert not find_section(made.tree, "FORCE_EVAL/SUBSYS").sections("KIND", parameter="Fe")
+
+
+def test_a_direction_that_is_not_periodic_is_said_and_needs_vacuum() -> None:
+    atoms = slab()
+    assert not any(decision.topic == "periodicity" for decision in deck(atoms).decisions)
+    atoms.pbc = (True, True, False)
+    (said,) = (decision for decision in deck(atoms).decisions if decision.topic == "periodicity")
+    assert "not periodic along c (gap 20.0 Å)" in said.reason
+    thin = PBS.copy()
+    thin.pbc = (True, True, False)
+    with pytest.raises(UsageError, match=r"along c, and the gap of its cell there is 3\.0 Å"):
+        deck(thin)
+    thin.pbc = False
+    assert any(decision.topic == "periodicity" for decision in deck(thin).decisions)

@@ -38,8 +38,14 @@ from qdip_struct.materials.ions import (
     oxidation_states,
     sublattices_of,
 )
-from qdip_struct.materials.options import Arrangement, MoleculeOrientation
-from qdip_struct.materials.structure_files import crystal_of, is_film, is_structure_file, refuse_finished
+from qdip_struct.materials.options import SYMPREC_ANGSTROM, Arrangement, MoleculeOrientation
+from qdip_struct.materials.structure_files import (
+    crystal_of,
+    is_film,
+    is_structure_file,
+    refuse_finished,
+    with_symmetry,
+)
 
 _SAME_LATTICE_ANGSTROM = 1e-2
 _Material = TypeVar("_Material", Crystal, Atoms, Crystal | Atoms)
@@ -79,25 +85,6 @@ class Occupation:
                 f"unknown orientation '{self.orientation}'; known: {', '.join(get_args(MoleculeOrientation))}"
             )
         check_seed(self.seed)
-
-
-def primitive_basis(translations: Array) -> Array:
-    """Basis of the lattice spanned by the unit vectors and the centring translations, rows, in cell fractions."""
-    n = len(translations)
-    rows = [list(map(int, row)) for row in np.rint(np.vstack([np.eye(3), translations % 1.0]) * n).astype(int)]
-    basis: list[list[int]] = []
-    for column in range(3):
-        while True:
-            live = sorted((row for row in rows if row[column]), key=lambda row: abs(row[column]))
-            if len(live) < 2:
-                break
-            for row in live[1:]:
-                factor = row[column] // live[0][column]
-                row[:] = [a - factor * b for a, b in zip(row, live[0], strict=True)]
-        pivot = next(row for row in rows if row[column])
-        rows = [row for row in rows if row is not pivot]
-        basis.append(pivot if pivot[column] > 0 else [-value for value in pivot])
-    return np.array(basis) / n
 
 
 def completion(indices: Array) -> Array:
@@ -433,12 +420,15 @@ def material_of(
     charges: Mapping[str, int] | None = None,
     film: bool = False,
     folder: Path = Path(),
+    cell: Sequence[float] | None = None,
+    symprec: float = SYMPREC_ANGSTROM,
 ) -> Crystal | Atoms:
     """A crystal by its name or formula, or the structure in a file, at another lattice constant (Å) where one is given.
 
     ``temperature`` (K) is that of a named crystal's lattice constant, ``files`` are a user's files of crystals;
     ``charges`` (e) by ion override what the composition gives. A finished ``film`` is taken as it is where one may
     stand.
+    ``cell`` (Å, degree) is that of a file without one, and within ``symprec`` (Å) a file has its symmetry.
 
     Raises
     ------
@@ -450,13 +440,15 @@ def material_of(
     if not is_structure_file(word, folder=folder):
         named = crystal_of(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files, folder=folder)
         return with_charges(named, given)
-    found = with_charges(crystal_of(word, folder=folder), given)
+    found = with_charges(crystal_of(word, folder=folder, cell=cell, symprec=symprec), given)
     if film and isinstance(found, Atoms) and is_film(found):
         if lattice is not None:
             raise UsageError(f"{word} holds a finished film, which has its lattice; leave the lattice constant out")
         found.pbc = True
         return found
     refuse_finished(found, word)
+    if isinstance(found, Atoms):
+        found, _ = with_symmetry(found, symprec=symprec)
     if lattice is None:
         return found
     if isinstance(found, Atoms):

@@ -35,6 +35,7 @@ from qdip_struct.materials.options import (
     lattice_option,
     orientation_option,
     seed_option,
+    symprec_option,
     temperature_option,
     vacuum_option,
 )
@@ -117,6 +118,7 @@ class DotRequest(FormRequest):
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
     crystals: tuple[Path, ...] = crystals_option()
+    symprec: float = symprec_option()
     seed: int = seed_option()
     charges: str | None = charges_option()
 
@@ -223,7 +225,7 @@ def requested_dot(request: DotRequest, *, folder: Path = Path()) -> "tuple[Atoms
     charges = charges_given(request.charges)
     core = crystal_to_cut(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        files=tuple(folder / path for path in request.crystals), folder=folder,
+        files=tuple(folder / path for path in request.crystals), folder=folder, symprec=request.symprec,
     )  # fmt: skip
     refuse_unused(charges, core)
     core = with_charges(core, charges)
@@ -319,6 +321,7 @@ class BulkRequest:
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
     crystals: tuple[Path, ...] = crystals_option()
+    symprec: float = symprec_option()
     a_site: str = a_site_option()
     orientation: MoleculeOrientation = orientation_option()
     seed: int = seed_option()
@@ -344,6 +347,7 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Ato
     body = material_of(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
         charges=charges, files=tuple(folder / path for path in request.crystals), folder=folder,
+        symprec=request.symprec,
     )  # fmt: skip
     refuse_unused(charges, body)
     cells = whole_numbers(request.cells, what="cells", count=3)
@@ -388,6 +392,7 @@ class EmbedRequest(FormRequest):
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
     crystals: tuple[Path, ...] = crystals_option()
+    symprec: float = symprec_option()
     seed: int = seed_option()
     charges: str | None = charges_option()
 
@@ -441,17 +446,19 @@ def _embedded(request: EmbedRequest, *, folder: Path) -> "Embedded":
     from qdip_struct.builders.dot.embed import embed_dot
     from qdip_struct.builders.dot.embedding_options import Balance, DotPlacement
     from qdip_struct.materials.crystals import Crystal
-    from qdip_struct.materials.structure_files import conventional, crystal_of, is_structure_file
+    from qdip_struct.materials.structure_files import conventional, crystal_of, is_structure_file, refuse_finished
 
     files = tuple(folder / path for path in request.crystals)
     taken: dict[str, Any] = {
-        "dataset": request.dataset, "temperature": request.temperature, "files": files, "folder": folder
+        "dataset": request.dataset, "temperature": request.temperature, "files": files, "folder": folder,
+        "symprec": request.symprec,
     }  # fmt: skip
     given = None if is_structure_file(request.matrix, folder=folder) else request.lattice
     dot = crystal_of(request.dot, **taken, lattice=_given_dot_lattice(request, folder=folder))
     matrix = crystal_of(request.matrix, **taken, lattice=given)
+    refuse_finished(matrix, request.matrix)
     if not isinstance(dot, Crystal) and _is_crystal(request, dot):
-        dot = conventional(dot, path=folder / request.dot)
+        dot = conventional(dot, path=folder / request.dot, symprec=request.symprec)
     charges = charges_given(request.charges)
     refuse_unused(charges, dot, matrix)
     dot, matrix = with_charges(dot, charges), with_charges(matrix, charges)
@@ -582,6 +589,7 @@ class AttachRequest(FormRequest):
     dataset: str | None = dataset_option()
     temperature: float | None = temperature_option()
     crystals: tuple[Path, ...] = crystals_option()
+    symprec: float = symprec_option()
     seed: int = seed_option()
     charges: str | None = charges_option()
 
@@ -622,7 +630,7 @@ def requested_attachment(request: AttachRequest, *, folder: Path = Path()) -> "E
         raise UsageError("give the slab by --matrix or by --slab, one of them")
     dot = crystal_to_cut(
         request.dot, dataset=request.dataset, temperature=request.temperature, lattice=request.dot_lattice,
-        files=tuple(folder / path for path in request.crystals), folder=folder,
+        files=tuple(folder / path for path in request.crystals), folder=folder, symprec=request.symprec,
     )  # fmt: skip
     charges = charges_given(request.charges)
     below = _held(request, folder=folder) if request.slab is None else read_structure(folder / request.slab)
@@ -640,7 +648,7 @@ def _held(request: AttachRequest, *, folder: Path) -> "Crystal":
 
     found = crystal_to_cut(
         str(request.matrix), dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        files=tuple(folder / path for path in request.crystals), folder=folder,
+        files=tuple(folder / path for path in request.crystals), folder=folder, symprec=request.symprec,
     )  # fmt: skip
     return with_charges(found, charges_given(request.charges))
 

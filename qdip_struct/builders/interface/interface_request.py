@@ -74,6 +74,7 @@ class InterfaceRequest:
     dataset: str | None = shared.dataset_option()
     temperature: float | None = shared.temperature_option()
     crystals: tuple[Path, ...] = shared.crystals_option()
+    symprec: float = shared.symprec_option()
     repeat: str = shared.repeat_option()
     vacuum: float = shared.vacuum_option()
     a_site: str = shared.a_site_option()
@@ -183,7 +184,7 @@ def _crystal(request: InterfaceRequest, part: str, folder: Path) -> "Crystal | A
     return material_of(
         getattr(request, part), dataset=request.dataset, temperature=request.temperature, lattice=lattice,
         charges=charges_given(request.charges), film=part == "film",
-        files=tuple(folder / path for path in request.crystals), folder=folder,
+        files=tuple(folder / path for path in request.crystals), folder=folder, symprec=request.symprec,
     )  # fmt: skip
 
 

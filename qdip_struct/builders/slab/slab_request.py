@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qdip_struct.base.options import option
-from qdip_struct.builders.parsing import Faces, whole_numbers
+from qdip_struct.builders.parsing import Faces, numbers, whole_numbers
 from qdip_struct.materials import options as shared
 from qdip_struct.materials.ions import charges_given
 from qdip_struct.materials.options import Arrangement, MoleculeOrientation
@@ -37,6 +37,8 @@ class SlabRequest:
     dataset: str | None = shared.dataset_option()
     temperature: float | None = shared.temperature_option()
     crystals: tuple[Path, ...] = shared.crystals_option()
+    cell: str | None = shared.cell_option()
+    symprec: float = shared.symprec_option()
     repeat: str = shared.repeat_option()
     vacuum: float = shared.vacuum_option()
     a_site: str = shared.a_site_option()
@@ -109,6 +111,7 @@ def _crystal(request: SlabRequest, folder: Path) -> "Crystal | Atoms":
     found = material_of(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
         charges=charges, files=_files(request, folder), folder=folder,
+        cell=None if request.cell is None else numbers(request.cell, what="--cell"), symprec=request.symprec,
     )  # fmt: skip
     refuse_unused(charges, found)
     return found

@@ -29,7 +29,7 @@ from ase import Atoms
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import UsageError
-from qdip_struct.builders.atoms.cells import SiteCell, primitive_basis, reduced_pair, sites_of, to_atoms
+from qdip_struct.builders.atoms.cells import SiteCell, reduced_pair, sites_of, to_atoms
 from qdip_struct.builders.atoms.molecules import names_of_molecules
 from qdip_struct.builders.parsing import Faces
 from qdip_struct.builders.roles import Part, role_name, role_of
@@ -40,6 +40,7 @@ from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.ions import name_of_ions
 from qdip_struct.materials.options import DEFAULT_DATASET
 from qdip_struct.materials.structure_files import crystal_named
+from qdip_struct.materials.symmetry import primitive_basis
 
 DIPOLE_E_PER_ANGSTROM = 1e-4
 """A smaller moment per area is none, e/Å: a step of the potential below 0.02 V, as rounded coordinates give."""

@@ -15,10 +15,11 @@ from ase import Atoms
 
 from qdip_struct.base.arrays import Array
 from qdip_struct.base.errors import DataError, UsageError
-from qdip_struct.builders.atoms.cells import SiteCell, completion, primitive_basis, reduced_pair, sites_of, turned
+from qdip_struct.builders.atoms.cells import SiteCell, completion, reduced_pair, sites_of, turned
 from qdip_struct.matching.planes import Plane
 from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.ions import written_formula
+from qdip_struct.materials.symmetry import primitive_basis
 
 LAYER_TOLERANCE_ANGSTROM = 0.5
 _SAME_SITE_ANGSTROM = 0.05

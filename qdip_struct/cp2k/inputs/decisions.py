@@ -40,6 +40,9 @@ VACUUM_GAP_ANGSTROM = 8.0
 MESH_TOLERANCE = 0.05
 BFGS_LARGEST = 1000
 
+_MOMENT_OFF = 0.75
+"""A sum of moments this far from every spin that the electrons can have says something else, Bohr magnetons."""
+
 _WHOLE_ATOMS = ("FixAtoms", "FixCartesian", "FixScaled")
 
 CellGeometry = Literal["bulk", "slab", "wire", "isolated"]
@@ -300,9 +303,16 @@ MAGNETIC = frozenset(
 
 
 def decide_spin(
-    n_electrons: int, *, multiplicity: int | None = None, elements: Sequence[str] = ()
+    n_electrons: int,
+    *,
+    multiplicity: int | None = None,
+    elements: Sequence[str] = (),
+    moments: Sequence[float] | None = None,
 ) -> tuple[Literal["RKS", "UKS"], int, Decision]:
     """Even electron count: restricted, multiplicity 1. Odd: unrestricted (LSD), multiplicity 2. Overrides are checked.
+
+    A structure with magnetic moments is always unrestricted, with as many unpaired electrons as they add up to: none in
+    an antiferromagnet.
 
     Parameters
     ----------
@@ -312,20 +322,27 @@ def decide_spin(
         Asked for: 2S + 1.
     elements
         Of the structure; of those that are often magnetic a closed shell is said to be an assumption.
+    moments
+        Of the atoms, Bohr magnetons, their sum not negative; ``None`` for a structure that has none.
 
     Raises
     ------
     UsageError
-        If ``multiplicity`` does not fit the number of electrons (2S + 1 and N must differ in parity).
+        If ``multiplicity`` does not fit the number of electrons (2S + 1 and N must differ in parity), or the moments
+        do not.
     """
+    total = 0.0 if moments is None else sum(moments) + 0.0
     if multiplicity is not None:
         if multiplicity < 1 or (n_electrons + multiplicity) % 2 == 0 or multiplicity > n_electrons + 1:
             raise UsageError(
                 f"multiplicity {multiplicity} is impossible with {n_electrons} electrons; "
                 f"choose an {'odd' if n_electrons % 2 == 0 else 'even'} number"
             )
-        spin: Literal["RKS", "UKS"] = "RKS" if multiplicity == 1 else "UKS"
-        return spin, multiplicity, Decision("spin", f"{spin}, multiplicity {multiplicity}", "asked for")
+        spin: Literal["RKS", "UKS"] = "RKS" if multiplicity == 1 and moments is None else "UKS"
+        reason = "asked for" if moments is None else f"asked for; the moments of the structure add up to {total:.2f}"
+        return spin, multiplicity, Decision("spin", f"{spin}, multiplicity {multiplicity}", reason)
+    if moments is not None:
+        return _spin_of_moments(n_electrons, total)
     if n_electrons % 2:
         reason = f"{n_electrons} electrons, an odd number: spin-polarised (LSD)"
         return "UKS", 2, Decision("spin", "UKS, multiplicity 2", reason)
@@ -334,6 +351,44 @@ def decide_spin(
     if magnetic:
         reason += f": assumed, though {', '.join(magnetic)} may have a moment; else ask for a multiplicity"
     return "RKS", 1, Decision("spin", "RKS", reason)
+
+
+def _spin_of_moments(n_electrons: int, total: float) -> tuple[Literal["UKS"], int, Decision]:
+    """As many unpaired electrons as moments (Bohr magnetons) add up to, of the parity of the electrons."""
+    parity = n_electrons % 2
+    unpaired = max(parity, 2 * round((total - parity) / 2) + parity)
+    if abs(unpaired - total) > _MOMENT_OFF:
+        raise UsageError(
+            f"the magnetic moments of the structure add up to {total:.2f}, which {n_electrons} electrons cannot have; "
+            "ask for a multiplicity or a charge, or change the moments"
+        )
+    reason = f"the magnetic moments of the structure add up to {total:.2f} Bohr magnetons"
+    return "UKS", unpaired + 1, Decision("spin", f"UKS, multiplicity {unpaired + 1}", reason)
+
+
+def decide_periodicity(atoms: "Atoms", geometry: Geometry) -> list[Decision]:
+    """What becomes of directions in which the structure is not periodic: CP2K repeats them, across their vacuum.
+
+    A structure that is said to be periodic nowhere, as ASE's are by default, may be a crystal all the same.
+
+    Raises
+    ------
+    UsageError
+        If the structure is periodic in some directions and has no vacuum in another, so that images would touch.
+    """
+    free = [axis for axis in range(3) if not atoms.pbc[axis]]
+    if not free:
+        return []
+    gaps = {axis: geometry.vacuum_angstrom[axis] for axis in free}
+    for axis, gap in gaps.items():
+        if gap < VACUUM_GAP_ANGSTROM and len(free) < 3:
+            raise UsageError(
+                f"the structure is not periodic along {'abc'[axis]}, and the gap of its cell there is {gap:.1f} Å: "
+                f"CP2K's images would touch; give its cell at least {VACUUM_GAP_ANGSTROM:g} Å of vacuum there, or make "
+                "it periodic (pbc)"
+            )
+    named = ", ".join(f"{'abc'[axis]} (gap {gap:.1f} Å)" for axis, gap in gaps.items())
+    return [Decision("periodicity", "XYZ", f"the structure is not periodic along {named}; here its images follow")]
 
 
 def decide_dipole(

@@ -31,6 +31,7 @@ from qdip_struct.cp2k.inputs.decisions import (
     decide_fixed_atoms,
     decide_kinds,
     decide_kpoints,
+    decide_periodicity,
     decide_spin,
     fill_scf_failure,
     look_at,
@@ -60,6 +61,7 @@ from qdip_struct.cp2k.inputs.sections import (
     fill_subsys,
     kinds_of,
     match_outer_scf,
+    moments_of,
     named_functional,
 )
 from qdip_struct.cp2k.tasks import get_task
@@ -225,13 +227,18 @@ def make_deck(
         bulk_reference=role_of(role).kind == "bulk",
         override=request.mesh,
     )
+    magnetic = any(kind.moment for kind in atom_kinds)
     spin, multiplicity, decided_spin = decide_spin(
-        n_electrons, multiplicity=request.multiplicity, elements=list(chosen)
-    )
+        n_electrons, multiplicity=request.multiplicity, elements=list(chosen),
+        moments=moments_of(atoms).tolist() if magnetic else None,
+    )  # fmt: skip
     asked = request.dipole_correction
     wanted = preset.values["dipole_correction"] if asked is None else asked == "on"
     dipole, decided_dipole = decide_dipole(cell, geometry, wanted=wanted)
-    decisions += [decided_mesh, decided_spin, decided_dipole]
+    decisions += [decided_mesh, decided_spin, decided_dipole, *decide_periodicity(atoms, geometry)]
+    if magnetic:
+        starts = ", ".join(f"{kind.name} {kind.moment:+g}" for kind in atom_kinds if kind.moment)
+        decisions.append(Decision("magnetisation", starts, "start of the SCF, from the moments of the structure"))
 
     fill(tree, "GLOBAL/PROJECT", PROJECT)
     if walltime_s is not None:
@@ -329,13 +336,25 @@ def _fill_settings(tree: Section, settings: tuple[str, ...], *, kinds: Sequence[
     known = {"DEFAULT", *(kind.name.upper() for kind in kinds)}
     for setting in settings:
         path, value, add = _setting(setting)
-        _set(tree, setting)
+        for each in _for_each_kind(setting, kinds):
+            _set(tree, each)
         named = re.match(r"FORCE_EVAL/SUBSYS/KIND\[(.+?)\]/", path, re.IGNORECASE)
-        idle = named is not None and named.group(1).upper() not in known
+        idle = named is not None and named.group(1).upper() not in known | {k.default.element.upper() for k in kinds}
         reason = "asked for with --set" + (f"; no atom here is of the kind {named.group(1)}" if named and idle else "")
         decisions.append(Decision("setting", f"{path}{'+' if add else ''}={value}", reason))
     match_outer_scf(tree, asked=_asked(settings))
     return decisions
+
+
+def _for_each_kind(setting: str, kinds: Sequence[AtomKind]) -> list[str]:
+    """A setting of an element, once for each of its kinds where they are numbered; any other as it is."""
+    found = re.match(r"(?:FORCE_EVAL/SUBSYS/)?KIND\[(.+?)\]/", setting, re.IGNORECASE)
+    names = [kind.name for kind in kinds if not kind.ghost]
+    if found is None or found.group(1) in names:
+        return [setting]
+    numbered = [kind.name for kind in kinds if not kind.ghost and kind.default.element == found.group(1)]
+    head, tail = setting[: found.start(1)], setting[found.end(1) :]
+    return [f"{head}{name}{tail}" for name in numbered] or [setting]
 
 
 def _asked(settings: tuple[str, ...]) -> list[str]:

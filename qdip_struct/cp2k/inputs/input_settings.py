@@ -278,7 +278,7 @@ def _read_kind(section: Section, kind: DeckKind, *, elements: Mapping[str, str])
         potential_file=next((keyword.value for keyword in section.keywords("POTENTIAL_FILE_NAME")), None),
         basis_inside=bool(section.sections("BASIS")),
         potential_inside=bool(section.sections("POTENTIAL")) or _potential_kind(section) in ("UPF", "ECP"),
-        monovalent=any(keyword.value.upper().startswith(("T", ".T")) for keyword in section.keywords("MONOVALENT")),
+        monovalent=any(_value(keyword.value or "T") is True for keyword in section.keywords("MONOVALENT")),
     )
 
 

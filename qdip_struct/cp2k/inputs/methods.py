@@ -160,6 +160,11 @@ def _exact_exchange(tree: Section) -> str | None:
     return f"{DFT}/XC/XC_FUNCTIONAL" if functional is not None and functional.parameter.upper() in _HYBRIDS else None
 
 
+def _gaussian(tree: Section) -> bool:
+    """Whether the orbitals have basis sets, and not the parameters of an empirical method."""
+    return _word(tree, f"{DFT}/QS/METHOD", default="GPW").startswith(("GPW", "GAPW", "LRIGPW", "RIGPW"))
+
+
 def _plus_u(tree: Section) -> Section | None:
     """The first ``&DFT_PLUS_U`` that is on."""
     subsys = find_section(tree, "FORCE_EVAL/SUBSYS")
@@ -176,7 +181,7 @@ def _check_kpoints(tree: Section, *, learnt: bool) -> Iterator[Finding]:
     kernel = _word(tree, f"{_TDDFPT}/KERNEL", default="FULL")
     unable = {
         _exact_exchange(tree): "exact exchange",
-        f"{DFT}/PERIODIC_EFIELD": "a periodic electric field",
+        f"{DFT}/PERIODIC_EFIELD{'' if _gaussian(tree) else '/no'}": "a periodic electric field",
         f"{DFT}/XC/WF_CORRELATION/RI_MP2": "MP2",
         f"{_TDDFPT}{'/no' if learnt and kernel == 'NONE' else ''}": "TDDFPT",
         "FORCE_EVAL/PROPERTIES/LINRES": "linear response",
@@ -450,6 +455,7 @@ def _numbers(values: "Sequence[str] | Iterator[str]") -> list[int]:
 
 def _check_semiempirical(tree: Section, subsys: Subsys) -> Iterator[Finding]:
     method = _word(tree, f"{DFT}/QS/METHOD", default="GPW")
-    if method == "XTB" and "Pb" in subsys.elements and set(HALIDES) & set(subsys.elements):
+    ions = set(subsys.elements)
+    if method == "XTB" and "Pb" in ions and ions & set(HALIDES) and ions & {"Cs", "Rb", "N"}:
         message = "GFN1-xTB makes halide perovskites collapse (CsPbBr3 goes to nonsense)"
         yield Finding("error", _line(tree, f"{DFT}/QS"), message, "use GPW with PBE")

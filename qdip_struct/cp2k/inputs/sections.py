@@ -2,12 +2,18 @@
 
 Each filler leaves alone what the template already says. PDOS is asked per region of the builder; in a k-point run,
 where CP2K writes none, DOS takes its place.
+
+Long because every section is filled under one rule: what the template says stays.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from qdip_struct.base.cp2k_input import (
     Keyword,
@@ -190,6 +196,9 @@ def list_lines(indices: Sequence[int], *, width: int = 100) -> list[str]:
 
 
 GHOST_SUFFIX = "_gh"
+_NO_MOMENT = 0.1
+_SAME_MOMENT = 0.5
+"""Moments of one element that differ by more are kinds of their own, Bohr magnetons: both are starts of the SCF."""
 
 
 @dataclass(frozen=True)
@@ -199,19 +208,22 @@ class AtomKind:
     Attributes
     ----------
     name
-        Element, or ``Pb_gh`` for ghosts.
+        Element, ``Fe1`` and ``Fe2`` where atoms of one element have different moments, or ``Pb_gh`` for ghosts.
     default
         What its element gets.
     n_atoms
         How many there are.
     ghost
         Whether they only carry their basis functions.
+    moment
+        Magnetic moment that the SCF starts from, Bohr magnetons.
     """
 
     name: str
     default: KindDefault
     n_atoms: int
     ghost: bool
+    moment: float = 0.0
 
 
 def fill(tree: Section, path: str, value: str) -> None:
@@ -220,12 +232,55 @@ def fill(tree: Section, path: str, value: str) -> None:
         set_value(tree, path, value)
 
 
+def moments_of(atoms: "Atoms") -> NDArray[np.float64]:
+    """Magnetic moments (n,), Bohr magnetons, in the sense in which their sum is not negative; 0 for ghosts.
+
+    Raises
+    ------
+    UsageError
+        If they are vectors that do not lie along one Cartesian axis.
+    """
+    given = np.asarray(atoms.arrays.get("initial_magmoms", np.zeros(len(atoms))), dtype=float)
+    if given.ndim == 2:
+        axes = np.flatnonzero(np.abs(given).max(axis=0) > _NO_MOMENT)
+        if len(axes) > 1:
+            raise UsageError(
+                "the magnetic moments of the structure do not lie along one axis; give them as one number for each atom"
+            )
+        given = given[:, axes[0]] if len(axes) else np.zeros(len(atoms))
+    if "ghost" in atoms.arrays:
+        given = np.where(atoms.arrays["ghost"], 0.0, given)
+    # The majority is what CP2K calls alpha.
+    return -given if given.sum() < -_NO_MOMENT else given
+
+
 def kind_names(atoms: "Atoms") -> list[str]:
-    """Kind name of every atom: its element, or ``Pb_gh`` where the boolean array ``ghost`` is set."""
-    symbols: list[str] = atoms.get_chemical_symbols()
-    if "ghost" not in atoms.arrays:
-        return symbols
-    return [f"{s}{GHOST_SUFFIX}" if ghost else s for s, ghost in zip(symbols, atoms.arrays["ghost"], strict=True)]
+    """Kind name of every atom: its element, with a number where atoms of it have different moments, or ``Pb_gh`` where
+    the boolean array ``ghost`` is set.
+    """
+    symbols = np.array(atoms.get_chemical_symbols(), dtype=object)
+    moments = moments_of(atoms)
+    ghost = np.asarray(atoms.arrays.get("ghost", np.zeros(len(atoms))), dtype=bool)
+    names = np.where(ghost, symbols + GHOST_SUFFIX, symbols)
+    for symbol in dict.fromkeys(symbols[np.abs(moments) > _NO_MOMENT]):
+        own = np.flatnonzero((symbols == symbol) & ~ghost)
+        level = _levels(moments[own])
+        if level.max() > 0:
+            order = list(dict.fromkeys(level.tolist()))
+            names[own] = [f"{symbol}{order.index(n) + 1}" for n in level]
+    return [str(name) for name in names]
+
+
+def _levels(moments: NDArray[np.float64]) -> NDArray[np.int_]:
+    """Number of the group of each moment (n,): one group is of one sign and no wider than half a magneton."""
+    level = np.zeros(len(moments), dtype=int)
+    first, number = None, -1
+    for n in np.argsort(moments, kind="stable"):
+        sign = 0.0 if abs(moments[n]) <= _NO_MOMENT else np.sign(moments[n])
+        if first is None or sign != first[1] or moments[n] - first[0] > _SAME_MOMENT:
+            first, number = (moments[n], sign), number + 1
+        level[n] = number
+    return level
 
 
 def elements_of(atoms: "Atoms") -> list[str]:
@@ -235,13 +290,19 @@ def elements_of(atoms: "Atoms") -> list[str]:
 
 def kinds_of(atoms: "Atoms", *, chosen: Mapping[str, KindDefault]) -> tuple[AtomKind, ...]:
     """The kinds of a structure in alphabetical order, with what was chosen for each element."""
-    counts: dict[str, int] = {}
-    for name in kind_names(atoms):
-        counts[name] = counts.get(name, 0) + 1
+    names = kind_names(atoms)
+    elements = dict(zip(names, atoms.get_chemical_symbols(), strict=True))
+    moments: dict[str, list[float]] = {}
+    for name, moment in zip(names, moments_of(atoms).tolist(), strict=True):
+        moments.setdefault(name, []).append(moment)
+    means = {name: sum(held) / len(held) for name, held in moments.items()}
     return tuple(
-        AtomKind(name, chosen[name.removesuffix(GHOST_SUFFIX)], counts[name], name.endswith(GHOST_SUFFIX))
-        for name in sorted(counts)
-    )
+        AtomKind(
+            name, chosen[elements[name]], len(moments[name]), name.endswith(GHOST_SUFFIX),
+            round(means[name], 2) if abs(means[name]) > _NO_MOMENT else 0.0,
+        )
+        for name in sorted(moments)
+    )  # fmt: skip
 
 
 def count_electrons(kinds: Sequence[AtomKind]) -> int:
@@ -506,12 +567,26 @@ def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> Non
     subsys.entries.append(coordinates)
     for kind in kinds:
         _fill_kind(subsys, kind)
+    split = {kind.default.element for kind in kinds} - {kind.name for kind in kinds}
+    subsys.entries[:] = [
+        e for e in subsys.entries if not (isinstance(e, Section) and e.name.upper() == "KIND" and e.parameter in split)
+    ]
+
+
+def _numbered(section: Section, name: str) -> Section:
+    """What a template says of an element, for one of its kinds; the moment is that of the kind."""
+    kept = [e for e in deepcopy(section.entries) if not (isinstance(e, Keyword) and e.name.upper() == "MAGNETIZATION")]
+    return Section("KIND", name, kept)
 
 
 def _fill_kind(subsys: Section, kind: AtomKind) -> None:
     """A ``&KIND`` with what its element gets; none where ``&KIND DEFAULT`` says the same."""
     found = subsys.sections("KIND", parameter=kind.name)
-    general = [] if kind.ghost else subsys.sections("KIND", parameter="DEFAULT")
+    numbered = kind.name != kind.default.element and not kind.ghost
+    if numbered and not found:
+        found = [_numbered(section, kind.name) for section in subsys.sections("KIND", parameter=kind.default.element)]
+        subsys.entries += found
+    general = [] if kind.ghost or kind.moment or numbered else subsys.sections("KIND", parameter="DEFAULT")
     wanted = kind.default
     if (
         not found
@@ -526,7 +601,10 @@ def _fill_kind(subsys: Section, kind: AtomKind) -> None:
     section = found[0] if found else Section("KIND", kind.name)
     if not found:
         subsys.entries.append(section)
-    lacking = [("ELEMENT", wanted.element)] if kind.ghost and not section.keywords("ELEMENT") else []
+    named = kind.ghost or numbered
+    lacking = [("ELEMENT", wanted.element)] if named and not section.keywords("ELEMENT") else []
+    if kind.moment and not section.keywords("MAGNETIZATION"):
+        lacking.append(("MAGNETIZATION", f"{kind.moment:g}"))
     if orbital_basis(section) is None:
         lacking.append(("BASIS_SET", wanted.basis))
     if kind.ghost and not section.keywords("GHOST"):
