@@ -47,7 +47,13 @@ def add_stall_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def stall_of(args: argparse.Namespace) -> float | None:
-    """The value of ``--stall``, s; ``None`` where it was not given."""
+    """The value of ``--stall``, s; ``None`` where it was not given.
+
+    Raises
+    ------
+    UsageError
+        For a value that is no time.
+    """
     stall: float | None = args.stall
     if stall is not None and not 0 <= stall <= _LONGEST_S:
         raise UsageError(f"--stall is {stall:g} s; expected 0 (never) to {_LONGEST_S} s (a year)")

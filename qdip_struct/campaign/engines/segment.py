@@ -62,7 +62,7 @@ _POLL_S = 1.0
 _TERMINATION_S = 10.0
 
 _GUESS = "FORCE_EVAL/DFT/SCF/SCF_GUESS"
-_FINAL = ("done", "aborted", "scf_unconverged", "max_steps")
+_FINAL = ("done", "incomplete", "aborted", "scf_unconverged", "max_steps")
 """Verdicts that running the same input again would not change."""
 _PASSING = re.compile(r"no space left|disk quota exceeded|input/output error|stale file handle|SIGXCPU", re.IGNORECASE)
 """Reasons of an abort that lie in the machine and pass."""
