@@ -75,6 +75,7 @@ def inputs_command(args: argparse.Namespace) -> int:
 
     request = request_of(args, InputsRequest)
     maker = deck_maker(request)
+    request = maker.request
     schema, version = schema_for(request.cp2k_version)
     site = load_site(args.site) if args.site else None
     maker = replace(maker, version=version, walltime_s=None if site is None else site.walltime_s)
