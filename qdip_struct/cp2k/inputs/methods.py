@@ -3,6 +3,7 @@
 ``cp2k --check`` sees none of them. Each rule was tried: planted in a small input and run by CP2K 2023.1 and 2026.2.
 """
 
+import difflib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +21,9 @@ from qdip_struct.base.cp2k_input import (
     text_of,
     words_of,
 )
+from qdip_struct.base.documents import yaml_document
 from qdip_struct.base.errors import DataError
+from qdip_struct.base.files import shipped
 from qdip_struct.cp2k.inputs.input_settings import Subsys
 from qdip_struct.cp2k.inputs.kinds import data_file
 from qdip_struct.cp2k.inputs.language import Finding
@@ -89,6 +92,12 @@ def check_spin(tree: Section, n_electrons: int) -> Iterator[Finding]:
     open_shell = any(_logical(tree, f"{DFT}/{name}") for name in _OPEN_SHELL)
     stated = next((v for n in ("MULTIPLICITY", "MULTIP") for v in get_values(tree, f"{DFT}/{n}")), None)
     line = _line(tree, DFT)
+    subsys = find_section(tree, "FORCE_EVAL/SUBSYS")
+    moments = [k for kind in (subsys.sections("KIND") if subsys else []) for k in kind.keywords("MAGNETIZATION")]
+    moments = [keyword for keyword in moments if _is_moment(keyword.value)]
+    if moments and not open_shell:
+        message = "MAGNETIZATION means nothing in a spin-restricted run"
+        yield Finding("warning", moments[0].line, message, "set UKS T, or leave it away")
     if n_electrons % 2 and not open_shell:
         smeared = is_active(tree, f"{DFT}/SCF/SMEAR")
         message = f"{n_electrons} electrons are an odd number, but the run is spin-restricted"
@@ -102,6 +111,13 @@ def check_spin(tree: Section, n_electrons: int) -> Iterator[Finding]:
     elif int(stated) > 1 and not open_shell:
         message = f"MULTIPLICITY {stated} means nothing in a spin-restricted run: CP2K pairs all electrons"
         yield Finding("warning", line, message, "set UKS T, or leave MULTIPLICITY away")
+
+
+def _is_moment(value: str) -> bool:
+    try:
+        return any(number_of(word) != 0.0 for word in words_of(value)[:1])
+    except DataError:
+        return False
 
 
 def samples(tree: Section) -> bool:
@@ -319,10 +335,10 @@ def _check_exchange(tree: Section, subsys: Subsys | None) -> Iterator[Finding]:
                 yield Finding("warning", _line(tree, potential), message, "make it smaller, or the cell larger")
         if kind.endswith(("TRUNC", "TRUNCATED")):
             yield from _check_data(tree, f"{potential}/T_C_G_DATA", default="t_c_g.dat", folder=None)
-    for kind in without_auxiliary(tree):
-        message = f"ADMM needs an auxiliary basis set for {kind.parameter}: CP2K aborts"
+    for place in without_auxiliary(tree):
+        message = f"ADMM needs an auxiliary basis set for {place.parameter}: CP2K aborts"
         remedy = f"add BASIS_SET AUX_FIT with a name of {AUXILIARY_FILE}, such as {auxiliary_basis(4)} for Pb"
-        yield Finding("error", kind.line, message, remedy)
+        yield Finding("error", place.line, message, remedy)
 
 
 def auxiliary_basis(n_valence: int) -> str:
@@ -355,10 +371,30 @@ def _check_dispersion(tree: Section, *, folder: Path | None, learnt: bool) -> It
             if not scaled and not learnt and not get_values(tree, f"{pair}/REFERENCE_FUNCTIONAL"):
                 message = f"{form} does not know its functional: CP2K before 2026.2 aborts"
                 yield Finding("error", _line(tree, pair), message, "set REFERENCE_FUNCTIONAL, such as PBE")
+            if not scaled:
+                yield from _check_reference(tree, pair, form=form, learnt=learnt)
     elif kind == "NON_LOCAL":
         yield from _check_data(
             tree, f"{path}/NON_LOCAL/KERNEL_FILE_NAME", default="vdW_kernel_table.dat", folder=folder
         )
+
+
+def _check_reference(tree: Section, pair: str, *, form: str, learnt: bool) -> Iterator[Finding]:
+    """Whether CP2K has parameters for the functional that a D3 correction names."""
+    section = find_section(tree, pair)
+    table = yaml_document(shipped("cp2k_templates", "d3_functionals.yaml"))
+    known = [*table[form], *(table["later"].get(form, []) if learnt else [])]
+    for keyword in section.keywords("REFERENCE_FUNCTIONAL")[:1] if section is not None else []:
+        name = text_of(keyword.value)
+        spelled = [other for other in known if other.upper() == name.upper()]
+        if spelled and (learnt or name in spelled):
+            continue
+        message = f"{form} knows no functional {name}: CP2K aborts"
+        close = spelled or difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        remedy = f"write {' or '.join(close)}" if close else "take one it knows (PBE, revPBE, BLYP, ...), or D3_SCALING"
+        if spelled:
+            message = f"{form} of CP2K before 2026.2 knows no functional {name}, for case counts: CP2K aborts"
+        yield Finding("error", keyword.line, message, remedy)
 
 
 def _check_data(tree: Section, path: str, *, default: str, folder: Path | None) -> Iterator[Finding]:

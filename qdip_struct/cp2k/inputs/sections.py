@@ -594,9 +594,9 @@ def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> lis
         )
     decisions = []
     periodic = (get_values(tree, "FORCE_EVAL/DFT/POISSON/PERIODIC") or ["XYZ"])[0]
-    for stated in get_values(tree, f"{place}/CELL/PERIODIC")[:1]:
-        if set(stated.upper()) != set(periodic.upper()):
-            reason = f"as &POISSON is; the template has {stated} for the cell alone"
+    for of_cell in get_values(tree, f"{place}/CELL/PERIODIC")[:1]:
+        if set(of_cell.upper()) != set(periodic.upper()):
+            reason = f"as &POISSON is; the template has {of_cell} for the cell alone"
             decisions.append(Decision("periodicity of the cell", periodic, reason))
     set_value(tree, f"{place}/CELL/PERIODIC", periodic)
     subsys = find_section(tree, place, create=True)
@@ -604,8 +604,8 @@ def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> lis
     used = {"DEFAULT", *(name.upper() for kind in kinds for name in (kind.name, kind.default.element))}
     idle = [section for section in subsys.sections("KIND") if section.parameter.upper() not in used]
     if idle:
-        names = ", ".join(dict.fromkeys(section.parameter for section in idle))
-        decisions.append(Decision("kinds", f"without &KIND {names} of the template", "no atom here is of them"))
+        left = ", ".join(dict.fromkeys(section.parameter for section in idle))
+        decisions.append(Decision("kinds", f"without &KIND {left} of the template", "no atom here is of them"))
         subsys.entries[:] = [entry for entry in subsys.entries if not any(entry is section for section in idle)]
     coordinates = Section("COORD")
     names = kind_names(atoms)
