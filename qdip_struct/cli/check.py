@@ -3,6 +3,8 @@
 Finds what 'cp2k --check' finds, also for versions that are not installed here, and what it does not: a missing basis
 set, an odd electron count without UKS, k-points with exact exchange, overlapping atoms. Each input is ok, has warnings
 (it runs, perhaps to a wrong answer) or errors (CP2K would stop); what is not judged is named. Exit code 1 for errors.
+The input of a run folder is held against the structure there too. Known versions: qdip doctor; others are read as the
+nearest older one, and that is said. Lengths in Å, energies in hartree, cutoffs in Ry.
 
 example:
   qdip check runs/*/run.inp --cp2k-version 2026.2

@@ -5,6 +5,7 @@ fetches them. Without it these tests are skipped.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,8 +17,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from qdip_struct.base.cp2k_input import parse_input
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.cp2k_input import expand_input, parse_input
+from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import provenance
 from qdip_struct.base.units import EV_PER_HARTREE
 from qdip_struct.builders.atoms.cells import conventional_cell
@@ -26,16 +27,17 @@ from qdip_struct.builders.dot.embedding_options import DotForm
 from qdip_struct.builders.interface.interface import build_interface
 from qdip_struct.campaign.engines.local import run_locally
 from qdip_struct.cp2k.inputs.deck import make_deck
+from qdip_struct.cp2k.inputs.kinds import data_file
 from qdip_struct.cp2k.inputs.preflight import check_input
 from qdip_struct.cp2k.inputs.presets import list_presets
 from qdip_struct.cp2k.inputs.request import PRINTABLE, InputsRequest
-from qdip_struct.cp2k.inputs.schema import load_schema
+from qdip_struct.cp2k.inputs.schema import load_schema, shipped_schema
 from qdip_struct.cp2k.outputs.cube import integral, read_cube
 from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.cp2k.outputs.pdos import read_bands, read_pdos
 from qdip_struct.cp2k.outputs.run import Run
 from qdip_struct.cp2k.outputs.trajectory import read_cells, side_files
-from qdip_struct.cp2k.program import Program, program_version
+from qdip_struct.cp2k.program import Program, find_program, program_version
 from qdip_struct.cp2k.tasks import TASKS
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.runs.collection import write_trajectory
@@ -227,14 +229,56 @@ def test_a_stopped_optimisation_goes_on_where_it_was(version: str, tmp_path: Pat
         until = time.monotonic() + 300
         while started.poll() is None and time.monotonic() < until and not (place / "run-1.restart").exists():
             time.sleep(0.05)
-        (place / "EXIT").touch()
+        started.send_signal(signal.SIGINT)
         started.wait(timeout=300)
     stopped = read_run(place)
-    assert stopped.status not in ("done", "max_steps", "aborted"), stopped.reason
-    (place / "EXIT").unlink(missing_ok=True)
+    assert stopped.status == "truncated", stopped.reason
     run = _ran(place, program)
     assert run.n_segments == 2 and run.status == "max_steps", run.reason
     counters = [step.index for step in run.steps if step.index is not None]
     assert counters == sorted(counters) and counters[-1] == 6
     assert run.energy_ev is not None and stopped.steps[0].energy_ev is not None
     assert run.energy_ev < stopped.steps[0].energy_ev
+
+
+SUITES = {
+    version: Path(path)
+    for version, _, path in (word.partition("=") for word in os.environ.get("QDIP_CP2K_TESTS", "").split(",") if word)
+}
+"""Folders of CP2K's own tests by version: ``QDIP_CP2K_TESTS=2026.2=/path/to/cp2k-2026.2/tests``."""
+_EVERY = 12
+_LONGEST_CHECK_S = 1.0
+
+
+@pytest.mark.parametrize("version", list(SUITES) or ["none"])
+def test_what_cp2k_says_of_its_own_inputs_is_said_here(version: str) -> None:
+    """Of Quickstep's inputs that ``cp2k --check`` takes one in a hundred is refused at most; no other is ok."""
+    if version not in SUITES:
+        pytest.skip("QDIP_CP2K_TESTS names no folder of CP2K's own tests")
+    found = find_program()
+    program = found if found is not None and found.version == version else program_of(version)
+    schema, root = shipped_schema(version), SUITES[version]
+    libraries = [root.parent / "data", *([data.parent] if (data := data_file("BASIS_MOLOPT")) else [])]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CP2K_DATA_DIR": str(libraries[0])}
+    taken, refused, let_through, seconds = 0, [], [], []
+    for path in sorted((root / "QS").rglob("*.inp"))[::_EVERY]:
+        words = [str(program.path), "--check", path.name]
+        said = subprocess.run(
+            words, cwd=path.parent, capture_output=True, text=True, errors="replace", env=environment, check=False
+        )
+        started = time.process_time()
+        try:
+            text = path.read_text(errors="replace")
+            expanded = expand_input(text, source=path.name, folder=path.parent, libraries=libraries)
+            findings = check_input(expanded, schema=schema, folder=path.parent, own_data=False)
+            good = not [finding for finding in findings if finding.level == "error"]
+        except DataError:
+            good = False
+        seconds.append(time.process_time() - started)
+        taken += "SUCCESS" in said.stdout
+        if good != ("SUCCESS" in said.stdout):
+            (let_through if good else refused).append(str(path.relative_to(root)))
+    # The first ones load ASE and read CP2K's data files.
+    assert max(seconds[3:]) < _LONGEST_CHECK_S
+    assert taken > 0 and len(refused) <= 0.01 * taken, refused
+    assert not let_through

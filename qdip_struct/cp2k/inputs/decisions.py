@@ -323,7 +323,7 @@ def mesh_of_template(template: Section, *, unable: str | None, override: Sequenc
     Raises
     ------
     UsageError
-        If more than Γ is asked for, and the input cannot have it.
+        If more than Γ is asked for, or stands in the template, and the input cannot have it.
     """
     ot = find_section(template, "FORCE_EVAL/DFT/SCF/OT")
     if unable is None and ot is not None and logical_of(ot.parameter):
@@ -333,6 +333,12 @@ def mesh_of_template(template: Section, *, unable: str | None, override: Sequenc
             raise UsageError(
                 f"the template or a setting asks for {unable}, which CP2K does at Gamma only: no --kpoints "
                 f"{','.join(map(str, override))}"
+            )
+        scheme = (get_values(template, "FORCE_EVAL/DFT/KPOINTS/SCHEME") or ["NONE"])[0]
+        if override is None and not scheme.upper().startswith("NONE"):
+            raise UsageError(
+                f"the template has &KPOINTS, and it or a setting asks for {unable}, which CP2K does at Gamma only; "
+                "take one of them out, or give --kpoints 1,1,1"
             )
         reason = f"{unable} stands in the template or a setting, and CP2K does it at Gamma only: no k-points"
         return (1, 1, 1), Decision("k-points", "Gamma only", reason)
