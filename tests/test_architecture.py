@@ -237,7 +237,7 @@ def test_a_module_is_named_after_a_noun_and_names_what_it_imports(module: Path) 
 
 LONG = 600
 """Lines from which a module says in its docstring why it is one noun and not two."""
-MOST_MODULES = 198
+MOST_MODULES = 200
 """Beside the ``__init__``. Before a module beside these, ask whether its noun has one already."""
 
 

@@ -14,7 +14,7 @@ from typing import IO, Any
 import msgspec
 
 from qdip_struct.base.documents import Count, Number, Whole, Word, read_document
-from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.base.errors import DataError, NotTaken, UsageError, not_taken
 from qdip_struct.base.files import json_text, provenance, read_text, sha256, write_text
 from qdip_struct.campaign.engines.lock import sole_process
 from qdip_struct.campaign.plan import Plan
@@ -26,6 +26,7 @@ INDEX = "campaign.json"
 CAMPAIGN_LOCK = "campaign.lock"
 _REMEDY = "submit the campaign file again to write it anew"
 _NAMED = 5
+_STAYING = ("same", "damaged")
 _RANDOM_ENDING = 8
 """Characters that Python adds to the name of a temporary folder."""
 
@@ -91,9 +92,16 @@ class Index:
         """Where the run of a row lies; for a share, where the other group's run lies."""
         return self.root / (row.same_as or row.path)
 
-    def run_folders(self) -> list[RunFolder]:
-        """The runs that are calculated, opened; raises :class:`DataError` when one is missing."""
-        return [open_run_folder(self.root / row.path) for row in self.rows if row.same_as is None]
+    def run_folders(self) -> tuple[list[RunFolder], list[NotTaken]]:
+        """The runs that are calculated, opened, and those that are missing or damaged, each with its reason."""
+        found, damaged = [], []
+        for row in self.rows:
+            if row.same_as is None:
+                try:
+                    found.append(open_run_folder(self.root / row.path))
+                except DataError as error:
+                    damaged.append(not_taken(self.root / row.path, error))
+        return found, damaged
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,8 @@ class Written:
         Runs made, runs that were there, shares made.
     left_over
         Folders that no case asks for.
+    damaged
+        Runs that cannot be opened; they stay as they are.
     """
 
     index: Index
@@ -115,6 +125,7 @@ class Written:
     kept: int
     shared: int
     left_over: tuple[str, ...]
+    damaged: tuple[NotTaken, ...] = ()
 
 
 def is_campaign(path: Path) -> bool:
@@ -142,7 +153,7 @@ def open_campaign(root: Path) -> Index:
     return Index(root, document.name, tuple(document.runs))
 
 
-def exclusive_campaign(root: Path) -> AbstractContextManager[IO[str]]:
+def exclusive_campaign(root: Path) -> AbstractContextManager[IO[bytes]]:
     """Keep a second process from writing the same campaign; see
     :func:`qdip_struct.campaign.engines.lock.sole_process`."""
     busy = f"{root} is being written by another process; wait for it and try again"
@@ -175,7 +186,7 @@ def write_campaign(plan: Plan, root: Path, *, force: bool = False) -> Written:
         if not is_campaign(root) and (root / RECORD).exists():
             raise UsageError(f"{root} is a run folder; choose another -o for the campaign")
         runs = _owned(plan, root, there)
-        states = [_state(run, root) for run in runs]
+        states = _states(runs, root, force=force)
         changed = [run.path for run, state in zip(runs, states, strict=True) if state == "differs"]
         if changed and not force:
             more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
@@ -188,20 +199,21 @@ def write_campaign(plan: Plan, root: Path, *, force: bool = False) -> Written:
         write_text(root / FILE, read_text(plan.spec.source), force=True)
         write_text(root / INDEX, json_text(_document(index, plan)), force=True)
         for run, state in zip(runs, states, strict=True):
-            if state != "same" and run.same_as is None:
+            if state not in _STAYING and run.same_as is None:
                 write_run_folder(root / run.path, run, force=force)
         for run, state in zip(runs, states, strict=True):
-            if state != "same" and run.same_as is not None:
+            if state not in _STAYING and run.same_as is not None:
                 place, broken = root / run.path, state == "broken"
                 write_link(place, target=root / run.same_as, content=run.content, force=force or broken)
     known = {row.path for row in index.rows}
-    new = [run for run, state in zip(runs, states, strict=True) if state != "same"]
+    new = [run for run, state in zip(runs, states, strict=True) if state not in _STAYING]
     return Written(
         index,
         made=sum(run.same_as is None for run in new),
         kept=len(runs) - len(new),
         shared=sum(run.same_as is not None for run in new),
         left_over=tuple(sorted(row.path for row in there.rows if row.path not in known)),
+        damaged=tuple(index.run_folders()[1]),
     )
 
 
@@ -217,14 +229,26 @@ def _holds(folder: Path) -> bool:
     return (folder / RECORD).is_file()
 
 
+def _states(runs: Sequence[RunDraft], root: Path, *, force: bool) -> list[str]:
+    """What lies where the runs go; the shares of a damaged run are as it is, and with ``force`` all are replaced."""
+    states = [_state(run, root) for run in runs]
+    damaged = {run.path for run, state in zip(runs, states, strict=True) if state == "damaged"}
+    states = ["damaged" if run.same_as in damaged else state for run, state in zip(runs, states, strict=True)]
+    return ["differs" if force and state == "damaged" else state for state in states]
+
+
 def _state(run: RunDraft, root: Path) -> str:
-    """What lies where the run goes: ``missing``, ``same``, ``differs``, or ``broken``, a share whose run is gone."""
+    """What lies where the run goes: ``missing``, ``same``, ``differs``, ``broken``, a share whose run is gone, or
+    ``damaged``, a run whose ``run.json`` cannot be read.
+    """
     folder = root / run.path
     if not folder.exists():
         return "missing"
     try:
         found = open_run_folder(folder)
     except DataError:
+        if run.same_as is None and _holds(folder):
+            return "damaged"
         return "broken" if run.same_as is not None and [item.name for item in folder.iterdir()] == [LINK] else "differs"
     same = identity_of(found.content) == run.identity and found.role == run.record.role
     return "same" if same and found.group == run.record.group else "differs"

@@ -303,6 +303,7 @@ def _axes(node: Node | None, sections: Mapping[str, Mapping[str, Option]]) -> tu
         twice = sorted({label for label, _ in values if [name for name, _ in values].count(label) > 1})
         if twice:
             entry.refuse(f"gives '{twice[0]}' twice; every value needs its own name (label: value)")
+        _refuse_case(entry, [label for label, _ in values])
         axes.append(VariedOption(section, option.field, tuple(values)))
     return tuple(axes)
 
@@ -322,6 +323,15 @@ def _label(name: str, node: Node) -> str:
     return name
 
 
+def _refuse_case(node: Node, labels: list[str]) -> None:
+    """Refuse labels that differ in case alone: where a file system does not tell them apart, they are one folder."""
+    seen: dict[str, str] = {}
+    for label in labels:
+        other = seen.setdefault(label.casefold(), label)
+        if other != label:
+            node.refuse(f"names '{other}' and '{label}', which some file systems take for one; rename one")
+
+
 def _cases(
     node: Node | None, sections: Mapping[str, Mapping[str, Option]]
 ) -> tuple[tuple[str, Mapping[str, Mapping[str, Any]]], ...]:
@@ -336,6 +346,7 @@ def _cases(
         found.append((_label(name, entry), values))
     if not found:
         node.refuse("is empty; expected labels with their options")
+    _refuse_case(node, [label for label, _ in found])
     return tuple(found)
 
 

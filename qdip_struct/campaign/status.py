@@ -9,6 +9,7 @@ import fcntl
 import os
 import re
 import socket
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,10 +19,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qdip_struct.base.errors import DataError, QdipError
-from qdip_struct.campaign.engines.lock import RUN_LOCK, read_holder
+from qdip_struct.campaign.engines.lock import NO_OTHER_FILE, RUN_LOCK, read_holder
 from qdip_struct.campaign.engines.segment import outcome_of, verdict_of
+from qdip_struct.campaign.engines.starts import gave_up
 from qdip_struct.cp2k.outputs.run import RunSummary
 from qdip_struct.runs.collection import quick_result, store_result
+from qdip_struct.runs.restart import saved_state
 from qdip_struct.runs.rundir import (
     INPUT,
     LINK,
@@ -42,7 +45,10 @@ _INODE = re.compile(r" [0-9a-f]+:[0-9a-f]+:(\d+) ")
 
 @dataclass(frozen=True)
 class RunStatus:
-    """One run of one group; its path and that of the run it shares are relative to the campaign's folder."""
+    """One run of one group; its path and that of the run it shares are relative to the campaign's folder.
+
+    ``last_step_age_s`` is how long ago, s, the output of a running one last grew, or a restart file was written.
+    """
 
     path: str
     group: str
@@ -51,6 +57,7 @@ class RunStatus:
     reason: str
     energy_ev: float | None = None
     same_as: str | None = None
+    last_step_age_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -96,13 +103,13 @@ class CampaignStatus:
         }
 
 
-Seen = tuple[State, str, float | None]
-"""State, reason and energy (eV) of one run."""
+Seen = tuple[State, str, float | None, float | None]
+"""State, reason, energy (eV) and age of the last step (s) of one run."""
 
 UNREADABLE = "(unreadable)"
 """Group and role of a folder whose ``run.json`` is damaged."""
 
-_NOT_HERE: Seen = ("missing", "the run it shares is not in this campaign", None)
+_NOT_HERE: Seen = ("missing", "the run it shares is not in this campaign", None, None)
 
 
 @dataclass(frozen=True)
@@ -164,12 +171,12 @@ def status_of(paths: Sequence[Path], *, queued: Iterable[Path] = (), processes: 
     states: dict[str, Seen] = {}
     for place, look_of in zip(own, seen, strict=True):
         has_job = waiting and look_of[0] in ("waiting", "again") and str(place.path.resolve()) in waiting
-        states[str(place.path)] = ("queued", "", None) if has_job else look_of
-    states |= {str(place.path): ("failed", place.fault, None) for place in places if place.fault is not None}
+        states[str(place.path)] = ("queued", "", None, None) if has_job else look_of
+    states |= {str(place.path): ("failed", place.fault, None, None) for place in places if place.fault is not None}
     runs = []
     for place in places:
-        state, reason, energy = states.get(str(place.path), _NOT_HERE)
-        runs.append(RunStatus(place.shown, place.group, place.role, state, reason, energy, place.same_as))
+        state, reason, energy, age = states.get(str(place.path), _NOT_HERE)
+        runs.append(RunStatus(place.shown, place.group, place.role, state, reason, energy, place.same_as, age))
     return CampaignStatus(", ".join(names), tuple(runs))
 
 
@@ -194,30 +201,40 @@ def _found(path: Path) -> list[_Place]:
 
 
 def _look(place: _Place, held: frozenset[int] | None = None) -> Seen:
-    """State, reason and energy of one run; ``held`` are the inodes that :func:`locked_inodes` found."""
+    """What is seen of one run; ``held`` are the inodes that :func:`locked_inodes` found."""
     try:
         with os.scandir(place.path) as items:
             names = {item.name: item.inode() for item in items}
     except OSError:
-        return "missing", "its folder is not there; submit the campaign again", None
+        return "missing", "its folder is not there; submit the campaign again", None, None
     if RECORD not in names:
         why = f"it holds {LINK} and no run" if LINK in names else f"its folder has no {RECORD}"
-        return "missing", f"{why}; submit the campaign again", None
+        return "missing", f"{why}; submit the campaign again", None, None
+    try:
+        folder = open_run_folder(place.path)
+    except DataError as error:
+        return "failed", str(error), None, None
     found = sorted((int(match[1] or 1), name) for name in names if (match := _OUTPUT.fullmatch(name)))
     outputs = [place.path / name for _, name in found]
     if RUN_LOCK in names and (holder := _holder(place.path, names[RUN_LOCK], held)) is not None:
-        return "running", f"segment {len(outputs)}, {holder}" if outputs else holder, None
+        age = _age(place.path, outputs)
+        return "running", f"segment {len(outputs)}, {holder}" if outputs else holder, None, age
     if INPUT not in names:
-        return "failed", f"its folder has no {INPUT}", None
+        return "failed", f"its folder has no {INPUT}", None, None
     if not outputs:
-        return "waiting", "for its pre-relaxation" if place.relax and RELAXED not in names else "", None
+        return "waiting", "for its pre-relaxation" if place.relax and RELAXED not in names else "", None, None
     document = quick_result(place.path, outputs) or _read(place.path)
-    if document is None:
-        return "again", "the last output holds nothing readable", None
-    outcome, reason = outcome_of(document.status), document.reason
-    if document.status == "aborted" and (verdict := verdict_of(open_run_folder(place.path))) is not None:
-        outcome = verdict.outcome
-    return outcome, reason if outcome == "done" else f"{document.status}: {reason}", document.energy_ev
+    if document is not None and document.status != "aborted" and outcome_of(document.status) != "again":
+        outcome = outcome_of(document.status)
+        reason = document.reason if outcome == "done" else f"{document.status}: {document.reason}"
+        return outcome, reason, document.energy_ev, None
+    energy = None if document is None else document.energy_ev
+    if document is not None and document.status != "aborted":
+        given_up = gave_up(place.path)
+        said = f"{document.status}: {document.reason}"
+        return ("again", said, energy, None) if given_up is None else ("failed", given_up, energy, None)
+    verdict = verdict_of(folder)
+    return ("again", "", energy, None) if verdict is None else (verdict.outcome, verdict.reason, energy, None)
 
 
 def locked_inodes() -> frozenset[int] | None:
@@ -246,7 +263,7 @@ def _holder(folder: Path, inode: int, held: frozenset[int] | None) -> str | None
 def _is_held(lock: Path) -> bool:
     """Whether the kernel's lock on a file is taken."""
     try:
-        handle = os.open(lock, os.O_RDONLY)
+        handle = os.open(lock, os.O_RDONLY | NO_OTHER_FILE)
     except OSError:
         return False
     try:
@@ -258,6 +275,14 @@ def _is_held(lock: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def _age(folder: Path, outputs: Sequence[Path]) -> float | None:
+    """Seconds since the last output grew or a restart file was written; ``None`` before there is one."""
+    times = [moved for _, moved in saved_state(folder).values()]
+    with contextlib.suppress(OSError):
+        times += [output.stat().st_mtime_ns for output in outputs[-1:]]
+    return round(max(0.0, time.time() - max(times) / 1e9), 1) if times else None
 
 
 def _read(path: Path) -> RunSummary | None:

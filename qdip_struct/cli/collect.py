@@ -1,13 +1,16 @@
 """Read finished CP2K runs: status, converged energies (eV), forces (eV/Å), gaps (eV), warnings.
 
-PATH is a run folder (run.out, run.out.2, ...), an output file, or a folder to search. A run is `done` only when its
-SCF converged and, for an optimisation, the geometry did; otherwise it is `scf_unconverged`, `max_steps`, `walltime`,
-`aborted` (with CP2K's own message) or `truncated`. energy_ev is the last converged energy, never a half-converged one.
+PATH is a run folder (run.out, run.out.2, ...), an output file (.gz, .xz and .bz2 too), or a folder to search (*.out,
+output, cp2k*.log). A run is `done` only when its text holds what its kind ends with: a converged SCF, an optimised
+geometry, the steps asked, frequencies, ...; otherwise it is `scf_unconverged`, `max_steps`, `walltime`, `aborted` (with
+CP2K's own message), `truncated`, or `incomplete` (CP2K came to its end, but what the run was for is missing).
+energy_ev is the last converged energy, never a half-converged one.
 Beside each run a result.json is kept; a run whose output has not changed is not read again.
 
   qdip collect runs/                         table of every run below runs/
   qdip collect runs/ --json > results.json   everything, for scripts
-  qdip collect a.out b.out -o results.csv    CSV (or .json) file
+  qdip collect a.out b.out.gz -o results.json    JSON (or .csv) file
+  qdip collect runs/ --csv results.csv       the table, and its rows as CSV
 
 Exit code 0: all done; 3: some are unfinished or failed (each listed with its reason); 1: nothing could be read.
 """
@@ -19,16 +22,20 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, DataError, QdipError, UsageError
-from qdip_struct.base.files import json_text, refuse_existing, write_text
+from qdip_struct.base.files import json_text, provenance, refuse_existing, write_text
 from qdip_struct.cli.console import emit, note, table
 from qdip_struct.cp2k.outputs.run import SUMMARY
-from qdip_struct.runs.collection import Collected, collect, lost_cells, write_trajectory
+from qdip_struct.cp2k.outputs.trajectory import write_extxyz
+from qdip_struct.runs.collection import Collected, collect, lost_cells, result_structure, write_trajectory
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 _SHOWN = 10
-"""Distinct warnings in the table."""
+"""Distinct warnings in the table, and files passed over that are named."""
 
 
 def add_collect_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +45,16 @@ def add_collect_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--nproc", type=int, metavar="N", help="runs read at once (default: one per core)")
     parser.add_argument("--reread", action="store_true", help="read every output, even one that has not changed")
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE", help="also write the table as CSV (energies in eV, forces in eV/Å)"
+    )
+    parser.add_argument(
+        "--structures",
+        type=Path,
+        metavar="FILE",
+        help="also write one extxyz with the geometry of each run's energy: energy (eV), forces (eV/Å), stress "
+        "(eV/Å^3, positive under tension), charges (e)",
+    )
     parser.add_argument(
         "--trajectories",
         action="store_true",
@@ -53,18 +70,30 @@ def collect_command(args: argparse.Namespace) -> int:
         if args.out.suffix not in (".json", ".csv"):
             raise UsageError(f"--out {args.out}: expected a name that ends in .json or .csv")
         refuse_existing(args.out, force=args.force)
+    if args.csv is not None:
+        refuse_existing(args.csv, force=args.force)
+    if args.structures is not None:
+        if args.structures.suffix not in (".extxyz", ".xyz"):
+            raise UsageError(f"--structures {args.structures}: expected a name that ends in .extxyz")
+        refuse_existing(args.structures, force=args.force)
     found = collect(args.paths, processes=args.nproc, reread=args.reread, progress=_bar)
     if not found.runs:
         first = (found.failed + found.skipped)[0]
         more = len(found.failed) + len(found.skipped) - 1
         raise DataError(first.reason + (f" (and {more} more paths that cannot be read)" if more else ""))
     faults = _trajectories(found, force=args.force) if args.trajectories else 0
+    if args.structures is not None:
+        faults += _structures(found, args.structures, force=args.force)
     document = found.to_dict()
     if args.out is not None:
         write_text(args.out, _csv(found) if args.out.suffix == ".csv" else json_text(document), force=args.force)
+    if args.csv is not None:
+        write_text(args.csv, _csv(found), force=args.force)
     emit(document, as_json=args.json, text=_text(found))
-    for item in found.skipped:
+    for item in found.skipped[:_SHOWN]:
         note(f"passed over: {item.reason}")
+    if len(found.skipped) > _SHOWN:
+        note(f"passed over: {len(found.skipped) - _SHOWN} more files that are no CP2K outputs")
     if args.json:
         for record in found.unfinished:
             note(f"{record.status}: {record.path}: {record.reason}")
@@ -90,6 +119,23 @@ def _trajectories(found: Collected, *, force: bool) -> int:
                     f"warning: {written[0]}: the cell moved ({ensemble}) and CP2K wrote no file of it, so every frame "
                     "has the first one; print it with MOTION/PRINT/CELL"
                 )
+    return faults
+
+
+def _structures(found: Collected, target: Path, *, force: bool) -> int:
+    """Write the geometries of the energies; say which runs have none, and count the done ones among them."""
+    kept: list[Atoms] = []
+    faults = 0
+    for run in found.runs:
+        try:
+            kept.append(result_structure(Path(run.path)))
+        except QdipError as error:
+            faults += run.status == "done"
+            note(f"no structure: {error}")
+    if kept:
+        source = provenance("collect --structures", {"runs": len(kept)})
+        write_extxyz(target, kept, provenance=source, force=force)
+        note(f"wrote {target}: {len(kept)} structures")
     return faults
 
 

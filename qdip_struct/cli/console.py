@@ -4,6 +4,7 @@ Where a command will write is looked at before it works: what exists stays, and 
 runs go on, one line renews itself on a terminal, and there is a line per event elsewhere.
 """
 
+import io
 import re
 import sys
 import time
@@ -29,8 +30,24 @@ _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u
 
 
 def emit(document: Any, *, as_json: bool, text: str) -> None:
-    """Print ``document`` as JSON when asked for, else the readable ``text``."""
-    sys.stdout.write(printable(json_text(document) if as_json else text.rstrip("\n") + "\n"))
+    """Print ``document`` as JSON, which is UTF-8 whatever the locale, when asked for, else the readable ``text``."""
+    if not as_json:
+        sys.stdout.write(printable(text.rstrip("\n") + "\n"))
+        return
+    sys.stdout.flush()
+    content = printable(json_text(document))
+    if (plain := getattr(sys.stdout, "buffer", None)) is not None:
+        plain.write(content.encode())
+        plain.flush()
+    else:
+        sys.stdout.write(content)
+
+
+def replace_unprintable() -> None:
+    """Show what the encoding of stdout and stderr lacks as a question mark, so that an ASCII terminal gets the rest."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def answer(args: "argparse.Namespace", document: Any, *, text: str) -> None:

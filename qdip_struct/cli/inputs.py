@@ -169,9 +169,12 @@ def _named_apart(planned: list[_Planned]) -> list[_Planned]:
 
 
 def _refuse_double(names: list[str]) -> None:
-    double = sorted({name for name in names if names.count(name) > 1})
-    if double:
-        raise UsageError(f"two structures are named {double[0]}; run folders are named after them: rename one")
+    seen: dict[str, str] = {}
+    for name in names:
+        if name.casefold() in seen:
+            both = name if seen[name.casefold()] == name else f"{seen[name.casefold()]} and {name}"
+            raise UsageError(f"two structures are named {both}; run folders are named after them: rename one")
+        seen[name.casefold()] = name
 
 
 def _checked_deck(item: _Planned, *, maker: "DeckMaker", schema: "Schema | None", charges: Mapping[str, int]) -> "Deck":

@@ -6,6 +6,7 @@ fast.
 """
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
@@ -38,6 +39,7 @@ COMMANDS: dict[str, str] = {
     "submit": "a campaign: build, write and check all its runs, then hand them to an engine",
     "status": "how the runs of a campaign stand",
     "run": "run or continue run folders on this machine",
+    "retry": "make failed runs ready to start again; their outputs are kept",
     "segment": "one idempotent piece of one run, for job scripts",
     "collect": "read finished CP2K runs: status, energies, forces",
     "energies": "surface, adsorption and interface energies from finished runs",
@@ -161,6 +163,17 @@ def _parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namesp
     return parser.parse_args(words)
 
 
+def _told_at_once(words: Sequence[str]) -> str | None:
+    """What is answered without a command: overviews and the version."""
+    if not words or words[0] in ("-h", "--help"):
+        return _overview()
+    if words[0] == "--version":
+        return f"qdip {__version__}\n"
+    if list(words[1:]) in (["-h"], ["--help"]) and _family(words[0]):
+        return _family_overview(words[0])
+    return None
+
+
 def _complain(message: str) -> None:
     """Print an error in one line, whatever the names in it hold."""
     from qdip_struct.cli.console import note
@@ -170,18 +183,15 @@ def _complain(message: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one ``qdip`` command and return its exit code."""
+    from qdip_struct.cli.console import replace_unprintable
+
     words: list[Any] = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        print(_overview(), end="")
-        return EXIT_DONE
-    if words[0] == "--version":
-        print(f"qdip {__version__}")
-        return EXIT_DONE
-    if words[1:] in (["-h"], ["--help"]) and _family(words[0]):
-        print(_family_overview(words[0]), end="")
-        return EXIT_DONE
+    replace_unprintable()
     debug = "--debug" in words
     try:
+        if (text := _told_at_once(words)) is not None:
+            print(text, end="", flush=True)
+            return EXIT_DONE
         command, rest = _command_of(words)
         module = _module_of(command)
         args = _parse(_parser_of(command, module), rest)
@@ -199,6 +209,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # At its exit Python flushes stdout once more, and would complain of the closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        place = f"{error.filename}: " if error.filename is not None else "cannot write what was asked for: "
+        with contextlib.suppress(OSError):
+            _complain(f"{place}{error.strerror or error}")
+        # At its exit Python flushes stdout once more, and would complain of the full disk.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except Exception as error:
         if debug:

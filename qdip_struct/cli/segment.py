@@ -2,21 +2,25 @@
 
 Safe to call twice, anywhere, after any kill. Exit codes: 0 done (or already done), 75 run me again (also when another
 process is at work in the folder: the answer says who), 1 failed. --walltime in s; without it the input decides.
+A run that is started again and again and comes no further has failed: 'qdip retry' makes it ready again.
 
 example:
   qdip segment runs/interface --threads 2 --launcher "srun -n 32"
 """
 
 import argparse
-import contextlib
-import shlex
-import signal
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
-from qdip_struct.base.errors import EXIT_AGAIN, EXIT_DONE, EXIT_FAILED, UsageError
+from qdip_struct.base.errors import EXIT_AGAIN, EXIT_DONE, EXIT_FAILED
 from qdip_struct.cli.console import answer
+from qdip_struct.cli.run import (
+    add_stall_argument,
+    cores_of,
+    launcher_of,
+    refuse_bare_force,
+    stall_of,
+    walltime_of,
+)
 
 _EXIT = {"done": EXIT_DONE, "again": EXIT_AGAIN, "failed": EXIT_FAILED}
 
@@ -27,47 +31,37 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="OpenMP threads of a rank (default: 1)")
     parser.add_argument("--launcher", default="", metavar="WORDS", help="words before the executable: 'srun -n 32'")
     parser.add_argument("--walltime", type=int, metavar="SECONDS", help="CP2K stops by itself after this time, in s")
+    add_stall_argument(parser)
 
 
 def segment_command(args: argparse.Namespace) -> int:
     """Run CP2K once in the folder unless it is done."""
-    from qdip_struct.campaign.engines.segment import FolderBusyError, SegmentVerdict, run_segment
+    from qdip_struct.campaign.engines.segment import (
+        STALL_S,
+        FolderBusyError,
+        SegmentVerdict,
+        run_segment,
+        terminate_as_interrupt,
+    )
     from qdip_struct.cp2k.program import require_program
     from qdip_struct.runs.rundir import open_run_folder
 
-    if args.threads < 1:
-        raise UsageError(f"--threads is a positive number, not {args.threads}")
-    if args.walltime is not None and args.walltime < 1:
-        raise UsageError(f"--walltime is a positive number of seconds, not {args.walltime}")
+    threads, walltime = cores_of(args.threads, option="--threads"), walltime_of(args.walltime)
+    launcher, stall = launcher_of(args.launcher), stall_of(args)
+    refuse_bare_force(args)
     folder, program = open_run_folder(args.folder), require_program()
-    with _terminate_as_interrupt():
+    with terminate_as_interrupt():
         try:
             verdict = run_segment(
                 folder,
                 program=program,
-                threads=args.threads,
-                launcher=tuple(shlex.split(args.launcher)),
-                walltime_s=args.walltime,
+                threads=threads,
+                launcher=launcher,
+                walltime_s=walltime,
+                stall_s=STALL_S if stall is None else stall,
             )
         except FolderBusyError as error:
             verdict = SegmentVerdict("again", str(error))
     document = {"path": str(args.folder), "outcome": verdict.outcome, "reason": verdict.reason}
     answer(args, document, text=f"{args.folder}: {verdict.outcome}{': ' if verdict.reason else ''}{verdict.reason}")
     return _EXIT[verdict.outcome]
-
-
-@contextlib.contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Within, SIGTERM acts like Ctrl-C, so that CP2K never outlives the command that started it."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -2,6 +2,7 @@
 
 Finished runs are not read again while their result.json is younger than their outputs, so ten thousand folders take
 seconds. A run that several groups share stands in each of them and counts once. Exit code 3 while runs are not done.
+Of a running one the age of its last step is told (last_step_age_s): how long ago its output or a restart file grew.
 
 example:
   qdip status campaign
@@ -65,7 +66,8 @@ def status_text(found: "CampaignStatus", *, every_run: bool = False) -> str:
     lines = [table(("group", "runs", *used), shown)] if shown else []
     if len(shown) < len(rows):
         lines.append(f"... and {len(rows) - len(shown)} groups more (--all shows them)")
-    telling = found.own if every_run else [run for run in found.own if run.state in ("failed", "missing", "again")]
+    shown_states = ("failed", "missing", "again", "running")
+    telling = found.own if every_run else [run for run in found.own if run.state in shown_states]
     lines += ["", *_runs(telling if every_run else telling[:_SHOWN])] if telling else []
     if not every_run and len(telling) > _SHOWN:
         lines.append(f"... and {len(telling) - _SHOWN} runs more (--all shows them)")
@@ -74,4 +76,13 @@ def status_text(found: "CampaignStatus", *, every_run: bool = False) -> str:
 
 
 def _runs(runs: "Iterable[RunStatus]") -> list[str]:
-    return [f"{run.path}: {run.state}{f' ({run.reason})' if run.reason else ''}" for run in runs]
+    return [f"{run.path}: {run.state}{f' ({_told(run)})' if _told(run) else ''}" for run in runs]
+
+
+def _told(run: "RunStatus") -> str:
+    if run.last_step_age_s is None:
+        return run.reason
+    seconds = int(run.last_step_age_s)
+    hours, minutes = divmod(seconds // 60, 60)
+    age = f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{seconds} s"
+    return f"{run.reason}; last step {age} ago"

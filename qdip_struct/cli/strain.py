@@ -1,16 +1,20 @@
 """Strain of every cation against the lattice of its own phase: map, region means, line gauge, continuum prediction.
 
-No reference configuration is needed. Phases come from the builder's labels, else from chemistry. Lengths in Å, moduli
-in GPa; strains are fractions in JSON and files, percent in text and figures, always with the name of the measure.
-Every mean has a standard error; a cation with fewer than three non-coplanar neighbours has no strain (NaN).
+No reference configuration is needed. Phases come from the builder's labels, else from chemistry. The reference of each
+is what you give, else what the structure was built from (its sidecar), else the crystal of the data set. Any ionic
+crystal will do: the cations, of a perovskite its B sites, are held against those of the reference crystal. Lengths in
+Å, moduli in GPa; strains are fractions in JSON and files, percent in text and figures, always with the name of the
+measure. Every mean has a standard error; a cation with fewer than three non-coplanar neighbours has no strain (NaN).
 
 examples:
   qdip strain relaxed.extxyz --reference-lattice dot=5.987,matrix=6.325
   qdip strain relaxed.extxyz --reference-structure vacuum.extxyz --line x,y,z --plot strain.png -o strain.extxyz
   qdip strain user.cif --dataset pbe_cp2k --measure green --json
+  qdip strain relaxed.extxyz --crystal InP=InP.cif --crystal CsPbBr3:gamma
 """
 
 import argparse
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +23,15 @@ from qdip_struct.base.errors import EXIT_DONE, DataError, UsageError
 from qdip_struct.base.files import provenance, sha256, write_text
 from qdip_struct.base.options import add_options
 from qdip_struct.cli.console import at_kelvin, emit, note, read_given, refuse_places, table, warn_of
-from qdip_struct.materials.crystals import check_lattice
+from qdip_struct.materials.crystals import check_lattice, edges_text
 from qdip_struct.materials.options import CrystalOptions, OutputOptions
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from qdip_struct.analysis.strain.strain_summary import StrainSummary
+    from qdip_struct.analysis.strain.sublattice import MetalSublattice
+    from qdip_struct.materials.crystals import Crystal
     from qdip_struct.materials.elasticity import Moduli
 
 
@@ -45,7 +51,13 @@ def add_strain_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dataset", metavar="NAME", help="data set of the lattice constants that are not given")
     add_options(parser, CrystalOptions, names=("temperature", "crystals", "cell"))
-    parser.add_argument("--crystal", action="append", default=[], metavar="NAME:phase", help="CdS:wurtzite; repeatable")
+    parser.add_argument(
+        "--crystal",
+        action="append",
+        default=[],
+        metavar="NAME:phase|NAME=FILE",
+        help="reference crystal of a phase or role: CdS:wurtzite, InP=InP.cif, dot=InP.cif; repeatable",
+    )
     parser.add_argument(
         "--measure", choices=MEASURES, default="engineering", help="strain measure (default: engineering)"
     )
@@ -61,6 +73,7 @@ def strain_command(args: argparse.Namespace) -> int:
     """Measure the strain of one structure or trajectory and write what was asked for."""
     from qdip_struct.analysis.strain.bonds import displacements
     from qdip_struct.analysis.strain.gauge import parse_directions
+    from qdip_struct.analysis.strain.reference import built_from, said_of_crystals
     from qdip_struct.analysis.strain.strain_summary import summarise
     from qdip_struct.builders.atoms.store import sidecar_of, write_structure
     from qdip_struct.materials.structure_files import read_structure
@@ -70,7 +83,7 @@ def strain_command(args: argparse.Namespace) -> int:
     refuse_places((args.csv, args.out, sidecar), figures=(args.plot,), force=args.force)
     directions = parse_directions(args.line)
     lattices = _lattices(args.reference_lattice)
-    structures = {spec.partition(":")[0]: spec for spec in args.crystal}
+    structures = _crystals(args.crystal)
     moduli = _moduli(args.moduli)
     notes: list[str] = []
     if args.frames is None:
@@ -85,6 +98,7 @@ def strain_command(args: argparse.Namespace) -> int:
         frames,
         lattices=lattices,
         structures=structures,
+        built=built_from(args.structure),
         dataset=args.dataset,
         temperature=args.temperature,
         files=tuple(args.crystals),
@@ -110,6 +124,7 @@ def strain_command(args: argparse.Namespace) -> int:
         parameters = {
             "structure": args.structure.name,
             "reference_lattice": args.reference_lattice,
+            "crystal": args.crystal,
             "dataset": args.dataset,
             "temperature": args.temperature,
             "measure": args.measure,
@@ -118,7 +133,8 @@ def strain_command(args: argparse.Namespace) -> int:
         if args.cell is not None:
             parameters["cell"] = args.cell
         source = provenance("strain", parameters, structure_read_sha256=sha256(args.structure.read_bytes()))
-        write_structure(args.out, labelled, provenance=source, report=document, force=args.force)
+        report = {**document, **said_of_crystals(args.structure)}
+        write_structure(args.out, labelled, provenance=source, report=report, force=args.force)
     if args.csv is not None:
         write_text(args.csv, summary.csv(), force=args.force)
     if args.plot is not None:
@@ -129,22 +145,52 @@ def strain_command(args: argparse.Namespace) -> int:
     emit(document, as_json=args.json, text=_text(summary))
     if len(summary.phases.undecided):
         note(f"{len(summary.phases.undecided)} cations on the interface (mixed anions) take no part")
-    undefined = int((~summary.strain.defined).sum())
-    if undefined:
-        note(f"{undefined} cations have fewer than three non-coplanar neighbours of their phase: no strain")
+    if strangers := ", ".join(f"{count} {element}" for element, count in summary.phases.strangers.items()):
+        note(f"{strangers} take no part: their phase is told by the arrays region and phase of 'qdip build' only")
+    missing = ~summary.strain.defined
+    for name in dict.fromkeys(summary.strain.phase[missing].tolist()):
+        own = summary.strain.sites[missing & (summary.strain.phase == name)].tolist()
+        shown = ", ".join(map(str, own[:_SHOWN])) + (", ..." if len(own) > _SHOWN else "")
+        note(
+            f"{len(own)} cations of {name} have fewer than three non-coplanar neighbours of their phase: no strain "
+            f"(atoms {shown}, counted from 0)"
+        )
     return EXIT_DONE
+
+
+_SHOWN = 10
+
+
+def _percent(value: float) -> str | None:
+    return None if isnan(value) else f"{round(100 * value, 3) + 0.0:.3f}"
+
+
+def _crystals(given: list[str]) -> dict[str, "str | Crystal"]:
+    """Phase or role → crystal, from ``NAME:phase`` and ``NAME=FILE``."""
+    from qdip_struct.materials.structure_files import crystal_to_cut, is_structure_file
+
+    found: dict[str, str | Crystal] = {}
+    for spec in given:
+        name, equals, word = spec.partition("=")
+        if not equals:
+            name, word = spec.partition(":")[0], spec
+        name, word = name.strip(), word.strip()
+        if not name or not word or name in found:
+            raise UsageError(f"--crystal takes NAME:phase or NAME=FILE, each name once; not '{spec}'")
+        found[name] = crystal_to_cut(word) if equals and is_structure_file(word) else word
+    return found
 
 
 def _text(summary: "StrainSummary") -> str:
     phases = "\n".join(
-        f"{role} {name}: reference {summary.strain.references[name].lattice_angstrom:.4f} Å"
+        f"{role} {name}: reference {_edges(summary.strain.references[name])} Å"
         f"{at_kelvin(summary.strain.references[name].temperature_kelvin)} ({summary.strain.references[name].source})"
         for name, role in summary.phases.roles.items()
     )
     regions = table(
         ("region", "n", f"mean {summary.measure} strain %", "stderr %", "std %"),
         [
-            (name, one.n, f"{100 * one.mean:.3f}", f"{100 * one.stderr:.3f}", f"{100 * one.std:.3f}")
+            (name, one.n, _percent(one.mean), _percent(one.stderr), _percent(one.std))
             for name, one in summary.regions.items()
         ],
     )
@@ -178,6 +224,12 @@ def _text(summary: "StrainSummary") -> str:
         assumed = "; ".join(moduli.assumption for moduli in (one.dot, one.matrix) if moduli.assumption)
         prediction += f"\n(assumed: {assumed})" if assumed else ""
     return f"{phases}\n\n{regions}\n\n{gauge}\n\n{prediction}"
+
+
+def _edges(reference: "MetalSublattice") -> str:
+    if reference.lengths is None or reference.angles is None:
+        return f"{reference.lattice_angstrom:.4f}"
+    return edges_text(reference.lengths, reference.angles)
 
 
 def _pairs(text: str | None, *, option: str, example: str) -> dict[str, str]:

@@ -16,7 +16,6 @@ example:
 """
 
 import argparse
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from qdip_struct.base.errors import EXIT_DONE, EXIT_UNFINISHED, DataError, UsageError
 from qdip_struct.campaign.engines.engines import ENGINES, tells_time_left
 from qdip_struct.cli.console import emit, note
+from qdip_struct.cli.run import add_stall_argument, cores_of, launcher_of, stall_of
 
 if TYPE_CHECKING:
     from qdip_struct.campaign.engines.jobscript import ClusterSite
@@ -44,6 +44,7 @@ def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--site", metavar="NAME", help="laptop, slurm, pbs or a YAML file like them")
     parser.add_argument("--nproc", type=int, metavar="N", help="local: cores to use in all (default: all there are)")
     parser.add_argument("--launcher", metavar="WORDS", help="local: words before the executable: 'mpirun -n 8'")
+    add_stall_argument(parser)
 
 
 def submit_command(args: argparse.Namespace) -> int:
@@ -51,9 +52,8 @@ def submit_command(args: argparse.Namespace) -> int:
     from qdip_struct.campaign.engines.jobscript import load_site
     from qdip_struct.campaign.folder import is_campaign, open_campaign
 
-    cores = len(os.sched_getaffinity(0)) if args.nproc is None else args.nproc
-    if cores < 1:
-        raise UsageError(f"--nproc is a positive number of cores, not {cores}")
+    cores = cores_of(args.nproc, option="--nproc")
+    launcher_of(args.launcher), stall_of(args)
     site = load_site(args.site) if args.site else None
     engine = ENGINES.get(args.engine)
     if engine is not None and engine.site is not None and site is None:
@@ -97,8 +97,11 @@ def _from_file(args: argparse.Namespace, *, site: "ClusterSite | None", cores: i
     for path in written.left_over:
         note(f"note: {root / path} is no longer asked for; it stays as it is")
     if args.engine is None:
+        for item in written.damaged:
+            note(f"warning: {item.reason}; it stays as it is (--force replaces it with its outputs)")
+        document["left_out"] = [{"path": str(item.path), "reason": item.reason} for item in written.damaged]
         emit(document, as_json=args.json, text=f"{text}\nnext: qdip submit {shlex.quote(str(root))} --engine local")
-        return EXIT_DONE
+        return EXIT_UNFINISHED if written.damaged else EXIT_DONE
     return _hand_over(args, written.index, site=site, cores=cores, document=document, text=text)
 
 
@@ -130,9 +133,13 @@ def _hand_over(
     from qdip_struct.cli.console import LiveView
     from qdip_struct.cli.status import status_text, status_with_queues
 
-    folders = index.run_folders()
+    folders, damaged = index.run_folders()
     if not args.json:
         note(text)
+    for item in damaged:
+        note(f"warning: {item.reason}; it is left out")
+    if not folders:
+        raise DataError(f"none of the runs of {index.root} can be opened: {damaged[0].reason}")
     with LiveView(title="CP2K") as view:
         done = submit(
             folders,
@@ -140,13 +147,15 @@ def _hand_over(
             root=index.root,
             site=site,
             cores=cores,
-            launcher=tuple(shlex.split(args.launcher or "")),
+            launcher=launcher_of(args.launcher),
+            stall_s=stall_of(args),
             show=view.show,
         )
     found = status_with_queues([index.root])
     document = {**document, "submission": vars(done), "status": found.to_dict()}
+    document["left_out"] = [{"path": str(item.path), "reason": item.reason} for item in damaged]
     emit(document, as_json=args.json, text=f"{done.note}\n{status_text(found)}")
-    return _code(found) if ENGINES[args.engine].waits else EXIT_DONE
+    return _code(found) if ENGINES[args.engine].waits else EXIT_UNFINISHED if damaged else EXIT_DONE
 
 
 def _code(found: "CampaignStatus") -> int:

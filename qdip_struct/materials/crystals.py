@@ -11,6 +11,10 @@ import numpy as np
 from qdip_struct.base.errors import UsageError
 from qdip_struct.materials.sites import Site
 
+FILE_DATASET = "file"
+"""What stands for the data set of a crystal that was read from a user's file."""
+_MOST_SITES = 400
+
 
 @dataclass(frozen=True)
 class Crystal:
@@ -170,6 +174,20 @@ def cell_facts(cells: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> 
     }
 
 
+def site_facts(crystals: Mapping[str, Crystal]) -> dict[str, Any]:
+    """Entry of a report about the sites of those of its parts that are crystals of the user's, by name.
+
+    ``crystal_sites``: sublattice, species of largest share and fractional coordinates of each site of the cell; nothing
+    for a crystal of a data set, which is known by its name, and for a cell of more than 400 sites.
+    """
+    own = {
+        part: [[site.label, site.species, *site.position] for site in crystal.sites]
+        for part, crystal in crystals.items()
+        if crystal.dataset == FILE_DATASET and len(crystal.sites) <= _MOST_SITES
+    }
+    return {"crystal_sites": own} if own else {}
+
+
 def lattice_facts(crystals: Mapping[str, Crystal]) -> dict[str, Any]:
     """Entries of a report about the lattices of its parts, by name: constant (Å), cell, source, temperature (K).
 
@@ -180,6 +198,7 @@ def lattice_facts(crystals: Mapping[str, Crystal]) -> dict[str, Any]:
     return {
         "lattice_angstrom": {part: crystal.a_angstrom for part, crystal in crystals.items()},
         **cell_facts({part: (crystal.lengths, crystal.angles) for part, crystal in crystals.items()}),
+        **site_facts(crystals),
         "lattice_source": {part: crystal.source for part, crystal in crystals.items()},
         "temperature_kelvin": temperatures,
         "lattice_warnings": list(dict.fromkeys((*told, *apart_in_temperature(temperatures)))),

@@ -20,7 +20,7 @@ from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.materials.cif import CLOSEST_ANGSTROM, closest_pair, read_cif, shown_shares
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.cp2k_files import deck_atoms, is_deck, with_cell_of_run
-from qdip_struct.materials.crystals import Crystal, scaled
+from qdip_struct.materials.crystals import FILE_DATASET, Crystal, scaled
 from qdip_struct.materials.datasets import get_crystal
 from qdip_struct.materials.ions import FORMAL_CHARGES, FORMULA_ORDER, sublattices_of
 from qdip_struct.materials.mixed_lattice import crystal_at, mixed_lattice_constant
@@ -597,7 +597,7 @@ def _crystal(
         amounts.update(dict(kind))
     units = math.gcd(*(round(value) for value in amounts.values())) if all(len(kind) == 1 for kind in kinds) else 1
     common: dict[str, Any] = {
-        "temperature_kelvin": None, "dataset": "file", "source": path.name, "doi": None, "verified": False,
+        "temperature_kelvin": None, "dataset": FILE_DATASET, "source": path.name, "doi": None, "verified": False,
         "origin": path.name, "warnings": tuple(f"{path.name}: {sentence}" for sentence in told),
     }  # fmt: skip
     name = structure_stem(path)

@@ -3,7 +3,6 @@
 Documents of other commands that were edited or damaged are passed over with the reason.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -21,7 +20,7 @@ from qdip_struct.cp2k.outputs.output import read_run
 from qdip_struct.cp2k.outputs.run import Run
 from qdip_struct.matching.screening import ScreenDocument
 from qdip_struct.report.memory import Memory
-from qdip_struct.runs.rundir import OUTPUT, RECORD, RESULT, STRUCTURE, RunFolder, open_run_folder, segment_name
+from qdip_struct.runs.rundir import OUTPUT, RECORD, RESULT, STRUCTURE, RunFolder, open_run_folder, segment_name, walk
 
 DOCUMENTS: tuple[type[ResultDocument], ...] = (
     StrainDocument,
@@ -154,15 +153,14 @@ def read_study(path: Path, *, question: str | None = None, memory: Memory | None
     results: list[Result[Any]] = []
     labelled: list[Path] = []
     skipped: list[NotTaken] = []
-    for place, names, files in os.walk(path):
-        here = Path(place)
-        names[:] = sorted(name for name in names if not name.startswith((".", "__")))
+    for here, names, files in walk(path):
+        names[:] = [name for name in names if not name.startswith((".", "__"))]
         if RECORD in files:
             try:
                 folders.append(open_run_folder(here))
             except DataError as error:
                 skipped.append(not_taken(here, error))
-        for file in sorted(files):
+        for file in files:
             if file.startswith("screen") and file.endswith(".json"):
                 pairs, faulty = _screens(here / file)
                 screens += pairs

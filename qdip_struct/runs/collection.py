@@ -26,22 +26,33 @@ import msgspec
 from msgspec import UNSET
 
 from qdip_struct import __version__
+from qdip_struct.base import units
 from qdip_struct.base.documents import document_in, json_document
 from qdip_struct.base.errors import DataError, NotTaken, QdipError, not_taken
 from qdip_struct.base.files import json_text, provenance, read_text, sha256, write_text
-from qdip_struct.cp2k.outputs.output import is_run_folder, output_files, read_run
-from qdip_struct.cp2k.outputs.run import READER, OutputPrint, Run, RunResult
+from qdip_struct.cp2k.outputs.output import (
+    WITH_REPLICAS,
+    is_run_folder,
+    may_be_output,
+    output_files,
+    printed_atoms,
+    read_run,
+    without_replicas,
+)
+from qdip_struct.cp2k.outputs.run import READER, Dynamics, OutputPrint, Run, RunResult
 from qdip_struct.cp2k.outputs.trajectory import (
     SideFiles,
+    element_of_kind,
     labelled,
     read_cells,
+    read_dynamics,
     read_frames,
     read_printed_cells,
     side_files,
     write_extxyz,
 )
-from qdip_struct.cp2k.tasks import task_of
-from qdip_struct.runs.rundir import RECORD, RESULT, STRUCTURE, labels_of
+from qdip_struct.cp2k.tasks import is_single_point, task_of
+from qdip_struct.runs.rundir import RECORD, RESULT, STRUCTURE, labels_of, walk
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -119,6 +130,84 @@ def final_structure(folder: Path, run: Run) -> "Atoms | None":
     if last is None:
         return None
     return next(labelled([last], reference=read_structure(structure), run=run, **_cells_of(run, files)))
+
+
+_SAME_GEOMETRY_EV = 2e-5
+"""A frame and the energy of a run belong together within so much: an optimum is calculated twice."""
+
+
+def result_structure(path: Path) -> "Atoms":
+    """The geometry of a run's energy with what CP2K calculated for it, as ASE keeps results.
+
+    Energy (eV), forces (eV/Å) and stress (eV/Å³, positive under tension as in ASE, the opposite of CP2K's) stand in a
+    :class:`~ase.calculators.singlepoint.SinglePointCalculator`; ``mulliken_charges``, ``hirshfeld_charges`` (e) and
+    ``spin_moments`` (μB) in arrays, ``run``, ``status`` and ``run_type`` in ``info``. Positions are those of the
+    trajectory, of a single point's ``structure.extxyz``, or those that the output prints.
+
+    Raises
+    ------
+    DataError
+        If the run has no converged energy, or no geometry that belongs to it.
+    """
+    from ase import Atoms
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    run = read_run(path)
+    if run.energy_ev is None:
+        raise DataError(f"{path}: no energy of a converged SCF ({run.status}: {run.reason})")
+    atoms = _geometry(path, run)
+    if run.cell is not None:
+        atoms.cell = run.cell
+    if run.pbc is not None:
+        atoms.pbc = run.pbc
+    clean = Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    results: dict[str, Any] = {"energy": run.energy_ev}
+    if run.forces is not None and len(run.forces) == len(clean):
+        results["forces"] = run.forces
+    if run.stress_gpa is not None:
+        tensor = -run.stress_gpa / units.GPA_PER_EV_PER_ANGSTROM3
+        results["stress"] = tensor[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+    for name in ("mulliken_charges", "hirshfeld_charges", "spin_moments"):
+        values = getattr(run, name)
+        if values is not None and len(values) == len(clean):
+            clean.set_array(name, values)
+    clean.info = {"run": str(path), "status": run.status, "run_type": run.run_type or ""}
+    clean.calc = SinglePointCalculator(clean, **results)
+    return clean
+
+
+def _geometry(path: Path, run: Run) -> "Atoms":
+    """Where the atoms were when the run's energy was calculated; :class:`DataError` when nothing tells."""
+    from ase import Atoms
+
+    from qdip_struct.materials.structure_files import read_structure
+
+    assert run.energy_ev is not None
+    positions = side_files(run).positions
+    structure = path / STRUCTURE if path.is_dir() else None
+    if is_single_point(run.run_type):
+        if structure is not None and structure.is_file():
+            return read_structure(structure)
+        printed = printed_atoms(path)
+        if printed is None:
+            raise DataError(f"{path} prints no coordinates (PRINT_LEVEL LOW) and has no {STRUCTURE} beside it")
+        if printed.ghosts:
+            raise DataError(f"{path} holds ghost atoms: no structure of real atoms has its energy")
+        return Atoms(printed.symbols, positions=printed.positions)
+    if positions is None:
+        raise DataError(f"{path} moved its atoms, and there is no trajectory {run.project}-pos-1.xyz beside it")
+    found = None
+    for frame in read_frames(positions):
+        if frame.printed_energy_ev is not None and abs(frame.printed_energy_ev - run.energy_ev) < _SAME_GEOMETRY_EV:
+            found = frame
+    if found is None:
+        raise DataError(f"{positions}: no frame has the energy of the run, {run.energy_ev:.6f} eV")
+    atoms = Atoms([element_of_kind(symbol) for symbol in found.symbols], positions=found.positions)
+    cells = side_files(run).cells
+    if run.cell is None and cells is not None and found.step in (kept := read_cells(cells)):
+        atoms.set_cell(kept[found.step])
+        atoms.pbc = True  # what is not printed is CP2K's default
+    return atoms
 
 
 def _cells_of(run: Run, files: SideFiles) -> dict[str, Any]:
@@ -207,7 +296,9 @@ class Collected:
 
 
 def find_runs(path: Path) -> list[Path]:
-    """Run folders and lone ``*.out`` files at or below ``path``, sorted; a file stands for itself.
+    """Run folders and lone outputs (``*.out``, ``output``, ``cp2k*.log``, packed too) at or below ``path``, sorted.
+
+    A file stands for itself.
 
     Raises
     ------
@@ -219,16 +310,15 @@ def find_runs(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     found: list[Path] = []
-    for folder, names, files in os.walk(path):
-        here = Path(folder)
-        names[:] = sorted(name for name in names if name not in _SKIPPED_FOLDERS)
+    for here, names, files in walk(path):
+        names[:] = [name for name in names if name not in _SKIPPED_FOLDERS]
         if is_run_folder(here):
             found.append(here)
             names[:] = []
         else:
-            found += [here / name for name in sorted(files) if name.endswith(".out")]
+            found += [here / name for name in without_replicas(sorted(filter(may_be_output, files)))]
     if not found:
-        raise DataError(f"{path} holds no CP2K run: expected folders with run.out, or *.out files")
+        raise DataError(f"{path} holds no CP2K run: expected folders with run.out, or *.out, output, cp2k*.log")
     return found
 
 
@@ -262,6 +352,8 @@ def quick_result(path: Path, outputs: Sequence[Path]) -> RunResult | None:
     place = result_path(path)
     found = read_result(place)
     if found is None or found.reader != READER or found.qdip_version != __version__ or found.outputs is UNSET:
+        return None
+    if found.run_type in WITH_REPLICAS:  # its replicas' outputs decide too, and are not among the files
         return None
     try:
         if [entry.name for entry in found.outputs] != [file.name for file in outputs]:
@@ -298,12 +390,25 @@ def store_result(path: Path, run: Run, prints: list[OutputPrint] | None = None) 
         Of its outputs, where they are known.
     """
     outputs = _prints(output_files(path)) if prints is None else prints
-    found = run.result(path=".", **labels_of(path), reader=READER, qdip_version=__version__, outputs=outputs)
+    found = run.result(
+        path=".", dynamics=_dynamics(run), **labels_of(path), reader=READER, qdip_version=__version__, outputs=outputs
+    )
     place = result_path(path)
     if _replaceable(place) and os.access(place.parent, os.W_OK):
         with contextlib.suppress(DataError):  # a full disk must not hide what was read
             write_text(place, sealed_text(found.to_dict()), force=True)
     return _shown(found, path)
+
+
+def _dynamics(run: Run) -> Dynamics | None:
+    """The averages of a run's energy file; ``None`` when there is none, or it cannot be read."""
+    energies = side_files(run).energies if run.n_atoms else None
+    if energies is None or not run.n_atoms or run.run_type not in ("MD", "MOLECULAR_DYNAMICS", "EHRENFEST_DYN"):
+        return None
+    try:
+        return read_dynamics(energies, n_atoms=run.n_atoms)
+    except DataError:
+        return None
 
 
 def _shown(found: RunResult, path: Path) -> RunResult:
@@ -320,6 +425,8 @@ def collect_one(path: Path, *, reread: bool = False) -> RunResult:
     if found is None:
         prints = _prints(output_files(path))
         found = None if reread else read_result(result_path(path))
+        if found is not None and found.run_type in WITH_REPLICAS:
+            found = None
         if found is None or (found.reader, found.qdip_version, found.outputs) != (READER, __version__, prints):
             return store_result(path, read_run(path), prints)
         with contextlib.suppress(OSError):  # copied without its times: from now on the quick look tells
@@ -406,8 +513,20 @@ def _sorted(
     for answer in progress(answers, len(tasks)) if progress else answers:
         if isinstance(answer, RunResult):
             runs.append(answer)
-        elif tasks[answer.path] or answer.path.is_dir() or "is not a CP2K output" not in answer.reason:
+        elif tasks[answer.path] or not _foreign(answer):
             failed.append(answer)
         else:
             skipped.append(answer)
     return Collected(tuple(runs), tuple(failed), tuple(skipped))
+
+
+_SCHEDULER_LOG = re.compile(r"(?:slurm|job|pbs|lsf|sge)[-_.].*\.out")
+
+
+def _foreign(answer: NotTaken) -> bool:
+    """Whether what a search found, and cannot be read, is no run at all: another program's text, or an empty log."""
+    if answer.path.is_dir():
+        return False
+    if "is not a CP2K output" in answer.reason:
+        return True
+    return "is empty" in answer.reason and _SCHEDULER_LOG.fullmatch(answer.path.name) is not None

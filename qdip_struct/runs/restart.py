@@ -4,6 +4,7 @@ CP2K overwrites its wave function in place and keeps the three geometries before
 can leave a torn file beside good ones. A torn file is set aside as ``NAME.damaged``; its backup takes its place.
 """
 
+import contextlib
 import math
 import re
 import struct
@@ -62,8 +63,13 @@ def discard_state(folder: Path) -> None:
 
 def saved_state(folder: Path) -> dict[str, tuple[int, int]]:
     """Size and time (ns) of each of these files: it differs when CP2K has saved since."""
-    states = {name: (folder / name).stat() for name in (GEOMETRY, *WAVE_FUNCTIONS) if (folder / name).exists()}
-    return {name: (state.st_size, state.st_mtime_ns) for name, state in states.items()}
+    found = {}
+    for name in (GEOMETRY, *WAVE_FUNCTIONS):
+        # A running CP2K renames them.
+        with contextlib.suppress(OSError):
+            state = (folder / name).stat()
+            found[name] = (state.st_size, state.st_mtime_ns)
+    return found
 
 
 def is_whole_wave_function(place: Path) -> bool:

@@ -160,6 +160,7 @@ def write_run_folder(path: Path, draft: RunDraft, *, force: bool = False) -> Run
     DataError
         If the folder cannot be written.
     """
+    _ = draft.record  # nobody could open what is refused here
     files = {STRUCTURE: draft.structure_text, INPUT: draft.input_text, RECORD: json_text(draft.content)}
     _write_folder(path, files, force=force)
     return open_run_folder(path)

@@ -288,12 +288,28 @@ def survey_run_folders(paths: Sequence[Path]) -> tuple[list[RunFolder], list[Not
 
 def _below(path: Path) -> Iterator[Path]:
     """Run folders at or below ``path``; what a run folder holds, and hidden folders (half-written ones), are passed."""
-    for folder, names, files in os.walk(path):
+    for folder, names, files in walk(path):
         if RECORD in files or LINK in files:
             names[:] = []
-            yield Path(folder)
+            yield folder
         else:
-            names[:] = sorted(name for name in names if not name.startswith("."))
+            names[:] = [name for name in names if not name.startswith(".")]
+
+
+def walk(path: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Folders at or below ``path`` with the names in them, sorted, as :func:`os.walk` tells them.
+
+    Links to folders are followed, and a folder that several lead to comes once.
+    """
+    seen: set[str] = set()
+    for folder, names, files in os.walk(path, followlinks=True):
+        place = os.path.realpath(folder)
+        if place in seen:
+            names[:] = []
+            continue
+        seen.add(place)
+        names.sort()
+        yield Path(folder), names, sorted(files)
 
 
 def needs_relaxation(folder: RunFolder) -> bool:

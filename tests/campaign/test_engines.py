@@ -50,7 +50,7 @@ def campaign(text: str, tmp_path: Path, name: str = "camp") -> list[RunFolder]:
     source.mkdir(exist_ok=True)
     (source / "campaign.yaml").write_text(text)
     written = write_campaign(make_plan(load_spec(source), processes=1), tmp_path / name)
-    return written.index.run_folders()
+    return written.index.run_folders()[0]
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def engine_process(tmp_path: Path, program: Program) -> "subprocess.Popen[bytes]
         "from qdip_struct.campaign.folder import open_campaign\n"
         "from qdip_struct.cp2k.program import Program\n"
         "program = Program(Path(sys.argv[2]), '2023.1')\n"
-        "watches = run_locally(open_campaign(Path(sys.argv[1])).run_folders(), program=program, cores=2)\n"
+        "watches = run_locally(open_campaign(Path(sys.argv[1])).run_folders()[0], program=program, cores=2)\n"
         "sys.exit(0 if all(w.state == 'done' for w in watches) else 3)\n"
     )
     return subprocess.Popen([sys.executable, "-c", code, tmp_path / "camp", program.path], stderr=subprocess.DEVNULL)
@@ -169,7 +169,7 @@ def test_a_half_run_campaign_moves_and_goes_on(tmp_path: Path, stand_in: Program
     moved = tmp_path / "other place" / "camp'$(touch bad)"
     moved.parent.mkdir()
     shutil.move(tmp_path / "camp", moved)
-    run_all(open_campaign(moved).run_folders(), stand_in)
+    run_all(open_campaign(moved).run_folders()[0], stand_in)
     assert len(starts(tmp_path)) == 12
     assert status_of([moved]).counts == {"done": 12}
     assert not list(tmp_path.rglob("bad"))

@@ -167,3 +167,39 @@ def test_folder_that_cannot_be_written_is_an_error_of_one_line(tmp_path: Path) -
     with pytest.raises(DataError, match="cannot write"), exclusive(tmp_path / "none"):
         pass
     assert read_holder(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("kind", ["link to a file", "dangling link", "pipe", "folder"])
+def test_nothing_is_written_through_what_is_no_plain_file(kind: str, folder: Path, tmp_path: Path) -> None:
+    elsewhere, place = tmp_path / "precious", folder / lock.RUN_LOCK
+    elsewhere.write_text("precious")
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "folder":
+        place.mkdir()
+    else:
+        place.symlink_to(elsewhere if kind == "link to a file" else tmp_path / "none")
+    with pytest.raises(DataError, match=r"run\.lock: (it is|Is a)") as caught, exclusive(folder):
+        pass
+    assert "\n" not in str(caught.value)
+    assert read_holder(folder) is None
+    assert not is_busy(folder)
+    assert elsewhere.read_text() == "precious"
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_disk_that_is_full_is_one_error_and_leaves_the_folder_free(folder: Path) -> None:
+    """/dev/full takes nothing; a limit on the size of files does the same to a plain one."""
+    code = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from qdip_struct.base.errors import DataError\n"
+        "from qdip_struct.campaign.engines.lock import exclusive\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "try:\n"
+        "    with exclusive(Path(sys.argv[1])): pass\n"
+        "except DataError as error: sys.exit(f'said: {error}')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == f"said: cannot write the lock {folder / lock.RUN_LOCK}: File too large"
+    assert not is_busy(folder)

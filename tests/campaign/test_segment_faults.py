@@ -4,8 +4,10 @@ A run of a second is stopped in every way that happens on a laptop or a node; th
 that a slow machine changes nothing.
 """
 
+import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import struct
@@ -19,7 +21,7 @@ import pytest
 from water import SAME_EV, SHORT_STEPS, energies_printed, water
 
 from qdip_struct.base.errors import DataError
-from qdip_struct.campaign.engines.segment import SegmentVerdict, run_segment, verdict_of
+from qdip_struct.campaign.engines.segment import SegmentVerdict, make_ready, run_segment, verdict_of
 from qdip_struct.cp2k.program import Program
 from qdip_struct.runs.collection import collect
 from qdip_struct.runs.rundir import RunFolder, open_run_folder
@@ -220,6 +222,29 @@ def test_kill_of_the_segment_loses_nothing(number: int, tmp_path: Path, cp2k: Pr
     wait_until(lambda: _ended(folder, cp2k))
     verdict = finish(folder, cp2k)
     assert_finished_once(folder, verdict, undisturbed)
+
+
+def test_ten_kills_at_random_cost_time_but_no_result(tmp_path: Path, cp2k: Program, undisturbed: float) -> None:
+    """Of CP2K, alone or with the process that started it, at any moment from its start on."""
+    chance = random.Random(20260101)
+    folder = water(tmp_path / "run", trust_radius=SHORT_STEPS)
+    words = [sys.executable, "-m", "qdip_struct.cli.main", "segment", str(folder.path)]
+    for kill in range(10):
+        before = folder.n_segments
+        call = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: call.poll() is not None or folder.n_segments > before)  # noqa: B023
+        time.sleep(chance.uniform(0.0, 0.5))
+        with contextlib.suppress(OSError):
+            children = Path(f"/proc/{call.pid}/task/{call.pid}/children").read_text().split()
+            for pid in chance.choice([[], [call.pid]]) + list(map(int, children)):
+                os.kill(pid, signal.SIGTERM if kill == 5 else signal.SIGKILL)
+        call.wait(timeout=240)
+        wait_until(lambda: _ended(folder, cp2k))
+        verdict = verdict_of(folder)
+        if verdict is not None and verdict.outcome == "failed":
+            make_ready(folder)  # three in a row can come before the first step: then somebody must say that it goes on
+    assert folder.n_segments + len(list(folder.path.glob("failed-*/run.out*"))) >= 10
+    assert_finished_once(folder, finish(folder, cp2k), undisturbed)
 
 
 def _ended(folder: RunFolder, program: Program) -> bool:

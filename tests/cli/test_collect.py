@@ -1,6 +1,7 @@
 """``qdip collect``: tables, JSON, CSV, exit codes, and not reading twice what has not changed."""
 
 import csv
+import gzip
 import json
 import re
 import shutil
@@ -221,6 +222,64 @@ def test_trajectories_get_their_labels_back(study: Path, capsys: pytest.CaptureF
     write(study / "restarted" / "structure.extxyz", Atoms("HO", positions=[[0, 0, 0], [0, 0, 1]]))
     assert main(["collect", str(study / "restarted"), "--trajectories", "--force"]) == 3
     assert "order" in capsys.readouterr().err
+
+
+def test_outputs_by_other_names_and_empty_scheduler_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (RUNS / "energy" / "run.out").read_bytes()
+    for name in ("output", "cp2k.log", "slurm-17.out", "pbs.out.gz"):
+        (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    (tmp_path / "slurm-18.out").touch()
+    (tmp_path / "slurm-19.out").write_text("module: loaded\n")
+    table = tmp_path / "table.csv"
+    assert main(["collect", str(tmp_path), "--csv", str(table)]) == 0
+    assert "passed over" in capsys.readouterr().err
+    rows = list(csv.DictReader(table.open()))
+    assert [Path(row["path"]).name for row in rows] == ["cp2k.log", "output", "pbs.out.gz", "slurm-17.out"]
+    assert len({row["energy_ev"] for row in rows}) == 1
+    assert main(["collect", str(tmp_path), "--csv", str(table)]) == 2
+    (tmp_path / "project.out").touch()
+    assert main(["collect", str(tmp_path)]) == 3
+
+
+def test_structures_carry_the_results_of_their_own_geometry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Against CP2K's digits, ASE's constants, and the sign by which a compressed crystal has a negative ASE stress."""
+    import numpy as np
+    from ase import units
+    from ase.io import read
+
+    endings = RUNS.parent / "cp2k_endings"
+    target = tmp_path / "all.extxyz"
+    for source in (RUNS / "md", RUNS / "geo_done", endings / "energy_force_h2"):
+        shutil.copytree(source, tmp_path / source.name)
+    words = [str(tmp_path / "md"), str(tmp_path / "geo_done"), str(tmp_path / "energy_force_h2" / "project.out")]
+    assert main(["collect", *words, "--structures", str(target)]) == 0
+    assert "3 structures" in capsys.readouterr().err
+    images = {image.info["run_type"]: image for image in read(target, index=":")}
+    single = images["ENERGY_FORCE"]
+    assert single.get_potential_energy() == pytest.approx(-1.158693535450121 * units.Hartree, abs=1e-8)
+    printed = np.array([[0, 0, 0.02178393], [0, 0, -0.00431099]]) * units.Hartree / units.Bohr
+    np.testing.assert_allclose(single.get_forces(), printed, atol=1e-8)
+    np.testing.assert_allclose(single.positions, [[0, 0, 0], [0, 0, 0.75]], atol=1e-8)
+    np.testing.assert_allclose(single.cell.lengths(), 5)
+    assert single.pbc.all()
+    np.testing.assert_allclose(single.arrays["mulliken_charges"], [-0.000194, 0.000194])
+    text = (endings / "energy_force_h2" / "project.out").read_text()
+    found = re.search(r"STRESS\|      z +\S+ +\S+ +(\S+)\n", text)
+    assert found is not None
+    assert single.get_stress()[2] == pytest.approx(-float(found.group(1)) * units.GPa, abs=1e-9)
+    last = read(RUNS / "md" / "run-pos-1.xyz", index=-1)
+    np.testing.assert_allclose(images["MD"].positions, last.positions, atol=1e-8)
+    relaxed = read(RUNS / "geo_done" / "run-pos-1.xyz", index=-1)
+    np.testing.assert_allclose(images["GEO_OPT"].positions, relaxed.positions, atol=1e-8)
+
+
+def test_a_run_without_its_geometry_gives_no_structure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(RUNS / "geo_done" / "run.out", tmp_path / "moved.out")
+    target = tmp_path / "all.extxyz"
+    assert main(["collect", str(tmp_path / "moved.out"), "--structures", str(target)]) == 3
+    assert "there is no trajectory" in capsys.readouterr().err
+    assert not target.exists()
+    assert main(["collect", str(tmp_path / "moved.out"), "--structures", str(tmp_path / "all.cif")]) == 2
 
 
 @pytest.mark.parametrize("ensemble", ["NVE", "NPT_I"])

@@ -190,3 +190,78 @@ def test_bad_files_in_a_batch_do_not_stop_the_others(qdip_json: QdipJson, tmp_pa
     assert code == 1
     assert [entry["verdict"] for entry in document["inputs"]] == ["error"] * len(names) + ["ok"]
     assert all(len(entry["findings"]) == 1 for entry in document["inputs"][:-1])
+
+
+PLAIN_ASCII = [
+    {"LC_ALL": "C"},
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"PYTHONIOENCODING": "ascii"},
+    {"PYTHONIOENCODING": "latin-1"},
+]
+
+
+@pytest.mark.parametrize("environment", PLAIN_ASCII)
+def test_json_is_utf8_and_text_is_shown_in_every_locale(environment: dict[str, str]) -> None:
+    def answer(*words: str) -> bytes:
+        call = [sys.executable, "-m", "qdip_struct.cli.main", *words]
+        done = subprocess.run(call, capture_output=True, check=True, env={**os.environ, **environment})
+        assert b"Traceback" not in done.stderr
+        return done.stdout
+
+    document = json.loads(answer("materials", "MAPbI3", "--json").decode("utf-8"))
+    told = {**os.environ, "PYTHONUTF8": "1"}
+    call = [sys.executable, "-m", "qdip_struct.cli.main", "materials", "MAPbI3", "--json"]
+    assert document == json.loads(subprocess.run(call, capture_output=True, check=True, env=told).stdout.decode())
+    assert b"edges" in answer("materials", "MAPbI3")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["materials", "PbS"], ["materials", "PbS", "--json"]])
+def test_a_full_disk_behind_stdout_is_one_line(words: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        call = [sys.executable, "-m", "qdip_struct.cli.main", *words]
+        done = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: cannot write what was asked for: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--walltime", "1000000000000"], "WALLTIME is 1000000000000; expected 1 to"),
+        (["--set", "GLOBAL/WALLTIME=-1"], "WALLTIME is -1"),
+        (["--kpoints", "9999,9999,9999"], "expected 1 to 200 points"),
+        (["--set", "FORCE_EVAL/DFT/KPOINTS/SCHEME=MONKHORST-PACK 999 1 1"], "expected 1 to 200 points"),
+        (["--set", "FORCE_EVAL/DFT/MGRID/CUTOFF=1e9"], "CUTOFF is 1e9; expected 10 to 10000 Ry"),
+        (["--set", "FORCE_EVAL/DFT/MGRID/CUTOFF=5"], "CUTOFF is 5"),
+        (["--set", "FORCE_EVAL/DFT/MGRID/REL_CUTOFF=1e9"], "REL_CUTOFF is 1e9"),
+        (["--set", "FORCE_EVAL/DFT/SCF/MAX_SCF=-1"], "MAX_SCF is -1"),
+        (["--task", "geo_opt", "--set", "MOTION/GEO_OPT/MAX_ITER=-3"], "MAX_ITER is -3"),
+        (["--stride", "100000", "--print", "density"], "--stride takes"),
+        (["--charge", "100"], "the charge leaves -84 electrons"),
+        (["--set", "GLOBAL/PROJECT=../../elsewhere"], "expected a name without a folder"),
+        (["--set", "GLOBAL/PROJECT=/tmp/elsewhere"], "expected a name without a folder"),
+        (["--set", 'GLOBAL/PROJECT=".."'], "expected a name without a folder"),
+    ],
+)
+def test_what_only_a_slip_can_mean_leaves_no_folder(
+    words: list[str], message: str, qdip: Qdip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In ``inputs`` and in a campaign: CsBr has 9 + 7 valence electrons."""
+    from ase.build import bulk
+    from ase.io import write
+
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "csbr.vasp", bulk("CsBr", "cesiumchloride", a=4.4), format="vasp")
+    code, _, err = qdip("inputs", "csbr.vasp", "--preset", "quick", *words, "-o", "runs")
+    assert (code, message in err) == (2, True), err
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["csbr.vasp"]
+
+
+def test_a_case_of_a_campaign_that_only_a_slip_can_mean_leaves_no_folder(qdip: Qdip, tmp_path: Path) -> None:
+    (tmp_path / "campaign.yaml").write_text(
+        "name: x\nbuild: {bulk: {material: CsBr}}\nvary: {lattice: [4.1, 4.2]}\n"
+        'inputs: {preset: quick, kpoints: "2,2,2000"}\n'
+    )
+    code, _, err = qdip("submit", tmp_path / "campaign.yaml", "-o", tmp_path / "camp")
+    assert (code, "expected 1 to 200 points" in err, "campaign.yaml" in err) == (2, True, True), err
+    assert not (tmp_path / "camp").exists()

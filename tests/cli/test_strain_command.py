@@ -187,3 +187,53 @@ def test_relax_refuses_before_it_loads_a_model(built, tmp_path, capsys):
         assert main(["relax", known, *words, *out]) == 2
         assert message in capsys.readouterr().err
     assert main(["relax", str(tmp_path / "none.extxyz"), *out]) == 1
+
+
+def test_a_dot_of_the_users_own_crystal(tmp_path, capsys, monkeypatch):
+    """InP in CsPbBr3: both parts, what each is held against, and the same from the sidecar of the map."""
+    monkeypatch.chdir(tmp_path)
+    indium, phosphorus = [[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]], [0.25, 0.25, 0.25]
+    places = indium + (np.array(indium) + phosphorus).tolist()
+    write("InP.cif", Atoms("In4P4", scaled_positions=places, cell=[5.8687] * 3, pbc=True))
+    words = ["--dot", "InP.cif", "--diameter", "16", "--matrix", "CsPbBr3", "--cells", "4,4,4", "-o", "dot.extxyz"]
+    assert main(["build", "embed", *words]) == 0
+    capsys.readouterr()
+    assert main(["strain", "dot.extxyz"]) == 0
+    told = capsys.readouterr()
+    assert "dot InP: reference 5.8687 Å (InP.cif, from dot.json)" in told.out
+    assert "no elastic moduli for InP; give them with --moduli" in told.out
+    assert "nan" not in told.out
+    assert "15 cations of CsPbBr3 have fewer than three" in told.err
+    document = answer(capsys, "dot.extxyz", "-o", "map.extxyz")
+    assert document["regions"]["dot"]["n"] == 43
+    assert document["regions"]["dot"]["mean"] == pytest.approx(0.0, abs=1e-8)
+    assert document["regions"]["matrix"]["mean"] == pytest.approx(0.0, abs=1e-8)
+    assert len(document["undefined_indices"]) == document["undefined"] == 15
+    (tmp_path / "InP.cif").rename(tmp_path / "other.cif")
+    again = answer(capsys, "map.extxyz")
+    assert again["phases"]["InP"]["reference_source"] == "InP.cif, from map.json"
+    assert again["regions"]["dot"]["mean"] == pytest.approx(0.0, abs=1e-8)
+    wider = answer(capsys, "dot.extxyz", "--crystal", "dot=other.cif", "--reference-lattice", "dot=5.81")
+    assert wider["regions"]["dot"]["mean"] == pytest.approx(5.8687 / 5.81 - 1, abs=1e-8)
+    moduli = ["--moduli", "dot=71/46,matrix=15/7"]
+    assert answer(capsys, "dot.extxyz", *moduli)["continuum"]["misfit"] == pytest.approx(
+        5.851708 / 5.8687 - 1, abs=1e-6
+    )
+    for given, message in (("InP", "InP=FILE"), ("GaP=other.cif", "no phase or role 'GaP'"), ("InP=gone.cif", "gone")):
+        assert main(["strain", "dot.extxyz", "--crystal", given]) in (1, 2)
+        assert message in capsys.readouterr().err
+
+
+def test_a_structure_without_any_strain_is_an_error(tmp_path, capsys):
+    """Yellow CsPbI3 against the black one; against itself it is unstrained."""
+    from qdip_struct.base.files import shipped
+
+    path = str(shipped("structures", "CsPbI3_delta.cif"))
+    assert main(["strain", path]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "no cation has a strain" in told.err
+    assert "--crystal NAME:phase" in told.err
+    document = answer(capsys, path, "--crystal", f"CsPbI3={path}")
+    assert document["regions"]["matrix"]["n"] == 4
+    assert document["regions"]["matrix"]["mean"] == pytest.approx(0.0, abs=1e-9)

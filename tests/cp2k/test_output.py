@@ -1,10 +1,13 @@
 """Finished runs read right, every time, or not at all: real runs, damaged runs, other versions' wordings."""
 
+import bz2
 import gzip
+import lzma
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -376,7 +379,9 @@ def test_what_is_not_cp2ks_is_refused_in_one_line(content: bytes, tmp_path: Path
 
 def test_compressed_and_special_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="unpack it first"):
-        read_run(write(tmp_path, gzip.compress(text_of("energy"))))
+        read_run(write(tmp_path, b"\x28\xb5\x2f\xfd" + bytes(range(256)) * 8))
+    with pytest.raises(DataError, match="packed text is cut or damaged"):
+        read_run(write(tmp_path, gzip.compress(text_of("energy"))[:-200]))
     with pytest.raises(DataError, match="UTF-8"):
         read_run(write(tmp_path, text_of("energy").decode().encode("utf-16")))
     pipe = tmp_path / "pipe.out"
@@ -445,3 +450,25 @@ def test_an_input_names_its_functional_as_its_output_does(folder: str) -> None:
     run = read_run(RUNS / folder)
     if run.settings.functional is not None:
         assert named_functional(parse_input((RUNS / folder / "run.inp").read_text())) == run.settings.functional
+
+
+def _same(one: Run, other: Run) -> None:
+    assert {**one.to_dict(), "path": ""} == {**other.to_dict(), "path": ""}
+    assert one.forces is not None
+    np.testing.assert_array_equal(one.forces, other.forces)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress])
+def test_a_packed_output_is_read_like_the_plain_one(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    _same(read_run(write(tmp_path, pack(text_of("energy")))), read_run(RUNS / "energy"))
+
+
+@pytest.mark.parametrize(
+    "label", [b"0:", b"[0]", b"[1,0]<stdout>:", b"2026-11-29 12:00:00.123", b"[2026-11-29T12:00:00]", b"\x1b[32m"]
+)
+def test_ranks_times_and_colours_before_every_line_are_taken_off(label: bytes, tmp_path: Path) -> None:
+    lines = text_of("energy").split(b"\n")
+    end = b"\x1b[0m" if label.startswith(b"\x1b") else b""
+    space = b"" if label.startswith(b"\x1b") or label.endswith(b">:") else b" "
+    text = b"\n".join(label + space + line + end if line else line for line in lines)
+    _same(read_run(write(tmp_path, b"srun: job 12 queued\n" + text)), read_run(RUNS / "energy"))

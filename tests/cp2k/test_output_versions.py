@@ -238,8 +238,9 @@ def test_force_fields_have_no_scf_and_mixed_ones_need_every_part(tmp_path: Path)
 
 
 def test_an_energy_in_an_unknown_unit_is_no_energy(tmp_path: Path) -> None:
-    line = ENERGY["8.1"].format(-7.0).replace("[a.u.]", "[eV]")
-    assert read(tmp_path, SCF, GOOD, line).energy_ev is None
+    line = ENERGY["8.1"].format(-7.0).replace("[a.u.]", "[furlong]")
+    run = read(tmp_path, SCF, GOOD, line)
+    assert (run.energy_ev, run.status) == (None, "incomplete")
 
 
 def test_a_fragment_without_header_or_end_is_truncated(tmp_path: Path) -> None:

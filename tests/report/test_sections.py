@@ -170,3 +170,23 @@ def test_the_question_of_a_campaign_file(tmp_path):
     assert read_study(tmp_path).question is None
     (tmp_path / "campaign.yaml").write_text(": : :\n- [")
     assert read_study(tmp_path).question is None
+
+
+def test_strain_of_a_dot_of_the_users_own_crystal(tmp_path, monkeypatch):
+    """The map that qdip strain wrote knows its crystals: table, source and picture, without the file of the crystal."""
+    from ase.io import write
+    from ase.spacegroup import crystal
+
+    from qdip_struct.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    basis = [(0, 0, 0), (0, 0, 0.5), (0.229, 0.25, 0.125)]
+    cell = [5.52, 5.52, 11.12, 90, 90, 90]
+    write("CuInS2.cif", crystal(["Cu", "In", "S"], basis, spacegroup=122, cellpar=cell))
+    words = ["--dot", "CuInS2.cif", "--diameter", "14", "--matrix", "CsPbBr3", "--cells", "4,4,4", "--neutral", "off"]
+    assert main(["build", "embed", *words, "-o", "dot.extxyz"]) == 0
+    (tmp_path / "study").mkdir()
+    assert main(["strain", "dot.extxyz", "-o", "study/map.extxyz"]) == 0
+    page = study_page(read_study(tmp_path / "study", question=""), memory=Memory(tmp_path / FOLDER))
+    assert "CuInS2.cif, from dot.json" in page
+    assert "Strain map of a slice of map.json" in page

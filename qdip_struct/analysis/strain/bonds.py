@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.analysis.strain.phases import ANION_CUTOFF_ANGSTROM
+from qdip_struct.analysis.strain.phases import ANION_CUTOFF_ANGSTROM, is_perovskite
 from qdip_struct.analysis.strain.site_grid import completed_cell, periodic_images
 from qdip_struct.analysis.strain.strain import StrainMap
 from qdip_struct.base.arrays import Floats
 from qdip_struct.base.errors import MismatchError
-from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.ions import CHALCOGENS, HALIDES
 
 if TYPE_CHECKING:
@@ -161,7 +160,9 @@ class Tilts:
 
 def octahedral_tilts(atoms: "Atoms", strain: StrainMap) -> Tilts:
     """Tilts of every whole octahedron of the perovskite phases of a strain map."""
-    perovskites = [name for name in strain.references if parse_formula(name).family == "perovskite"]
+    perovskites = [
+        name for name, own in strain.references.items() if is_perovskite(name) and [*map(len, own.variants)] == [6]
+    ]
     rows = np.flatnonzero(np.isin(strain.phase, perovskites))
     bonds = find_bonds(atoms)
     position = np.full(len(atoms), -1)

@@ -1,21 +1,37 @@
 """Which phase each cation belongs to: by the builder's labels, or for any other structure by its chemistry.
 
+Cations are ions of positive charge: the builder's ``formal_charge``, else the oxidation states of the composition. A
+structure of one crystal whose ions are not those below is one phase, named by its composition.
+
 By chemistry a divalent cation belongs to the phase of at least two thirds of its anions (4 of 6 around Pb, 3 of 4
 around Cd): chalcogens make it dot, halides matrix. What lies between (3 and 3) is on the interface and takes no part.
 The A site of a perovskite never takes part: its ions rattle, and strain is read from the framework.
 """
 
+import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qdip_struct.analysis.strain.site_grid import periodic_images
-from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.base.errors import DataError, QdipError, UsageError
+from qdip_struct.builders.atoms.molecules import find_molecules, names_of_molecules
 from qdip_struct.materials.composition import parse_formula
-from qdip_struct.materials.ions import CHALCOGENS, DIVALENT, HALIDES, IONS, MONOVALENT
+from qdip_struct.materials.ions import (
+    CHALCOGENS,
+    DIVALENT,
+    HALIDES,
+    IONS,
+    MONOVALENT,
+    charge_of_ion,
+    name_of_ions,
+    oxidation_states,
+    sublattices_of,
+)
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -39,15 +55,18 @@ class Phases:
     roles
         Phase → what it is in the structure: dot, shell, matrix, film, substrate.
     origin
-        ``labels`` (the builder's array ``phase``) or ``chemistry``.
+        ``labels`` (the builder's array ``phase``), ``chemistry`` or ``composition``.
     undecided
         Indices of cations with mixed surroundings, which take no part.
+    strangers
+        Element → number of cations that are in no phase: nothing is known of their neighbours.
     """
 
     labels: NDArray[np.str_]
     roles: dict[str, str]
     origin: str
     undecided: NDArray[np.int64]
+    strangers: dict[str, int] = field(default_factory=dict)
 
     def role_of(self) -> NDArray[np.str_]:
         """(n,) role of each cation that takes part, "" for every other atom."""
@@ -65,15 +84,17 @@ def find_phases(atoms: "Atoms") -> Phases:
     DataError
         If no cation has a phase.
     """
-    found = labelled_phases(atoms) if atoms.has("phase") else chemical_phases(atoms)
-    if atoms.has("phase") and not (found.labels != "").any():
-        # Phases named after a user's files say nothing about their cations.
-        found = chemical_phases(atoms)
+    if atoms.has("phase"):
+        found = labelled_phases(atoms)
+        if (found.labels != "").any():
+            return found
+    found = chemical_phases(atoms)
+    if not (found.labels != "").any() and not len(found.undecided):
+        found = phase_of_composition(atoms)
     if not (found.labels != "").any():
         raise DataError(
-            f"no cation with a phase: expected {', '.join(DIVALENT[:-1])} or {DIVALENT[-1]} with chalcogen or halide "
-            "neighbours, "
-            "or the arrays region and phase of 'qdip build'"
+            "no cation with a phase: expected an ionic crystal, a perovskite or chalcogenide of "
+            f"{', '.join(DIVALENT[:-1])} or {DIVALENT[-1]}, or the arrays region and phase of 'qdip build'"
         )
     return found
 
@@ -86,10 +107,10 @@ def labelled_phases(atoms: "Atoms") -> Phases:
     labels = np.full(len(atoms), "", dtype=phase.dtype)
     roles: dict[str, str] = {}
     for name in np.unique(phase).tolist():
-        cations = cations_of(name)
         own = (phase == name) & (region != "ligand")
-        if cations is None or not own.any():
+        if not own.any():
             continue
+        cations = cations_of(name) or _framework(atoms, own, name)
         labels[own & np.isin(symbols, cations)] = name
         counts = Counter(_ROLE_OF_REGION[place] for place in region[own].tolist() if place in _ROLE_OF_REGION)
         if counts:
@@ -97,7 +118,7 @@ def labelled_phases(atoms: "Atoms") -> Phases:
         elif atoms.has("dot"):
             roles[name] = "dot" if (atoms.arrays["dot"][own] >= 0).mean() > 0.5 else "matrix"
         else:
-            roles[name] = "matrix" if parse_formula(name).family == "perovskite" else "dot"
+            roles[name] = "matrix" if is_perovskite(name) else "dot"
     roles = {name: role for name, role in roles.items() if (labels == name).any()}
     return Phases(labels, roles, "labels", np.zeros(0, dtype=np.int64))
 
@@ -110,6 +131,74 @@ def cations_of(phase: str) -> tuple[str, ...] | None:
         return None
     site = formula.sublattices[1 if formula.family == "perovskite" else 0]
     return site.species
+
+
+def is_perovskite(phase: str) -> bool:
+    """Whether a phase is named by the formula of a perovskite ABX₃."""
+    try:
+        return parse_formula(phase).family == "perovskite"
+    except UsageError:
+        return False
+
+
+def _framework(atoms: "Atoms", own: NDArray[np.bool_], name: str) -> tuple[str, ...]:
+    """Elements whose cations carry the strain of a phase that no formula here tells; empty where none is known.
+
+    Of a name such as InP or Cs2AgBiBr6 only its own elements: what a neutrality rule put there is not of the crystal.
+    """
+    try:
+        states = _states(atoms[own])
+    except QdipError:
+        return ()
+    named = re.findall(r"[A-Z][a-z]?", name) if re.fullmatch(r"(?:[A-Z][a-z]?\d*\.?\d*)+", name) else []
+    if any(states.get(element, 0) > 0 for element in named):
+        states = {element: state for element, state in states.items() if element in named}
+    return _of_framework(states)
+
+
+def _of_framework(states: Mapping[str, int]) -> tuple[str, ...]:
+    """B cations where the ions are those of a perovskite, else all cations."""
+    sites = dict(zip(states, sublattices_of(tuple(states), states=states), strict=True))
+    wanted = "B" if "B" in sites.values() else "cation"
+    return tuple(name for name, site in sites.items() if site == wanted and states[name] > 0 and name in IONS)
+
+
+def _states(atoms: "Atoms") -> dict[str, int]:
+    """Charge (e) of each ion, molecules whole: as labelled, else of the neutral composition, else the usual one."""
+    symbols = np.asarray(atoms.get_chemical_symbols())
+    if atoms.has("formal_charge"):
+        single = atoms.arrays["molecule"] < 0 if atoms.has("molecule") else np.ones(len(atoms), dtype=bool)
+        charges = atoms.arrays["formal_charge"]
+        return {
+            name: int(np.sign(charges[single & (symbols == name)].sum()))
+            * int(np.abs(charges[single & (symbols == name)]).max())
+            for name in np.unique(symbols[single]).tolist()
+        }
+    cell, pbc = atoms.cell.array, atoms.pbc
+    molecule, whole = find_molecules(symbols.tolist(), positions=atoms.positions, cell=cell, pbc=pbc)
+    names = names_of_molecules(symbols.tolist(), positions=whole, molecule=molecule, cell=cell, pbc=pbc)
+    counts = Counter([*names, *symbols[molecule < 0].tolist()])
+    try:
+        return oxidation_states(counts)
+    except DataError:
+        return {name: charge_of_ion(name) for name in counts}
+
+
+def phase_of_composition(atoms: "Atoms") -> Phases:
+    """One phase, the whole structure: its cations by oxidation states, its name by its composition."""
+    symbols = np.asarray(atoms.get_chemical_symbols())
+    none = Phases(np.full(len(atoms), ""), {}, "composition", np.zeros(0, dtype=np.int64))
+    try:
+        states = _states(atoms)
+        cations = _of_framework(states)
+    except QdipError:
+        return none
+    if not cations:
+        return none
+    name = name_of_ions(symbols.tolist())
+    labels = np.where(np.isin(symbols, cations), name, "")
+    framework = "B" in sublattices_of(tuple(states), states=states)
+    return Phases(labels, {name: "matrix" if framework else "dot"}, "composition", np.zeros(0, dtype=np.int64))
 
 
 def chemical_phases(atoms: "Atoms") -> Phases:
@@ -158,7 +247,9 @@ def chemical_phases(atoms: "Atoms") -> Phases:
     family = np.full(len(atoms), "", dtype=f"U{max(map(len, found), default=1)}")
     for name, sites in found.items():
         family[sites] = name
-    return Phases(family, roles, "chemistry", np.array(sorted(undecided), dtype=np.int64))
+    others = {name for name in set(symbols.tolist()) if name in IONS and IONS[name].site == "B"} - set(DIVALENT)
+    strangers = {name: int((symbols == name).sum()) for name in sorted(others)}
+    return Phases(family, roles, "chemistry", np.array(sorted(undecided), dtype=np.int64), strangers)
 
 
 def _sum(around: dict[tuple[str, str], Counter[str]], keys: list[tuple[str, str]]) -> Counter[str]:

@@ -153,7 +153,10 @@ def strain_map(
         ideal = references[name]
         images = periodic_images(positions[own], cell=cell, pbc=pbc, margin=ideal.cutoff_angstrom)
         # Strain refers to `frame`; neighbours are matched where the lattice really points: a small turn parts the two.
-        frame, matching = find_orientation(images, ideal)
+        if ideal.environments:
+            frame, matching = lie_of(images, ideal, np.asarray(atoms.get_chemical_symbols())[sites[own]])
+        else:
+            frame, matching = find_orientation(images, ideal)
         if not ideal.isotropic:
             ideal = _as_it_lies(images, ideal, matching)
             frame, matching = find_orientation(images, ideal)
@@ -233,6 +236,8 @@ _TIE = 0.02
 _PREVIEW = 40
 _REFINED = 6
 _ITERATIONS = 12
+_APART_DEGREE = 8.0
+_HARDLY = 0.1
 
 
 def find_orientation(images: Images, ideal: MetalSublattice) -> tuple[Floats, Floats]:
@@ -242,7 +247,7 @@ def find_orientation(images: Images, ideal: MetalSublattice) -> tuple[Floats, Fl
     proper rotation that brings the ideal vectors closest to the sampled neighbour vectors (Kabsch), among those
     equivalent by the crystal's symmetry the one with the smallest angle.
     """
-    vectors, valid = _sampled(images, ideal)
+    vectors, valid, _, _ = _sampled(images, ideal)
     one = np.eye(3)
     found = [_refined(vectors, valid, ideal, one)]
     if found[0][1] < _CLEAR:
@@ -260,7 +265,7 @@ def find_orientation(images: Images, ideal: MetalSublattice) -> tuple[Floats, Fl
 
 def _as_it_lies(images: Images, ideal: MetalSublattice, rotation: Floats) -> MetalSublattice:
     """A distorted cube with that of its axes along each direction that leaves the least strain."""
-    vectors, valid = _sampled(images, ideal)
+    vectors, valid, _, _ = _sampled(images, ideal)
     best, least = ideal, (np.inf, np.inf)
     for axes, signs in itertools.product(itertools.permutations(range(3)), itertools.product((1.0, -1.0), repeat=3)):
         turn = np.zeros((3, 3))
@@ -278,8 +283,99 @@ def _as_it_lies(images: Images, ideal: MetalSublattice, rotation: Floats) -> Met
     return best
 
 
-def _sampled(images: Images, ideal: MetalSublattice) -> tuple[Floats, NDArray[np.bool_]]:
-    """Neighbour vectors (s, k, 3) of a sample of points, and which exist: all points, or small regions all over."""
+def lie_of(images: Images, ideal: MetalSublattice, symbols: NDArray[np.str_]) -> tuple[Floats, Floats]:
+    """Orientation of a crystal of any structure, as :func:`find_orientation` gives it.
+
+    Among the rotations that bring two ideal vectors onto actual ones: those with the most neighbours of the right
+    element around a site of the right element, of these the one with the least misfit, then the smallest angle.
+
+    Parameters
+    ----------
+    images, ideal
+        Cations of the phase, and their sublattice with its environments.
+    symbols
+        (n,) element of each cation.
+    """
+    vectors, valid, centre, around = _sampled(images, ideal)
+    one = np.eye(3)
+    starts: list[Floats] = [one]
+    for start in _candidates(vectors, valid, ideal):
+        if all(_angle(start @ known.T) > _APART_DEGREE for known in starts):
+            starts.append(start)
+    few = slice(0, _PREVIEW)
+    shares = [_matched(vectors[few], valid[few], ideal, start)[3] for start in starts]
+    laid = [
+        _laid(vectors, valid, symbols[centre], symbols[around], ideal, start)
+        for start, share in zip(starts, shares, strict=True)
+        if share >= max(shares) - _HARDLY
+    ]
+    best = max(one.score for one in laid)
+    kept = [one for one in laid if one.score > best - _TIE]
+    least = min(one.misfit for one in kept)
+    kept = [one for one in kept if one.misfit <= least * (1.0 + 1e-5) + 1e-9]
+    chosen = min(kept, key=lambda one: round(_angle(one.rotation), 6))
+    if chosen.matched < _ENOUGH:
+        return one, one
+    return (one if _angle(chosen.rotation) <= LARGEST_ROTATION_DEGREE else chosen.rotation), chosen.rotation
+
+
+@dataclass(frozen=True)
+class _Lie:
+    """A rotation, the share of neighbours in place of the right element, the misfit in Å², the share in place."""
+
+    rotation: Floats
+    score: float
+    misfit: float
+    matched: float
+
+
+def _laid(
+    vectors: Floats,
+    valid: NDArray[np.bool_],
+    centre: NDArray[np.str_],
+    around: NDArray[np.str_],
+    ideal: MetalSublattice,
+    rotation: Floats,
+) -> _Lie:
+    """Improve a rotation: each site takes the environment that fits it best, then all are turned onto it."""
+    sites = np.arange(len(vectors))
+    width = len(ideal.variants[0])
+    limit = ideal.match_radius_angstrom**2
+    sets = [np.array(own.vectors) for own in ideal.environments]
+    for _ in range(_ITERATIONS):
+        slots, closes, rates, misfits = [], [], [], []
+        for own, rows in zip(ideal.environments, sets, strict=True):
+            turned = rows @ rotation.T
+            slot = (vectors @ turned.T - 0.5 * np.einsum("ki,ki->k", turned, turned)).argmax(axis=2)
+            away = np.square(vectors - turned[slot]).sum(axis=2)
+            close = valid & (away <= limit)
+            alike = close & (np.array(own.around)[slot] == around)
+            slots.append(slot)
+            closes.append(close)
+            rates.append((alike.sum(axis=1) + close.sum(axis=1)) * (1.0 + (centre == own.centre)))
+            misfits.append(np.where(close, away, 0.0).sum(axis=1) + limit * (width - close.sum(axis=1)))
+        rate, misfit = np.array(rates), np.array(misfits)
+        which = np.where(rate >= rate.max(axis=0) - 1e-9, misfit, np.inf).argmin(axis=0)
+        slot, close = np.stack(slots)[which, sites], np.stack(closes)[which, sites]
+        padded = np.stack([np.pad(rows, ((0, width - len(rows)), (0, 0))) for rows in sets])
+        following = _kabsch(padded[which[:, None], slot][close], vectors[close])
+        change, rotation = float(np.abs(following - rotation).max()), following
+        if change < 1e-10:
+            break
+    wanted = max(int(np.minimum(valid.sum(axis=1), width).sum()), 1)
+    return _Lie(
+        rotation, float(rate[which, sites].sum()) / (4.0 * wanted), float(misfit[which, sites].sum()),
+        float(close.sum()) / wanted,
+    )  # fmt: skip
+
+
+def _sampled(
+    images: Images, ideal: MetalSublattice
+) -> tuple[Floats, NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+    """A sample of points: vectors to their neighbours (s, k, 3), which exist, the numbers of the points and of these.
+
+    All points, or small regions all over.
+    """
     cutoff = ideal.cutoff_angstrom
     points = images
     sample = np.arange(images.n)
@@ -296,7 +392,12 @@ def _sampled(images: Images, ideal: MetalSublattice) -> tuple[Floats, NDArray[np
         sample = sample[np.unique(np.linspace(0, len(sample) - 1, _SAMPLE).astype(np.int64))]
     count = max(len(vectors) for vectors in ideal.variants)
     index, valid = nearest_images(points, points.tree(), sample, count=count, cutoff=cutoff)
-    return points.positions[index] - points.positions[sample][:, None, :], valid
+    return (
+        points.positions[index] - points.positions[sample][:, None, :],
+        valid,
+        points.owner[sample],
+        points.owner[index],
+    )
 
 
 def _box(points: Floats, centre: Floats, half: float) -> NDArray[np.int64]:
@@ -364,7 +465,8 @@ def _candidates(vectors: Floats, valid: NDArray[np.bool_], ideal: MetalSublattic
         second = next(row for row in rows if abs(row @ first) < 0.9 * np.linalg.norm(row) * np.linalg.norm(first))
         angle = _between(first, second)
         for one, two in itertools.permutations(actual, 2):
-            if abs(_between(one, two) - angle) < 20.0:
+            lengths = np.linalg.norm((one, two), axis=1) - np.linalg.norm((first, second), axis=1)
+            if np.abs(lengths).max() < ideal.match_radius_angstrom and abs(_between(one, two) - angle) < 20.0:
                 found.append(_kabsch(np.stack((first, second)), np.stack((one, two)), minimum=2))
     return found
 

@@ -15,12 +15,20 @@ from qdip_struct.analysis.strain.bonds import find_bonds, octahedral_tilts
 from qdip_struct.analysis.strain.gauge import AXES, Line, lines
 from qdip_struct.analysis.strain.phases import Phases, find_phases
 from qdip_struct.analysis.strain.profiles import ProfilePoint, StrainLayer, layer_profile, radial_strain
-from qdip_struct.analysis.strain.reference import Continuum, Lengths, measured_reference, predict, references_of
+from qdip_struct.analysis.strain.reference import (
+    Continuum,
+    Lengths,
+    OwnCrystal,
+    measured_reference,
+    predict,
+    references_of,
+)
 from qdip_struct.analysis.strain.strain import StrainMap, strain_map
 from qdip_struct.analysis.strain.sublattice import MetalSublattice
 from qdip_struct.base.arrays import Floats
 from qdip_struct.base.documents import Count, Number, Positive, ResultDocument, Text, Word
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.materials.crystals import Crystal
 from qdip_struct.materials.elasticity import Moduli
 
 if TYPE_CHECKING:
@@ -144,6 +152,9 @@ class StrainSummary:
                     "n": int((self.phases.labels == name).sum()),
                     "reference_lattice_angstrom": self.strain.references[name].lattice_angstrom,
                     "reference_source": self.strain.references[name].source,
+                    "reference_cell_angstrom": self.strain.references[name].lengths,
+                    "reference_angles_degree": self.strain.references[name].angles,
+                    "undefined": int((~self.strain.defined[self.strain.phase == name]).sum()),
                     "temperature_kelvin": self.strain.references[name].temperature_kelvin,
                     "lattice_warnings": list(self.strain.references[name].warnings),
                     "orientation_degree": float(measures.rotation_degree(self.strain.orientations[name][None])[0]),
@@ -157,7 +168,9 @@ class StrainSummary:
             "continuum": None if self.continuum is None else self.continuum.to_dict(),
             "continuum_reason": self.continuum_reason or None,
             "undefined": int((~self.strain.defined).sum()),
+            "undefined_indices": self.strain.sites[~self.strain.defined].tolist(),
             "undecided": len(self.phases.undecided),
+            "without_phase": self.phases.strangers,
             "profile": [asdict(point) for point in self.profile],
             "layers": [asdict(layer) for layer in self.layers],
             "bonds": find_bonds(self.atoms).summary(symbols),
@@ -229,7 +242,8 @@ def summarise(
     frames: Sequence["Atoms"],
     *,
     lattices: Mapping[str, Lengths] | None = None,
-    structures: Mapping[str, str] | None = None,
+    structures: Mapping[str, str | Crystal] | None = None,
+    built: Mapping[str, OwnCrystal] | None = None,
     dataset: str | None = None,
     temperature: float | None = None,
     files: Sequence[Path] = (),
@@ -245,7 +259,7 @@ def summarise(
     ----------
     frames
         One structure, or several frames of the same atoms in the same order.
-    lattices, structures, dataset, temperature, files
+    lattices, structures, built, dataset, temperature, files
         See :func:`qdip_struct.analysis.strain.reference.references_of`.
     vacuum_dot
         The same dot relaxed in vacuum: its mean lattice constant becomes the dot's reference (unless given in
@@ -269,7 +283,13 @@ def summarise(
     last = frames[-1]
     phases = find_phases(last)
     references = references_of(
-        phases, lattices=lattices, structures=structures, dataset=dataset, temperature=temperature, files=files
+        phases,
+        lattices=lattices,
+        structures=structures,
+        built=built,
+        dataset=dataset,
+        temperature=temperature,
+        files=files,
     )
     dots = [name for name, role in phases.roles.items() if role == "dot"]
     free = None
@@ -280,6 +300,8 @@ def summarise(
         references, free = _against_vacuum(vacuum_dot, dots=dots, references=references, given=given)
     maps = [strain_map(frame, phases=phases.labels, references=references) for frame in frames]
     strain = maps[-1]
+    if not any(one.defined.any() for one in maps):
+        raise DataError(_why_undefined(strain))
     groups = _groups(last, phases, strain)
     per_frame = [_regions(one, groups, measure) for one in maps]
     to_reference: dict[str, Change] = {}
@@ -290,7 +312,12 @@ def summarise(
     continuum, reason = None, "no dot in a matrix"
     if dots and matrices:
         continuum, reason = predict(
-            strain, dot=dots[0], matrix=matrices[0], moduli=moduli or {}, structures=structures, files=files
+            strain,
+            dot=dots[0],
+            matrix=matrices[0],
+            moduli=moduli or {},
+            structures=_by_phase(structures, phases),
+            files=files,
         )
     return StrainSummary(
         atoms=last,
@@ -307,6 +334,32 @@ def summarise(
         continuum=continuum,
         continuum_reason=reason,
         n_frames=len(maps),
+    )
+
+
+def _by_phase(structures: Mapping[str, str | Crystal] | None, phases: Phases) -> dict[str, str | Crystal]:
+    """Crystals by phase of those given by role or phase."""
+    given = structures or {}
+    return {
+        name: given[name if name in given else role]
+        for name, role in phases.roles.items()
+        if name in given or role in given
+    }
+
+
+def _why_undefined(strain: StrainMap) -> str:
+    """Why no cation of a structure has a strain, in a sentence."""
+    reasons = []
+    for name in dict.fromkeys(strain.phase.tolist()):
+        own, reference = strain.phase == name, strain.references[name]
+        most = int(strain.neighbours[own].max())
+        reasons.append(
+            f"of {int(own.sum())} cations of {name} each has at most {most} of the {len(set(reference.variants[0]))} "
+            f"neighbours of the reference ({reference.source}) in place"
+        )
+    return (
+        f"no cation has a strain, for which it needs three neighbours that are not in one plane: {'; '.join(reasons)}; "
+        "if it is another phase, name it with --crystal NAME:phase or --crystal NAME=FILE"
     )
 
 

@@ -8,25 +8,46 @@ the unstrained crystal, and :class:`Fits` matches the cations of a structure to 
 | rock salt (PbS, NaI), zinc blende (CdS) | face-centred cubic | 12 | a/√2 |
 | perovskite (CsPbBr3) | simple cubic | 6 | a |
 | wurtzite (CdSe) | hexagonal, two alternating layers | 12 | a and √(a²/3 + c²/4) |
+| any other (SnO2, SnS, CuInS2, Cs2AgBiBr6) | as its file has them, a set for each kind of site | 6 to 20 | its own |
 
 Lengths in Å, row vectors, crystal axes along x, y, z (wurtzite: a along x, c along z).
+
+Long because the ideal vectors of every structure, and how neighbours are told by them, are one definition of strain.
 """
 
 import math
+from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qdip_struct.base.arrays import Floats
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.builders.atoms.neighbours import thin_product
+from qdip_struct.materials.ions import oxidation_states
 
 Vectors = tuple[tuple[float, float, float], ...]
 
 MATCH_FRACTION = 0.25
 """A neighbour farther than this fraction of the cubic lattice constant from an ideal vector is no match."""
+_MATCH_OF_NEAREST = MATCH_FRACTION * math.sqrt(2.0)
+"""The same of the shortest distance between two cations, as it is in the face-centred lattice."""
+_FEWEST, _MOST = 6, 20
+_REACH_ANGSTROM = 16.0
+_GAP = 1.12
+_THICKNESS = 0.08
+_SAME_ANGSTROM = 1e-6
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The cations around one site of a crystal: their vectors (k × 3, Å), its element and theirs."""
+
+    vectors: Vectors
+    centre: str
+    around: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -49,6 +70,13 @@ class MetalSublattice:
         Temperature of the lattice constant where it is that of a data set with one, K.
     warnings
         What must be said of the lattice constant.
+    environments
+        Of a crystal of any structure, every site with the elements around it; they tell how the crystal lies where the
+        vectors alone do not (c of chalcopyrite is 2.01 a). Crystal axes, also after :meth:`rotated`.
+    volume_angstrom3
+        Volume of such a crystal per cation, Å³.
+    lengths, angles
+        Its cell, Å and degree.
     """
 
     name: str
@@ -59,6 +87,15 @@ class MetalSublattice:
     source: str = "given"
     temperature_kelvin: float | None = None
     warnings: tuple[str, ...] = ()
+    environments: tuple[Environment, ...] = ()
+    volume_angstrom3: float | None = None
+    lengths: tuple[float, float, float] | None = None
+    angles: tuple[float, float, float] | None = None
+
+    @property
+    def cubic(self) -> bool:
+        """Whether one lattice constant says all: a misfit of it is one."""
+        return self.lengths is None or (max(self.lengths) - min(self.lengths) < 1e-6 and self.angles == (90.0,) * 3)
 
     @property
     def arrays(self) -> list[NDArray[np.float64]]:
@@ -68,7 +105,7 @@ class MetalSublattice:
     @property
     def isotropic(self) -> bool:
         """Whether all neighbours are equally far at right angles, or there is more than one kind of site."""
-        if len(self.variants) > 1 or len(self.variants[0]) != 6:
+        if self.environments or len(self.variants) > 1 or len(self.variants[0]) != 6:
             return True
         half = self.arrays[0][:3]
         return bool(np.allclose(half @ half.T, self.lattice_angstrom**2 * np.eye(3), rtol=0.0, atol=1e-6))
@@ -82,12 +119,29 @@ class MetalSublattice:
     @property
     def volume_per_cation_angstrom3(self) -> float:
         """Volume of the unstrained crystal per cation, Å³: a³ for a perovskite (6 neighbours), else a³/4."""
+        if self.volume_angstrom3 is not None:
+            return self.volume_angstrom3
         return self.lattice_angstrom**3 / (1.0 if len(self.variants[0]) == 6 else 4.0)
 
     def rotated(self, rotation: ArrayLike) -> "MetalSublattice":
         """The same crystal turned by ``rotation`` (3 × 3, v ↦ R v)."""
         matrix = np.asarray(rotation, dtype=float)
         return replace(self, variants=tuple(_vectors(vectors @ matrix.T) for vectors in self.arrays))
+
+    def enlarged(self, factor: float) -> "MetalSublattice":
+        """The same crystal, all its lengths times ``factor``."""
+        a, b, c = self.lengths or (0.0, 0.0, 0.0)
+        return replace(
+            self,
+            lattice_angstrom=self.lattice_angstrom * factor,
+            variants=tuple(_vectors(vectors * factor) for vectors in self.arrays),
+            match_radius_angstrom=self.match_radius_angstrom * factor,
+            environments=tuple(
+                replace(one, vectors=_vectors(np.array(one.vectors) * factor)) for one in self.environments
+            ),
+            volume_angstrom3=None if self.volume_angstrom3 is None else self.volume_angstrom3 * factor**3,
+            lengths=None if self.lengths is None else (a * factor, b * factor, c * factor),
+        )
 
 
 def _vectors(rows: ArrayLike) -> Vectors:
@@ -229,7 +283,7 @@ def sublattice_of(
     Raises
     ------
     UsageError
-        If the structure type has no cation sublattice here.
+        If the cations of the crystal form no sublattice that fills space.
     """
     a = crystal.a_angstrom if lattice is None else _positive(lattice, f"the lattice constant of {crystal.name}")
     source = f"{crystal.name}:{crystal.phase} ({crystal.dataset})" if lattice is None else "given"
@@ -255,10 +309,109 @@ def sublattice_of(
         lengths[c_axis] = crystal.lengths[2] / 2
         lengths *= a / float(np.prod(lengths)) ** (1 / 3)
         return perovskite(crystal.name, lengths, source=source)
-    raise UsageError(
-        f"strain needs a rock-salt, perovskite, zinc-blende or wurtzite phase; {crystal.name}:{crystal.phase} is "
-        f"'{crystal.structure_type}'"
+    return crystal_sublattice(crystal, source=source).enlarged(a / crystal.a_angstrom)
+
+
+def framework_of(crystal: "Crystal") -> list["Site"]:
+    """Sites of the cations that carry the strain: B of a perovskite and its like, else all positive ions.
+
+    Raises
+    ------
+    UsageError
+        If the crystal has none.
+    """
+    found = [site for site in crystal.sites if site.label.startswith("B")]
+    if not found:
+        counts: Counter[str] = Counter()
+        for site in crystal.sites:
+            counts.update(dict(crystal.ions_on(site)))
+        try:
+            states = oxidation_states(counts, given=crystal.charges)
+            found = [site for site in crystal.sites if states[site.species] > 0]
+        except DataError as error:
+            found = [site for site in crystal.sites if site.label.startswith("cation")]
+            if not found:
+                raise UsageError(f"the cations of {crystal.label} are not known: {error}") from error
+    if not found:
+        raise UsageError(f"{crystal.label} holds no cation: strain is measured on the cations of an ionic crystal")
+    return found
+
+
+def crystal_sublattice(crystal: "Crystal", *, source: str) -> MetalSublattice:
+    """Cations of a crystal of any structure, from its own sites.
+
+    The neighbours of a site are the nearest cations up to the first wide gap that surround it in three dimensions, 6 to
+    20 of them; sites with the same vectors are one kind. Crystal axes as in :attr:`Crystal.cell`.
+
+    Raises
+    ------
+    UsageError
+        If there are no cations, or they do not fill space within 16 Å.
+    """
+    from ase import Atoms
+    from ase.neighborlist import neighbor_list
+
+    sites = framework_of(crystal)
+    symbols = ["+".join(sorted(crystal.ions_on(site))) for site in sites]
+    atoms = Atoms("X" * len(sites), scaled_positions=[site.position for site in sites], cell=crystal.cell, pbc=True)
+    first, second, apart = neighbor_list("ijD", atoms, _REACH_ANGSTROM)
+    kinds: list[NDArray[np.float64]] = []
+    environments: dict[Any, Environment] = {}
+    for number in range(len(sites)):
+        own = first == number
+        order = np.argsort(np.round(np.linalg.norm(apart[own], axis=1), 6), kind="stable")
+        rows, mates = apart[own][order], second[own][order]
+        count = _shell(rows, crystal)
+        rows = rows[:count]
+        around = tuple(symbols[n] for n in mates[:count])
+        key = (symbols[number], frozenset(zip(map(tuple, np.round(rows, 5).tolist()), around, strict=True)))
+        environments.setdefault(key, Environment(_vectors(rows), symbols[number], around))
+        if not any(_same_vectors(rows, known) for known in kinds):
+            kinds.append(rows)
+    nearest = min(float(np.linalg.norm(rows, axis=1).min()) for rows in kinds)
+    width = max(map(len, kinds))
+    # A repeated vector is matched once only: the first of the two stays without a neighbour.
+    padded = [np.vstack((rows, np.repeat(rows[-1:], width - len(rows), axis=0))) for rows in kinds]
+    return MetalSublattice(
+        crystal.name,
+        crystal.a_angstrom,
+        tuple(_vectors(rows) for rows in padded),
+        _MATCH_OF_NEAREST * nearest,
+        6,
+        source,
+        environments=tuple(environments.values()),
+        volume_angstrom3=crystal.volume / len(sites),
+        lengths=crystal.lengths,
+        angles=crystal.angles,
     )
+
+
+def _shell(rows: NDArray[np.float64], crystal: "Crystal") -> int:
+    """How many of the neighbour vectors, nearest first, are the shell of a site."""
+    length = np.linalg.norm(rows, axis=1)
+    best, widest = 0, 1.0 + 1e-3
+    for count in range(_FEWEST, min(_MOST, len(rows) - 1) + 1):
+        unit = rows[:count] / length[:count, None]
+        if np.linalg.eigvalsh(unit.T @ unit)[0] < _THICKNESS * count:
+            continue
+        gap = float(length[count] / length[count - 1])
+        if gap > widest:
+            best, widest = count, gap
+        if gap > _GAP:
+            break
+    if not best:
+        raise UsageError(
+            f"the cations of {crystal.label} have no neighbours of their own kind in three dimensions within "
+            f"{_REACH_ANGSTROM:g} Å: strain cannot be measured on them"
+        )
+    return best
+
+
+def _same_vectors(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    if len(one) != len(other):
+        return False
+    apart = np.linalg.norm(one[:, None] - other[None], axis=2)
+    return bool((apart.min(axis=1) < _SAME_ANGSTROM).all() and (apart.min(axis=0) < _SAME_ANGSTROM).all())
 
 
 _FLAT = 1e-6
@@ -335,17 +488,33 @@ class Fits:
         -------
         columns, D, variant
             The neighbour matched to each ideal vector (n, width), −1 for none (two candidates count as none); the
-            vectors to them (n, 3·width) in Å, 0 for none; the set of ideal vectors that fits best (n,).
+            vectors to them (n, 3·width) in Å, 0 for none; the set of ideal vectors that fits best (n,): the most
+            matches, among these the smallest residual, then the least strain.
         """
         n, k = valid.shape
         flat = np.where(valid[:, :, None], vectors, 0.0).reshape(-1, 3)
         columns, D = self._matched(flat, self._tables[0], n=n, k=k)
         variant = np.zeros(n, dtype=np.int64)
+        if len(self._tables) == 1:
+            return columns, D, variant
+        poverty = self._poverty(columns, D, variant)
         for number, table in enumerate(self._tables[1:], start=1):
             other, vectors_other = self._matched(flat, table, n=n, k=k)
-            more = np.count_nonzero(other >= 0, axis=1) > np.count_nonzero(columns >= 0, axis=1)
-            columns[more], D[more], variant[more] = other[more], vectors_other[more], number
+            found = self._poverty(other, vectors_other, np.full(n, number))
+            better = np.zeros(n, dtype=bool)
+            for one, known in zip(found.T[::-1], poverty.T[::-1], strict=True):
+                better = (one < known) | ((one == known) & better)
+            columns[better], D[better], variant[better] = other[better], vectors_other[better], number
+            poverty[better] = found[better]
         return columns, D, variant
+
+    def _poverty(self, columns: NDArray[np.int64], D: Floats, variant: NDArray[np.int64]) -> Floats:
+        """How badly a set of ideal vectors fits each cation, (n, 3): fewest matches, largest residual, most strain."""
+        present = columns >= 0
+        F, residual = self.solve(D, present=present, variant=variant)
+        strain = np.linalg.norm(np.matmul(F.transpose(0, 2, 1), F) - np.eye(3), axis=(1, 2))
+        found = np.column_stack((-np.count_nonzero(present, axis=1), np.round(residual, 5), np.round(strain, 6)))
+        return np.where(np.isnan(found), np.inf, found)
 
     def solve(self, D: Floats, *, present: NDArray[np.bool_], variant: NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Deformation gradients from matched vectors.
@@ -437,3 +606,4 @@ def gradient_weights(ideal: Floats, *, present: NDArray[np.bool_]) -> Floats:
 
 if TYPE_CHECKING:
     from qdip_struct.materials.crystals import Crystal
+    from qdip_struct.materials.sites import Site

@@ -40,12 +40,14 @@ from qdip_struct.builders.dot.matrix import MatrixCell, centre_in, check_cells, 
 from qdip_struct.builders.dot.neutrality import neutralise
 from qdip_struct.builders.dot.parent import CENTERS, TERMINATIONS, inside, on_parent_lattice
 from qdip_struct.builders.parsing import Center, Termination
-from qdip_struct.materials.crystals import Crystal, apart_in_temperature, cell_facts, scaled
+from qdip_struct.materials.crystals import Crystal, apart_in_temperature, cell_facts, scaled, site_facts
 from qdip_struct.materials.ions import name_of_ions
+from qdip_struct.materials.structure_files import as_crystal
 
 DOTS_APART = 4.0
 """Atoms of different dots must be farther apart than this (Å)."""
 _MISFIT = 0.15
+_LARGEST_CELL = 400
 
 
 def continues_parent(dot: DotSites, *, matrix: MatrixCell, rotation: Array) -> bool:
@@ -435,6 +437,12 @@ def embed_dot(
                 "matrix": _edges(matrix),
             }
         ),
+        **site_facts(
+            {
+                **({} if placed.sites is None else {"dot": placed.sites.crystal}),
+                **_small_crystal(matrix),
+            }
+        ),
         lattice_source={"dot": placed.source, "matrix": source_of(matrix)},
         temperature_kelvin=temperatures,
         lattice_warnings=list(
@@ -449,6 +457,13 @@ def embed_dot(
         interface_depth_angstrom=interface_depth,
     )
     return Embedded(atoms, content)
+
+
+def _small_crystal(matrix: Crystal | Atoms) -> dict[str, Crystal]:
+    """The matrix as a crystal, where it is one: a supercell of many atoms is not looked at."""
+    if isinstance(matrix, Atoms) and len(matrix) > _LARGEST_CELL:
+        return {}
+    return {"matrix": as_crystal(matrix, path=Path(source_of(matrix)))}
 
 
 def _edges(body: Crystal | Atoms) -> tuple[Sequence[float], Sequence[float]]:

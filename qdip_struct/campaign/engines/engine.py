@@ -29,6 +29,8 @@ class Order:
         What is local to the machine where CP2K runs.
     cores, launcher, show
         For engines that run here: see :func:`qdip_struct.campaign.engines.local.run_locally`.
+    stall_s
+        As for :func:`qdip_struct.campaign.engines.segment.run_segment`, s; ``None`` for its default.
     """
 
     folders: "Sequence[RunFolder]"
@@ -36,6 +38,7 @@ class Order:
     site: "ClusterSite | None" = None
     cores: int = 1
     launcher: tuple[str, ...] = ()
+    stall_s: float | None = None
     show: "Callable[[Sequence[Watch]], None] | None" = None
 
 

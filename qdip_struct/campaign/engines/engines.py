@@ -19,10 +19,16 @@ if TYPE_CHECKING:
 
 def _run_here(order: Order) -> Submission:
     from qdip_struct.campaign.engines.local import run_locally
+    from qdip_struct.campaign.engines.segment import STALL_S
     from qdip_struct.cp2k.program import require_program
 
     watches = run_locally(
-        order.folders, program=require_program(), cores=order.cores, launcher=order.launcher, show=order.show
+        order.folders,
+        program=require_program(),
+        cores=order.cores,
+        launcher=order.launcher,
+        stall_s=STALL_S if order.stall_s is None else order.stall_s,
+        show=order.show,
     )
     done = sum(watch.state == "done" for watch in watches)
     return Submission("local", (), len(watches), f"{done} of {len(watches)} runs done")
@@ -33,7 +39,7 @@ def _to_slurm(order: Order) -> Submission:
 
     if order.site is None:
         raise UsageError("the engine sbatch needs a site: --site slurm, or a YAML file like it")
-    return submit_array(order.folders, root=order.root, site=order.site)
+    return submit_array(order.folders, root=order.root, site=order.site, stall_s=order.stall_s)
 
 
 def _slurm_folders(root: Path) -> list[Path]:
@@ -45,6 +51,8 @@ def _slurm_folders(root: Path) -> list[Path]:
 def _to_aiida(order: Order) -> Submission:
     from qdip_struct.campaign.engines.aiida_engine import submit_aiida
 
+    if order.stall_s is not None:
+        raise UsageError("the engine aiida does not look for stalls; leave --stall out")
     return submit_aiida(order.folders, root=order.root, site=order.site)
 
 
@@ -80,6 +88,7 @@ def submit(
     site: "ClusterSite | None" = None,
     cores: int = 1,
     launcher: tuple[str, ...] = (),
+    stall_s: float | None = None,
     show: "Callable[[Sequence[Watch]], None] | None" = None,
 ) -> Submission:
     """Hand run folders to an engine, one of :data:`ENGINES`; the other parameters are those of an :class:`Order`.
@@ -93,7 +102,7 @@ def submit(
     """
     if engine not in ENGINES:
         raise UsageError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}")
-    return ENGINES[engine].submit(Order(folders, root, site, cores, launcher, show))
+    return ENGINES[engine].submit(Order(folders, root, site, cores, launcher, stall_s, show))
 
 
 def tells_time_left(site: "ClusterSite") -> bool:

@@ -165,6 +165,7 @@ def job_script(
     name: str = "qdip",
     log: str | None = None,
     command: str = "qdip",
+    stall_s: float | None = None,
 ) -> str:
     """Text of the job script for the folders listed in a file.
 
@@ -185,12 +186,14 @@ def job_script(
         Of the job and its log file, without blanks. Each scheduler has its own default for the log.
     command
         The words that call ``qdip`` there, quoted for the shell.
+    stall_s
+        As for :func:`qdip_struct.campaign.engines.segment.run_segment`, s; ``None`` for its default.
     """
     if step == "relax":
         cores = min(site.tasks * site.cpus_per_task, _MOST_THREADS)
         site = replace(site, nodes=1, tasks=1, cpus_per_task=cores, memory_gb=None, launcher="")
     define = [] if command == "qdip" else [f'qdip() {{ {command} "$@"; }}']
-    segment = _words(site, step)
+    segment = _words(site, step, stall_s)
     # qdip must not read the list that the loop reads from: its stdin is closed.
     if site.engine == "shell":
         loop = [
@@ -236,11 +239,12 @@ def job_script(
     return _lines(["#!/usr/bin/env bash", *directives, *_head(site), *body])
 
 
-def _words(site: ClusterSite, step: LaunchStep) -> str:
+def _words(site: ClusterSite, step: LaunchStep, stall_s: float | None) -> str:
     if step == "relax":
         return f'qdip run "./$run" --relax-only --nproc {site.cpus_per_task}'
     launcher = f" --launcher {shlex.quote(site.launcher + _ranks(site))}" if site.launcher else ""
-    return f'qdip segment "./$run" --threads {site.cpus_per_task}{launcher}'
+    stall = f" --stall {stall_s:g}" if stall_s is not None else ""
+    return f'qdip segment "./$run" --threads {site.cpus_per_task}{launcher}{stall}'
 
 
 def _time_left(site: ClusterSite) -> str:

@@ -3,8 +3,6 @@
 Whoever starts it may kill it: every CP2K is ended with it, and the next call goes on from what was saved.
 """
 
-import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from qdip_struct.base.errors import QdipError
-from qdip_struct.campaign.engines.segment import FolderBusyError, SegmentVerdict, run_segment, settled, verdict_of
+from qdip_struct.campaign.engines.segment import (
+    STALL_S,
+    FolderBusyError,
+    SegmentVerdict,
+    run_segment,
+    settled,
+    terminate_as_interrupt,
+    verdict_of,
+)
 from qdip_struct.cp2k.outputs.reader import Progress, read_progress
 from qdip_struct.cp2k.program import Program
 from qdip_struct.runs.rundir import OUTPUT, RunFolder, needs_relaxation, segment_name
@@ -34,8 +40,6 @@ class Watch:
         Waiting, relaxing, busy (another CP2K is in its folder), running, or the outcome of its verdict.
     began, seconds
         Reading of the monotonic clock at its start, and time since, s.
-    process
-        Its CP2K, while it runs.
     """
 
     folder: RunFolder
@@ -43,7 +47,6 @@ class Watch:
     reason: str = ""
     began: float | None = None
     seconds: float = 0.0
-    process: "subprocess.Popen[bytes] | None" = None
     verdict: SegmentVerdict | None = None
     progress: Progress = field(default_factory=Progress)
 
@@ -71,6 +74,7 @@ def run_locally(
     program: Program,
     cores: int,
     launcher: tuple[str, ...] = (),
+    stall_s: float = STALL_S,
     show: Callable[[Sequence[Watch]], None] | None = None,
 ) -> list[Watch]:
     """Run or continue run folders on this machine.
@@ -82,6 +86,8 @@ def run_locally(
     program, cores, launcher
         CP2K, how many cores to use in all, words before the executable. As many runs as cores work side by side;
         fewer runs get more OpenMP threads each.
+    stall_s
+        As for :func:`qdip_struct.campaign.engines.segment.run_segment`, s.
     show
         Called about once a second, and at every change, with all watches.
 
@@ -101,9 +107,10 @@ def run_locally(
     side_by_side = max(1, min(cores, len(todo))) if not launcher else 1
     threads = max(1, cores // side_by_side) if not launcher else 1
     stop = threading.Event()
-    with ThreadPoolExecutor(max_workers=side_by_side) as pool, _terminate_as_interrupt():
+    with ThreadPoolExecutor(max_workers=side_by_side) as pool, terminate_as_interrupt():
         pending: set[Future[None]] = {
-            pool.submit(_carry_out, watch, program, threads=threads, launcher=launcher, stop=stop) for watch in todo
+            pool.submit(_carry_out, watch, program, threads=threads, launcher=launcher, stall_s=stall_s, stop=stop)
+            for watch in todo
         }
         try:
             while pending:
@@ -118,27 +125,8 @@ def run_locally(
             stop.set()
             for future in pending:
                 future.cancel()
-            for watch in watches:
-                if watch.process is not None and watch.process.poll() is None:
-                    watch.process.terminate()
             raise
     return watches
-
-
-class _terminate_as_interrupt:  # noqa: N801
-    """Within, SIGTERM acts like Ctrl-C, so that CP2K never outlives the command that started it."""
-
-    def __enter__(self) -> None:
-        def interrupt(number: int, frame: object) -> None:
-            raise KeyboardInterrupt
-
-        self._main = threading.current_thread() is threading.main_thread()
-        if self._main:
-            self._previous = signal.signal(signal.SIGTERM, interrupt)
-
-    def __exit__(self, *reason: object) -> None:
-        if self._main:
-            signal.signal(signal.SIGTERM, self._previous)
 
 
 class _StopError(Exception):
@@ -178,15 +166,9 @@ def _refresh(watch: Watch) -> None:
 
 
 def _carry_out(
-    watch: Watch, program: Program, *, threads: int, launcher: tuple[str, ...], stop: threading.Event
+    watch: Watch, program: Program, *, threads: int, launcher: tuple[str, ...], stall_s: float, stop: threading.Event
 ) -> None:
     """Segments of one run until it is done or failed; a folder that a left-over CP2K still works in is waited for."""
-
-    def started(process: "subprocess.Popen[bytes]") -> None:
-        watch.process = process
-        if stop.is_set():
-            process.terminate()
-
     watch.began = time.monotonic()
     try:
         _relax_first(watch, stop=stop)
@@ -197,12 +179,14 @@ def _carry_out(
         watch.verdict, watch.state, watch.reason = SegmentVerdict("failed", str(error)), "failed", str(error)
         watch.seconds = time.monotonic() - watch.began
         return
-    verdict = SegmentVerdict("failed", f"not finished after {MAX_SEGMENTS} segments")
+    verdict = SegmentVerdict("again", f"{MAX_SEGMENTS} segments came further each; the same command goes on")
     n_segments = 0
     while n_segments < MAX_SEGMENTS and not stop.is_set():
         try:
             watch.state = "running"
-            last = run_segment(watch.folder, program=program, threads=threads, launcher=launcher, started=started)
+            last = run_segment(
+                watch.folder, program=program, threads=threads, launcher=launcher, stall_s=stall_s, stop=stop
+            )
         except FolderBusyError as error:
             watch.state, watch.reason = "busy", str(error)
             stop.wait(2 * POLL_S)

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from typing import IO
 from qdip_struct.base.errors import DataError, ToolError
 
 RUN_LOCK = "run.lock"
+NO_OTHER_FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Flags of a file that somebody else may have put a link or a pipe in the place of."""
 _SETTLE_S = 0.5
 _GLANCE_S = 1.0
 """A lock is tried again for so long: whoever only looks whether it is free holds it for a moment, a run for minutes."""
@@ -73,8 +76,9 @@ class FolderLock:
         The open file, whose descriptor a child may inherit.
     """
 
-    stream: IO[str]
+    stream: IO[bytes]
     holder: Holder
+    place: Path
 
     def fileno(self) -> int:
         """The descriptor to pass on."""
@@ -83,7 +87,7 @@ class FolderLock:
     def add_process(self, pid: int) -> None:
         """Say in the text that this process works in the folder too."""
         self.holder.processes[str(pid)] = _started(pid) or 0
-        _write(self.stream, self.holder)
+        _write(self.stream, self.holder, named=self.place)
 
 
 @contextmanager
@@ -107,18 +111,13 @@ def exclusive(folder: Path, *, patience_s: float = _GLANCE_S) -> Iterator[Folder
     DataError
         If the lock file cannot be written.
     """
-    place = folder / RUN_LOCK
-    try:
-        stream = place.open("a+", encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise DataError(f"cannot write {place}: {error.strerror or error}") from error
-    with stream:
+    with _open_lock(folder / RUN_LOCK, named=folder / RUN_LOCK) as stream:
         kernel = _kernel_lock(stream, folder, patience_s)
         former = _read(stream)
         if former is not None and (reason := _still_held(former, stream, kernel=kernel)):
             raise FolderBusyError(f"{folder} is being run by {former}: {reason}")
-        lock = FolderLock(stream, _myself(stream))
-        _write(stream, lock.holder)
+        lock = FolderLock(stream, _myself(stream), folder / RUN_LOCK)
+        _write(stream, lock.holder, named=folder / RUN_LOCK)
         try:
             # Without a kernel's lock two may have written at once: the text that stands after a pause decides.
             if not kernel:
@@ -133,7 +132,7 @@ def exclusive(folder: Path, *, patience_s: float = _GLANCE_S) -> Iterator[Folder
 
 
 @contextmanager
-def sole_process(place: Path, *, named: Path, busy: str) -> Iterator[IO[str]]:
+def sole_process(place: Path, *, named: Path, busy: str) -> Iterator[IO[bytes]]:
     """Hold the kernel's lock on a file of its own, made where it is missing, until the end or the process's death.
 
     Parameters
@@ -147,7 +146,7 @@ def sole_process(place: Path, *, named: Path, busy: str) -> Iterator[IO[str]]:
 
     Yields
     ------
-    IO[str]
+    IO[bytes]
         The open file, whose descriptor a child may inherit.
 
     Raises
@@ -159,22 +158,24 @@ def sole_process(place: Path, *, named: Path, busy: str) -> Iterator[IO[str]]:
     """
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        stream = place.open("a+")
     except OSError as error:
         raise DataError(f"cannot write {named}: {error.strerror or error}") from error
-    with stream:
+    with _open_lock(place, named=named) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ToolError(busy) from error
+        except OSError as error:
+            if error.errno not in _NO_KERNEL_LOCK:
+                raise DataError(f"cannot lock {place}: {error.strerror or error}") from error
         yield stream
 
 
 def read_holder(folder: Path) -> Holder | None:
     """Who says to work in the folder; ``None`` when nobody does. The holder may be gone."""
     try:
-        with (folder / RUN_LOCK).open(encoding="utf-8", errors="replace") as stream:
-            return _read(stream)
+        with os.fdopen(os.open(folder / RUN_LOCK, os.O_RDONLY | NO_OTHER_FILE), "rb", buffering=0) as stream:
+            return _read(stream) if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else None
     except OSError:
         return None
 
@@ -190,7 +191,23 @@ def is_busy(folder: Path) -> bool:
         return True
 
 
-def _kernel_lock(stream: IO[str], folder: Path, patience_s: float) -> bool:
+def _open_lock(place: Path, *, named: Path) -> IO[bytes]:
+    """Open a lock file, made where it is missing: never through a link, and nothing but a plain file.
+
+    Without a buffer: what a full disk refuses is not kept for later.
+    """
+    try:
+        stream = os.fdopen(os.open(place, os.O_RDWR | os.O_CREAT | NO_OTHER_FILE, 0o666), "r+b", buffering=0)
+    except OSError as error:
+        why = "it is a symbolic link; remove it" if error.errno == errno.ELOOP else error.strerror or str(error)
+        raise DataError(f"cannot write {named if error.errno != errno.ELOOP else place}: {why}") from error
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise DataError(f"cannot write {place}: it is no plain file; remove it")
+    return stream
+
+
+def _kernel_lock(stream: IO[bytes], folder: Path, patience_s: float) -> bool:
     """Take the kernel's lock; ``False`` where the file system has none."""
     end = time.monotonic() + patience_s
     while True:
@@ -209,7 +226,7 @@ def _kernel_lock(stream: IO[str], folder: Path, patience_s: float) -> bool:
         return True
 
 
-def _still_held(former: Holder, stream: IO[str], *, kernel: bool) -> str:
+def _still_held(former: Holder, stream: IO[bytes], *, kernel: bool) -> str:
     """Why the text may be true; empty when its author is gone."""
     # A copied folder brings the text along, but not the inode: it speaks of the original.
     if former.inode != os.fstat(stream.fileno()).st_ino:
@@ -245,7 +262,7 @@ def _job_state(job: str) -> str | None:
     return next(iter(done.stdout.split()), "gone")
 
 
-def _myself(stream: IO[str]) -> Holder:
+def _myself(stream: IO[bytes]) -> Holder:
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -283,20 +300,19 @@ def _started(pid: int) -> int | None:
     return int(fields[19]) if fields and fields[0] != "Z" else None
 
 
-def _read(stream: IO[str]) -> Holder | None:
+def _read(stream: IO[bytes]) -> Holder | None:
     try:
         stream.seek(0)
-        document = json.loads(stream.read())
+        document = json.loads(stream.read().decode(errors="replace"))
         return Holder(**{**document, "processes": {str(p): int(t) for p, t in document["processes"].items()}})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def _write(stream: IO[str], holder: Holder) -> None:
+def _write(stream: IO[bytes], holder: Holder, *, named: Path) -> None:
     try:
         stream.seek(0)
         stream.truncate(0)
-        stream.write(json.dumps(asdict(holder)) + "\n")
-        stream.flush()
+        stream.write(json.dumps(asdict(holder)).encode() + b"\n")
     except OSError as error:
-        raise DataError(f"cannot write {stream.name}: {error.strerror or error}") from error
+        raise DataError(f"cannot write the lock {named}: {error.strerror or error}") from error

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from qdip_struct.base.errors import ToolError, UsageError
@@ -98,7 +99,13 @@ class ArrayPlan:
 
 
 def submit_array(
-    folders: Sequence[RunFolder], *, root: Path, site: ClusterSite, after: Sequence[str] = (), dry_run: bool = False
+    folders: Sequence[RunFolder],
+    *,
+    root: Path,
+    site: ClusterSite,
+    after: Sequence[str] = (),
+    stall_s: float | None = None,
+    dry_run: bool = False,
 ) -> Submission:
     """Queue the unfinished run folders as an array job, each of whose tasks is ``qdip segment`` until the run ends.
 
@@ -115,6 +122,8 @@ def submit_array(
         A site whose engine is ``slurm``. CP2K is told to stop in its time limit less the margin.
     after
         Slurm job numbers that must end well before the array may start, such as that of the pre-relaxation.
+    stall_s
+        As for :func:`qdip_struct.campaign.engines.segment.run_segment`, s; ``None`` for its default.
     dry_run
         Ask, decide, and write nothing.
 
@@ -138,11 +147,12 @@ def submit_array(
         jobs = []
         for runs, relax_first in zip(plan.arrays, plan.relax_first, strict=True):
             place = replace(site, simultaneous=max(1, site.simultaneous // len(plan.arrays)))
+            queue = partial(_submit, runs, root=root, site=place, stall_s=stall_s, lock=lock.fileno())
             needs = _after(after)
             if relax_first:
-                jobs.append(_submit(runs, step="relax", root=root, site=place, dependency=needs, lock=lock.fileno()))
+                jobs.append(queue(step="relax", dependency=needs))
                 needs = f"aftercorr:{jobs[-1]}"
-            jobs.append(_submit(runs, step="segment", root=root, site=place, dependency=needs, lock=lock.fileno()))
+            jobs.append(queue(step="segment", dependency=needs))
     note = plan.text + (f"; jobs {', '.join(jobs)}; see squeue, or logs in {root / RECORDS}" if jobs else "")
     return Submission("sbatch", tuple(jobs), plan.n_runs, note)
 
@@ -189,8 +199,9 @@ def _relative(folder: Path, root: Path) -> str:
 
 
 def _submit(
-    runs: Sequence[str], *, step: LaunchStep, root: Path, site: ClusterSite, dependency: str | None, lock: int
-) -> str:
+    runs: Sequence[str], *, step: LaunchStep, root: Path, site: ClusterSite, stall_s: float | None,
+    dependency: str | None, lock: int,
+) -> str:  # fmt: skip
     """Write list and script, call ``sbatch``, return the job's number."""
     used = [int(place.name.split(".")[0]) for place in submissions(root).values()]
     number = max(used, default=0) + 1
@@ -203,6 +214,7 @@ def _submit(
         name=name,
         log=f"{RECORDS}/{number}_%a.log",
         command=_COMMAND,
+        stall_s=stall_s,
     )
     write_text(root / RECORDS / f"{number}.runs.txt", run_list(runs))
     write_text(root / RECORDS / f"{number}.sbatch", text, force=True)

@@ -334,8 +334,8 @@ def mesh_of_template(template: Section, *, unable: str | None, override: Sequenc
                 f"the template or a setting asks for {unable}, which CP2K does at Gamma only: no --kpoints "
                 f"{','.join(map(str, override))}"
             )
-        scheme = (get_values(template, "FORCE_EVAL/DFT/KPOINTS/SCHEME") or ["NONE"])[0]
-        if override is None and not scheme.upper().startswith("NONE"):
+        stated = (get_values(template, "FORCE_EVAL/DFT/KPOINTS/SCHEME") or ["NONE"])[0]
+        if override is None and not stated.upper().startswith("NONE"):
             raise UsageError(
                 f"the template has &KPOINTS, and it or a setting asks for {unable}, which CP2K does at Gamma only; "
                 "take one of them out, or give --kpoints 1,1,1"

@@ -329,6 +329,7 @@ def make_deck(
     decisions += fill_subsys(tree, atoms, atom_kinds)
     decisions += fill_auxiliary(tree, atom_kinds)
     decisions += _fill_settings(tree, request.set, kinds=atom_kinds)
+    _refuse_senseless(tree, n_electrons=n_electrons)
     return Deck(format_input(tree), tree, tuple(decisions), deck_settings(tree), n_electrons, pdos_regions)
 
 
@@ -352,6 +353,49 @@ def _unable(tree: Section, settings: tuple[str, ...], language: Schema) -> str |
     """What of the input, once the settings stand in it, CP2K does at Γ alone."""
     asked = _with_settings(tree, settings)
     return next((what for _, what in without_kpoints(asked, learnt=knows_more(language.version))), None)
+
+
+_BOUNDS = {
+    "GLOBAL/WALLTIME": (1.0, 366 * 86400.0, "s"),
+    "FORCE_EVAL/DFT/MGRID/CUTOFF": (10.0, 10_000.0, "Ry"),
+    "FORCE_EVAL/DFT/MGRID/REL_CUTOFF": (5.0, 5_000.0, "Ry"),
+    "FORCE_EVAL/DFT/SCF/MAX_SCF": (0.0, 1e6, "steps"),
+    "MOTION/GEO_OPT/MAX_ITER": (0.0, 1e6, "steps"),
+    "MOTION/CELL_OPT/MAX_ITER": (0.0, 1e6, "steps"),
+    "MOTION/MD/STEPS": (0.0, 1e9, "steps"),
+}
+"""Between what a number of the input makes sense: far beyond what anybody calculates, and below what a slip writes."""
+_MOST_POINTS = 200
+"""k-points along one reciprocal vector."""
+
+
+def _refuse_senseless(tree: Section, *, n_electrons: int) -> None:
+    """Refuse numbers that only a slip can mean, and files of CP2K outside the run's folder.
+
+    Raises
+    ------
+    UsageError
+        Which names keyword, value and what is expected.
+    """
+    if n_electrons <= 0:
+        raise UsageError(f"the charge leaves {n_electrons} electrons; expected one at the least")
+    for path, (low, high, unit) in _BOUNDS.items():
+        for text in get_values(tree, path):
+            try:
+                value = float(text)
+            except ValueError:
+                continue  # another unit, or hours and minutes: CP2K's own language
+            if not low <= value <= high:
+                raise UsageError(f"{path} is {text}; expected {low:g} to {high:g} {unit}")
+    for text in get_values(tree, "FORCE_EVAL/DFT/KPOINTS/SCHEME"):
+        for word in text.split()[1:4]:
+            if word.isdigit() and not 1 <= int(word) <= _MOST_POINTS:
+                raise UsageError(f"the k-point mesh is {text}; expected 1 to {_MOST_POINTS} points along each axis")
+    for path in ("GLOBAL/PROJECT", "GLOBAL/PROJECT_NAME"):
+        for text in get_values(tree, path):
+            name = text.strip().strip("\"'")
+            if "/" in name or "\\" in name or name in (".", ".."):
+                raise UsageError(f"{path} is {text}; expected a name without a folder: a run writes into its own alone")
 
 
 def _choose_kinds(

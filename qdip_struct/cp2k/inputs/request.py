@@ -60,6 +60,8 @@ class InputsRequest:
             For a mesh or a number out of its range, or atoms that are held in a run that moves none.
         """
         _ = self.mesh
+        if self.stride < 1 or self.stride > 1000:
+            raise UsageError(f"--stride takes every N-th grid point, N from 1 to 1000, not {self.stride}")
         if self.walltime is not None and self.walltime <= 0:
             raise UsageError(f"--walltime is a positive number of seconds, not {self.walltime}")
         if self.fixed_layers < 0:

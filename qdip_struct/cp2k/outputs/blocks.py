@@ -14,6 +14,7 @@ from qdip_struct.cp2k.outputs.patterns import NUMBER
 from qdip_struct.cp2k.outputs.run import Criterion
 
 _MESSAGE_BYTES = 4096
+_HEAD_LINES = 6
 _ATOM_FORCE = re.compile(rb" *(?:FORCES\|)? *\d+(?: +\d+ +[A-Za-z]\S*)?((?: +" + NUMBER + rb"){3,4}) *\r?\n")
 _STRESS_ROW = re.compile(rb" *(?:STRESS\|)? *[xyzXYZ]((?: +" + NUMBER + rb"){3}) *\r?\n")
 _CHARGE_ROW = re.compile(rb" *\d+ +[A-Za-z]\S* +\d+((?: +" + NUMBER + rb")+) *\r?\n")
@@ -198,6 +199,35 @@ def count_atoms(stream: BinaryIO, *, offset: int) -> int | None:
     """Number of rows of the table of atomic coordinates at ``offset``; ``None`` when it does not end."""
     _, table, after = _rows(stream, offset, _COORDINATE_ROW, 6)
     return len(table) if table and after.endswith(b"\n") else None
+
+
+_ATOM_ROW = re.compile(
+    rb" *\d+ +\d+ +([A-Za-z]{1,2})(?: +\d+)? +(%s) +(%s) +(%s)(?: +(%s))? +%s *\r?\n" % ((NUMBER,) * 5)
+)
+
+
+def read_coordinates(stream: BinaryIO, *, offset: int) -> tuple[tuple[str, ...], np.ndarray, np.ndarray] | None:
+    """Elements, positions (n, 3) in Å and effective core charges (n,) of the table of atomic coordinates.
+
+    ``None`` when the table is not whole, in another unit, or its names are not those of elements.
+    """
+    lines = _lines(stream, offset)
+    if b"angstrom" not in next(lines, b"").lower():
+        return None
+    symbols: list[str] = []
+    rows: list[list[float]] = []
+    for count, line in enumerate(lines):
+        if found := _ATOM_ROW.fullmatch(line):
+            symbols.append(found.group(1).decode().capitalize())
+            rows.append([float(word or b"nan") for word in found.groups()[1:]])
+        elif _COORDINATE_ROW.fullmatch(line):
+            return None
+        elif rows:
+            break
+        elif count > _HEAD_LINES:
+            return None
+    table = np.array(rows)
+    return (tuple(symbols), table[:, :3], table[:, 3]) if rows else None
 
 
 def read_message(stream: BinaryIO, *, offset: int) -> str:

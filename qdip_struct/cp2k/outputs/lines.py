@@ -7,6 +7,8 @@ size does not grow with the log.
 
 The verdict on an energy is made here: it is converged only when the text says so after the SCF began, and the last word
 counts (an outer loop may rescue an inner one, and may fail after it).
+
+Long because every meaning of the table of patterns has its handler here.
 """
 
 import datetime
@@ -22,6 +24,7 @@ from qdip_struct.cp2k.outputs.patterns import (
     CELL_VECTOR,
     DECIMAL,
     ENERGY,
+    ENERGY_GAP,
     FUNCTIONAL,
     GAP,
     last_number,
@@ -97,8 +100,26 @@ class Segment:
         Line → where it first stood (bytes), and how often.
     memory_mib, wall_time_s
         MiB and s, as printed at the end.
+    warnings_counted, n_warnings
+        How many CP2K says at its end that it gave, and how many of those stand in this text.
+    n_processes, n_ended
+        Processes that wrote into one another's text, and how many of them came to their end.
+    failures
+        Failed SCFs that CP2K warned of, whether or not an energy was printed after them.
+    steps_asked, stride, first_step
+        Steps of molecular dynamics: asked for, between two that are printed, the first one printed.
+    seen
+        Meanings of lines that close a kind of run.
+    frequencies
+        Of a vibrational analysis, 1/cm.
+    band_tests
+        The last four convergence tests of a band.
+    path_steps
+        Of path integrals: done and asked for.
     pending_total, pending_gaps, pending_offsets
         What waits for the next energy.
+    of_one_kpoint
+        Whether the orbitals just printed belong to one k-point of several.
     """
 
     path: Path
@@ -134,6 +155,19 @@ class Segment:
     warnings: dict[bytes, list[int]] = field(default_factory=dict)
     memory_mib: float | None = None
     wall_time_s: float | None = None
+    warnings_counted: int | None = None
+    n_warnings: int = 0
+    n_processes: int = 1
+    n_ended: int = 0
+    failures: int = 0
+    steps_asked: int | None = None
+    stride: int = 1
+    first_step: int | None = None
+    seen: set[str] = field(default_factory=set)
+    frequencies: list[float] = field(default_factory=list)
+    band_tests: list[bool] = field(default_factory=list)
+    path_steps: tuple[int, int] | None = None
+    of_one_kpoint: bool = False
     pending_total: float | None = None
     pending_gaps: list[float] = field(default_factory=list)
     pending_offsets: dict[str, int] = field(default_factory=dict)
@@ -150,7 +184,8 @@ class Segment:
         Without any word about an SCF (methods that have none, or its print switched off) an energy is trusted only
         in a segment that is whole and reports no failure: CP2K prints the warning of a failed SCF at every level.
         """
-        whole = self.started and self.ended and self.failed_scf == 0
+        silent = (self.warnings_counted or 0) > self.n_warnings
+        whole = self.started and self.ended and self.failed_scf == 0 and not silent
         if self.unknown is None or not whole:
             return self.converged
         if self.converged is None or self.unknown.number > self.converged.number:
@@ -182,6 +217,9 @@ FACTS: dict[str, Handler] = {}
 
 @tells(FACTS, "started")
 def _started(segment: Segment, line: bytes, offset: int) -> None:
+    if segment.started:
+        segment.n_processes += 1
+        return
     segment.started = True
     segment.start = stamp(line)
 
@@ -190,6 +228,7 @@ def _started(segment: Segment, line: bytes, offset: int) -> None:
 def _ended(segment: Segment, line: bytes, offset: int) -> None:
     segment.ended = True
     segment.end = stamp(line)
+    segment.n_ended += 1
 
 
 @tells(FACTS, "version")
@@ -307,6 +346,7 @@ for _name in (
     "cutoff",
     "rel_cutoff",
     "md_ensemble",
+    "periodicity",
     "exact_exchange",
     "smearing",
     "smearing_kelvin",
@@ -319,7 +359,14 @@ _SILENT_ON_FAILURE = frozenset({b"SIRIUS"})
 _WITHOUT_SCF = frozenset({b"FIST", b"EIP", b"NNP", b"IPI"})
 _COMPOSITE = frozenset({b"MIXED", b"EMBED", b"QMMM"})
 _PROPAGATIONS = frozenset({"RT_PROPAGATION", "EHRENFEST_DYN", "REAL_TIME_PROPAGATION"})
-_HARTREE = frozenset({b"a.u.", b"hartree"})
+_HARTREE = {
+    b"a.u.": 1.0,
+    b"hartree": 1.0,
+    b"ev": 1.0 / units.EV_PER_HARTREE,
+    b"kev": 1000.0 / units.EV_PER_HARTREE,
+    b"ry": 0.5,
+}
+"""Units of &FORCE_EVAL/&PRINT/&PROGRAM_RUN_INFO/ENERGY_UNIT, in hartree."""
 
 _STEP = re.compile(rb"(?:=|number) *(\d{1,9})\b")
 HANDLERS: dict[str, Handler] = dict(FACTS)
@@ -340,6 +387,8 @@ def _scf_converged(segment: Segment, line: bytes, offset: int) -> None:
 @tells(HANDLERS, "scf_failed")
 def _scf_failed(segment: Segment, line: bytes, offset: int) -> None:
     segment.scf, segment.scf_seen = False, True
+    if b"not converged" in line.lower():
+        segment.failures += 1
 
 
 @tells(HANDLERS, "walltime")
@@ -367,8 +416,8 @@ def _energy(segment: Segment, line: bytes, offset: int) -> None:
     energy, method = None, b""
     if found:
         method = found.group(1)
-        if found.group(2) in _HARTREE:
-            energy = float(found.group(3).lower().replace(b"d", b"e"))
+        if (factor := _HARTREE.get(found.group(2).strip().lower())) is not None:
+            energy = float(found.group(3).lower().replace(b"d", b"e")) * factor
             energy = energy if math.isfinite(energy) else None
     verdict = _judge(segment, method)
     if segment.last is not None:
@@ -405,6 +454,9 @@ def _judge(segment: Segment, method: bytes) -> bool | None:
         verdict, segment.part = _both(segment.part, segment.scf), None
         return verdict
     verdict = segment.scf
+    if segment.n_processes > 1 and segment.failures:
+        # Whose SCF it was cannot be told from lines of several processes.
+        verdict = False
     if verdict is None and method in _WITHOUT_SCF:
         verdict = True
     elif verdict is None and method in _SILENT_ON_FAILURE:
@@ -415,8 +467,18 @@ def _judge(segment: Segment, method: bytes) -> bool | None:
     return verdict
 
 
+@tells(HANDLERS, "energy_gap")
+def _energy_gap(segment: Segment, line: bytes, offset: int) -> None:
+    found = ENERGY_GAP.search(line)
+    factor = _HARTREE.get(found.group(1).strip().lower()) if found else None
+    if found and factor is not None and segment.last is not None:
+        value = float(found.group(2).lower().replace(b"d", b"e"))
+        segment.last.gaps = [value * factor * units.EV_PER_HARTREE]
+
+
 @tells(HANDLERS, "orbitals")
 def _orbitals(segment: Segment, line: bytes, offset: int) -> None:
+    segment.of_one_kpoint = b"K POINT" in line
     if b"BETA" not in line:
         segment.pending_gaps = []
 
@@ -424,7 +486,8 @@ def _orbitals(segment: Segment, line: bytes, offset: int) -> None:
 @tells(HANDLERS, "gap")
 def _gap(segment: Segment, line: bytes, offset: int) -> None:
     found = GAP.search(line)
-    if found and (segment.kpoints is None or segment.kpoints == (1, 1, 1)):
+    # The gap at one k-point is none of the crystal.
+    if found and not segment.of_one_kpoint and (segment.kpoints is None or segment.kpoints == (1, 1, 1)):
         channels = 2 if segment.facts.get("spin") == "UKS" else 1
         segment.pending_gaps = [*segment.pending_gaps, float(found.group(1))][-channels:]
 
@@ -441,11 +504,73 @@ def _opt_step(segment: Segment, line: bytes, offset: int) -> None:
 @tells(HANDLERS, "md_step")
 def _md_step(segment: Segment, line: bytes, offset: int) -> None:
     number = last_number(line)
+    if segment.first_step is None and number is not None and 0 <= number < 1e15:
+        segment.first_step = int(number)
     if number is not None and number.is_integer() and 0 <= number < 1e15 and segment.indices:
         segment.indices[-1] = int(number)
         # The energy of the start is printed before any step has a number.
         if len(segment.indices) > 1 and segment.indices[-2] < 0 < number:
             segment.indices[-2] = int(number) - 1
+
+
+@tells(HANDLERS, "md_steps_asked")
+def _md_steps_asked(segment: Segment, line: bytes, offset: int) -> None:
+    number = last_number(line)
+    segment.steps_asked = None if number is None else int(number)
+
+
+@tells(HANDLERS, "md_stride")
+def _md_stride(segment: Segment, line: bytes, offset: int) -> None:
+    found = re.search(rb"every +(\d{1,9})\b", line)
+    segment.stride = max(1, int(found.group(1))) if found else 1
+
+
+@tells(HANDLERS, "path_step")
+def _path_step(segment: Segment, line: bytes, offset: int) -> None:
+    if found := re.search(rb"step +(\d{1,9}) of +(\d{1,9})\b", line):
+        segment.path_steps = int(found.group(1)), int(found.group(2))
+
+
+@tells(HANDLERS, "frequencies")
+def _frequencies(segment: Segment, line: bytes, offset: int) -> None:
+    for word in line.split(b")", 1)[-1].split():
+        if re.fullmatch(rb"-?\d+\.\d+(?:E[-+]\d+)?", word):
+            segment.frequencies.append(float(word))
+
+
+@tells(HANDLERS, "band_step")
+def _band_step(segment: Segment, line: bytes, offset: int) -> None:
+    segment.seen.add("band_step")
+    segment.band_tests = []
+
+
+@tells(HANDLERS, "band_converged")
+def _band_converged(segment: Segment, line: bytes, offset: int) -> None:
+    segment.band_tests = [*segment.band_tests, b"(T)" in line or b"(YES)" in line][-4:]
+
+
+@tells(HANDLERS, "warnings_counted")
+def _warnings_counted(segment: Segment, line: bytes, offset: int) -> None:
+    number = last_number(line)
+    segment.warnings_counted = None if number is None else int(number)
+
+
+def _closing(meaning: str) -> Handler:
+    def note(segment: Segment, line: bytes, offset: int) -> None:
+        segment.seen.add(meaning)
+
+    return note
+
+
+for _name in (
+    "bsse_result",
+    "debug_summary",
+    "response_end",
+    "excitations",
+    "excitations_converged",
+    "propagation_step",
+):
+    HANDLERS[_name] = _closing(_name)
 
 
 @tells(HANDLERS, "max_gradient")
@@ -469,6 +594,8 @@ def _opt_exhausted(segment: Segment, line: bytes, offset: int) -> None:
 def _warning(segment: Segment, line: bytes, offset: int) -> None:
     if b"scf run not converged" in line.lower():
         _scf_failed(segment, line, offset)
+    if b"*** WARNING in" in line:
+        segment.n_warnings += 1
     if line in segment.warnings:
         segment.warnings[line][1] += 1
     elif len(segment.warnings) < _MAX_WARNINGS:

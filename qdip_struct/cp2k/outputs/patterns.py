@@ -15,8 +15,9 @@ LINES: dict[str, tuple[bytes, ...]] = {
     "version": (rb"CP2K\| version string:",),
     "project": (rb"GLOBAL\| Project name",),
     "run_type": (rb"GLOBAL\| Run type",),
-    "n_atoms": (rb"- Atoms:",),
+    "n_atoms": (rb"- Atoms:", rb"DOF\| Number of atoms"),
     "cell": (rb"CELL\| Vector [abc] \[",),
+    "periodicity": (rb"CELL\| Periodicity",),
     "kpoint_grid": (rb"BRILLOUIN\| K-[Pp]oint grid",),
     "spin": (rb"DFT\| Spin (?:un)?restricted",),
     "multiplicity": (rb"DFT\| Multiplicity",),
@@ -50,6 +51,8 @@ LINES: dict[str, tuple[bytes, ...]] = {
     "walltime": (rb"\*\*\* .*?run terminated - exceeded requested execution time",),
     "exit_request": (rb"\*\*\* .*?run terminated (?:by|because)",),
     "total": (rb"Total energy:",),
+    "energy_gap": (rb"ENERGY\| Total FORCE_EVAL \( *\w+ *\) +gap\b",),
+    "free_energy": (rb"ENERGY\| Total FORCE_EVAL \( *\w+ *\) +free energy\b",),
     "energy": (rb"ENERGY\| Total FORCE_EVAL",),
     "forces": (rb"ATOMIC FORCES in", rb"FORCES\| Atomic forces"),
     "stress": (
@@ -63,6 +66,8 @@ LINES: dict[str, tuple[bytes, ...]] = {
     "hirshfeld": (rb"Hirshfeld Charges",),
     "dipole": (rb"Dipole moment \[Debye\]",),
     "opt_step": (rb"--------  Informations? at step =", rb"OPT\| Step number"),
+    "md_steps_asked": (rb"MD_PAR\| Number of time steps", rb"MD\| Number of Time Steps"),
+    "md_stride": (rb"MD_PAR\| Print MD information every", rb"MD\| Print MD information every"),
     "md_step": (rb"MD\| Step number", rb"STEP NUMBER +="),
     "md_ensemble": (rb"MD\| Ensemble Type", rb"MD_PAR\| Ensemble type"),
     "md_cell": (rb"MD\| Cell lengths \[ang\]", rb"CELL LNTHS\[bohr\] +="),
@@ -72,6 +77,22 @@ LINES: dict[str, tuple[bytes, ...]] = {
         rb"\*\*\* +MAXIMUM NUMBER OF OPTIMIZATION STEPS REACHED",
         rb"MAXIMUM NUMBER OF OPTIMIZATION STEPS REACHED",
     ),
+    "frequencies": (rb"VIB\|Frequency",),
+    "band_converged": (
+        rb"RMS DISPLACEMENT +=",
+        rb"MAX DISPLACEMENT +=",
+        rb"RMS FORCE +=",
+        rb"MAX FORCE +=",
+    ),
+    "band_step": (rb"BAND TOTAL ENERGY",),
+    "bsse_result": (rb"- +BSSE-free interaction energy",),
+    "debug_summary": (rb"DEBUG\|=+ END OF SUMMARY", rb"DEBUG\| Sum of differences"),
+    "response_end": (rb"ENDED LINRES CALCULATION",),
+    "excitations": (rb"TDDFPT\| Number of states calculated",),
+    "excitations_converged": (rb"-  TDDFPT run converged",),
+    "propagation_step": (rb"Real time propagation step:",),
+    "path_step": (rb"PINT\| PINT step",),
+    "warnings_counted": (rb"The number of warnings for this run is",),
     "warning": (rb"\*\*\* (?:[0-9:]+ )?WARNING", rb"WARNING :", rb"FORCEFIELD\| WARNING:"),
     "abort": (
         rb"\* \[ABORT\]",
@@ -131,6 +152,7 @@ _SAID_BY_OTHERS = frozenset(
         "timing",
         "max_gradient",
         "n_atoms",
+        "band_converged",
         "mulliken",
         "hirshfeld",
         "dipole",
@@ -148,6 +170,9 @@ DECIMAL = re.compile(rb"\d+\.\d*(?:[EeDd][-+]?\d+)?")
 ENERGY = re.compile(rb"FORCE_EVAL \( *(\w+) *\) energy *[\[(]([^\])]*)[\])]:? *([-+]?\d+\.\d+(?:[EeDd][-+]?\d+)?)\s*$")
 """Method, unit and value of an ``ENERGY|`` line."""
 
+ENERGY_GAP = re.compile(rb"gap *[\[(]([^\])]*)[\])]:? *([-+]?\d+\.\d+(?:[EeDd][-+]?\d+)?)\s*$")
+"""Unit and value of the gap that CP2K 2025 and later print after the energy, of all k-points."""
+
 CELL_VECTOR = re.compile(
     rb"Vector ([abc]) \[angstrom\]?:? +(-?\d+\.\d+) +(-?\d+\.\d+) +(-?\d+\.\d+)(?: +\|[abc]\| *= *(\d+\.\d+))?\s*$"
 )
@@ -155,13 +180,13 @@ CELL_VECTOR = re.compile(
 FUNCTIONAL = re.compile(rb"FUNCTIONAL\| +(?:LIBXC )?([A-Za-z0-9_+()-]+): *\r?$")
 """The name in a ``FUNCTIONAL|`` line; the other such lines are literature."""
 
-GAP = re.compile(rb"(?:\[eV\] *:|gap:) +(?:.* )?(\d+\.\d+)(?: *eV)?\s*$")
+GAP = re.compile(rb"(?:\[eV\] *:|gap:) +(?:.* )?(-?\d+\.\d+)(?: *eV)?\s*$")
 """The gap in eV at the end of a line; MO blocks print hartree before it."""
 
 _STAMP = re.compile(rb"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d(?:\.\d+)?)\s*$")
 """Date and time of the header and the footer."""
 
-_LAST_NUMBER = re.compile(rb"(?:^|[\s=:])(" + NUMBER + rb")\s*$")
+_WHOLE_NUMBER = re.compile(NUMBER)
 
 
 def stamp(line: bytes) -> datetime.datetime | None:
@@ -179,8 +204,9 @@ def stamp(line: bytes) -> datetime.datetime | None:
 
 def last_number(line: bytes) -> float | None:
     """The finite number that ends a line, or ``None``."""
-    found = _LAST_NUMBER.search(line)
-    value = float(found.group(1).lower().replace(b"d", b"e")) if found else math.nan
+    word = line.rsplit(None, 1)[-1] if line.strip() else b""
+    word = word[max(word.rfind(b"="), word.rfind(b":")) + 1 :]
+    value = float(word.lower().replace(b"d", b"e")) if _WHOLE_NUMBER.fullmatch(word) else math.nan
     return value if math.isfinite(value) else None
 
 

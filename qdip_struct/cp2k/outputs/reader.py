@@ -3,22 +3,69 @@
 Memory does not grow with the file. Numbers are taken from whole lines alone: a last line without its newline may be
 cut in the middle of a number, so only the end mark and error messages are accepted from it. How far a running CP2K is
 (SCF step, convergence, optimisation step) is read from the last lines alone.
+
+Files are taken as they come: packed (gzip, xz, bzip2), coloured, with the rank or the time before every line. Such a
+file is unpacked or cleaned whenever it is opened, so that offsets are those of the text that CP2K wrote.
 """
 
+import bz2
+import gzip
+import lzma
 import os
 import re
+import tempfile
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 from qdip_struct.base.errors import DataError
 from qdip_struct.cp2k.outputs.lines import HANDLERS, Handler, Segment
-from qdip_struct.cp2k.outputs.patterns import CP2K_ONLY, MEANING, SCANNER
+from qdip_struct.cp2k.outputs.patterns import CP2K_ONLY, MEANING, SCANNER, stamp
 
 _PIECE_BYTES = 1 << 20
 _LONGEST_LINE = 1 << 16
 _LONGEST_MEMORY = 4096
 _LONGEST_MEANT = 2048
 _WITHOUT_NUMBERS = frozenset({"ended", "abort", "error", "walltime", "exit_request", "crash", "killed"})
+
+
+_HEAD_BYTES = 1 << 16
+_PACKED: dict[bytes, Callable[[Path, str], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+_COLOUR = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
+_LABEL = rb"(?: *\d+:|\[\d+(?:,\d+)*\](?:<std(?:out|err)>)?:?|\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[-+.,:0-9Z]*\]?)"
+_LABELS = re.compile(rb"^(?:" + _LABEL + rb"[ \t]*?){1,2}(?=[ \t\r\n])")
+_LABELLED = re.compile(
+    rb"^(?:" + _LABEL + rb"[ \t]*?){1,2}[ \t]+(?:CP2K\||GLOBAL\||DBCSR\||\*\*\*\* \*\*\*\*)", re.MULTILINE
+)
+
+
+def open_output(path: Path) -> BinaryIO:
+    """Open an output for reading its text as CP2K wrote it: unpacked, without colours, rank labels and time stamps.
+
+    Raises
+    ------
+    OSError, EOFError
+        If the file cannot be read or its packed text is cut (also ``zlib.error`` and ``lzma.LZMAError``).
+    """
+    stream: BinaryIO = path.open("rb")
+    head = stream.read(_HEAD_BYTES)
+    stream.seek(0)
+    unpack = next((opened for magic, opened in _PACKED.items() if head.startswith(magic)), None)
+    if unpack is not None:
+        stream.close()
+        stream = cast(BinaryIO, unpack(path, "rb"))
+        head = stream.read(_HEAD_BYTES)
+        stream.seek(0)
+    if b"\x1b[" not in head and not _LABELLED.search(head):
+        return stream
+    clean = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - handed on open
+    with stream:
+        while line := stream.readline(_LONGEST_LINE):
+            clean.write(_LABELS.sub(b"", _COLOUR.sub(b"", line)))
+    clean.seek(0)
+    return clean
 
 
 class _Pass:
@@ -55,9 +102,26 @@ class _Pass:
             if end - begin > _LONGEST_MEANT:
                 continue
             if meaning == "started" and (segment.started or segment.last is not None):
+                if _at_once(segment, text[begin:end]):
+                    handler(segment, text[begin:end], offset + begin)
+                    continue
                 segment = Segment(self.path)
                 self.segments.append(segment)
             handler(segment, text[begin:end], offset + begin)
+
+
+_AT_ONCE_S = 5.0
+"""Processes of one launch print their start within so many seconds; whoever starts a killed run again takes longer."""
+
+
+def _at_once(segment: Segment, line: bytes) -> bool:
+    """Whether a process that starts here was launched together with the one whose text is not at its end."""
+    if not segment.started or segment.ended or segment.aborts or segment.crash or segment.killed:
+        return False
+    start = stamp(line)
+    if start is None or segment.start is None:
+        return False
+    return abs((start - segment.start).total_seconds()) <= _AT_ONCE_S
 
 
 def _nothing(segment: Segment, line: bytes, offset: int) -> None:
@@ -75,7 +139,7 @@ def read_segments(path: Path) -> list[Segment]:
     passing = _Pass(path)
     size = 0
     try:
-        with path.open("rb", buffering=0) as stream:
+        with open_output(path) as stream:
             # The scanner knows an opening by the newline before it: the first line is given one, which is not counted.
             text, offset = b"\n", -1
             while piece := stream.read(_PIECE_BYTES):
@@ -90,6 +154,8 @@ def read_segments(path: Path) -> list[Segment]:
                 passing.scan(text, stop, offset)
                 text, offset = text[stop:], offset + stop
             passing.scan(text, len(text), offset)
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise DataError(f"cannot read {path}: its packed text is cut or damaged ({error})") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     if size == 0:
@@ -103,8 +169,8 @@ def _guess(path: Path) -> str:
     """What else the file may be, from its first bytes."""
     with path.open("rb") as stream:
         head = stream.read(6)
-    if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
-        return "it is compressed, unpack it first"
+    if head.startswith((b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"\x1f\x9d")):
+        return "it is compressed (zstd, zip or compress), unpack it first"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "it is UTF-16 text, save it as UTF-8"
     return "none of its lines is one that CP2K prints"

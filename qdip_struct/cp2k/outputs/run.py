@@ -16,7 +16,7 @@ from qdip_struct.base.documents import Count, Number, Text, Word
 from qdip_struct.base.files import plain
 from qdip_struct.cp2k.tasks import task_of
 
-Status = Literal["done", "scf_unconverged", "max_steps", "walltime", "aborted", "truncated"]
+Status = Literal["done", "incomplete", "scf_unconverged", "max_steps", "walltime", "aborted", "truncated"]
 Spin = Literal["RKS", "UKS", "ROKS"]
 
 
@@ -147,7 +147,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         Of an optimisation.
     max_force_ev_per_angstrom
         Largest norm of an atom's force, eV/Å; without printed forces CP2K's own maximum gradient (largest
-        component).
+        component), which for a cell optimisation is no force: it counts the cell too.
     max_force_measure
         Which of the two that is.
     net_force_ev_per_angstrom
@@ -155,8 +155,14 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         :mod:`qdip_struct.cp2k.inputs.grid_noise`.
     gap_ev
         HOMO–LUMO gap, the smallest of the spin channels, eV.
+    pressure_gpa
+        A third of the trace of the stress, GPa: positive under compression.
+    zero_point_energy_ev
+        ½ Σ h c ν over the real modes of a vibrational analysis that is done, eV.
     warnings
         CP2K's, and the reader's own.
+    cp2k_warnings_counted
+        How many warnings CP2K says at its end that it gave, of its last segment.
     wall_time_s, peak_memory_mib
         Of all segments together, s (``None`` when one is unknown); the largest, MiB.
     n_segments
@@ -179,16 +185,40 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     max_force_measure: Literal["norm", "component"] | None = None
     net_force_ev_per_angstrom: Number | None = None
     gap_ev: Number | None = None
+    pressure_gpa: Number | None = None
+    zero_point_energy_ev: Number | None = None
     warnings: tuple[Text, ...] = ()
+    cp2k_warnings_counted: Count | None = None
     wall_time_s: Number | None = None
     peak_memory_mib: Number | None = None
     n_segments: Count = 1
 
 
-READER = 4
+READER = 5
 """Raised whenever the fields of a result or the reader's answers change, so that stored results are read anew."""
 SUMMARY = ("path", *RunSummary.__struct_fields__)
 """Columns of a table of runs."""
+
+
+class Dynamics(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run of molecular dynamics wrote to ``PROJECT-1.ener``, over all its rows.
+
+    Attributes
+    ----------
+    n_steps, time_fs
+        CP2K's counter and time of the last row, fs.
+    mean_temperature_kelvin, last_temperature_kelvin
+        Of the atoms, K.
+    drift_ev_per_atom_per_ps
+        Slope of a straight line through the conserved quantity over time, eV per atom and ps; ``None`` with fewer
+        than three rows.
+    """
+
+    n_steps: Count
+    time_fs: Number
+    mean_temperature_kelvin: Number
+    last_temperature_kelvin: Number
+    drift_ev_per_atom_per_ps: Number | None = None
 
 
 class OutputPrint(msgspec.Struct, frozen=True):
@@ -220,6 +250,10 @@ class RunResult(RunSummary, frozen=True, kw_only=True):
         Convergence tests of the step of the energy by name.
     settings
         As CP2K printed them.
+    dynamics
+        Of its energy file, where there is one beside the output.
+    frequencies_per_cm, spin_gaps_ev
+        As of :class:`Run`.
     reader, qdip_version, outputs
         In ``result.json``: what it was read with, and from.
     """
@@ -232,6 +266,9 @@ class RunResult(RunSummary, frozen=True, kw_only=True):
     dipole_debye: list[Number | None] | None = None
     criteria: dict[Word, Criterion] = {}
     settings: Settings = msgspec.field(default_factory=Settings)
+    dynamics: Dynamics | None = None
+    frequencies_per_cm: tuple[Number, ...] = ()
+    spin_gaps_ev: tuple[Number, ...] = ()
     reader: Count | UnsetType = UNSET
     qdip_version: Word | UnsetType = UNSET
     outputs: list[OutputPrint] | UnsetType = UNSET
@@ -254,6 +291,8 @@ class Run(RunSummary, frozen=True, kw_only=True, eq=False):
         Run folder or output file.
     cell
         (3, 3) row vectors, Å.
+    pbc
+        Along which of them it is periodic.
     forces
         (n, 3) eV/Å.
     stress_gpa
@@ -269,10 +308,15 @@ class Run(RunSummary, frozen=True, kw_only=True, eq=False):
         (3,) D.
     settings
         What decides whether its energy may be combined with another.
+    frequencies_per_cm
+        Of a vibrational analysis, 1/cm; imaginary ones are negative, as CP2K prints them.
+    spin_gaps_ev
+        HOMO–LUMO gap of each spin channel, eV.
     """
 
     path: Path
     cell: np.ndarray | None = None
+    pbc: tuple[bool, bool, bool] | None = None
     forces: np.ndarray | None = None
     stress_gpa: np.ndarray | None = None
     steps: Steps = msgspec.field(default_factory=Steps)
@@ -282,6 +326,8 @@ class Run(RunSummary, frozen=True, kw_only=True, eq=False):
     spin_moments: np.ndarray | None = None
     dipole_debye: np.ndarray | None = None
     settings: Settings = msgspec.field(default_factory=Settings)
+    frequencies_per_cm: tuple[float, ...] = ()
+    spin_gaps_ev: tuple[float, ...] = ()
 
     def result(self, **more: Any) -> RunResult:
         """The record of the run: scalars, cell, stress and settings; per-atom and per-step arrays stay here.
@@ -292,7 +338,8 @@ class Run(RunSummary, frozen=True, kw_only=True, eq=False):
             Further fields of :class:`RunResult`, or others in the place of the run's own.
         """
         own = {name: plain(getattr(self, name)) for name in (*SUMMARY, "stress_gpa", "dipole_debye")}
-        kept = {"warnings": self.warnings, "criteria": self.criteria, "settings": self.settings}
+        names = ("warnings", "criteria", "settings", "frequencies_per_cm", "spin_gaps_ev")
+        kept = {name: getattr(self, name) for name in names}
         return RunResult(**{**own, **kept, "cell_angstrom": plain(self.cell), **more})
 
     @property

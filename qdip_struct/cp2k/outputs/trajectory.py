@@ -23,7 +23,8 @@ from qdip_struct.base import units
 from qdip_struct.base.errors import DataError, MismatchError
 from qdip_struct.base.files import refuse_existing
 from qdip_struct.cp2k.outputs.lines import cell_vector
-from qdip_struct.cp2k.outputs.run import Run
+from qdip_struct.cp2k.outputs.reader import open_output
+from qdip_struct.cp2k.outputs.run import Dynamics, Run
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -152,12 +153,53 @@ def read_cells(path: Path) -> dict[int, np.ndarray]:
     return cells
 
 
+def read_dynamics(path: Path, *, n_atoms: int) -> Dynamics | None:
+    """What ``PROJECT-1.ener`` tells of a run of ``n_atoms`` atoms; ``None`` without a whole row.
+
+    Rows that are damaged or cut are left out; of a step that a restart repeated, the last row counts.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or is not an energy file of molecular dynamics.
+    """
+    rows: dict[int, list[float]] = {}
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            if not re.search(r"Time\[fs\].*Temp\[K\].*Cons Qty\[a\.u\.\]", stream.readline()):
+                raise DataError(
+                    f"{path} is not a CP2K energy file: expected the titles 'Step Nr. Time[fs] Kin.[a.u.] Temp[K] ...'"
+                )
+            for line in stream:
+                words = line.split()
+                values = [_value(word) for word in words[1:6]]
+                if line.endswith("\n") and len(values) == 5 and words[0].isdecimal() and None not in values:
+                    rows[int(words[0])] = [value for value in values if value is not None]
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if not rows:
+        return None
+    table = np.array([rows[step] for step in sorted(rows)])
+    time_ps, temperature, conserved = table[:, 0] / 1000, table[:, 2], table[:, 4] * units.EV_PER_HARTREE
+    slope = None
+    if len(table) > 2 and np.ptp(time_ps) > 0:
+        centred = time_ps - time_ps.mean()
+        slope = float(centred @ (conserved - conserved.mean()) / (centred @ centred)) / n_atoms
+    return Dynamics(
+        n_steps=max(rows),
+        time_fs=float(table[-1, 0]),
+        mean_temperature_kelvin=float(temperature.mean()),
+        last_temperature_kelvin=float(temperature[-1]),
+        drift_ev_per_atom_per_ps=slope,
+    )
+
+
 def read_printed_cells(outputs: Sequence[Path]) -> dict[float, np.ndarray]:
     """Cells (3, 3) Å that outputs print before each energy, by that energy in eV rounded to 1e-6 as frames carry it."""
     cells: dict[float, np.ndarray] = {}
     vectors: dict[str, tuple[float, ...]] = {}
     for path in outputs:
-        with path.open("rb") as stream:
+        with open_output(path) as stream:
             for line in stream:
                 if b"Vector " in line and (found := cell_vector(line)) is not None:
                     vectors[found[0]] = found[1]
@@ -191,7 +233,7 @@ def labelled(
     good = {step.index for step in run.steps if step.scf_converged} if run is not None else set()
     bad = {step.index for step in run.steps if step.scf_converged is False} if run is not None else set()
     for frame in frames:
-        if tuple(_element(symbol) for symbol in frame.symbols) != symbols:
+        if tuple(element_of_kind(symbol) for symbol in frame.symbols) != symbols:
             raise MismatchError(
                 f"step {frame.step} has {len(frame.symbols)} atoms whose symbols or order are not those of the "
                 f"reference structure with {len(symbols)}: give the structure this run was made from"
@@ -210,7 +252,8 @@ def labelled(
         yield atoms
 
 
-def _element(symbol: str) -> str:
+def element_of_kind(symbol: str) -> str:
+    """The element that a kind's name in a trajectory begins with, such as ``Pb`` of ``PB_gh``."""
     found = re.match(r"[A-Za-z]{1,2}", symbol)
     return found.group().capitalize() if found else symbol
 

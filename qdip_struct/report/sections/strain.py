@@ -1,5 +1,6 @@
 """Strain: what ``qdip strain`` wrote, and the strain of the structures that the study relaxed."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from qdip_struct.report.figures import draw
 from qdip_struct.report.html import MANY, Page, fixed, percent
 from qdip_struct.report.memory import Memory
 from qdip_struct.report.study import Result, RunState, Study
-from qdip_struct.runs.rundir import STRUCTURE
+from qdip_struct.runs.rundir import RECORD, STRUCTURE
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -51,6 +52,7 @@ def _structure_of(result: Result[StrainDocument]) -> Path:
 
 
 def _document(page: Page, study: Study, memory: Memory, result: Result[StrainDocument]) -> None:
+    from qdip_struct.analysis.strain.reference import built_from
     from qdip_struct.analysis.strain.strain_summary import summarise
     from qdip_struct.materials.structure_files import read_structure
 
@@ -65,7 +67,8 @@ def _document(page: Page, study: Study, memory: Memory, result: Result[StrainDoc
 
         def make() -> str:
             try:
-                return _drawn(summarise([read_structure(structure)], lattices=lattices, measure=measure))
+                built = built_from(structure)
+                return _drawn(summarise([read_structure(structure)], lattices=lattices, built=built, measure=measure))
             except QdipError:
                 return ""
 
@@ -76,6 +79,7 @@ def _document(page: Page, study: Study, memory: Memory, result: Result[StrainDoc
 
 def _run(page: Page, study: Study, memory: Memory, state: RunState, *, pictured: bool) -> str | None:
     """Strain of a relaxed run; the reason why there is none."""
+    from qdip_struct.analysis.strain.reference import built_as_said
     from qdip_struct.analysis.strain.strain_summary import summarise
     from qdip_struct.runs.collection import final_structure
 
@@ -91,20 +95,25 @@ def _run(page: Page, study: Study, memory: Memory, state: RunState, *, pictured:
         assert found is not None
         return found
 
+    said = json.loads((folder / RECORD).read_bytes()).get("structure") or {}
+    built = built_as_said(said, where=folder / RECORD)
+
     def measure() -> dict[str, Any]:
         try:
-            return summarise([relaxed()]).to_dict()
+            return summarise([relaxed()], built=built).to_dict()
         except QdipError as error:
             return {"failed": str(error)}
 
-    files = (positions, folder / STRUCTURE)
+    files = (positions, folder / STRUCTURE, folder / RECORD)
     found = memory.document("strain", files=files, parameters=None, make=measure)
     if "failed" in found:
         return str(found["failed"])
     figure = None
     if pictured:
         content = [memory.hash_of(file) for file in files]
-        figure = memory.figure("strain of run", content=content, make=lambda: _drawn(summarise([relaxed()])))
+        figure = memory.figure(
+            "strain of run", content=content, make=lambda: _drawn(summarise([relaxed()], built=built))
+        )
     page.heading(f"{study.name(folder)}, relaxed", level=3)
     _figure_and_tables(page, msgspec.convert(found, StrainDocument), figure, name=study.name(folder))
     return None
