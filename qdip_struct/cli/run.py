@@ -47,13 +47,7 @@ def add_stall_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def stall_of(args: argparse.Namespace) -> float | None:
-    """The value of ``--stall``, s; ``None`` where it was not given.
-
-    Raises
-    ------
-    UsageError
-        For a value that is no time.
-    """
+    """The value of ``--stall``, s; ``None`` where it was not given, :class:`UsageError` for a value that is no time."""
     stall: float | None = args.stall
     if stall is not None and not 0 <= stall <= _LONGEST_S:
         raise UsageError(f"--stall is {stall:g} s; expected 0 (never) to {_LONGEST_S} s (a year)")
@@ -61,7 +55,7 @@ def stall_of(args: argparse.Namespace) -> float | None:
 
 
 def cores_of(number: int | None, *, option: str) -> int:
-    """A number of cores from the command line; by default those of this machine."""
+    """A number of cores from the command line; by default those of this machine. :class:`UsageError` for another."""
     cores = len(os.sched_getaffinity(0)) if number is None else number
     if not 1 <= cores <= _MOST_CORES:
         raise UsageError(f"{option} is a positive number of cores up to {_MOST_CORES}, not {cores}")
@@ -69,14 +63,14 @@ def cores_of(number: int | None, *, option: str) -> int:
 
 
 def walltime_of(number: int | None) -> int | None:
-    """A walltime from the command line, s."""
+    """A walltime from the command line, s; :class:`UsageError` for one that is no time."""
     if number is not None and not 1 <= number <= _LONGEST_S:
         raise UsageError(f"--walltime is a positive number of seconds up to {_LONGEST_S} (a year), not {number}")
     return number
 
 
 def launcher_of(text: str | None) -> tuple[str, ...]:
-    """The words of ``--launcher``."""
+    """The words of ``--launcher``; :class:`UsageError` for what no shell could part."""
     try:
         return tuple(shlex.split(text or ""))
     except ValueError as error:
@@ -84,7 +78,7 @@ def launcher_of(text: str | None) -> tuple[str, ...]:
 
 
 def refuse_bare_force(args: argparse.Namespace) -> None:
-    """Refuse ``--force`` where there is no file that it could replace, and a file that is there without it."""
+    """Raise :class:`UsageError` for ``--force`` without a file that it could replace, and for a file without it."""
     if args.force and args.out is None:
         raise UsageError("--force replaces the file of -o; runs that failed are made ready again by 'qdip retry'")
     refuse_places([args.out], force=args.force)
