@@ -1,6 +1,9 @@
 # make demo   sets up .venv and CP2K, runs the main job, writes demo/report.html
 # make test   sets up .venv and CP2K, checks style and types, runs the tests
 # make test-programs  as root on Debian or Ubuntu: Slurm and Chromium, without which their tests are skipped with a reason
+# make test-cp2k-versions  as root on Debian: newer releases of CP2K beside the installed one (1.1 GB each, in .cp2k), and
+#             what is written for them run; or without root: QDIP_TEST_CP2K=2026.2=/path/to/cp2k make test-cp2k-versions.
+#             With QDIP_CP2K_TESTS=2026.2=/path/to/cp2k-2026.2/tests the inputs of CP2K's own tests are checked too
 # make bench  times this package and its peers in one process run and prints ratios
 
 VENV   := .venv
@@ -11,7 +14,7 @@ CORES  := $(shell nproc 2>/dev/null || echo 2)
 ROOT   := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get)
 APT    := DEBIAN_FRONTEND=noninteractive apt-get
 
-.PHONY: demo test test-programs bench cp2k clean
+.PHONY: demo test test-programs test-cp2k-versions bench cp2k clean
 
 demo: $(VENV)/ready cp2k
 	$(BIN)/qdip demo -o demo
@@ -54,6 +57,14 @@ test-programs:
 	  $(APT) install -y -qq --no-install-recommends slurmctld slurmd slurm-client munge >/dev/null 2>&1 || echo "Slurm could not be installed; its tests are skipped"; \
 	  $(APT) install -y -qq --no-install-recommends chromium >/dev/null 2>&1 || echo "Chromium could not be installed; its tests are skipped"; \
 	else echo "Slurm or Chromium was not found; their tests are skipped"; fi
+
+test-cp2k-versions: $(VENV)/ready-test cp2k
+	@if [ -z "$$QDIP_TEST_CP2K" ] && [ -n "$(ROOT)" ]; then for suite in trixie experimental; do \
+	  version=$$(tests/revisions/get_cp2k.sh $$suite .cp2k/$$suite) || exit 1; \
+	  QDIP_TEST_CP2K=$$QDIP_TEST_CP2K$${QDIP_TEST_CP2K:+,}$$version=$(CURDIR)/.cp2k/$$suite/cp2k; done; \
+	fi; \
+	[ -n "$$QDIP_TEST_CP2K" ] || { echo "name the programs: QDIP_TEST_CP2K=2026.2=/path/to/cp2k"; exit 1; }; \
+	export QDIP_TEST_CP2K; $(BIN)/pytest -m cp2k_versions -n $(CORES)
 
 clean:
 	rm -rf $(VENV) demo

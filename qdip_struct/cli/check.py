@@ -3,6 +3,8 @@
 Finds what 'cp2k --check' finds, also for versions that are not installed here, and what it does not: a missing basis
 set, an odd electron count without UKS, k-points with exact exchange, overlapping atoms. Each input is ok, has warnings
 (it runs, perhaps to a wrong answer) or errors (CP2K would stop); what is not judged is named. Exit code 1 for errors.
+The input of a run folder is held against the structure there too. Known versions: qdip doctor; others are read as the
+nearest older one, and that is said. Lengths in Å, energies in hartree, cutoffs in Ry.
 
 example:
   qdip check runs/*/run.inp --cp2k-version 2026.2
@@ -54,13 +56,25 @@ def _checked(
     """Findings on one input, and what was not examined."""
     from qdip_struct.base.cp2k_input import expand_input
     from qdip_struct.base.files import read_text
-    from qdip_struct.cp2k.inputs.preflight import check_input, not_examined
+    from qdip_struct.cp2k.inputs.language import Finding
+    from qdip_struct.cp2k.inputs.preflight import check_input, check_structure, not_examined
+    from qdip_struct.materials.structure_files import read_structure
+    from qdip_struct.runs.rundir import INPUT, RELAXED, STRUCTURE
 
     try:
+        if file.exists() and not file.is_file():
+            raise DataError(f"{file} is not a file")
         expanded = expand_input(read_text(file), source=str(file), folder=file.parent, libraries=libraries)
     except DataError as error:
         return [{"level": "error", "line": None, "message": str(error), "remedy": "correct the file"}], []
     findings = check_input(expanded, schema=schema, folder=file.parent, own_data=own_data)
+    structure = file.parent / (RELAXED if (file.parent / RELAXED).is_file() else STRUCTURE)
+    if file.name == INPUT and structure.is_file():
+        try:
+            findings += check_structure(expanded.tree, read_structure(structure), name=structure.name)
+        except DataError as error:
+            left = Finding("warning", None, str(error), "make the folder again with 'qdip inputs --force'")
+            findings += (left,)
     return [vars(finding) for finding in findings], list(not_examined(expanded, folder=file.parent))
 
 

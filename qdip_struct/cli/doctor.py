@@ -64,6 +64,7 @@ def _package(name: str) -> _Row:
 
 def _programs() -> list[_Row]:
     from qdip_struct.base.errors import ToolError
+    from qdip_struct.cp2k.inputs.schema import shipped_versions
     from qdip_struct.cp2k.program import HOW_TO_GET_CP2K, find_data_directory, find_program
 
     how = HOW_TO_GET_CP2K
@@ -74,8 +75,12 @@ def _programs() -> list[_Row]:
     except ToolError as error:
         how = str(error)
     data = find_data_directory()
+    known = (
+        f"{', '.join(shipped_versions())} (inputs are written and checked for them; others as the nearest older one)"
+    )
     return [
         ("CP2K", found, False, how),
+        ("CP2K versions known", known, True, "install qdip-struct again"),
         ("CP2K data files", str(data) if data else None, False, "install cp2k-data, or set CP2K_DATA_DIR"),
         *(
             (program, shutil.which(program), False, remedy)

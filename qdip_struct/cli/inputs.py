@@ -3,6 +3,10 @@
 A sidecar (the .json beside a built structure) gives the role and the group of the run; other files are 'single'.
 Energies that are to be combined (qdip energies) need one group, one preset and one lateral cell.
 
+A template keeps its keywords; cell and coordinates are those of the structure, &KIND of elements that it lacks go,
+and what CP2K does at Gamma alone (exact exchange, OT) leaves no k-points. What that changes of the preset is listed.
+--set PATH=VALUE stands above all; PATH+=VALUE adds one more; of several sections name one: KIND[Pb]/BASIS_SET=NAME.
+
 example:
   qdip inputs slabs/*.extxyz --preset quick --task energy -o runs
   qdip inputs dot.extxyz --preset ning2015 --task geo_opt --set FORCE_EVAL/DFT/MGRID/CUTOFF=400 -o runs
@@ -75,6 +79,7 @@ def inputs_command(args: argparse.Namespace) -> int:
 
     request = request_of(args, InputsRequest)
     maker = deck_maker(request)
+    request = maker.request
     schema, version = schema_for(request.cp2k_version)
     site = load_site(args.site) if args.site else None
     maker = replace(maker, version=version, walltime_s=None if site is None else site.walltime_s)
@@ -114,6 +119,7 @@ def inputs_command(args: argparse.Namespace) -> int:
     document = {
         "preset": maker.preset.name,
         "about": maker.preset.about,
+        "template": request.template,
         "cost": maker.preset.cost,
         "cp2k_version": version,
         "job_script": str(out / script_name(site)) if site else None,
@@ -212,8 +218,9 @@ def _text(document: dict[str, Any]) -> str:
         )
         for r in document["runs"]
     ]
+    below = f", where template {document['template']} leaves it open" if document["template"] else ""
     lines = [
-        f"preset {document['preset']}: {document['about']}",
+        f"preset {document['preset']}{below}: {document['about']}",
         f"cost: {document['cost']}",
         "",
         table(("run folder", "role", "group", "atoms", "electrons", "core-h", "GB"), rows),

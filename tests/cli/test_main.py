@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qdip_struct.cli.main import COMMANDS
 
 Qdip = Callable[..., tuple[int, str, str]]
+QdipJson = Callable[..., tuple[int, Any]]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -172,6 +174,22 @@ def test_energies_of_unfinished_runs_are_refused(qdip: Qdip, tmp_path: Path) -> 
     assert document["groups"][0]["adsorption_energy_mev_per_angstrom2"] is None
     assert "interface" in document["refused"][0]["paths"][0]
     assert "refused" in err
+
+
+def test_bad_files_in_a_batch_do_not_stop_the_others(qdip_json: QdipJson, tmp_path: Path) -> None:
+    good = tmp_path / "good.inp"
+    good.write_text("&GLOBAL\nPROGRAM_NAME ATOM\n&END\n&ATOM\nELEMENT H\n&END\n")
+    contents = {"binary": bytes(range(256)) * 20, "long": b"&GLOBAL\n" + b"! x\n" * 10_000_000, "empty": b""}
+    for name, content in contents.items():
+        (tmp_path / f"{name}.inp").write_bytes(content)
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe.inp")
+    (tmp_path / "loop.inp").symlink_to("loop.inp")
+    names = ["binary.inp", "folder", "missing.inp", "long.inp", "pipe.inp", "loop.inp", "empty.inp"]
+    code, document = qdip_json("check", *(tmp_path / name for name in names), good)
+    assert code == 1
+    assert [entry["verdict"] for entry in document["inputs"]] == ["error"] * len(names) + ["ok"]
+    assert all(len(entry["findings"]) == 1 for entry in document["inputs"][:-1])
 
 
 PLAIN_ASCII = [

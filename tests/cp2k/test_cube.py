@@ -54,6 +54,17 @@ def test_values_are_the_printed_ones() -> None:
     np.testing.assert_array_equal(read_cube(DENSITY).values.ravel(), numbers)
 
 
+def test_numbers_that_touch_are_parted_by_their_width(tmp_path: Path) -> None:
+    """CP2K 2026.2 writes ``6E13.5E3``, in which a negative number fills all 13 places."""
+    values = np.array([-3.2267, 3.1374e-3, -2.8855e-101, -0.0, 1.5e120, -1e-5])
+    row = "-0.32267E+001 0.31374E-002-0.28855E-100-0.00000E+000 0.15000E+121-0.10000E-004"
+    assert len(row) == 6 * 13
+    axes = "1 0 0 0\n1 2 0 0\n1 0 2 0\n6 0 0 2\n1 0 0 0 0\n"
+    place = tmp_path / "touching.cube"
+    place.write_text(f"-Quickstep-\nHARTREE\n{axes}{row}\n")
+    np.testing.assert_allclose(read_cube(place).values.ravel(), values, rtol=1e-4)
+
+
 def test_the_planar_average_keeps_the_integral() -> None:
     cube = read_cube(DENSITY)
     for axis in range(3):

@@ -7,13 +7,18 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from qdip_struct.base.cp2k_input import find_section, get_values, parse_input
+from qdip_struct.base.cp2k_input import Section, Verbatim, find_section, get_values, parse_input
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.cp2k.inputs.decisions import decide_spin, look_at, mesh_points
-from qdip_struct.cp2k.inputs.deck import Deck, deck_settings, make_deck
+from qdip_struct.cp2k.inputs.deck import Deck, deck_maker, deck_settings, make_deck
+from qdip_struct.cp2k.inputs.kinds import data_file
+from qdip_struct.cp2k.inputs.methods import AUXILIARY_FILE
+from qdip_struct.cp2k.inputs.preflight import check_input
 from qdip_struct.cp2k.inputs.presets import get_preset, list_presets, template_text
 from qdip_struct.cp2k.inputs.request import InputsRequest
+from qdip_struct.cp2k.inputs.schema import shipped_schema
 from qdip_struct.cp2k.inputs.sections import fill_fixed_atoms
+from qdip_struct.materials.cp2k_structure import read_cell
 from qdip_struct.materials.structure_files import read_structure
 
 PBS = bulk("PbS", "rocksalt", a=6.0, cubic=True)
@@ -373,3 +378,109 @@ def test_a_direction_that_is_not_periodic_is_said_and_needs_vacuum() -> None:
         deck(thin)
     thin.pbc = False
     assert any(decision.topic == "periodicity" for decision in deck(thin).decisions)
+
+
+CASES = {
+    "exact exchange": "&DFT\n&XC\n&XC_FUNCTIONAL PBE\n&END\n&HF\nFRACTION 0.25\n&END\n&END\n&END\n",
+    "orbital transformation": "&DFT\n&SCF\n&OT\nMINIMIZER CG\n&END\n&END\n&END\n",
+    "TDDFPT": "&PROPERTIES\n&TDDFPT\n&END\n&END\n",
+}
+
+
+@pytest.mark.parametrize("what", CASES)
+def test_what_works_at_gamma_alone_gets_no_k_points_and_says_so(what: str) -> None:
+    own = make_deck(PBS, InputsRequest(), template=f"&FORCE_EVAL\n{CASES[what]}&END\n")
+    assert find_section(own.tree, "FORCE_EVAL/DFT/KPOINTS") is None and own.settings["kpoints"] is None
+    said = {decision.topic: decision for decision in own.decisions}
+    assert said["k-points"].choice == "Gamma only" and what in said["k-points"].reason
+    with pytest.raises(UsageError, match="Gamma only"):
+        make_deck(PBS, InputsRequest(kpoints="2,2,2"), template=f"&FORCE_EVAL\n{CASES[what]}&END\n")
+
+
+def test_exact_exchange_of_a_setting_counts_as_that_of_a_template() -> None:
+    own = deck(set=("FORCE_EVAL/DFT/XC/HF/FRACTION=0.25",))
+    assert "&KPOINTS" not in own.text and "&OT" in own.text
+
+
+def test_k_points_of_a_template_stay_and_are_what_is_said() -> None:
+    template = "&FORCE_EVAL\n&DFT\n&KPOINTS\nSCHEME MACDONALD 3 3 2 0.5 0.5 0\n&END\n&END\n&END\n"
+    own = make_deck(PBS, InputsRequest(), template=template)
+    assert own.settings["kpoints"] == [3, 3, 2]
+    assert [d.choice for d in own.decisions if d.topic == "k-points"] == ["MACDONALD 3 3 2 0.5 0.5 0"]
+    assert "BROYDEN_MIXING" in own.text
+    asked = make_deck(PBS, InputsRequest(kpoints="4,4,4"), template=template)
+    assert asked.settings["kpoints"] == [4, 4, 4] and "MACDONALD" not in asked.text
+
+
+@pytest.mark.parametrize("own", ["&DIAGONALIZATION\n&END", "&SMEAR\n&END\nADDED_MOS 10", "&MIXING\nALPHA 0.2\n&END"])
+def test_a_template_that_diagonalises_gets_no_orbital_transformation(own: str) -> None:
+    template = f"&FORCE_EVAL\n&DFT\n&SCF\n{own}\n&END\n&END\n&END\n"
+    made = make_deck(PBS, InputsRequest(preset="ning2015"), template=template)
+    assert "&OT" not in made.text and "&DIAGONALIZATION" in made.text
+    assert not [f for f in check_input(parse_input(made.text), schema=shipped_schema("2023.1")) if f.level == "error"]
+
+
+def test_what_a_template_says_in_the_place_of_the_preset_is_said() -> None:
+    template = OWN_XC.format(xc="&XC_FUNCTIONAL BLYP\n&END").replace("&DFT", "&DFT\n&MGRID\nCUTOFF 444\n&END")
+    said = {d.topic: (d.choice, d.reason) for d in make_deck(PBS, InputsRequest(), template=template).decisions}
+    assert said["functional"] == ("BLYP", "as the template says; the preset has PBE")
+    assert said["CUTOFF"] == ("444", "as the template says; the preset has 500")
+    assert "CUTOFF" not in {d.topic for d in deck().decisions}
+
+
+def test_kinds_that_no_atom_is_of_go_and_are_named() -> None:
+    kind = "&KIND {}\nBASIS_SET DZVP-MOLOPT-SR-GTH\nPOTENTIAL GTH-PBE-q{}\n&END\n"
+    template = f"&FORCE_EVAL\n&SUBSYS\n{kind.format('Ag', 11)}{kind.format('Pb', 4)}&END\n&END\n"
+    own = make_deck(PBS, InputsRequest(), template=template)
+    assert set(own.settings["basis"]) == {"Pb", "S"}
+    assert "without &KIND Ag of the template" in [d.choice for d in own.decisions]
+
+
+def test_a_setting_of_several_kinds_asks_which() -> None:
+    for path in ("FORCE_EVAL/SUBSYS/KIND/BASIS_SET", "force_eval/subsys/kind/DFT_PLUS_U/L"):
+        with pytest.raises(UsageError, match=r"say which, as in KIND\[Pb\]"):
+            deck(set=(f"{path}=x",))
+    template = "&FORCE_EVAL\n&PRINT\n&A x\n&END\n&A y\n&END\n&END\n&END\n"
+    with pytest.raises(UsageError, match=r"2 sections FORCE_EVAL/PRINT/A; say which: A\[x\], A\[y\]"):
+        make_deck(PBS, InputsRequest(set=("FORCE_EVAL/PRINT/A/B=1",)), template=template)
+
+
+def test_auxiliary_basis_sets_of_admm_come_from_the_data_files_of_cp2k() -> None:
+    if data_file(AUXILIARY_FILE) is None:
+        pytest.skip("CP2K's data files are not installed here")
+    template = "&FORCE_EVAL\n&DFT\n&AUXILIARY_DENSITY_MATRIX_METHOD\n&END\n&XC\n&HF\n&END\n&END\n&END\n&END\n"
+    own = make_deck(PBS, InputsRequest(), template=template)
+    bases = get_values(own.tree, "FORCE_EVAL/SUBSYS/KIND[Pb]/BASIS_SET")
+    assert bases == ["DZVP-MOLOPT-SR-GTH", "AUX_FIT admm-dzp-q4"] and own.settings["basis"]["Pb"] == bases[0]
+    assert AUXILIARY_FILE in get_values(own.tree, "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME")
+    assert not [f for f in check_input(parse_input(own.text), schema=None) if f.level == "error"]
+
+
+def test_the_run_type_of_a_template_is_the_task(tmp_path: Path) -> None:
+    own = tmp_path / "own.inp"
+    own.write_text("&GLOBAL\nRUN_TYPE GEO_OPT\n&END\n&FORCE_EVAL\n&END\n")
+    assert deck_maker(InputsRequest(template=str(own))).request.task == "geo_opt"
+    with pytest.raises(UsageError, match="the template has RUN_TYPE GEO_OPT, and --task cell_opt"):
+        deck_maker(InputsRequest(template=str(own), task="cell_opt"))
+    own.write_text("&FORCE_EVAL\n&END\n")
+    made = deck_maker(InputsRequest(template=str(own), task="cell_opt")).deck(PBS, role="single")
+    assert get_values(made.tree, "GLOBAL/RUN_TYPE") == ["CELL_OPT"]
+    assert get_values(made.tree, "FORCE_EVAL/STRESS_TENSOR") == ["ANALYTICAL"]
+    assert get_values(made.tree, "MOTION/PRINT/CELL/EACH/CELL_OPT") == ["1"]
+
+
+def test_the_cell_of_a_cell_optimisation_is_turned_with_its_atoms() -> None:
+    """CP2K 2025.1 leaves |a|, |b| and |c| of fcc PbS unequal else: 4.2427, 4.2376 and 4.2226 Å after two steps."""
+    fcc = bulk("PbS", "rocksalt", a=6.0)
+    made = deck(fcc, task="cell_opt")
+    cell, positions = read_cell(made.tree), coordinates_of(made.tree)
+    assert np.abs(np.triu(cell, 1)).max() == 0.0 and np.linalg.det(cell) == pytest.approx(54.0)
+    np.testing.assert_allclose(cell @ cell.T, fcc.cell[:] @ fcc.cell[:].T, atol=1e-8)
+    np.testing.assert_allclose(positions @ np.linalg.inv(cell), fcc.get_scaled_positions(wrap=False), atol=1e-8)
+    assert "turned" in [d.choice for d in made.decisions] and "turned" not in [d.choice for d in deck(fcc).decisions]
+
+
+def coordinates_of(tree: Section) -> np.ndarray:
+    section = find_section(tree, "FORCE_EVAL/SUBSYS/COORD")
+    assert section is not None
+    return np.array([entry.text.split()[1:4] for entry in section.entries if isinstance(entry, Verbatim)], dtype=float)

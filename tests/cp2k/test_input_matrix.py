@@ -2,6 +2,7 @@
 
 import subprocess
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from qdip_struct.builders.interface.interface import build_interface
 from qdip_struct.cp2k.inputs.deck import make_deck
 from qdip_struct.cp2k.inputs.preflight import check_input
 from qdip_struct.cp2k.inputs.request import InputsRequest
-from qdip_struct.cp2k.inputs.schema import load_schema
+from qdip_struct.cp2k.inputs.schema import load_schema, shipped_schema
 from qdip_struct.cp2k.program import Program
 from qdip_struct.materials.datasets import get_crystal
 
@@ -120,3 +121,43 @@ def test_fixed_layers_and_linear_scaling() -> None:
     assert "LS_SCF T" in linear.text
     with pytest.raises(UsageError, match="Gamma only"):
         make_deck(slab, InputsRequest(preset="quick", scf="ot"))
+
+
+TEMPLATES = {
+    "none": "",
+    "functional": "&FORCE_EVAL\n&DFT\n&XC\n&XC_FUNCTIONAL BLYP\n&END\n&END\n&END\n&END\n",
+    "hybrid": "&FORCE_EVAL\n&DFT\n&XC\n&XC_FUNCTIONAL PBE\n&END\n&HF\nFRACTION 0.25\n&INTERACTION_POTENTIAL\n"
+    "POTENTIAL_TYPE SHORTRANGE\nOMEGA 0.11\n&END\n&END\n&END\n&END\n&END\n",
+    "OT": "&FORCE_EVAL\n&DFT\n&SCF\n&OT\nMINIMIZER CG\n&END\n&END\n&END\n&END\n",
+    "mesh": "&FORCE_EVAL\n&DFT\n&KPOINTS\nSCHEME MACDONALD 2 2 1 0.5 0.5 0\n&END\n&END\n&END\n",
+    "smearing": "&FORCE_EVAL\n&DFT\n&SCF\nADDED_MOS 40\n&SMEAR\nMETHOD FERMI_DIRAC\n&END\n&END\n&END\n&END\n",
+    "cell": "&FORCE_EVAL\n&SUBSYS\n&CELL\nABC 20 20 20\nPERIODIC NONE\n&END\n&KIND Ag\nBASIS_SET X\n&END\n&END\n&END\n",
+}
+SETTINGS = (
+    (),
+    ("FORCE_EVAL/DFT/MGRID/CUTOFF=600", "FORCE_EVAL/DFT/SCF/EPS_SCF=1E-6"),
+    ("FORCE_EVAL/DFT/XC/HF/FRACTION=0.1", "FORCE_EVAL/DFT/XC/HF/INTERACTION_POTENTIAL/POTENTIAL_TYPE=SHORTRANGE"),
+    ("KIND[Pb]/MASS=207.2", "GLOBAL/PRINT_LEVEL=LOW"),
+)
+INTENDED = ("Γ alone", "background", "structure ends", "small for atoms", "Surface dipole", "vacuum for the dipole")
+
+
+@pytest.mark.parametrize("version", ["2023.1", "2025.1", "2026.2"])
+@pytest.mark.parametrize("name", ["bulk", "slab", "interface", "free dot"])
+def test_what_is_written_is_accepted(name: str, version: str) -> None:
+    """Templates with settings, tasks and prints: 315 inputs without an error, or with a warning that is not meant."""
+    language = shipped_schema(version)
+    for number, (template, settings) in enumerate(product(TEMPLATES.values(), SETTINGS)):
+        task = ("energy", "geo_opt", "cell_opt" if name != "free dot" else "energy")[number % 3]
+        if name == "free dot" and template == TEMPLATES["mesh"]:
+            continue
+        request = InputsRequest(task=task, preset=("quick", "production", "ning2015")[number % 3], set=settings,
+                                print=("gap", "density", "mulliken"), stride=4)  # type: ignore[arg-type] # fmt: skip
+        if template == TEMPLATES["mesh"] and settings == SETTINGS[2]:
+            with pytest.raises(UsageError, match="the template has &KPOINTS, and it or a setting asks for exact"):
+                make_deck(system(name), request, template=template, version=version)
+            continue
+        text = make_deck(system(name), request, template=template or None, version=version).text
+        found = check_input(parse_input(text), schema=language)
+        assert not [f for f in found if f.level == "error"], (template, settings, found)
+        assert not [f for f in found if not any(words in f.message for words in INTENDED)], (template, settings, found)

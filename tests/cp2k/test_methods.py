@@ -82,6 +82,7 @@ PLUS_U = [("+", PB, "&DFT_PLUS_U T\nL 1\nU_MINUS_J [eV] 3.0\n&END")]
 TDDFPT = [("+", "FORCE_EVAL", "&PROPERTIES\n&TDDFPT\nNSTATES 1\n&END\n&END")]
 D3 = "&VDW_POTENTIAL\nPOTENTIAL_TYPE PAIR_POTENTIAL\n&PAIR_POTENTIAL\nTYPE DFTD3(BJ)\n{}\n&END\n&END"
 
+D3_OF = D3.format("PARAMETER_FILE_NAME dftd3.dat\nREFERENCE_FUNCTIONAL {}")
 
 FIXED = "&CONSTRAINT\n&FIXED_ATOMS\nLIST 1 2\n&END\n&END"
 RESTART = "&EXT_RESTART\nRESTART_FILE_NAME no.restart\n&END"
@@ -145,6 +146,10 @@ PLANTED = [
     ("LDOS out of range", [("+", f"{DFT}/PRINT", "&PDOS\n&LDOS\nLIST 1..9\n&END\n&END")], "LDOS names", True, True),
     ("all fixed", run_type("GEO_OPT", FIXED), "nothing moves", False, False),
     ("D3 file", [("+", XC, D3.format("REFERENCE_FUNCTIONAL PBE\nPARAMETER_FILE_NAME no.dat"))], "no.dat", True, True),
+    ("D3 of none", [("+", XC, D3_OF.format("MINE"))], "no functional MINE", True, True),
+    ("D3, case", [("+", XC, D3_OF.format("REVPBE"))], "for case counts", True, False),
+    ("D3", [("+", XC, D3_OF.format("revPBE"))], "", False, False),
+    ("moment", [("=", "FORCE_EVAL/SUBSYS/KIND/MAGNETIZATION", "1.0")], "MAGNETIZATION means nothing", False, False),
     ("D3 of what", [("+", XC, D3.format("PARAMETER_FILE_NAME dftd3.dat"))], "its functional", True, False),
     ("no basis", [("-", f"{PB}/BASIS_SET")], "no basis set", True, True),
     ("no potential", [("-", f"{PB}/POTENTIAL")], "no potential", True, True),

@@ -11,7 +11,7 @@ from qdip_struct.base.cp2k_input import expand_input, parse_input
 from qdip_struct.cli.main import main
 from qdip_struct.cp2k.inputs.deck import make_deck
 from qdip_struct.cp2k.inputs.language import Finding
-from qdip_struct.cp2k.inputs.preflight import check_input, not_examined
+from qdip_struct.cp2k.inputs.preflight import check_input, check_structure, not_examined
 from qdip_struct.cp2k.inputs.request import InputsRequest
 from qdip_struct.cp2k.inputs.schema import Schema, load_schema
 from qdip_struct.cp2k.program import Program, find_program
@@ -221,3 +221,25 @@ def test_what_the_preprocessor_drops_and_what_is_not_read_is_told(tmp_path: Path
     found = check_input(expanded, schema=None, folder=tmp_path)
     assert [f.level for f in found] == ["warning"] and "there is an @ in it" in found[0].message
     assert not_examined(expanded) == ("../motion.inc, which lies outside the folder of the input",)
+
+
+def test_an_input_of_another_structure_is_warned_of() -> None:
+    tree = parse_input(text_for())
+    assert check_structure(tree, PBS, name="s") == ()
+    turned, shifted = PBS.copy(), PBS.copy()
+    turned.rotate(30, "z", rotate_cell=True)
+    shifted.positions += PBS.cell[0]
+    assert check_structure(tree, turned, name="s") == check_structure(tree, shifted, name="s") == ()
+    moved, strained, other = PBS.copy(), PBS.copy(), PBS[::-1]
+    moved.positions[2, 0] += 0.05
+    strained.set_cell(PBS.cell[:] * 1.01, scale_atoms=True)
+    for atoms, says in ((moved, "atom 3 is 0.050"), (strained, "the cell of the input is"), (other, "the atoms of")):
+        (found,) = check_structure(tree, atoms, name="structure.extxyz")
+        assert found.level == "warning" and says in found.message
+
+
+def test_an_input_without_a_calculation_is_an_error() -> None:
+    """CP2K's ``--check`` calls both correct, and both runs abort."""
+    for text in ("", "&GLOBAL\nRUN_TYPE ENERGY\n&END\n"):
+        assert [f.level for f in findings(text)] == ["error"]
+    assert not findings("&GLOBAL\nPROGRAM_NAME ATOM\n&END\n&ATOM\nELEMENT H\n&END\n")

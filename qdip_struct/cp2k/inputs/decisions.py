@@ -2,6 +2,8 @@
 
 Every decision is made from the structure or from the version of CP2K that the input is for, and carries its choice and
 its reason in words, so that it can be shown and overridden.
+
+Long because every decision stands here, each beside its reason.
 """
 
 import math
@@ -12,8 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qdip_struct.base.cp2k_input import Section, find_section, get_values, set_value
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.cp2k_input import (
+    Section,
+    find_section,
+    get_values,
+    logical_of,
+    number_of,
+    set_value,
+    words_of,
+)
+from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.builders.roles import role_of
 from qdip_struct.builders.slab.surface import LAYER_TOLERANCE_ANGSTROM
 from qdip_struct.cp2k.inputs.kinds import (
@@ -294,6 +304,86 @@ def decide_kpoints(
         reason += f", {normal:g} Å along the normal of the slabs it is the reference of"
     mesh = (points[0], points[1], points[2])
     return mesh, Decision("k-points", "Gamma only" if mesh == (1, 1, 1) else _times(mesh), reason)
+
+
+def mesh_of_template(template: Section, *, unable: str | None, override: Sequence[int] | None = None) -> (
+    tuple[tuple[int, int, int], Decision] | None
+):  # fmt: skip
+    """The k-points that a template fixes, or that what it asks for forbids; ``None`` where it leaves them open.
+
+    Parameters
+    ----------
+    template
+        The template.
+    unable
+        What of the input CP2K does at Γ alone; ``None`` for nothing.
+    override
+        Three divisions wanted by the user; they stand above a mesh of the template.
+
+    Raises
+    ------
+    UsageError
+        If more than Γ is asked for, or stands in the template, and the input cannot have it.
+    """
+    ot = find_section(template, "FORCE_EVAL/DFT/SCF/OT")
+    if unable is None and ot is not None and logical_of(ot.parameter):
+        unable = "orbital transformation (&OT)"
+    if unable is not None:
+        if override is not None and tuple(override) != (1, 1, 1):
+            raise UsageError(
+                f"the template or a setting asks for {unable}, which CP2K does at Gamma only: no --kpoints "
+                f"{','.join(map(str, override))}"
+            )
+        stated = (get_values(template, "FORCE_EVAL/DFT/KPOINTS/SCHEME") or ["NONE"])[0]
+        if override is None and not stated.upper().startswith("NONE"):
+            raise UsageError(
+                f"the template has &KPOINTS, and it or a setting asks for {unable}, which CP2K does at Gamma only; "
+                "take one of them out, or give --kpoints 1,1,1"
+            )
+        reason = f"{unable} stands in the template or a setting, and CP2K does it at Gamma only: no k-points"
+        return (1, 1, 1), Decision("k-points", "Gamma only", reason)
+    section = find_section(template, "FORCE_EVAL/DFT/KPOINTS")
+    scheme = words_of((get_values(template, "FORCE_EVAL/DFT/KPOINTS/SCHEME") or ["NONE"])[0])
+    if section is None or override is not None or not scheme:
+        return None
+    numbers = [int(word) for word in scheme[1:4] if word.isdigit()]
+    mesh = (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else (1, 1, 1)
+    return mesh, Decision("k-points", " ".join(scheme), "&KPOINTS of the template")
+
+
+def decide_deviations(template: Section, *, preset: Mapping[str, Any], functional: tuple[str | None, str | None]) -> (
+    list[Decision]
+):  # fmt: skip
+    """What a template says in the place of the preset: the functional, cutoffs and thresholds.
+
+    Parameters
+    ----------
+    template
+        The template.
+    preset
+        Values of the preset.
+    functional
+        That of the template (``None`` where it names none) and that of the preset.
+    """
+    own, usual = functional
+    said = [("functional", own, usual)] if own is not None else []
+    stated = {**preset["set"], "FORCE_EVAL/DFT/SCF/EPS_SCF": preset["eps_scf"]}
+    for path, value in stated.items():
+        found = get_values(template, path)
+        if found:
+            said.append((path.rpartition("/")[2], found[0], str(value)))
+    return [
+        Decision(topic, there, f"as the template says; the preset has {here}")
+        for topic, there, here in said
+        if there != here and not _same_number(there, here or "")
+    ]
+
+
+def _same_number(one: str, two: str) -> bool:
+    try:
+        return number_of(one) == number_of(two)
+    except DataError:
+        return False
 
 
 MAGNETIC = frozenset(

@@ -7,7 +7,7 @@ the decisions made from the structure. Nothing is written here; :mod:`qdip_struc
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +21,14 @@ from qdip_struct.base.cp2k_input import (
     parse_input,
     parse_setting,
     set_value,
+    words_of,
 )
 from qdip_struct.base.errors import UsageError
 from qdip_struct.builders.roles import role_of
 from qdip_struct.cp2k.inputs.decisions import (
     Decision,
     decide_cell_constraint,
+    decide_deviations,
     decide_dipole,
     decide_fixed_atoms,
     decide_kinds,
@@ -35,6 +37,7 @@ from qdip_struct.cp2k.inputs.decisions import (
     decide_spin,
     fill_scf_failure,
     look_at,
+    mesh_of_template,
 )
 from qdip_struct.cp2k.inputs.kinds import (
     KindDefault,
@@ -44,14 +47,16 @@ from qdip_struct.cp2k.inputs.kinds import (
     potential_in,
     read_own_kinds,
 )
+from qdip_struct.cp2k.inputs.methods import knows_more, without_kpoints
 from qdip_struct.cp2k.inputs.presets import Preset, get_functional, get_preset, template_text
 from qdip_struct.cp2k.inputs.request import InputsRequest
-from qdip_struct.cp2k.inputs.schema import shipped_schema, shipped_versions
+from qdip_struct.cp2k.inputs.schema import Schema, shipped_schema, shipped_versions
 from qdip_struct.cp2k.inputs.sections import (
     AtomKind,
     count_electrons,
     elements_of,
     fill,
+    fill_auxiliary,
     fill_dispersion,
     fill_fixed_atoms,
     fill_functional,
@@ -62,9 +67,10 @@ from qdip_struct.cp2k.inputs.sections import (
     kinds_of,
     match_outer_scf,
     moments_of,
+    named_by,
     named_functional,
 )
-from qdip_struct.cp2k.tasks import get_task
+from qdip_struct.cp2k.tasks import get_task, task_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -159,8 +165,30 @@ def deck_maker(
     own = None if request.template is None else folder / request.template
     preset, template = get_preset(request.preset), template_text(request.task, own=own)
     kinds = {} if request.kinds is None else read_own_kinds(folder / request.kinds)
+    if own is not None:
+        request = _with_task_of(template, request)
     request.check()
     return DeckMaker(request, preset, template, kinds, version, walltime_s)
+
+
+def _with_task_of(template: str, request: InputsRequest) -> InputsRequest:
+    """The request with the task that an own template is for, as its RUN_TYPE says.
+
+    Raises
+    ------
+    UsageError
+        If another task than an energy is asked for, and the template is for something else.
+    """
+    stated = (get_values(parse_input(template, source="template"), "GLOBAL/RUN_TYPE") or [""])[0].upper()
+    task = task_of(stated)
+    if not stated or (task is not None and task.name == request.task):
+        return request
+    if request.task != InputsRequest().task:
+        raise UsageError(
+            f"the template has RUN_TYPE {stated}, and --task {request.task} is asked for; take RUN_TYPE out of the "
+            "template, or leave --task out"
+        )
+    return request if task is None else replace(request, task=task.name)  # type: ignore[arg-type]
 
 
 def make_deck(
@@ -212,14 +240,37 @@ def make_deck(
         )
     if np.linalg.det(cell) <= 0:
         raise UsageError("the cell is left-handed or has no volume; CP2K needs three right-handed lattice vectors")
-    fill_functional(tree, get_functional(preset.values["functional"]))
+    turned = _turned(atoms) if work.moves == "cell" else None
+    if turned is not None:
+        atoms, cell = turned, turned.cell[:]
+    if len(tree.sections("FORCE_EVAL")) > 1:
+        raise UsageError("the template has several &FORCE_EVAL, and one is filled from a structure; leave one of them")
+    functional = get_functional(preset.values["functional"])
+    deviations = decide_deviations(
+        tree, preset=preset.values, functional=(named_functional(tree), named_by(functional))
+    )
+    fill_functional(tree, functional)
+    if work.moves != "nothing":
+        fill(tree, "GLOBAL/RUN_TYPE", work.run_types[0])
+    if work.needs_stress:
+        fill(tree, "FORCE_EVAL/STRESS_TENSOR", "ANALYTICAL")
+    if work.moves == "cell":
+        fill(tree, f"MOTION/PRINT/CELL/EACH/{work.section}", "1")
+    language = shipped_schema(request.cp2k_version or version or shipped_versions()[-1])
     chosen, decisions = _choose_kinds(tree, atoms, request, own=kinds)
+    decisions = [*deviations, *decisions]
+    if turned is not None:
+        reason = (
+            "a along x, b in the plane of x and y: CP2K from 2025 on does not turn it, and optimises no other right"
+        )
+        decisions.append(Decision("orientation of the cell", "turned", reason))
     atom_kinds = kinds_of(atoms, chosen=chosen)
     if request.charge:
         fill(tree, "FORCE_EVAL/DFT/CHARGE", str(request.charge))
     n_electrons = count_electrons(atom_kinds) - _charge(_with_settings(tree, request.set))
     geometry = look_at(cell, atoms.positions)
-    mesh, decided_mesh = decide_kpoints(
+    fixed_mesh = mesh_of_template(tree, unable=_unable(tree, request.set, language), override=request.mesh)
+    mesh, decided_mesh = fixed_mesh or decide_kpoints(
         cell,
         geometry,
         n_atoms=len(atoms),
@@ -251,8 +302,10 @@ def make_deck(
         fill(tree, "FORCE_EVAL/DFT/SURF_DIP_DIR", dipole)
     for path, value in preset.values["set"].items():
         fill(tree, path, str(value))
+    dft = find_section(tree, "FORCE_EVAL/DFT", create=True)
+    if request.mesh is not None and dft is not None:
+        dft.entries[:] = [entry for entry in dft.entries if entry not in dft.sections("KPOINTS")]
     decisions.append(fill_scf(tree, mesh, preset=preset, method=request.scf))
-    language = shipped_schema(request.cp2k_version or version or shipped_versions()[-1])
     decisions += fill_scf_failure(tree, request.on_scf_failure, language=language)
     if request.dispersion == "d3bj":
         fill_dispersion(tree, asked=_asked(request.set))
@@ -273,10 +326,33 @@ def make_deck(
         tree, request.print, atoms=atoms, kpoints=sampled, language=language, stride=request.stride
     )
     decisions += decided_prints
-    fill_subsys(tree, atoms, atom_kinds)
+    decisions += fill_subsys(tree, atoms, atom_kinds)
+    decisions += fill_auxiliary(tree, atom_kinds)
     decisions += _fill_settings(tree, request.set, kinds=atom_kinds)
     _refuse_senseless(tree, n_electrons=n_electrons)
     return Deck(format_input(tree), tree, tuple(decisions), deck_settings(tree), n_electrons, pdos_regions)
+
+
+def _turned(atoms: "Atoms") -> "Atoms | None":
+    """The structure with a along x and b in the plane of x and y; ``None`` where it is so.
+
+    CP2K 2023.1 turns the cell of a CELL_OPT itself; 2025.1 and 2026.2 leave it, move only six of its nine numbers, and
+    KEEP_ANGLES then lets the edges of an fcc cell become unequal.
+    """
+    if np.abs(np.triu(atoms.cell[:], 1)).max() < _TRIANGULAR_ANGSTROM:
+        return None
+    turned = atoms.copy()
+    turned.set_cell(np.tril(atoms.cell.standard_form()[0][:]), scale_atoms=True)
+    return turned
+
+
+_TRIANGULAR_ANGSTROM = 1e-6
+
+
+def _unable(tree: Section, settings: tuple[str, ...], language: Schema) -> str | None:
+    """What of the input, once the settings stand in it, CP2K does at Γ alone."""
+    asked = _with_settings(tree, settings)
+    return next((what for _, what in without_kpoints(asked, learnt=knows_more(language.version))), None)
 
 
 _BOUNDS = {
@@ -355,9 +431,27 @@ def _set(tree: Section, setting: str) -> None:
     """Put one setting into an input; the potential of a kind under the name that the template gave it."""
     path, value, add = _setting(setting)
     place, _, name = path.rpartition("/")
+    _refuse_ambiguous(tree, place)
     if name.upper() == "POTENTIAL" and get_values(tree, f"{place}/POT"):
         path = f"{place}/POT"
     set_value(tree, path, value, add=add)
+
+
+def _refuse_ambiguous(tree: Section, place: str) -> None:
+    """Refuse a path that several sections of the input answer to; ``KIND`` alone always is one."""
+    if re.fullmatch("FORCE_EVAL/SUBSYS/KIND(/.*)?", place, re.IGNORECASE):
+        raise UsageError(f"'{place}' means every &KIND; say which, as in KIND[Pb]")
+    at, walked = tree, ""
+    for step in place.split("/"):
+        name, _, parameter = step.rstrip("]").partition("[")
+        found = at.sections(name, parameter=parameter or None)
+        if len(found) > 1:
+            which = dict.fromkeys(f"{name.upper()}[{section.parameter}]" for section in found if section.parameter)
+            ways = f"say which: {', '.join(which)}" if len(which) > 1 else "change the template instead"
+            raise UsageError(f"there are {len(found)} sections {walked}{name.upper()}; {ways}")
+        if not found:
+            return
+        at, walked = found[0], f"{walked}{name.upper()}/"
 
 
 def _charge(tree: Section) -> int:
@@ -420,7 +514,7 @@ def deck_settings(tree: Section) -> dict[str, Any]:
 
     subsys = find_section(tree, "FORCE_EVAL/SUBSYS")
     kinds = subsys.sections("KIND") if subsys else []
-    scheme = (first(f"{dft}/KPOINTS/SCHEME") or "").split()
+    scheme = words_of(first(f"{dft}/KPOINTS/SCHEME") or "")
     return {
         "functional": named_functional(tree),
         "basis": {kind.parameter: orbital_basis(kind) for kind in kinds},

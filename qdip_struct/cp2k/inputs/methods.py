@@ -3,6 +3,7 @@
 ``cp2k --check`` sees none of them. Each rule was tried: planted in a small input and run by CP2K 2023.1 and 2026.2.
 """
 
+import difflib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +21,9 @@ from qdip_struct.base.cp2k_input import (
     text_of,
     words_of,
 )
+from qdip_struct.base.documents import yaml_document
 from qdip_struct.base.errors import DataError
+from qdip_struct.base.files import shipped
 from qdip_struct.cp2k.inputs.input_settings import Subsys
 from qdip_struct.cp2k.inputs.kinds import data_file
 from qdip_struct.cp2k.inputs.language import Finding
@@ -35,13 +38,17 @@ _OPEN_SHELL = (*_SPIN_POLARISED, "ROKS", "RESTRICTED_OPEN_KOHN_SHAM")
 _HYBRIDS = ("PBE0", "B3LYP")
 """Functionals of one word that hold exact exchange."""
 _THERMOSTATED = ("NVT", "NPT_I", "NPT_F", "NPT_IA")
+_PROPAGATING = ("RT_PROPAGATION", "EHRENFEST_DYN", "RTP", "SPECTRA")
 _PRESSURED = ("NPT_I", "NPT_F", "NPT_IA", "NPE_I", "NPE_F")
 _SHORT_CELL_ANGSTROM = 8.0
 """Of a crystal at Γ: the primitive cell of PbS is 4.2 Å, and twice its cubic cell 12 Å."""
 _EPS_RATIO = 1e-2
 """EPS_DEFAULT beyond this fraction of EPS_SCF: the noise of the matrices reaches what the SCF is to resolve."""
-_AUTOMATIC_AUXILIARY = "AUTO_BASIS"
+AUXILIARY_FILE = "BASIS_ADMM_UZH"
+"""CP2K's file of auxiliary basis sets for most elements, named after their valence electrons."""
 _TDDFPT = "FORCE_EVAL/PROPERTIES/TDDFPT"
+_TURNS_CELLS = (2023, 1)
+"""This release turned the cell of CELL_OPT by itself; 2025.1 and 2026.2 do not."""
 _LEARNT = (2026, 2)
 """From this release on DFT+U (Mulliken) and TDDFPT without a kernel take k-points, the wavelet solver every pair of
 directions, and D3 finds its functional by itself."""
@@ -63,7 +70,7 @@ def check_methods(
     version
         Of CP2K: what a later one has learnt is no error there. Default: what every version refuses or one may.
     """
-    learnt = version is not None and release(version) >= _LEARNT
+    learnt = knows_more(version)
     yield from _check_kpoints(tree, learnt=learnt)
     yield from _check_scf(tree)
     yield from _check_poisson(tree, subsys, learnt=learnt)
@@ -73,6 +80,8 @@ def check_methods(
     yield from _check_accuracy(tree)
     if subsys is not None:
         yield from _check_cell(tree, subsys)
+        if version is not None and release(version) > _TURNS_CELLS:
+            yield from _check_orientation(tree, subsys)
         yield from _check_dipole(tree, subsys)
         yield from _check_lists(tree, n_atoms=len(subsys.kinds))
         yield from _check_semiempirical(tree, subsys)
@@ -83,8 +92,14 @@ def check_spin(tree: Section, n_electrons: int) -> Iterator[Finding]:
     open_shell = any(_logical(tree, f"{DFT}/{name}") for name in _OPEN_SHELL)
     stated = next((v for n in ("MULTIPLICITY", "MULTIP") for v in get_values(tree, f"{DFT}/{n}")), None)
     line = _line(tree, DFT)
+    subsys = find_section(tree, "FORCE_EVAL/SUBSYS")
+    moments = [k for kind in (subsys.sections("KIND") if subsys else []) for k in kind.keywords("MAGNETIZATION")]
+    moments = [keyword for keyword in moments if _is_moment(keyword.value)]
+    if moments and not open_shell:
+        message = "MAGNETIZATION means nothing in a spin-restricted run"
+        yield Finding("warning", moments[0].line, message, "set UKS T, or leave it away")
     if n_electrons % 2 and not open_shell:
-        smeared = _active(tree, f"{DFT}/SCF/SMEAR")
+        smeared = is_active(tree, f"{DFT}/SCF/SMEAR")
         message = f"{n_electrons} electrons are an odd number, but the run is spin-restricted"
         remedy = "set UKS T and MULTIPLICITY 2, or change the charge"
         yield Finding("warning" if smeared else "error", line, message, remedy)
@@ -98,13 +113,20 @@ def check_spin(tree: Section, n_electrons: int) -> Iterator[Finding]:
         yield Finding("warning", line, message, "set UKS T, or leave MULTIPLICITY away")
 
 
+def _is_moment(value: str) -> bool:
+    try:
+        return any(number_of(word) != 0.0 for word in words_of(value)[:1])
+    except DataError:
+        return False
+
+
 def samples(tree: Section) -> bool:
     """Whether the run has k-points for CP2K, Γ written as one among them."""
     scheme = (get_values(tree, f"{DFT}/KPOINTS/SCHEME") or ["NONE"])[0].upper()
     return find_section(tree, f"{DFT}/KPOINTS") is not None and not scheme.startswith("NONE")
 
 
-def _active(tree: Section, path: str) -> bool:
+def is_active(tree: Section, path: str) -> bool:
     """Whether a section is there and not switched off by its parameter."""
     section = find_section(tree, path)
     try:
@@ -152,9 +174,9 @@ def _run_type(tree: Section) -> str:
 
 def _exact_exchange(tree: Section) -> str | None:
     """The path that brings exact exchange in; ``None`` without it. Its RI form knows k-points and is left out."""
-    if _active(tree, f"{DFT}/XC/HF/RI"):
+    if is_active(tree, f"{DFT}/XC/HF/RI"):
         return None
-    if _active(tree, f"{DFT}/XC/HF"):
+    if is_active(tree, f"{DFT}/XC/HF"):
         return f"{DFT}/XC/HF"
     functional = find_section(tree, f"{DFT}/XC/XC_FUNCTIONAL")
     return f"{DFT}/XC/XC_FUNCTIONAL" if functional is not None and functional.parameter.upper() in _HYBRIDS else None
@@ -169,56 +191,73 @@ def _plus_u(tree: Section) -> Section | None:
     """The first ``&DFT_PLUS_U`` that is on."""
     subsys = find_section(tree, "FORCE_EVAL/SUBSYS")
     kinds = subsys.sections("KIND") if subsys is not None else []
-    return next((u for kind in kinds for u in kind.sections("DFT_PLUS_U") if _active(kind, "DFT_PLUS_U")), None)
+    return next((u for kind in kinds for u in kind.sections("DFT_PLUS_U") if is_active(kind, "DFT_PLUS_U")), None)
+
+
+def without_kpoints(tree: Section, *, learnt: bool) -> Iterator[tuple[int | None, str]]:
+    """What an input asks for that CP2K does at Γ alone, OT aside: line and name of each.
+
+    Parameters
+    ----------
+    tree
+        The input.
+    learnt
+        Whether it is for a release from 2026.2 on, which does more.
+    """
+    kernel = _word(tree, f"{_TDDFPT}/KERNEL", default="FULL")
+    unable = {
+        f"{DFT}/PERIODIC_EFIELD": "a periodic electric field",
+        f"{DFT}/XC/WF_CORRELATION/RI_MP2": "MP2",
+        "FORCE_EVAL/PROPERTIES/LINRES": "linear response",
+    }
+    if not learnt or kernel != "NONE":
+        unable[_TDDFPT] = "TDDFPT"
+    exchange = _exact_exchange(tree)
+    if exchange is not None:
+        yield _line(tree, exchange), "exact exchange"
+    yield from ((_line(tree, path), what) for path, what in unable.items() if is_active(tree, path))
+    plus_u = _plus_u(tree)
+    lowdin = _word(tree, f"{DFT}/PLUS_U_METHOD", default="MULLIKEN") == "LOWDIN"
+    if plus_u is not None and (lowdin or not learnt):
+        yield plus_u.line, "DFT+U"
+    if _run_type(tree) in _PROPAGATING:
+        yield _line(tree, "GLOBAL/RUN_TYPE"), _run_type(tree)
+    if _logical(tree, f"{DFT}/QS/LS_SCF"):
+        yield _line(tree, f"{DFT}/QS/LS_SCF"), "linear scaling (LS_SCF, Gamma only)"
+
+
+def knows_more(version: str | None) -> bool:
+    """Whether a release has learnt what versions before 2026.2 do not do together."""
+    return version is not None and release(version) >= _LEARNT
 
 
 def _check_kpoints(tree: Section, *, learnt: bool) -> Iterator[Finding]:
     if not samples(tree):
         return
-    if _active(tree, f"{DFT}/SCF/OT"):
+    if is_active(tree, f"{DFT}/SCF/OT"):
         remedy = "use &DIAGONALIZATION and &MIXING with k-points"
         yield Finding("error", _line(tree, f"{DFT}/SCF/OT"), "OT does not work with k-points: CP2K aborts", remedy)
-    kernel = _word(tree, f"{_TDDFPT}/KERNEL", default="FULL")
-    unable = {
-        _exact_exchange(tree): "exact exchange",
-        f"{DFT}/PERIODIC_EFIELD{'' if _gaussian(tree) else '/no'}": "a periodic electric field",
-        f"{DFT}/XC/WF_CORRELATION/RI_MP2": "MP2",
-        f"{_TDDFPT}{'/no' if learnt and kernel == 'NONE' else ''}": "TDDFPT",
-        "FORCE_EVAL/PROPERTIES/LINRES": "linear response",
-    }
-    for path, what in unable.items():
-        if path is not None and (_active(tree, path) or path == _exact_exchange(tree)):
-            message = f"{what} does not work with k-points: CP2K aborts"
-            yield Finding("error", _line(tree, path), message, "leave &KPOINTS away and make the cell larger")
-    plus_u = _plus_u(tree)
-    lowdin = _word(tree, f"{DFT}/PLUS_U_METHOD", default="MULLIKEN") == "LOWDIN"
-    if plus_u is not None and (lowdin or not learnt):
-        message = "DFT+U does not work with k-points: CP2K aborts"
-        yield Finding("error", plus_u.line, message, "leave &KPOINTS away and make the cell larger")
-    if _run_type(tree) in ("RT_PROPAGATION", "EHRENFEST_DYN", "RTP", "SPECTRA"):
-        message = f"{_run_type(tree)} does not work with k-points: CP2K aborts"
-        yield Finding("error", _line(tree, "GLOBAL/RUN_TYPE"), message, "leave &KPOINTS away")
-    if _logical(tree, f"{DFT}/QS/LS_SCF"):
-        message = "linear scaling (LS_SCF) works at Gamma only"
-        yield Finding("error", _line(tree, f"{DFT}/QS/LS_SCF"), message, "leave the k-points away")
+    for line, what in without_kpoints(tree, learnt=learnt):
+        message = f"{what} does not work with k-points: CP2K aborts"
+        yield Finding("error", line, message, "leave &KPOINTS away and make the cell larger")
     if _word(tree, f"{DFT}/KPOINTS/SCHEME", default="") == "GENERAL" and not get_values(tree, f"{DFT}/KPOINTS/KPOINT"):
         message = "SCHEME GENERAL needs its k-points: CP2K aborts"
         yield Finding("error", _line(tree, f"{DFT}/KPOINTS"), message, "add KPOINT x y z weight")
     for name, instead in (("PDOS", "ask for &DOS instead"), ("MOMENTS", ""), ("MO_CUBES", "")):
         path = f"{DFT}/PRINT/{name}"
-        if _active(tree, path):
+        if is_active(tree, path):
             remedy = instead or "leave it away, or run at Γ"
             yield Finding("warning", _line(tree, path), f"{name} is not written in a k-point run", remedy)
-    if not _active(tree, f"{DFT}/SCF/MIXING") and not _active(tree, f"{DFT}/SCF/OT"):
+    if not is_active(tree, f"{DFT}/SCF/MIXING") and not is_active(tree, f"{DFT}/SCF/OT"):
         message = "k-points without &MIXING: the density is mixed directly, and the SCF hardly converges"
         yield Finding("warning", _line(tree, f"{DFT}/SCF"), message, "add &MIXING with METHOD BROYDEN_MIXING")
 
 
 def _check_scf(tree: Section) -> Iterator[Finding]:
     scf = f"{DFT}/SCF"
-    ot, smearing = _active(tree, f"{scf}/OT"), _active(tree, f"{scf}/SMEAR")
+    ot, smearing = is_active(tree, f"{scf}/OT"), is_active(tree, f"{scf}/SMEAR")
     added = _number(tree, f"{scf}/ADDED_MOS", default=0.0)
-    if ot and find_section(tree, f"{scf}/DIAGONALIZATION") is not None and _active(tree, f"{scf}/DIAGONALIZATION"):
+    if ot and find_section(tree, f"{scf}/DIAGONALIZATION") is not None and is_active(tree, f"{scf}/DIAGONALIZATION"):
         message = "OT and DIAGONALIZATION are both on: CP2K aborts"
         yield Finding("error", _line(tree, f"{scf}/DIAGONALIZATION"), message, "leave one of them away")
     if ot and smearing:
@@ -280,7 +319,7 @@ def _check_poisson(tree: Section, subsys: Subsys | None, *, learnt: bool) -> Ite
 
 def _check_exchange(tree: Section, subsys: Subsys | None) -> Iterator[Finding]:
     path = f"{DFT}/XC/HF"
-    if _active(tree, path):
+    if is_active(tree, path):
         potential = f"{path}/INTERACTION_POTENTIAL"
         kind = _word(tree, f"{potential}/POTENTIAL_TYPE", default="COULOMB")
         periodic = _word(tree, f"{DFT}/POISSON/PERIODIC", default="XYZ") != "NONE"
@@ -296,19 +335,28 @@ def _check_exchange(tree: Section, subsys: Subsys | None) -> Iterator[Finding]:
                 yield Finding("warning", _line(tree, potential), message, "make it smaller, or the cell larger")
         if kind.endswith(("TRUNC", "TRUNCATED")):
             yield from _check_data(tree, f"{potential}/T_C_G_DATA", default="t_c_g.dat", folder=None)
-    if _active(tree, f"{DFT}/AUXILIARY_DENSITY_MATRIX_METHOD"):
-        yield from _check_admm(tree)
+    for place in without_auxiliary(tree):
+        message = f"ADMM needs an auxiliary basis set for {place.parameter}: CP2K aborts"
+        remedy = f"add BASIS_SET AUX_FIT with a name of {AUXILIARY_FILE}, such as {auxiliary_basis(4)} for Pb"
+        yield Finding("error", place.line, message, remedy)
 
 
-def _check_admm(tree: Section) -> Iterator[Finding]:
-    if get_values(tree, f"{DFT}/{_AUTOMATIC_AUXILIARY}"):
-        return
+def auxiliary_basis(n_valence: int) -> str:
+    """Name in :data:`AUXILIARY_FILE` of the double-zeta set for a potential of so many valence electrons."""
+    return f"admm-dzp-q{n_valence}"
+
+
+def without_auxiliary(tree: Section) -> list[Section]:
+    """Every ``&KIND`` that ADMM finds no auxiliary basis set for; AUTO_BASIS does not make this one in any release."""
+    if not is_active(tree, f"{DFT}/AUXILIARY_DENSITY_MATRIX_METHOD"):
+        return []
     subsys = find_section(tree, "FORCE_EVAL/SUBSYS")
+    found = []
     for kind in subsys.sections("KIND") if subsys is not None else []:
         first = [words_of(keyword.value)[:1] for keyword in kind.keywords("BASIS_SET")]
         if ["AUX_FIT"] not in [[word.upper() for word in words] for words in first]:
-            message = f"ADMM needs an auxiliary basis set for {kind.parameter}: CP2K aborts"
-            yield Finding("error", kind.line, message, "add BASIS_SET AUX_FIT ..., or AUTO_BASIS AUX_FIT SMALL")
+            found.append(kind)
+    return found
 
 
 def _check_dispersion(tree: Section, *, folder: Path | None, learnt: bool) -> Iterator[Finding]:
@@ -323,10 +371,30 @@ def _check_dispersion(tree: Section, *, folder: Path | None, learnt: bool) -> It
             if not scaled and not learnt and not get_values(tree, f"{pair}/REFERENCE_FUNCTIONAL"):
                 message = f"{form} does not know its functional: CP2K before 2026.2 aborts"
                 yield Finding("error", _line(tree, pair), message, "set REFERENCE_FUNCTIONAL, such as PBE")
+            if not scaled:
+                yield from _check_reference(tree, pair, form=form, learnt=learnt)
     elif kind == "NON_LOCAL":
         yield from _check_data(
             tree, f"{path}/NON_LOCAL/KERNEL_FILE_NAME", default="vdW_kernel_table.dat", folder=folder
         )
+
+
+def _check_reference(tree: Section, pair: str, *, form: str, learnt: bool) -> Iterator[Finding]:
+    """Whether CP2K has parameters for the functional that a D3 correction names."""
+    section = find_section(tree, pair)
+    table = yaml_document(shipped("cp2k_templates", "d3_functionals.yaml"))
+    known = [*table[form], *(table["later"].get(form, []) if learnt else [])]
+    for keyword in section.keywords("REFERENCE_FUNCTIONAL")[:1] if section is not None else []:
+        name = text_of(keyword.value)
+        spelled = [other for other in known if other.upper() == name.upper()]
+        if spelled and (learnt or name in spelled):
+            continue
+        message = f"{form} knows no functional {name}: CP2K aborts"
+        close = spelled or difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        remedy = f"write {' or '.join(close)}" if close else "take one it knows (PBE, revPBE, BLYP, ...), or D3_SCALING"
+        if spelled:
+            message = f"{form} of CP2K before 2026.2 knows no functional {name}, for case counts: CP2K aborts"
+        yield Finding("error", keyword.line, message, remedy)
 
 
 def _check_data(tree: Section, path: str, *, default: str, folder: Path | None) -> Iterator[Finding]:
@@ -369,7 +437,11 @@ def _check_accuracy(tree: Section) -> Iterator[Finding]:
     if cutoff is not None and cutoff <= 0.0:
         message = "CUTOFF is no plane-wave cutoff: CP2K aborts"
         yield Finding("error", _line(tree, f"{DFT}/MGRID/CUTOFF"), message, "set 300 Ry or more")
-    if not _active(tree, f"{DFT}/XC") and _word(tree, f"{DFT}/QS/METHOD", default="GPW") in ("GPW", "GAPW", "GAPW_XC"):
+    if not is_active(tree, f"{DFT}/XC") and _word(tree, f"{DFT}/QS/METHOD", default="GPW") in (
+        "GPW",
+        "GAPW",
+        "GAPW_XC",
+    ):
         message = "there is no &XC: CP2K aborts"
         yield Finding("error", _line(tree, DFT), message, "add &XC with &XC_FUNCTIONAL")
 
@@ -390,7 +462,9 @@ def _check_cell(tree: Section, subsys: Subsys) -> Iterator[Finding]:
         message = (
             f"Γ alone in a cell of {heights[short[0]]:.1f} Å along {'ABC'[short[0]]}: too few k-points for a crystal"
         )
-        yield Finding("warning", _line(tree, DFT), message, "add &KPOINTS, or repeat the cell")
+        alone = next(without_kpoints(tree, learnt=False), None)
+        remedy = "add &KPOINTS, or repeat the cell" if alone is None else f"repeat the cell: {alone[1]} is for Γ alone"
+        yield Finding("warning", _line(tree, DFT), message, remedy)
     if charge and periodic == "XYZ":
         message = f"a charge of {charge:+g} e in a periodic cell: CP2K adds a uniform background that shifts the energy"
         yield Finding("warning", _line(tree, f"{DFT}/CHARGE"), message, "compare such energies only with a correction")
@@ -399,6 +473,16 @@ def _check_cell(tree: Section, subsys: Subsys) -> Iterator[Finding]:
     if coord is not None and _logical(tree, "FORCE_EVAL/SUBSYS/COORD/SCALED") and np.abs(fractions).max() > 2.0:
         message = f"SCALED coordinates reach {np.abs(fractions).max():.1f} cells: they look like Å"
         yield Finding("warning", coord.line, message, "leave SCALED away, or give fractions of the cell")
+
+
+def _check_orientation(tree: Section, subsys: Subsys) -> Iterator[Finding]:
+    """A cell that CELL_OPT would deform, as it is not turned the way that the constraint supposes."""
+    if _run_type(tree) != "CELL_OPT" or not _logical(tree, "MOTION/CELL_OPT/KEEP_ANGLES"):
+        return
+    if np.abs(np.triu(subsys.cell, 1)).max() > 1e-3:
+        message = "KEEP_ANGLES with a cell whose a is not along x, or b not in the plane of x and y: edges go apart"
+        remedy = "turn cell and atoms (CP2K 2023.1 did so by itself); 'qdip inputs' does"
+        yield Finding("warning", _line(tree, "FORCE_EVAL/SUBSYS/CELL"), message, remedy)
 
 
 def _mesh(tree: Section) -> tuple[int, int, int] | None:

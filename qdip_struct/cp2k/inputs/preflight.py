@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from qdip_struct.base.cp2k_input import (
     Expanded,
     Keyword,
@@ -44,6 +46,8 @@ from qdip_struct.cp2k.inputs.sections import named_functional
 from qdip_struct.materials.cp2k_structure import force_eval
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from qdip_struct.cp2k.inputs.deck import Deck
 
 _PLACEHOLDER = re.compile(r"\$\{?\w+\}?|@\w+@|<[A-Z_]+>|\{\{.*?\}\}|__(?!STD_OUT__)[A-Z_]+__")
@@ -78,6 +82,9 @@ def check_input(
     if schema is not None:
         found += check_language(tree, schema)
     version = None if schema is None else schema.version
+    if whole and all(entry.name.upper() == "GLOBAL" for entry in tree.entries if isinstance(entry, Section)):
+        message = "there is nothing to calculate: CP2K aborts"
+        found.append(Finding("error", None, message, "add &FORCE_EVAL with method, cell and atoms"))
     for name, one in _force_evals(tree):
         for finding in _check_force_eval(one, folder=folder, version=version, own_data=own_data):
             # What seems to be missing may stand in a file that was not read.
@@ -308,6 +315,44 @@ def _check_data_files(tree: Section, folder: Path | None, *, own_data: bool) -> 
                 message = f"{name} {text_of(keyword.value)} is not among CP2K's data files"
                 remedy = "correct the name, or put the file into the run folder"
                 yield Finding("error" if own_data else "warning", keyword.line, message, remedy)
+
+
+def check_structure(tree: Section, atoms: "Atoms", *, name: str) -> tuple[Finding, ...]:
+    """Whether an input has the atoms of the structure that its run folder says it is of, turned or shifted by cells.
+
+    Parameters
+    ----------
+    tree
+        The expanded input.
+    atoms
+        That structure, with its cell.
+    name
+        Of its file.
+    """
+    try:
+        subsys = read_subsys(tree, folder=None)
+    except DataError:
+        return ()
+    if subsys is None or atoms.cell.rank != 3:
+        return ()
+    edges, stated = subsys.cell @ subsys.cell.T, atoms.cell[:] @ atoms.cell[:].T
+    if list(subsys.elements) != atoms.get_chemical_symbols():
+        what = "atoms"
+    elif np.abs(edges - stated).max() > _SAME_ANGSTROM * float(np.sqrt(stated.max())):
+        what = "cell"
+    else:
+        fractions = subsys.positions @ np.linalg.inv(subsys.cell) - atoms.get_scaled_positions(wrap=False)
+        moved = np.linalg.norm((fractions - np.round(fractions)) @ subsys.cell, axis=1)
+        if moved.max() < _SAME_ANGSTROM:
+            return ()
+        what = f"positions (atom {int(moved.argmax()) + 1} is {moved.max():.3f} Å off)"
+    message = f"the {what} of the input are not those of {name}, which results would be shown with"
+    remedy = "make the folder again with 'qdip inputs --force', or put the structure that was meant there"
+    return (Finding("warning", None, message.replace("cell of the input are", "cell of the input is"), remedy),)
+
+
+_SAME_ANGSTROM = 1e-3
+"""Coordinates are written with six digits or more."""
 
 
 def check_formal_charge(formal: int | None, *, charge: int) -> tuple[Finding, ...]:

@@ -19,8 +19,12 @@ class InputsRequest:
 
     preset: str = option("production", help="how well: ning2015, production or quick")
     task: TaskName = option("energy", help="what is calculated")
-    template: str | None = option(None, metavar="FILE", help="own CP2K template; what it says stays")
-    set: tuple[str, ...] = option((), metavar="PATH=VALUE", help="set any CP2K keyword; repeatable")
+    template: str | None = option(
+        None, metavar="FILE", help="own CP2K template; what it says stays, but atoms and cell"
+    )
+    set: tuple[str, ...] = option(
+        (), metavar="PATH=VALUE", help="set any CP2K keyword, one of a kind as KIND[Pb]/MASS=207; repeatable"
+    )
     kpoints: str | None = option(None, metavar="N,N,N", help="Monkhorst-Pack mesh instead of the preset's")
     multiplicity: int | None = option(None, shown="from the electron count", help="spin multiplicity 2S+1")
     charge: int = option(0, unit="e", help="total charge")

@@ -26,7 +26,8 @@ from qdip_struct.base.cp2k_input import (
 )
 from qdip_struct.base.errors import UsageError
 from qdip_struct.cp2k.inputs.decisions import Decision, decide_optimizer
-from qdip_struct.cp2k.inputs.kinds import KindDefault, orbital_basis, potential_in
+from qdip_struct.cp2k.inputs.kinds import KindDefault, data_file, orbital_basis, potential_in, read_basis_sets
+from qdip_struct.cp2k.inputs.methods import AUXILIARY_FILE, auxiliary_basis, is_active, without_auxiliary
 from qdip_struct.cp2k.inputs.presets import Functional, Preset, list_functionals
 from qdip_struct.cp2k.inputs.request import PRINTABLE, ScfMethod
 from qdip_struct.cp2k.inputs.schema import Schema
@@ -339,13 +340,14 @@ def fill_scf(tree: Section, mesh: tuple[int, int, int], *, preset: Preset, metho
     if method == "ls":
         return _fill_linear_scaling(tree)
     _fill_restart(tree, save=bool(preset.values["save_wavefunction"]))
-    if find_section(tree, f"{dft}/KPOINTS") or find_section(tree, f"{dft}/SCF/OT"):
+    if find_section(tree, f"{dft}/SCF/OT"):
         fill(tree, f"{dft}/SCF/EPS_SCF", eps_scf)
-        return Decision("SCF", "as the template says", "the template has its own &KPOINTS or &OT")
+        return Decision("SCF", "as the template says", "the template has its own &OT")
+    diagonal = [name for name in _DIAGONALISING if is_active(tree, f"{dft}/{name}")]
     fill(tree, f"{dft}/SCF/SCF_GUESS", "ATOMIC")
     fill(tree, f"{dft}/SCF/EPS_SCF", eps_scf)
     reason = "asked for" if method != "auto" else ""
-    if method == "ot" or (method == "auto" and gamma):
+    if method == "ot" or (method == "auto" and gamma and not diagonal):
         fill(tree, f"{dft}/SCF/MAX_SCF", "25")
         fill(tree, f"{dft}/SCF/OT/MINIMIZER", "DIIS")
         fill(tree, f"{dft}/SCF/OT/PRECONDITIONER", "FULL_SINGLE_INVERSE")
@@ -353,15 +355,24 @@ def fill_scf(tree: Section, mesh: tuple[int, int, int], *, preset: Preset, metho
         fill(tree, f"{dft}/SCF/OUTER_SCF/MAX_SCF", "10")
         reason = reason or "Gamma only and a gap is expected: orbital transformation is fastest"
         return Decision("SCF", "OT, FULL_SINGLE_INVERSE", reason)
-    if not gamma:
+    if not gamma and not find_section(tree, f"{dft}/KPOINTS"):
         fill(tree, f"{dft}/KPOINTS/SCHEME", f"MONKHORST-PACK {mesh[0]} {mesh[1]} {mesh[2]}")
         fill(tree, f"{dft}/KPOINTS/FULL_GRID", "OFF")
+    if diagonal and not reason:
+        reason = f"the template has &{' and &'.join(name.rpartition('/')[2] for name in diagonal)}"
     fill(tree, f"{dft}/SCF/MAX_SCF", "100")
     fill(tree, f"{dft}/SCF/DIAGONALIZATION/ALGORITHM", "STANDARD")
-    fill(tree, f"{dft}/SCF/MIXING/METHOD", "BROYDEN_MIXING")
-    fill(tree, f"{dft}/SCF/MIXING/ALPHA", "0.4")
-    fill(tree, f"{dft}/SCF/MIXING/NBROYDEN", "8")
-    return Decision("SCF", "diagonalisation, Broyden mixing", reason or "CP2K has no OT with k-points")
+    if not find_section(tree, f"{dft}/SCF/MIXING"):
+        fill(tree, f"{dft}/SCF/MIXING/METHOD", "BROYDEN_MIXING")
+        fill(tree, f"{dft}/SCF/MIXING/ALPHA", "0.4")
+        fill(tree, f"{dft}/SCF/MIXING/NBROYDEN", "8")
+    mixing = (get_values(tree, f"{dft}/SCF/MIXING/METHOD") or ["that of the template"])[0]
+    named = "Broyden mixing" if mixing == "BROYDEN_MIXING" else f"mixing {mixing}"
+    return Decision("SCF", f"diagonalisation, {named}", reason or "CP2K has no OT with k-points")
+
+
+_DIAGONALISING = ("KPOINTS", "SCF/DIAGONALIZATION", "SCF/MIXING", "SCF/SMEAR")
+"""Sections below ``&DFT`` that speak of diagonalisation."""
 
 
 def match_outer_scf(tree: Section, *, asked: Sequence[str]) -> None:
@@ -441,6 +452,31 @@ def named_functional(tree: Section) -> str | None:
         except ValueError:
             parts.append(f"HF({fraction})")
     return "+".join(parts) or shortcut or None
+
+
+def fill_auxiliary(tree: Section, kinds: Sequence[AtomKind]) -> list[Decision]:
+    """Auxiliary basis sets of :data:`AUXILIARY_FILE`, where a template has ADMM and kinds have none of their own.
+
+    Where that file lacks one, or is not installed, the input stays without, which its check then finds.
+    """
+    held = data_file(AUXILIARY_FILE)
+    wanted = {kind.name: (kind.default.element, auxiliary_basis(kind.default.n_valence)) for kind in kinds}
+    lacking = [
+        (section, *wanted[section.parameter]) for section in without_auxiliary(tree) if section.parameter in wanted
+    ]
+    if held is None or not lacking:
+        return []
+    known = read_basis_sets(held)
+    if any(name not in (n for basis in known.get(element, ()) for n in basis.names) for _, element, name in lacking):
+        return []
+    for section, _, name in lacking:
+        section.entries.append(Keyword("BASIS_SET", f"AUX_FIT {name}"))
+    files = "FORCE_EVAL/DFT/BASIS_SET_FILE_NAME"
+    if AUXILIARY_FILE not in get_values(tree, files):
+        set_value(tree, files, AUXILIARY_FILE, add=True)
+    names = ", ".join(f"{section.parameter}: {name}" for section, _, name in lacking)
+    reason = f"the template has ADMM and none of its own for them; of {AUXILIARY_FILE}"
+    return [Decision("auxiliary basis", names, reason)]
 
 
 def fill_dispersion(tree: Section, *, asked: Sequence[str] = ()) -> None:
@@ -529,10 +565,11 @@ _GEOMETRY = {
 """What a template may say of the structure, keywords and sections by the section that holds them."""
 
 
-def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> None:
+def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> list[Decision]:
     """Cell, coordinates and kinds; a ``&KIND`` that the template holds stays and is completed.
 
-    The geometry of a template gives way: its cell in any form, its coordinates, velocities and files of them.
+    The geometry of a template gives way: its cell in any form, its coordinates, velocities and files of them, and
+    every ``&KIND`` that no atom is of. The directions in which the cell repeats are those of the Poisson solver.
 
     Raises
     ------
@@ -555,9 +592,21 @@ def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> Non
             "SYMMETRY in FORCE_EVAL/SUBSYS/CELL of the template makes another cell of that of the structure; take it "
             "out, or give a structure that has it"
         )
-    fill(tree, f"{place}/CELL/PERIODIC", "XYZ")
+    decisions = []
+    periodic = (get_values(tree, "FORCE_EVAL/DFT/POISSON/PERIODIC") or ["XYZ"])[0]
+    for of_cell in get_values(tree, f"{place}/CELL/PERIODIC")[:1]:
+        if set(of_cell.upper()) != set(periodic.upper()):
+            reason = f"as &POISSON is; the template has {of_cell} for the cell alone"
+            decisions.append(Decision("periodicity of the cell", periodic, reason))
+    set_value(tree, f"{place}/CELL/PERIODIC", periodic)
     subsys = find_section(tree, place, create=True)
     assert subsys is not None
+    used = {"DEFAULT", *(name.upper() for kind in kinds for name in (kind.name, kind.default.element))}
+    idle = [section for section in subsys.sections("KIND") if section.parameter.upper() not in used]
+    if idle:
+        left = ", ".join(dict.fromkeys(section.parameter for section in idle))
+        decisions.append(Decision("kinds", f"without &KIND {left} of the template", "no atom here is of them"))
+        subsys.entries[:] = [entry for entry in subsys.entries if not any(entry is section for section in idle)]
     coordinates = Section("COORD")
     names = kind_names(atoms)
     coordinates.entries = [
@@ -571,6 +620,7 @@ def fill_subsys(tree: Section, atoms: "Atoms", kinds: Sequence[AtomKind]) -> Non
     subsys.entries[:] = [
         e for e in subsys.entries if not (isinstance(e, Section) and e.name.upper() == "KIND" and e.parameter in split)
     ]
+    return decisions
 
 
 def _numbered(section: Section, name: str) -> Section:

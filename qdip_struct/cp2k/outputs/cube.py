@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _SAME_ANGSTROM = 1e-4
 _NO_LETTER = re.compile(r"(\.\d+)([-+]\d{3})\b")
+_TOUCHING = re.compile(r"(E[-+]\d{3})(?=[-+.\d])")
+"""Where a number of CP2K of spring 2026 ends (``6E13.5E3``: as wide as a negative number is) and the next begins."""
 _MOST_ATOMS, _MOST_POINTS, _HEAVIEST = 10_000_000, 100_000, 118
 
 
@@ -80,7 +82,8 @@ class Profile:
 def read_cube(path: Path) -> Cube:
     """Read a cube file.
 
-    Numbers with a three-digit exponent, which Fortran writes without its E (``0.12345-101``), are understood. Of a
+    Numbers with a three-digit exponent, which Fortran writes without its E (``0.12345-101``) or so that they touch
+    (``-0.32267E+001-0.31374E+001``), are understood. Of a
     file with a list of orbitals (negative number of atoms) the first one is taken when it is the only one.
 
     Raises
@@ -134,7 +137,7 @@ def _numbers(text: str) -> np.ndarray:
     try:
         return np.array(text.split(), dtype=float)
     except ValueError:
-        return np.array(_NO_LETTER.sub(r"\1E\2", text).split(), dtype=float)
+        return np.array(_NO_LETTER.sub(r"\1E\2", _TOUCHING.sub(r"\1 ", text)).split(), dtype=float)
 
 
 def check_cell(cube: Cube, *, cell: np.ndarray) -> None:
