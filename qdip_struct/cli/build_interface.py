@@ -20,10 +20,9 @@ examples:
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from qdip_struct.base.errors import EXIT_DONE, UsageError
+from qdip_struct.base.errors import EXIT_DONE
 from qdip_struct.base.options import add_options, request_of
 from qdip_struct.builders.interface.interface_request import InterfaceRequest, requested_interfaces
 from qdip_struct.cli.building import add_format
@@ -39,10 +38,9 @@ def add_build_interface_arguments(parser: argparse.ArgumentParser) -> None:
 def build_interface_command(args: argparse.Namespace) -> int:
     """Build, write, and say what was built."""
     from qdip_struct.builders.roles import PARTS
-    from qdip_struct.cli.building import check_format, note_findings, origin_of, write_cells
+    from qdip_struct.cli.building import check_format, folder_of, note_findings, origin_of, write_cells
 
-    if args.out is None:
-        raise UsageError("say where to write: -o DIR")
+    out = folder_of(args.out, holds="interface")
     check_format(args.format)
     built = requested_interfaces(request_of(args, InterfaceRequest))
     origin = origin_of(args, command="build interface")
@@ -54,7 +52,7 @@ def build_interface_command(args: argparse.Namespace) -> int:
         for part in PARTS:
             note_findings(cells.reports[part], whose=part)
         files = write_cells(
-            Path(args.out) / folder, cells.cells(), reports=cells.reports, origin=origin, format=args.format,
+            out / folder, cells.cells(), reports=cells.reports, origin=origin, format=args.format,
             force=args.force,
         )  # fmt: skip
         documents.append({**cells.report, "files": files, "cells": dict(cells.reports)})

@@ -37,11 +37,10 @@ def build_parts_command(args: argparse.Namespace) -> int:
     """Write the structure and its parts."""
     from qdip_struct.base.files import provenance, sha256
     from qdip_struct.builders.interface.parts import described, is_interface, parts_of
-    from qdip_struct.cli.building import cell_row, write_cells
+    from qdip_struct.cli.building import cell_row, folder_of, write_cells
     from qdip_struct.materials.structure_files import structure_stem
 
-    if args.out is None:
-        raise UsageError("say where to write: -o DIR")
+    out = folder_of(args.out, holds="interface")
     atoms, facts = _of_run(args.source, unfinished=args.unfinished) if args.source.is_dir() else _of_file(args.source)
     role = str(facts.get("role") or atoms.info.get("role") or ("interface" if is_interface(atoms) else "single"))
     group = args.group or str(facts.get("group") or atoms.info.get("group") or structure_stem(args.source))
@@ -56,7 +55,7 @@ def build_parts_command(args: argparse.Namespace) -> int:
     origin = provenance("build parts", taken, start=facts.get("provenance"))
     if args.source.is_file():
         origin["input_sha256"] = {"source": sha256(args.source.read_bytes())}
-    files = write_cells(args.out, cells, reports=reports, origin=origin, format="extxyz", force=args.force)
+    files = write_cells(out, cells, reports=reports, origin=origin, format="extxyz", force=args.force)
     document = {"source": args.source, "group": group, "files": files, "cells": reports}
     header = ("role", "atoms", "composition", "charge", "nearest Å", "file")
     rows = [cell_row(name, reports[name], files[name]) for name in cells]

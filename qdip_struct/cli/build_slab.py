@@ -39,7 +39,7 @@ def add_build_slab_arguments(parser: argparse.ArgumentParser) -> None:
 def build_slab_command(args: argparse.Namespace) -> int:
     """List terminations, or build and write slabs."""
     from qdip_struct.builders.roles import role_of
-    from qdip_struct.cli.building import check_format, note_findings, origin_of, write_cells
+    from qdip_struct.cli.building import check_format, folder_of, note_findings, origin_of, write_cells
 
     check_format(args.format)
     request = request_of(args, SlabRequest)
@@ -49,6 +49,7 @@ def build_slab_command(args: argparse.Namespace) -> int:
         return EXIT_DONE
     if args.out is None and not args.dry_run:
         raise UsageError("say where to write: -o DIR (or --dry-run)")
+    folder = Path() if args.dry_run else folder_of(args.out, holds="slab")
     slabs = requested_slabs(request)
     origin = origin_of(args, command="build slab")
     documents = []
@@ -64,8 +65,9 @@ def build_slab_command(args: argparse.Namespace) -> int:
         )
         note_findings(facts, whose=facts["group"])
         if not args.dry_run:
-            folder = Path(args.out) / name
-            files = write_cells(folder, cells, reports=reports, origin=origin, format=args.format, force=args.force)
+            files = write_cells(
+                folder / name, cells, reports=reports, origin=origin, format=args.format, force=args.force
+            )
         documents.append({**built.report, "files": files, "cells": reports})
     document = documents[0] if len(documents) == 1 else {"slabs": documents}
     emit(document, as_json=args.json, text="\n\n".join(map(_text, documents)))

@@ -40,6 +40,26 @@ def check_format(name: str) -> None:
         raise UsageError(f"--format is '{name}'; known: {', '.join(STRUCTURE_FORMATS)}")
 
 
+def folder_of(out: Path | None, *, holds: str) -> Path:
+    """The folder into which a command writes several cells, of which ``holds`` is one.
+
+    Raises
+    ------
+    UsageError
+        If none is given, or the name is that of a structure file.
+    """
+    from qdip_struct.builders.atoms.store import SUFFIX
+
+    if out is None:
+        raise UsageError("say where to write: -o DIR")
+    if out.suffix.lower() in SUFFIX.values() and not out.is_dir():
+        raise UsageError(
+            f"-o {out} is the name of a file, and several cells are written: give a folder, -o {out.with_suffix('')}, "
+            f"which will hold {holds} and the others (--format says in which format)"
+        )
+    return out
+
+
 def parameters_of(args: argparse.Namespace) -> dict[str, Any]:
     """Every option that decides the result, for the provenance."""
     return {key: value for key, value in sorted(vars(args).items()) if key not in _COMMON}

@@ -167,7 +167,8 @@ def _percent(value: float) -> str | None:
 
 def _crystals(given: list[str]) -> dict[str, "str | Crystal"]:
     """Phase or role → crystal, from ``NAME:phase`` and ``NAME=FILE``."""
-    from qdip_struct.materials.structure_files import crystal_to_cut, is_structure_file
+    from qdip_struct.builders.atoms.cells import crystal_to_cut
+    from qdip_struct.materials.structure_files import is_structure_file
 
     found: dict[str, str | Crystal] = {}
     for spec in given:

@@ -14,6 +14,7 @@ like it: G. Kieslich, S. Sun and A. K. Cheetham, Chem. Sci. 5, 4712 (2014), doi:
 Masses: standard atomic weights (IUPAC 2021, abridged). Electrons: GTH-PBE potentials, as CP2K's data files have them.
 """
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -359,9 +360,10 @@ def ion_called(word: str) -> str:
 def oxidation_states(counts: Mapping[str, float], *, given: Mapping[str, int] | None = None) -> dict[str, int]:
     """Oxidation states (e) of the ions of a crystal from its composition: the whole crystal is neutral.
 
-    The usual ones where they balance, else the likeliest that do (A. Jain et al., APL Mater. 1, 011002 (2013),
-    doi:10.1063/1.4812323, by pymatgen, from how often each state occurs in the ICSD): Sn +2 in CsSnI3, +4 in SnO2.
-    Elements alone are neutral. Those given override them.
+    The usual ones where they balance, else the likeliest that do, one for each element, ranked as pymatgen does by how
+    often each occurs in the ICSD (A. Jain et al., APL Mater. 1, 011002 (2013), doi:10.1063/1.4812323): Sn +2 in
+    CsSnI3, +4 in SnO2. Anions bonded to each other (S -1 in pyrite) and states that stand for two others (Sn +3 in
+    Sn2S3) are not guessed. Elements alone are neutral. Those given override all of it.
 
     Parameters
     ----------
@@ -377,35 +379,48 @@ def oxidation_states(counts: Mapping[str, float], *, given: Mapping[str, int] | 
     """
     fixed = {name: state for name, state in (given or {}).items() if name in counts}
     usual = {name: charge_of_ion(name, states=fixed) for name in counts}
-    if _balanced(usual, counts):
+    likely = all(name in fixed or _is_likely(name, state, counts) for name, state in usual.items())
+    if likely and _balanced(usual, counts):
         return usual
     whole = _whole(counts)
     free = {name: count for name, count in whole.items() if name in IONS and not IONS[name].groups}
-    known = {name: FORMAL_CHARGES.get(name) for name in free}
-    guesses: Sequence[Mapping[str, float]] = ()
-    if None not in known.values():
-        guesses = _guesses(free, -sum(usual[name] * count for name, count in whole.items() if name not in free))
-    found = dict(usual)
-    if guesses and all(float(state).is_integer() for state in guesses[0].values()):
-        found |= {name: int(state) for name, state in guesses[0].items() if name not in fixed}
+    target = -sum(usual[name] * count for name, count in whole.items() if name not in free)
+    guessed = all(name in FORMAL_CHARGES for name in free)
+    if guessed and (found := _likeliest(free, target, fixed=fixed, beside=whole)):
+        found = usual | found
         if _balanced(found, counts):
             return found
-    shown = ", ".join(f"{name}{count} {found[name]:+d}" for name, count in whole.items())
-    total = sum(found[name] * count for name, count in whole.items())
-    average = ", ".join(f"{name} {state:+.3g}" for name, state in guesses[0].items()) if guesses else ""
-    would = f"; {average} would do" if average else ""
-    if any(not float(state).is_integer() for guess in guesses[:1] for state in guess.values()):
-        would += ", which is mixed valence and not built here"
+    shown = ", ".join(f"{name}{count} {usual[name]:+d}" for name, count in whole.items())
+    total = sum(usual[name] * count for name, count in whole.items())
+    summed = f"sum to {total:+d} e" if total else "sum to zero, but such a crystal hardly has them"
+    would = _would_do(free, target, fixed=fixed, beside=whole) if guessed else ""
     raise DataError(
-        f"the crystal cannot be balanced with whole oxidation states: {shown} sum to {total:+d} e{would}; where other "
-        "whole states sum to zero, give them in charges, such as Sn=4"
+        f"the crystal cannot be balanced with whole oxidation states: {shown} {summed}{would}; where others "
+        "sum to zero, give them in charges, such as Sn=4"
     )
+
+
+def _would_do(free: Mapping[str, int], target: int, *, fixed: Mapping[str, int], beside: Iterable[str]) -> str:
+    """What would balance a crystal that is not guessed at: pairs of anions, or a mixed valence; else nothing."""
+    if pairs := _likeliest(free, target, fixed=fixed, beside=beside, paired=True):
+        states = ", ".join(f"{name} {state:+d}" for name, state in pairs.items())
+        bonded = [name for name, state in pairs.items() if name not in fixed and _is_paired(name, state)]
+        charges = ",".join(f"{name}={pairs[name]}" for name in bonded)
+        return f"; {states} would do where {' and '.join(bonded)} is bonded to itself (polyanions): charges {charges}"
+    guesses = _guesses(free, target)
+    for guess in guesses[:1]:
+        states = ", ".join(f"{name} {state:+.3g}" for name, state in guess.items())
+        mixed = any(
+            not float(state).is_integer() or int(state) in _SPLIT.get(name, ()) for name, state in guess.items()
+        )
+        return f"; {states} would do" + (", which is mixed valence and not built here" if mixed else "")
+    return ""
 
 
 _ROUNDED = 0.01
 """Shares of mixed sites are rounded in files, 0.33 for a third: a sum this small per ion is none, e."""
 _MOST_COMBINATIONS = 20_000
-"""pymatgen goes through every combination of the states of each element: beyond, minutes and more."""
+"""Combinations of states that are tried; pymatgen's of a large formula take minutes and more."""
 
 
 def _balanced(states: Mapping[str, int], counts: Mapping[str, float]) -> bool:
@@ -421,6 +436,87 @@ def _whole(counts: Mapping[str, float]) -> dict[str, int]:
     whole = {name: int(share * scale) for name, share in shares.items()}
     unit = math.gcd(*whole.values()) or 1
     return {name: count // unit for name, count in whole.items()}
+
+
+_SPLIT: dict[str, tuple[int, ...]] = {"Sn": (3,), "Pb": (3,), "Sb": (4,), "Bi": (2, 4), "Tl": (2,), "Au": (2,)}
+"""Mean states of a metal in two states: with a lone pair and without (Sn2S3, TlS), Au +1 and +3 in CsAuBr3."""
+_PAIRING = ("Mn", "Fe", "Co", "Ni", "Cu", "Ru", "Os", "Pd")
+"""Metals whose dichalcogenides and dipnictides hold bonds between anions (pyrite, marcasite, PdSe2, NiTe2), none of +4;
+N. N. Greenwood and A. Earnshaw, Chemistry of the Elements, from memory."""
+
+
+def _is_paired(name: str, state: int) -> bool:
+    """Whether a negative state (e) is that of anions that are bonded to each other: S -1, As -2."""
+    from pymatgen.core import Element
+
+    return Element(name).group - 18 < state < 0
+
+
+def _is_likely(name: str, state: int, among: Iterable[str], *, paired: bool = False) -> bool:
+    """Whether an element may be guessed to have a state (e) beside others; ``paired`` admits bonds between anions."""
+    if name not in IONS or IONS[name].groups:
+        return True
+    anions = {other for other in among if other != name and other in IONS and IONS[other].number}
+    anions = {other for other in anions if (IONS[other].charge or 0) < 0}
+    if state in _SPLIT.get(name, ()):
+        return False
+    if name in _PAIRING and state > 3 and anions and not anions & {"O", *HALIDES}:
+        return False
+    if (FORMAL_CHARGES.get(name) or 0) > 0:
+        # A metal is an anion only where there is no other, as antimony in InSb.
+        return state > 0 or (not anions and (paired or not _is_paired(name, state)))
+    if state > 0:
+        from pymatgen.core import Element
+
+        return any(Element(other).X > Element(name).X for other in anions)
+    return paired or not _is_paired(name, state)
+
+
+def _likeliest(
+    counts: Mapping[str, int],
+    target: int,
+    *,
+    fixed: Mapping[str, int],
+    beside: Iterable[str],
+    paired: bool = False,
+) -> dict[str, int]:
+    """The likeliest states of ``counts``, one for each element, that sum to ``target`` (e); empty if none do.
+
+    ``fixed`` are given, ``beside`` are all ions of the crystal; with ``paired`` chalcogens and pnictogens may be bonded
+    to each other.
+    """
+    if not counts:
+        return {}
+    from pymatgen.core import Composition, Element, Species
+
+    if len(counts) == 1 and target == 0 and not fixed:
+        return dict.fromkeys(counts, 0)
+    if Composition.oxi_prob is None:
+        Composition("NaCl").oxi_state_guesses()
+    occurs = Composition.oxi_prob or {}
+
+    def states(name: str, *, every: bool) -> list[int]:
+        if name in fixed:
+            return [fixed[name]]
+        element = Element(name)
+        found = element.oxidation_states if every else element.icsd_oxidation_states or element.common_oxidation_states
+        return [int(state) for state in found if _is_likely(name, int(state), beside, paired=paired)]
+
+    for every in (False, True):
+        choices = [states(name, every=every) for name in counts]
+        if math.prod(map(len, choices)) > _MOST_COMBINATIONS:
+            return {}
+        ranked: list[tuple[float, tuple[int, ...]]] = [
+            (
+                sum(n * occurs.get(Species(name, q), 0) for (name, n), q in zip(counts.items(), trial, strict=True)),
+                trial,
+            )
+            for trial in itertools.product(*choices)
+            if sum(n * q for n, q in zip(counts.values(), trial, strict=True)) == target
+        ]
+        if ranked:
+            return dict(zip(counts, max(ranked, key=lambda entry: entry[0])[1], strict=True))
+    return {}
 
 
 def _guesses(counts: Mapping[str, int], target: int) -> Sequence[Mapping[str, float]]:

@@ -57,9 +57,10 @@ def orientation_option() -> Any:
     return option("antiparallel", help="of molecules")
 
 
-def arrangement_option() -> Any:
-    """How the ions of a mixture are placed."""
-    return option("sqs", help="of alloys: sqs is special quasi-random")
+def arrangement_option(whose: str = "") -> Any:
+    """How the ions of a mixture are placed, and of what; bodies that are cut from one have theirs at random."""
+    whose = f" in the {whose}" if whose else ""
+    return option("sqs", help=f"of alloys{whose}: sqs is special quasi-random")
 
 
 def seed_option() -> Any:

@@ -27,11 +27,15 @@ class Site:
         Element symbol, or ``MA``/``FA`` for a molecular ion whose centre lies here.
     position
         Fractional coordinates in [0, 1).
+    atoms
+        Of a molecule that a file gave: element and place (Å) of each atom, from ``position`` along the axes of the
+        crystal; empty for an ion and for a molecule in its usual geometry.
     """
 
     label: str
     species: str
     position: tuple[float, float, float]
+    atoms: tuple[tuple[str, float, float, float], ...] = ()
 
 
 def prototype_sites(

@@ -49,6 +49,8 @@ _LARGEST_SYMPREC_ANGSTROM = 0.5
 _NO_MOMENT = 0.01
 """Below this, in Bohr magnetons, no atom has a moment."""
 _VACUUM_ANGSTROM = 6.0
+_SAME_PLACE_ANGSTROM = 0.05
+"""Molecules whose atoms are nearer to each other than this, once put on one point, are turned alike."""
 _PROTOTYPES = {
     (225, (4, 4)): ("rocksalt", "rocksalt"),
     (216, (4, 4)): ("zincblende", "zincblende"),
@@ -116,59 +118,6 @@ def crystal_of(
         raise UsageError(f"{word} is a structure file: its lattice is taken as it is, drop the lattice option")
     found = _read(folder / word, symprec=symprec, alone=cell is not None)
     return found if cell is None or isinstance(found, Crystal) else with_given_cell(found, cell, path=folder / word)
-
-
-def crystal_to_cut(
-    word: str,
-    *,
-    dataset: str | None = None,
-    temperature: float | None = None,
-    lattice: float | None = None,
-    files: Sequence[Path] = (),
-    folder: Path = Path(),
-    symprec: float = SYMPREC_ANGSTROM,
-) -> Crystal:
-    """A crystal that bodies are cut from: by name, by formula, or from a file that is periodic without vacuum.
-
-    ``dataset``, ``temperature`` and ``lattice`` are those of :func:`crystal_named`; a file is only scaled to
-    ``lattice`` (Å). ``symprec`` (Å) is that of :func:`conventional`.
-
-    Raises
-    ------
-    UsageError
-        If the file holds a finished dot or slab, or there is no such crystal.
-    DataError
-        If the file cannot be read.
-    """
-    if not is_structure_file(word, folder=folder):
-        return crystal_named(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files)
-    found = crystal_of(word, folder=folder, symprec=symprec)
-    refuse_finished(found, word)
-    crystal = conventional(found, path=folder / word, symprec=symprec)
-    return crystal if lattice is None else scaled(crystal, lattice=lattice)
-
-
-def conventional(found: "Crystal | Atoms", *, path: Path, symprec: float = SYMPREC_ANGSTROM) -> Crystal:
-    """The record of a crystal, a cubic prototype (rock salt, zinc blende, CsCl, perovskite) in its conventional cell.
-
-    It is recognised in any of its cells; of every other crystal a supercell along its own vectors becomes one cell, and
-    any other cell stays as it stands in the file. What was done to it stands in its warnings.
-
-    Parameters
-    ----------
-    found
-        From :func:`crystal_of`.
-    path
-        The file it is from, for its name.
-    symprec
-        Within which it has its symmetry, Å.
-    """
-    if isinstance(found, Crystal):
-        return found
-    shares = [{symbol: 1.0} for symbol in found.get_chemical_symbols()]
-    return _crystal(
-        found.cell.array, found.get_scaled_positions(wrap=True), shares, path=path, any_cell=True, symprec=symprec
-    )
 
 
 def with_symmetry(atoms: "Atoms", *, symprec: float = SYMPREC_ANGSTROM) -> tuple["Atoms", list[str]]:
@@ -409,7 +358,7 @@ def as_crystal(found: "Crystal | Atoms", *, path: Path, symprec: float = SYMPREC
             "(PROJECT-pos-1.xyz) the run's .cell, .restart or .inp gives it"
         )
     shares = [{symbol: 1.0} for symbol in found.get_chemical_symbols()]
-    return _crystal(found.cell.array, found.get_scaled_positions(wrap=True), shares, path=path, symprec=symprec)
+    return crystal_record(found.cell.array, found.get_scaled_positions(wrap=True), shares, path=path, symprec=symprec)
 
 
 @dataclass(frozen=True, eq=False)
@@ -431,7 +380,7 @@ def _read(path: Path, *, symprec: float = SYMPREC_ANGSTROM, alone: bool = False)
         return found.atoms.copy()
     assert found.shared is not None
     cell, positions, shares = found.shared
-    return _crystal(cell, positions, shares, path=path, symprec=symprec)
+    return crystal_record(cell, positions, shares, path=path, symprec=symprec)
 
 
 def _found(path: Path, *, alone: bool = False) -> _Found:
@@ -564,14 +513,35 @@ def _refuse_overlap(atoms: "Atoms", path: Path) -> None:
         )
 
 
-def _crystal(
+def crystal_record(
     cell: Any, positions: Any, shares: Sequence[Mapping[str, float]], *, path: Path, any_cell: bool = False,
-    symprec: float = SYMPREC_ANGSTROM,
+    symprec: float = SYMPREC_ANGSTROM, labels: Sequence[str] | None = None,
+    molecules: Sequence[Sequence[tuple[str, float, float, float]]] = (),
 ) -> Crystal:  # fmt: skip
-    """The record of a crystal from its cell (Å), fractional positions and the shares of the species on each site.
+    """The record of a crystal from its cell, the places of its ions and what stands on them.
 
     A cubic prototype is one in its conventional cell only, for planes and cells are counted in the axes of the file;
     with ``any_cell`` it gets that cell, and a supercell of another crystal becomes one cell.
+
+    Parameters
+    ----------
+    cell
+        Row vectors (3, 3), Å.
+    positions
+        Fractional coordinates (n, 3) of the ions, molecules as one.
+    shares
+        Species on each and their shares.
+    path
+        The file they are from, for the name.
+    any_cell
+        See above.
+    symprec
+        Within which it has its symmetry, Å.
+    labels
+        Sublattice of each; default by the usual charges.
+    molecules
+        Element and place (Å, from the position of the ion, along the axes of ``cell``) of the atoms of each, empty for
+        ions of one atom.
     """
     import numpy as np
     from ase.cell import Cell
@@ -580,17 +550,21 @@ def _crystal(
     kinds = [
         tuple(sorted((name, round(share / sum(site.values()), 6)) for name, share in site.items())) for site in shares
     ]
-    distinct = sorted(set(kinds))
-    numbers = [distinct.index(kind) + 1 for kind in kinds]
+    names = list(labels) if labels is not None else _labels(kinds)
+    atoms: list[_Unit] = [tuple(group) for group in molecules] or [()] * len(kinds)
+    numbers = _numbered(kinds, atoms)
     cell, positions, moved = symmetrised(cell, positions, numbers, symprec=symprec)
     told = _told_of(moved, symprec=symprec)
-    prototype = _prototype(cell, positions, kinds, symprec=symprec)
+    alike = len(set(numbers)) == len(set(kinds))  # molecules turned differently make no prototype
+    prototype = _prototype(cell, positions, kinds, names=names, symprec=symprec) if alike else None
     if any_cell and prototype is None:
+        framework = [n for n, unit in enumerate(atoms) if not unit]
+        whole = (cell, np.asarray(positions)[framework], [numbers[n] for n in framework])
         cell, positions, kept, counts = reduced(cell, positions, numbers, symprec=symprec)
-        kinds = [kinds[n] for n in kept]
+        kinds, names, atoms = [kinds[n] for n in kept], [names[n] for n in kept], [atoms[n] for n in kept]
         if max(counts) > 1:
             told.append(f"one of the {'×'.join(map(str, counts))} equal cells in the file is taken")
-        elif _framework_repeats(cell, positions, kinds, symprec=symprec):
+        elif 0 < len(framework) < len(kinds) and max(reduced(*whole, symprec=symprec)[3]) > 1:
             told.append("a supercell whose molecules differ from cell to cell: the cell is kept as it is")
     amounts: Counter[str] = Counter()
     for kind in kinds:
@@ -604,50 +578,85 @@ def _crystal(
     lengths, angles = Cell(cell).lengths(), Cell(cell).angles()
     cubic = np.ptp(lengths) < symprec and np.abs(angles - 90.0).max() < 0.1
     if prototype is not None and (any_cell or (cubic and abs(lengths[0] - prototype[2]) < symprec)):
-        structure_type, phase, edge, species = prototype
+        structure_type, phase, edge, species, turn = prototype
         leading = {label: max(kind, key=lambda item: item[1])[0] for label, kind in species.items()}
         sites, group, units = prototype_sites(structure_type, species=leading, name=name, where=str(path))
         mixed = {label: dict(kind) for label, kind in species.items() if len(kind) > 1}
         called = _whole_formula(amounts) if any_cell else name
+        whole_of = {kind: _turned(unit, turn.T) for kind, unit in zip(kinds, atoms, strict=True)}
         return Crystal(
             name=_formula(amounts) if mixed else called, phase=phase, structure_type=structure_type, space_group=group,
-            lengths=(edge, edge, edge), angles=(90.0, 90.0, 90.0), sites=sites, n_formula_units=units,
+            lengths=(edge, edge, edge), angles=(90.0, 90.0, 90.0), n_formula_units=units,
+            sites=tuple(replace(site, atoms=whole_of[species[site.label]]) for site in sites),
             occupancies=mixed, end_member=name if mixed else "", **common,
         )  # fmt: skip
-    labels = _labels(kinds)
     # The pseudo-cubic edge of a perovskite is that of one B site, whatever the formula unit counts.
-    units = labels.count("B") or units
-    mixed = {label: dict(kind) for label, kind in zip(labels, kinds, strict=True) if len(kind) > 1}
-    return Crystal(
+    units = names.count("B") or units
+    mixed = {label: dict(kind) for label, kind in zip(names, kinds, strict=True) if len(kind) > 1}
+    record = Crystal(
         name=_formula(amounts) if mixed else name, phase="file", structure_type="other", space_group="",
         lengths=(float(lengths[0]), float(lengths[1]), float(lengths[2])),
         angles=(float(angles[0]), float(angles[1]), float(angles[2])),
         sites=tuple(
             Site(label, max(kind, key=lambda item: item[1])[0], (float(x) % 1.0, float(y) % 1.0, float(z) % 1.0))
-            for label, kind, (x, y, z) in zip(labels, kinds, positions, strict=True)
+            for label, kind, (x, y, z) in zip(names, kinds, positions, strict=True)
         ),
         n_formula_units=units, occupancies=mixed, end_member=name if mixed else "", **common,
     )  # fmt: skip
+    # Symmetry has moved the cell vectors a little; molecules are rigid.
+    left, _, right = np.linalg.svd(np.linalg.inv(cell) @ record.cell)
+    return replace(
+        record,
+        sites=tuple(
+            replace(site, atoms=_turned(unit, left @ right)) for site, unit in zip(record.sites, atoms, strict=True)
+        ),
+    )
 
 
-def _framework_repeats(
-    cell: Any, positions: Any, kinds: Sequence[tuple[tuple[str, float], ...]], *, symprec: float
-) -> bool:
-    """Whether a crystal of molecules would be a supercell without them."""
+_Unit = tuple[tuple[str, float, float, float], ...]
+
+
+def _turned(unit: _Unit, turn: Any) -> _Unit:
+    """A molecule's atoms with their places multiplied from the right by ``turn`` (3, 3)."""
     import numpy as np
 
-    heavy = [n for n, kind in enumerate(kinds) if not {name for name, _ in kind} & {"C", "N", "H"}]
-    if not heavy or len(heavy) == len(kinds):
+    places = np.round(np.array([place for _, *place in unit]).reshape(-1, 3) @ turn, 9).tolist()
+    return tuple((name, x, y, z) for (name, *_), (x, y, z) in zip(unit, places, strict=True))
+
+
+def _numbered(kinds: Sequence[tuple[tuple[str, float], ...]], units: Sequence[_Unit]) -> list[int]:
+    """A number for each kind of ion; molecules of one kind that are turned differently get different ones."""
+    found: list[tuple[tuple[tuple[str, float], ...], _Unit]] = []
+    numbers = []
+    for kind, unit in zip(kinds, units, strict=True):
+        same = (n for n, (other, body) in enumerate(found) if other == kind and _alike(unit, body))
+        number = next(same, len(found))
+        if number == len(found):
+            found.append((kind, unit))
+        numbers.append(number + 1)
+    return numbers
+
+
+def _alike(unit: _Unit, other: _Unit) -> bool:
+    """Whether two molecules have their atoms at the same places."""
+    import numpy as np
+
+    if len(unit) != len(other):
         return False
-    distinct = sorted(set(kinds))
-    numbers = [distinct.index(kinds[n]) + 1 for n in heavy]
-    return max(reduced(cell, np.asarray(positions)[heavy], numbers, symprec=symprec)[3]) > 1
+    for name, *place in unit:
+        gaps = [np.linalg.norm(np.subtract(place, spot)) for symbol, *spot in other if symbol == name]
+        if min(gaps, default=np.inf) > _SAME_PLACE_ANGSTROM:
+            return False
+    return True
 
 
 def _prototype(
-    cell: Any, positions: Any, kinds: Sequence[tuple[tuple[str, float], ...]], *, symprec: float
-) -> tuple[str, str, float, dict[str, tuple[tuple[str, float], ...]]] | None:
-    """Structure type, phase, edge (Å) and what stands on each sublattice of a cubic prototype; ``None`` for others."""
+    cell: Any, positions: Any, kinds: Sequence[tuple[tuple[str, float], ...]], *, names: Sequence[str], symprec: float
+) -> tuple[str, str, float, dict[str, tuple[tuple[str, float], ...]], Any] | None:
+    """Structure type, phase, edge (Å), what stands on each sublattice and the rotation of a cubic prototype; else none.
+
+    ``names`` are the sublattices of the ions; the rotation (3, 3) acts on columns.
+    """
     import numpy as np
     import spglib
 
@@ -663,16 +672,17 @@ def _prototype(
     structure_type, phase = fitting
     edge = round(float(np.cbrt(abs(np.linalg.det(found.std_lattice)))), 10)
     places = {n: np.asarray(found.std_positions)[np.asarray(found.std_types) == n] for n in counts}
-    charge = {n: FORMAL_CHARGES.get(distinct[n - 1][0][0]) or 0 for n in counts}
+    turn = np.asarray(found.std_rotation_matrix)
     if structure_type != "perovskite":
-        cation, anion = sorted(counts, key=lambda n: (-charge[n], n))
-        return structure_type, phase, edge, {"cation": distinct[cation - 1], "anion": distinct[anion - 1]}
+        label = dict(zip(kinds, names, strict=True))
+        cation, anion = sorted(counts, key=lambda n: (label[distinct[n - 1]].startswith("anion"), n))
+        return structure_type, phase, edge, {"cation": distinct[cation - 1], "anion": distinct[anion - 1]}, turn
     (x,) = (n for n, count in counts.items() if count == 3)
     gap = {
         n: float(np.linalg.norm((places[x] - places[n][0] + 0.5) % 1.0 - 0.5, axis=1).min()) for n in counts if n != x
     }
     b, a = sorted(gap, key=lambda n: gap[n])
-    return structure_type, phase, edge, {"A": distinct[a - 1], "B": distinct[b - 1], "X": distinct[x - 1]}
+    return structure_type, phase, edge, {"A": distinct[a - 1], "B": distinct[b - 1], "X": distinct[x - 1]}, turn
 
 
 def _labels(kinds: Sequence[tuple[tuple[str, float], ...]]) -> list[str]:

@@ -16,10 +16,11 @@ from qdip_struct.analysis.strain.reference import built_as_said, built_from
 from qdip_struct.analysis.strain.strain_summary import summarise
 from qdip_struct.analysis.strain.sublattice import crystal_sublattice
 from qdip_struct.base.errors import DataError, UsageError
+from qdip_struct.builders.atoms.cells import crystal_to_cut
 from qdip_struct.builders.atoms.store import write_structure
 from qdip_struct.builders.dot.dot_request import EmbedRequest, requested_embedding
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.structure_files import crystal_to_cut, read_structure
+from qdip_struct.materials.structure_files import read_structure
 
 SHIPPED = Path(__file__).parents[2] / "structures"
 DATA = Path(__file__).parents[1] / "data"

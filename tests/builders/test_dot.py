@@ -288,7 +288,7 @@ def test_a_dot_is_of_its_crystal_whatever_the_file_is_called(tmp_path):
     from ase.build import bulk
     from ase.io import write
 
-    from qdip_struct.materials.structure_files import crystal_to_cut
+    from qdip_struct.builders.atoms.cells import crystal_to_cut
 
     for name, atoms in (("PbS", bulk("PbS", "rocksalt", a=5.936)), ("CdSe", bulk("CdSe", "zincblende", a=6.05))):
         write(tmp_path / "POSCAR", atoms, format="vasp", sort=True)

@@ -318,3 +318,42 @@ def test_a_dot_in_a_layered_matrix_leaves_molecules_whole() -> None:
     charge = {"Pb": 2, "S": -2, "I": -1}
     counted = sum(charge.get(s, 0) for s in built.atoms.get_chemical_symbols()) + found["C8H12N"]
     assert built.report["formal_charge"]["total"] == counted
+
+
+def test_a_finished_slab_and_dot_have_the_states_of_their_composition(tmp_path: Path) -> None:
+    """Tin of SnO2 is +4 and that of CsSnI3 +2, also where a slab or a dot comes without charges."""
+    file = str(Path(__file__).parents[1] / "data" / "crystals" / "sno2_rutile.cif")
+    slab, out = tmp_path / "slab", tmp_path / "on.extxyz"
+    order = ["--plane", "110", "--termination", "O:2", "--layers", "6", "-o", str(slab)]
+    assert main(["build", "slab", "--material", file, *order]) == 0
+    built = read(slab / "slab.extxyz")
+    assert isinstance(built, Atoms)
+    bare = Atoms(built.symbols, built.positions, cell=built.cell, pbc=True) * (5, 10, 1)
+    write(tmp_path / "bare.vasp", bare, sort=True)
+    order = ["--dot", "PbS", "--diameter", "10", "--slab", str(tmp_path / "bare.vasp"), "-o", str(out)]
+    assert main(["build", "attach", *order]) == 0
+    sidecar = json.loads(out.with_suffix(".json").read_text())
+    assert sidecar["oxidation_states"] == {"O": [-2], "Pb": [2], "S": [-2], "Sn": [4]}
+    assert sidecar["formal_charge"]["total"] == 0
+
+    dot = Atoms("Sn4O8", positions=[(3.3 * (i % 3), 3.3 * (i // 3 % 2), 3.3 * (i // 6)) for i in range(12)])
+    write(tmp_path / "dot.xyz", dot)
+    order = ["--dot", str(tmp_path / "dot.xyz"), "--matrix", "CsPbBr3", "--cells", "5,5,5", "--neutral", "off"]
+    assert main(["build", "embed", *order, "-o", str(tmp_path / "in.extxyz")]) == 0
+    sidecar = json.loads((tmp_path / "in.json").read_text())
+    assert sidecar["oxidation_states"]["Sn"] == [4] and sidecar["formal_charge"]["dot"] == 0
+
+
+def test_one_metal_has_the_state_of_each_crystal_of_an_interface(tmp_path: Path) -> None:
+    cell = Atoms("CsSnI3", scaled_positions=[(0.5, 0.5, 0.5), (0, 0, 0), (0.5, 0, 0), (0, 0.5, 0), (0, 0, 0.5)],
+                 cell=[6.219] * 3, pbc=True)  # fmt: skip
+    write(tmp_path / "CsSnI3.cif", cell)
+    file = str(Path(__file__).parents[1] / "data" / "crystals" / "sno2_rutile.cif")
+    order = ["--film", str(tmp_path / "CsSnI3.cif"), "--substrate", file, "--substrate-plane", "110"]
+    limits = ["--max-strain", "0.08", "--max-area", "400", "-o", str(tmp_path / "out")]
+    assert main(["build", "interface", *order, *limits]) == 0
+    found = read(tmp_path / "out" / "interface.extxyz")
+    assert isinstance(found, Atoms)
+    tin = found[found.symbols == "Sn"]
+    held = set(zip(tin.get_array("region").tolist(), tin.get_array("formal_charge").tolist(), strict=True))
+    assert held == {("film", 2), ("substrate", 4)}

@@ -16,7 +16,7 @@ from qdip_struct.builders.atoms.neighbours import minimum_distance
 from qdip_struct.builders.dot.dot import DotSites, cut_dot, dot_atoms
 from qdip_struct.builders.dot.dot_request import DotRequest, requested_dot
 from qdip_struct.builders.dot.embedding_options import DotForm
-from qdip_struct.builders.dot.passivation import charge_of, passivate
+from qdip_struct.builders.dot.passivation import charge_of, finished_dot, passivate
 from qdip_struct.materials.structure_files import crystal_named
 
 NAMES = st.sampled_from(["PbS", "PbSe", "CdSe:zincblende", "CdSe:wurtzite", "PbS0.5Se0.5"])
@@ -211,3 +211,22 @@ def test_a_perovskite_with_faces_of_caesium_bromide_loses_caesium() -> None:
     assert [(c["action"], c["from"]) for c in content["changes"]] == [("remove", "Cs")] * 16
     corners = [np.abs(np.array(c["position_angstrom"])).min() for c in content["changes"][:8]]
     assert corners == pytest.approx([2.5 * 5.874] * 8, abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [14.0, 18.0, 22.0])
+@pytest.mark.parametrize(("cation", "head", "radius"), [("Cs", "Cs", 1.67), ("MA", "N", 1.46), ("Rb", "Rb", 1.52)])
+def test_every_counter_ion_touches_an_anion(cation: str, head: str, radius: float, size: float) -> None:
+    """Six-coordinate radii: S 1.84, I 2.20 Å; of ammonium 1.46 Å. None may stand above a place that stays empty."""
+    form = DotForm("sphere", diameter=size)
+    dot, changes, _ = finished_dot(crystal_named("PbS"), form=form, ligand="I", counter_ion=cation)
+    atoms = dot_atoms(dot)
+    symbols = np.array(atoms.get_chemical_symbols())
+    cations = atoms.positions[symbols == head]
+    assert len(cations) == sum(change["to"] == cation for change in changes) > 0
+    shares = [
+        np.linalg.norm(cations[:, None] - atoms.positions[symbols == name][None], axis=2).min(axis=1) / (radius + own)
+        for name, own in (("S", 1.84), ("I", 2.20))
+        if (symbols == name).any()
+    ]
+    assert np.min(shares, axis=0).max() < 1.05
+    assert charge_of(dot) == 0

@@ -3,8 +3,10 @@
 Formal charges are counted by hand: Ag +1, Bi +3, S -2.
 """
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -96,3 +98,41 @@ def test_such_dots_go_into_a_matrix(schapbachite: Crystal) -> None:
     assert sum(charge[s] for s in built.atoms.get_chemical_symbols()) == 0
     assert built.report["formal_charge"]["total"] == 0
     assert np.isin(["Ag", "Bi"], built.atoms.get_chemical_symbols()).all()
+
+
+def test_the_arrangement_of_a_mixture_can_be_asked_for_in_every_body() -> None:
+    """Quasi-random is nearer to the pairs of a random alloy than the mean of random draws; the counts are the same."""
+    from qdip_struct.builders.atoms.alloy import correlation_error
+    from qdip_struct.builders.atoms.cells import sites_of_atoms
+    from qdip_struct.builders.dot.dot_request import (
+        AttachRequest,
+        BulkRequest,
+        EmbedRequest,
+        requested_attachment,
+        requested_bulk,
+        requested_embedding,
+    )
+
+    def halides(arrangement: str, seed: int) -> tuple[float, Counter[str]]:
+        request = BulkRequest(material="CsPbBr2I", cells="3,3,3", arrangement=arrangement, seed=seed)  # type: ignore[arg-type]
+        atoms, _ = requested_bulk(request)
+        return correlation_error(sites_of_atoms(atoms), sublattice="X"), Counter(atoms.get_chemical_symbols())
+
+    best, counts = halides("sqs", 0)
+    drawn = [halides("random", seed) for seed in range(6)]
+    assert all(found == counts for _, found in drawn) and best < min(error for error, _ in drawn)
+    both: tuple[Literal["sqs", "random"], ...] = ("sqs", "random")
+    placed = [
+        requested_embedding(
+            EmbedRequest(dot="PbS", diameter=14.0, matrix="CsPbBr2I", cells="4,4,4", arrangement=how, neutral="off")
+        ).atoms
+        for how in both
+    ]
+    assert placed[0].get_chemical_symbols() != placed[1].get_chemical_symbols()
+    lying = [
+        requested_attachment(
+            AttachRequest(dot="PbS", diameter=12.0, matrix="CsPbBr2I", cells="4,4,2", arrangement=how)
+        ).atoms
+        for how in both
+    ]
+    assert lying[0].get_chemical_symbols() != lying[1].get_chemical_symbols()

@@ -96,3 +96,15 @@ def test_a_finished_slab_is_no_crystal_to_cut_slabs_from(tmp_path: Path, qdip) -
     assert code == 2 and "no crystal to cut from: it has a gap of 20.0 Å along c" in err
     code, _, err = qdip("build", "interface", "--film", "PbS", "--substrate", held, "-o", tmp_path / "both")
     assert code == 2 and "no crystal to cut from" in err
+
+
+@pytest.mark.parametrize("name", ["x.extxyz", "some/x.CIF", "x.vasp"])
+@pytest.mark.parametrize(
+    "words",
+    [("build", "slab", "--material", "PbS"), ("build", "interface", "--film", "PbS", "--substrate", "CsPbBr3")],
+)
+def test_the_name_of_a_file_is_no_folder(words: tuple[str, ...], name: str, tmp_path: Path, qdip) -> None:
+    code, _, err = qdip(*words, "-o", tmp_path / name)
+    assert code == 2 and f"give a folder, -o {(tmp_path / name).with_suffix('')}," in err
+    assert list(tmp_path.iterdir()) == []
+    assert qdip(*words, "-o", tmp_path / "at_5.93")[0] == 0

@@ -23,10 +23,10 @@ from ase.io.lammpsdata import write_lammps_data
 from damage import damaged
 
 from qdip_struct.base.errors import QdipError
-from qdip_struct.builders.atoms.cells import conventional_cell
+from qdip_struct.builders.atoms.cells import conventional_cell, crystal_to_cut
 from qdip_struct.builders.atoms.store import structure_text
 from qdip_struct.materials.datasets import get_crystal
-from qdip_struct.materials.structure_files import crystal_to_cut, file_notes
+from qdip_struct.materials.structure_files import file_notes
 
 CRYSTALS = Path(__file__).parents[1] / "data" / "crystals"
 QUICK, SLOW = 300, 10_000

@@ -15,8 +15,9 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.io.cif import CifWriter
 
 from qdip_struct.base.errors import DataError
+from qdip_struct.builders.atoms.cells import conventional
 from qdip_struct.materials.crystals import Crystal
-from qdip_struct.materials.structure_files import conventional, crystal_of, read_structure
+from qdip_struct.materials.structure_files import crystal_of, read_structure
 
 DATA = Path(__file__).parents[1] / "data" / "crystals"
 CUBE = """data_x

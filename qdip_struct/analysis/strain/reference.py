@@ -23,6 +23,7 @@ from qdip_struct.base.arrays import Floats
 from qdip_struct.base.documents import Number, Positive
 from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.base.files import sha256
+from qdip_struct.builders.atoms.cells import conventional
 from qdip_struct.builders.atoms.store import read_sidecar, sidecar_of
 from qdip_struct.materials.composition import parse_formula
 from qdip_struct.materials.crystals import FILE_DATASET, Crystal, scaled
@@ -31,7 +32,7 @@ from qdip_struct.materials.ions import IONS
 from qdip_struct.materials.mixed_lattice import mixed_lattice_constant
 from qdip_struct.materials.sites import Site
 from qdip_struct.materials.strain_sharing import DotSharing, share_dot
-from qdip_struct.materials.structure_files import conventional, crystal_of
+from qdip_struct.materials.structure_files import crystal_of
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -4,6 +4,8 @@
 cut can split a molecule. :class:`Occupation` says what stands on the sites where the formula leaves a choice (the A
 site, turned molecules, the seed), and :func:`to_atoms` fills the points. Bases of lattices (primitive, adapted to a
 plane, reduced) are found in integers, exactly. Cells are row vectors in Å.
+
+Long because a file becomes sites and sites become the crystal that is cut in one place, molecules whole both ways.
 """
 
 from collections import Counter
@@ -40,7 +42,9 @@ from qdip_struct.materials.ions import (
 )
 from qdip_struct.materials.options import SYMPREC_ANGSTROM, Arrangement, MoleculeOrientation
 from qdip_struct.materials.structure_files import (
+    crystal_named,
     crystal_of,
+    crystal_record,
     is_film,
     is_structure_file,
     refuse_finished,
@@ -227,13 +231,18 @@ def sites_of_crystal(crystal: Crystal) -> SiteCell:
         charges = {name: charge_of_ion(name, states=states) for name in shares}
         if len(set(charges.values())) > 1:
             mean[label_] = round(sum(share * charges[name] for name, share in shares.items()), 2)
+    units = sorted({site.atoms for site in crystal.sites if site.atoms})
     return SiteCell(
         cell=crystal.cell,
         positions=fractional @ crystal.cell,
         species=np.array([site.species for site in crystal.sites]),
         sublattice=np.array([site.label for site in crystal.sites]),
         name=crystal.name,
-        template=np.full(len(crystal.sites), -1),
+        template=np.array([units.index(site.atoms) if site.atoms else -1 for site in crystal.sites]),
+        templates=tuple(
+            Molecule("file", tuple(name for name, *_ in unit), tuple((x, y, z) for _, x, y, z in unit))
+            for unit in units
+        ),
         states=states,
         mean_charges=mean,
     )
@@ -456,6 +465,81 @@ def material_of(
     own, which = found.a_angstrom, "(pseudo-)cubic lattice constant"
     done = f"{found.source}, {_scaling(own, lattice, which=which, name=word)}"
     return scaled(found, lattice=lattice, source=done)
+
+
+def crystal_to_cut(
+    word: str,
+    *,
+    dataset: str | None = None,
+    temperature: float | None = None,
+    lattice: float | None = None,
+    files: Sequence[Path] = (),
+    charges: Mapping[str, int] | None = None,
+    folder: Path = Path(),
+    symprec: float = SYMPREC_ANGSTROM,
+) -> Crystal:
+    """A crystal that bodies are cut from: by name, by formula, or from a file that is periodic without vacuum.
+
+    ``dataset``, ``temperature`` and ``lattice`` are those of
+    :func:`qdip_struct.materials.structure_files.crystal_named`; a file is only scaled to ``lattice`` (Å). ``charges``
+    (e) by ion override what the composition gives; ``symprec`` (Å) is that of :func:`conventional`.
+
+    Raises
+    ------
+    UsageError
+        If the file holds a finished dot or slab, or there is no such crystal.
+    DataError
+        If the file cannot be read, or as :func:`sites_of_atoms`.
+    """
+    if not is_structure_file(word, folder=folder):
+        named = crystal_named(word, dataset=dataset, temperature=temperature, lattice=lattice, files=files)
+        return with_charges(named, charges or {})
+    found = crystal_of(word, folder=folder, symprec=symprec)
+    refuse_finished(found, word)
+    crystal = conventional(found, path=folder / word, charges=charges, symprec=symprec)
+    return crystal if lattice is None else scaled(crystal, lattice=lattice)
+
+
+def conventional(
+    found: Crystal | Atoms,
+    *,
+    path: Path,
+    charges: Mapping[str, int] | None = None,
+    symprec: float = SYMPREC_ANGSTROM,
+) -> Crystal:
+    """The record of a crystal, a cubic prototype (rock salt, zinc blende, CsCl, perovskite) in its conventional cell.
+
+    It is recognised in any of its cells; of every other crystal a supercell along its own vectors becomes one cell, and
+    any other cell stays as it stands in the file. What was done to it stands in its warnings. Molecules are points that
+    remember their atoms; where those of one kind are turned differently, they are different ions for the symmetry.
+
+    Parameters
+    ----------
+    found
+        What a file holds; the record of a crystal is taken as it is.
+    path
+        That file, for the name.
+    charges
+        Charges (e) by ion that override what the composition gives.
+    symprec
+        Within which it has its symmetry, Å.
+
+    Raises
+    ------
+    DataError
+        As :func:`sites_of_atoms`.
+    """
+    if isinstance(found, Crystal):
+        return with_charges(found, charges or {})
+    sites = sites_of_atoms(with_charges(found, charges or {}))
+    units = [sites.templates[number] if number >= 0 else None for number in sites.template]
+    places = sites.positions @ np.linalg.inv(sites.cell)
+    molecules = [[(name, *place) for name, place in zip(u.symbols, u.offsets, strict=True)] if u else [] for u in units]
+    record = crystal_record(
+        sites.cell, places, [{str(name): 1.0} for name in sites.species], path=path, any_cell=True, symprec=symprec,
+        labels=sites.sublattice.tolist(), molecules=molecules,
+    )  # fmt: skip
+    return with_charges(record, charges or {})
 
 
 def sites_of(material: Crystal | Atoms, *, name: str | None = None) -> SiteCell:

@@ -24,6 +24,7 @@ How close two atoms of different bodies may come: 0.85 of the sum of radii for o
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,16 @@ from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
 
 from qdip_struct.base.arrays import Array
-from qdip_struct.base.errors import UsageError
+from qdip_struct.base.errors import DataError, UsageError
 from qdip_struct.builders.atoms.molecules import charge_bearer, find_molecules, names_of_molecules
 from qdip_struct.builders.atoms.neighbours import minimum_distance, nearest_neighbour, neighbour_pairs
-from qdip_struct.materials.ions import CONTACT_RADII_ANGSTROM, FORMAL_CHARGES, VALENCE_ELECTRONS, charge_of_ion
+from qdip_struct.materials.ions import (
+    CONTACT_RADII_ANGSTROM,
+    FORMAL_CHARGES,
+    VALENCE_ELECTRONS,
+    charge_of_ion,
+    oxidation_states,
+)
 
 INTERFACE_DEPTH = 3.5
 """Atoms with an atom of the other side within this distance (Å) are labelled ``interface``."""
@@ -87,7 +94,8 @@ def formal_charges(
 def label(atoms: Atoms, *, region: str, phase: str, charges: Mapping[str, int] | None = None) -> Atoms:
     """Set ``region`` and ``phase`` of all atoms in place, add missing ``molecule`` and ``formal_charge``; return it.
 
-    Molecules are found by their bonds and made whole. ``charges`` (e) by ion are in the place of the usual ones.
+    Molecules are found by their bonds and made whole. Charges are those that the composition gives, where it can be
+    balanced, else the usual ones: what is cut may be charged. ``charges`` (e) by ion override both.
 
     Raises
     ------
@@ -104,16 +112,22 @@ def label(atoms: Atoms, *, region: str, phase: str, charges: Mapping[str, int] |
         atoms.set_array("molecule", found)
         atoms.positions = whole
     if not atoms.has("formal_charge"):
-        atoms.set_array("formal_charge", _usual_charges(atoms, charges=charges))
+        atoms.set_array("formal_charge", _charges_of(atoms, charges=charges))
     return atoms
 
 
-def _usual_charges(atoms: Atoms, *, charges: Mapping[str, int] | None) -> Array:
+def _charges_of(atoms: Atoms, *, charges: Mapping[str, int] | None) -> Array:
     symbols, molecule = atoms.get_chemical_symbols(), atoms.get_array("molecule")
     names = names_of_molecules(
         symbols, positions=atoms.positions, molecule=molecule, cell=atoms.cell.array, pbc=atoms.pbc
     )
-    return formal_charges(symbols, molecule=molecule, names=names, states=charges)
+    held = Counter([*names, *np.asarray(symbols)[molecule < 0].tolist()])
+    states = dict(charges or {})
+    # Ions of one kind alone are a charged piece and no element.
+    if len(held) > 1:
+        with suppress(DataError):
+            states = oxidation_states(held, given=states) | states
+    return formal_charges(symbols, molecule=molecule, names=names, states=states)
 
 
 def formal_charge_of(atoms: Atoms) -> dict[str, int]:

@@ -3,10 +3,10 @@
 Lengths in Å. Long because the four ways to ask for a dot share their options and what a refused one proposes instead.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qdip_struct.base.errors import UsageError
 from qdip_struct.base.options import option
@@ -27,8 +27,10 @@ from qdip_struct.builders.parsing import (
 )
 from qdip_struct.materials.ions import charges_given
 from qdip_struct.materials.options import (
+    Arrangement,
     MoleculeOrientation,
     a_site_option,
+    arrangement_option,
     charges_option,
     crystals_option,
     dataset_option,
@@ -96,6 +98,9 @@ class FormRequest:
         None, metavar="NAME", group=_FORM, help="shell: CdS, Cd0.5Zn0.5S, or CdZnS graded from Cd to Zn"
     )
     shell_thickness: float = option(10.0, metavar="A", unit="Å", group=_FORM, help="thickness of the shell")
+
+
+_Form = TypeVar("_Form", bound=FormRequest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,17 +223,16 @@ def requested_dot(request: DotRequest, *, folder: Path = Path()) -> "tuple[Atoms
     UsageError
         If an option is not possible.
     """
-    from qdip_struct.builders.atoms.cells import refuse_unused, with_charges
+    from qdip_struct.builders.atoms.cells import crystal_to_cut, refuse_unused
     from qdip_struct.builders.dot.dot import dot_atoms, dot_report, in_vacuum
-    from qdip_struct.materials.structure_files import crystal_to_cut
 
     charges = charges_given(request.charges)
     core = crystal_to_cut(
         request.material, dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        files=tuple(folder / path for path in request.crystals), folder=folder, symprec=request.symprec,
+        charges=charges, files=tuple(folder / path for path in request.crystals), folder=folder,
+        symprec=request.symprec,
     )  # fmt: skip
     refuse_unused(charges, core)
-    core = with_charges(core, charges)
     dot, changes, share = _finished(request, core=core)
     atoms = in_vacuum(dot_atoms(dot), vacuum=request.vacuum)
     content = dot_report(atoms, dot=dot, changes=changes, seed=request.seed)
@@ -324,6 +328,7 @@ class BulkRequest:
     symprec: float = symprec_option()
     a_site: str = a_site_option()
     orientation: MoleculeOrientation = orientation_option()
+    arrangement: Arrangement = arrangement_option()
     seed: int = seed_option()
     charges: str | None = charges_option()
 
@@ -351,7 +356,7 @@ def requested_bulk(request: BulkRequest, *, folder: Path = Path()) -> "tuple[Ato
     )  # fmt: skip
     refuse_unused(charges, body)
     cells = whole_numbers(request.cells, what="cells", count=3)
-    occupation = Occupation(request.a_site, request.orientation, request.seed)
+    occupation = Occupation(request.a_site, request.orientation, request.seed, request.arrangement)
     atoms = matrix_of(body, cells=cells, occupation=occupation).atoms
     source = body.source if isinstance(body, Crystal) else body.info.get("scaled")
     facts = lattice_facts({"material": body} if isinstance(body, Crystal) else {})
@@ -372,6 +377,7 @@ class EmbedRequest(FormRequest):
     lattice: float | None = lattice_option("matrix")
     a_site: str = a_site_option()
     orientation: MoleculeOrientation = orientation_option()
+    arrangement: Arrangement = arrangement_option("matrix")
     dot_lattice: str | None = option(None, metavar="A", group=_PUT_IN, help="lattice constant of the dot, Å, or 'own'")
     rotate: str | None = option(
         None, metavar="HOW", group=_PUT_IN,
@@ -419,34 +425,42 @@ def requested_embedding(request: EmbedRequest, *, folder: Path = Path()) -> "Emb
     try:
         return _embedded(request, folder=folder)
     except UnbalancedError as error:
-        proposal = _other_balance(request, folder=folder)
+        rules: tuple[Rule, ...] = ("swap", "vacancy")
+        tried: list[dict[str, Any]] = [{"rule": rule} for rule in rules if rule != request.rule]
+        proposal = _first_that_does(
+            request, [*tried, *_other_forms(request)], build=lambda r: _embedded(r, folder=folder)
+        )
+        proposal = proposal or "--neutral report, which leaves it charged,"
         raise UnbalancedError(f"{error}; {proposal} would do") from error
 
 
-def _other_balance(request: EmbedRequest, *, folder: Path) -> str:
-    """The first change of a request that was tried and makes the whole neutral, as an option; else to leave it."""
-    rules: tuple[Rule, ...] = ("swap", "vacancy")
+def _other_forms(request: FormRequest) -> list[dict[str, Any]]:
+    """Centres and sizes near those of a request, as changes of its fields."""
     centers: tuple[Center, ...] = ("metal", "a-site", "anion", "bond", "void")
-    tried: list[dict[str, Any]] = [{"rule": rule} for rule in rules if rule != request.rule]
-    tried += [{"center": center} for center in centers if center != request.center]
+    tried: list[dict[str, Any]] = [{"center": center} for center in centers if center != request.center]
     if request.atoms is None and request.edges is None and request.facets is None:
         size = request.diameter or DEFAULT_DIAMETER_ANGSTROM
         tried += [{"diameter": round(size * factor, 1)} for factor in (1.1, 1.25, 1.5)]
+    return tried
+
+
+def _first_that_does(request: _Form, tried: Sequence[dict[str, Any]], *, build: Callable[[_Form], object]) -> str:
+    """The first change of a request with which ``build`` succeeds, as options; empty when none does."""
     for change in tried:
         try:
-            _embedded(replace(request, **change), folder=folder)
+            build(replace(request, **change))
         except UsageError:
             continue
         return " ".join(f"--{name} {value}" for name, value in change.items())
-    return "--neutral report, which leaves it charged,"
+    return ""
 
 
 def _embedded(request: EmbedRequest, *, folder: Path) -> "Embedded":
-    from qdip_struct.builders.atoms.cells import Occupation, refuse_unused, with_charges
+    from qdip_struct.builders.atoms.cells import Occupation, conventional, refuse_unused, sites_of_atoms, with_charges
     from qdip_struct.builders.dot.embed import embed_dot
     from qdip_struct.builders.dot.embedding_options import Balance, DotPlacement
     from qdip_struct.materials.crystals import Crystal
-    from qdip_struct.materials.structure_files import conventional, crystal_of, is_structure_file, refuse_finished
+    from qdip_struct.materials.structure_files import crystal_of, is_structure_file, refuse_finished
 
     files = tuple(folder / path for path in request.crystals)
     taken: dict[str, Any] = {
@@ -457,10 +471,14 @@ def _embedded(request: EmbedRequest, *, folder: Path) -> "Embedded":
     dot = crystal_of(request.dot, **taken, lattice=_given_dot_lattice(request, folder=folder))
     matrix = crystal_of(request.matrix, **taken, lattice=given)
     refuse_finished(matrix, request.matrix)
-    if not isinstance(dot, Crystal) and _is_crystal(request, dot):
-        dot = conventional(dot, path=folder / request.dot, symprec=request.symprec)
     charges = charges_given(request.charges)
     refuse_unused(charges, dot, matrix)
+    if not isinstance(dot, Crystal) and _is_crystal(request, dot):
+        dot = conventional(dot, path=folder / request.dot, charges=charges, symprec=request.symprec)
+    if request.mode == "coherent" and not isinstance(matrix, Crystal):
+        # Cells are counted in those of the file, so it has to be the conventional one.
+        record = conventional(matrix, path=folder / request.matrix, charges=charges, symprec=request.symprec)
+        matrix = record if len(record.sites) == len(sites_of_atoms(with_charges(matrix, charges))) else matrix
     dot, matrix = with_charges(dot, charges), with_charges(matrix, charges)
     turn, absolute = _rotation(request.rotate, dot=dot, matrix=matrix)
     lattice = _dot_lattice(request.dot_lattice, dot=dot)
@@ -472,7 +490,7 @@ def _embedded(request: EmbedRequest, *, folder: Path) -> "Embedded":
         lattice=request.lattice if given is None else None,
         placement=DotPlacement(request.mode, lattice, turn, absolute, _positions(request)),
         balance=Balance(request.neutral, request.rule),
-        occupation=Occupation(request.a_site, request.orientation, request.seed),
+        occupation=Occupation(request.a_site, request.orientation, request.seed, request.arrangement),
         interface_depth=request.interface_depth,
         dataset=request.dataset,
         files=files,
@@ -566,6 +584,7 @@ class AttachRequest(FormRequest):
     cells: str = option("6,6,3", metavar="N,N,N", help="parent cells of the slab")
     lattice: float | None = lattice_option("matrix")
     a_site: str = a_site_option()
+    arrangement: Arrangement = arrangement_option("matrix")
     slab: Path | None = option(None, metavar="FILE", help="slab from a file instead of a matrix")
     top: Top = option("BX2", help="upper surface of the slab")
     dot_lattice: float | None = option(
@@ -622,35 +641,43 @@ def requested_attachment(request: AttachRequest, *, folder: Path = Path()) -> "E
     ------
     UsageError
         If an option is not possible.
+    UnbalancedError
+        If buried dots cannot be made neutral; the message ends with what was tried and does.
     """
-    from qdip_struct.builders.atoms.cells import refuse_unused, with_charges
-    from qdip_struct.materials.structure_files import crystal_to_cut, read_structure
+    from qdip_struct.builders.atoms.cells import crystal_to_cut, refuse_unused
+    from qdip_struct.builders.dot.neutrality import SHOWN, UnbalancedError
+    from qdip_struct.materials.structure_files import read_structure
 
     if (request.matrix is None) == (request.slab is None):
         raise UsageError("give the slab by --matrix or by --slab, one of them")
+    charges = charges_given(request.charges)
     dot = crystal_to_cut(
         request.dot, dataset=request.dataset, temperature=request.temperature, lattice=request.dot_lattice,
-        files=tuple(folder / path for path in request.crystals), folder=folder, symprec=request.symprec,
+        charges=charges, files=tuple(folder / path for path in request.crystals), folder=folder,
+        symprec=request.symprec,
     )  # fmt: skip
-    charges = charges_given(request.charges)
     below = _held(request, folder=folder) if request.slab is None else read_structure(folder / request.slab)
     refuse_unused(charges, dot, below)
-    dot = with_charges(dot, charges)
     if request.overgrown is None:
         return _attached(request, dot=dot, folder=folder)
-    return _buried(request, dot=dot, folder=folder)
+    try:
+        return _buried(request, dot=dot, folder=folder)
+    except UnbalancedError as error:
+        forms = _other_forms(request)
+        proposal = _first_that_does(request, forms, build=lambda other: _buried(other, dot=dot, folder=folder))
+        told = str(error).removesuffix(SHOWN)
+        raise UnbalancedError(f"{told}; {proposal} would do" if proposal else told) from error
 
 
 def _held(request: AttachRequest, *, folder: Path) -> "Crystal":
     """The matrix of a slab, at its lattice constant."""
-    from qdip_struct.builders.atoms.cells import with_charges
-    from qdip_struct.materials.structure_files import crystal_to_cut
+    from qdip_struct.builders.atoms.cells import crystal_to_cut
 
-    found = crystal_to_cut(
+    return crystal_to_cut(
         str(request.matrix), dataset=request.dataset, temperature=request.temperature, lattice=request.lattice,
-        files=tuple(folder / path for path in request.crystals), folder=folder, symprec=request.symprec,
+        charges=charges_given(request.charges), files=tuple(folder / path for path in request.crystals), folder=folder,
+        symprec=request.symprec,
     )  # fmt: skip
-    return with_charges(found, charges_given(request.charges))
 
 
 def _attached(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embedded":
@@ -702,7 +729,7 @@ def _buried(request: AttachRequest, *, dot: "Crystal", folder: Path) -> "Embedde
         overgrown=request.overgrown or 0,
         form=requested_form(request, core=core, counted="BX2"),
         array=(counts[0], counts[1]),
-        occupation=Occupation(a_site=request.a_site, seed=request.seed),
+        occupation=Occupation(a_site=request.a_site, seed=request.seed, arrangement=request.arrangement),
         vacuum=request.vacuum,
     )
 
@@ -714,7 +741,7 @@ def _slab(request: AttachRequest, *, folder: Path) -> "Atoms":
     from qdip_struct.materials.structure_files import read_structure
 
     if request.slab is not None:
-        refuse_given(request, ("lattice", "cells", "top"), where="with --slab, which has its own cell")
+        refuse_given(request, ("lattice", "cells", "top", "arrangement"), where="with --slab, which has its own cell")
         found = read_structure(folder / request.slab)
         charges = charges_given(request.charges)
         if found.has("region") and not charges:
@@ -727,5 +754,5 @@ def _slab(request: AttachRequest, *, folder: Path) -> "Atoms":
             found.set_array(name, values)
         return found
     cells = whole_numbers(request.cells, what="--cells")
-    occupation = Occupation(a_site=request.a_site, seed=request.seed)
+    occupation = Occupation(a_site=request.a_site, seed=request.seed, arrangement=request.arrangement)
     return surface_slab(_held(request, folder=folder), cells=cells, top=request.top, occupation=occupation)

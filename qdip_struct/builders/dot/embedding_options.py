@@ -224,7 +224,8 @@ def fill_shell(sites: SiteCell, *, region: Array, shape: Shape, shell: Shell, se
             f"{shell.name} is no shell on {sites.name}: it grows on the lattice of the core, whose sublattices are "
             f"{', '.join(sorted(found))}; its own are {', '.join(sorted(shell.species))}"
         )
-    species = sites.species.astype("U2")
+    names = np.array([name for shares in shell.species.values() for name in shares])
+    species = sites.species.astype(np.promote_types(sites.species.dtype, names.dtype))
     members = np.flatnonzero(region == "shell")
     mixed = occupy(sites.take(members), occupancies=shell.species, seed=seed)
     species[members] = mixed.species
@@ -233,7 +234,8 @@ def fill_shell(sites: SiteCell, *, region: Array, shape: Shape, shell: Shell, se
         slots = members[np.isin(species[members], (first, second))]
         depth = np.clip(shape.height(sites.positions[slots]) / shell.thickness, 0.0, 1.0)
         species[slots] = np.where(np.random.default_rng(seed).random(len(slots)) < 1.0 - depth, first, second)
-    return replace(sites, species=species)
+    # What a file said of a molecule's atoms holds for the core alone.
+    return replace(sites, species=species, template=np.where(region == "shell", -1, sites.template))
 
 
 CENTER_NAMES = ("auto", *CENTERS)

@@ -14,7 +14,7 @@ import numpy as np
 from qdip_struct.base.arrays import Array
 from qdip_struct.builders.atoms.molecules import Molecule, library
 from qdip_struct.builders.dot.dot import DotSites, dot_atoms
-from qdip_struct.materials.ions import FORMAL_CHARGES, TOUCHING_RADII_ANGSTROM
+from qdip_struct.materials.ions import FORMAL_CHARGES, IONS, TOUCHING_RADII_ANGSTROM
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +53,7 @@ def clearance(one: str, other: str) -> float:
 
 
 _TURNS, _STEPS = 12, np.arange(-1.0, 4.6, 0.1)
+_APART = 5.5
 _BOUND = 1.25
 """The head of a molecule is bound when an ion of the other sign is within this factor of the clearance."""
 
@@ -60,14 +61,15 @@ _BOUND = 1.25
 def stand_on(
     dot: DotSites, *, name: str, places: Array, outward: Array, count: int, others: Sequence[tuple[str, Array]] = ()
 ) -> list[Standing]:
-    """Put up to ``count`` molecules upright on places, in their order, where they fit beside each other and the dot.
+    """Put up to ``count`` ions, molecules upright, on places, in their order, where they fit beside the dot and others.
 
     Parameters
     ----------
     dot
         With what is there already.
     name
-        Molecular ion; its head is what binds: the oxygens of an anion, a nitrogen of a cation.
+        Molecular ion, whose head is what binds: the oxygens of an anion, a nitrogen of a cation; or a cation of one
+        atom, such as Cs, none of which come closer to each other than 5.5 Å.
     places, outward
         Points the head may stand on or above, (n, 3) Å, and the directions (n, 3) away from the surface there.
     count
@@ -79,13 +81,16 @@ def stand_on(
     names = [*atoms.get_chemical_symbols(), *(str(other) for other, _ in others)]
     points = np.concatenate([atoms.positions, *[np.reshape(point, (1, 3)) for _, point in others]])
     partner = np.array([FORMAL_CHARGES.get(other) or 0 for other in names]) * FORMAL_CHARGES[name] < 0
-    unit = library(name)
+    unit = library(name) if IONS[name].groups else Molecule(name, (name,), ((0.0, 0.0, 0.0),))
     symbols = list(unit.symbols)
     head = [k for k, s in enumerate(symbols) if s == ("N" if FORMAL_CHARGES[name] > 0 else "O")]
-    head = head[:1] if FORMAL_CHARGES[name] > 0 else head
+    head = (head[:1] if FORMAL_CHARGES[name] > 0 else head) or [0]
+    turns = _TURNS if len(symbols) > 1 else 1
     foot = unit.array[head].mean(axis=0)
     axis = -foot if np.linalg.norm(foot) > 0.1 else np.array([1.0, 0.0, 0.0])
     limits = {other: np.array([clearance(symbol, other) for symbol in symbols]) for other in {*names, *symbols}}
+    if len(symbols) == 1:
+        limits[name] = np.array([_APART])
     bound = {other: _BOUND * clearance(symbols[head[0]], other) for other in limits}
     reach = float(np.linalg.norm(unit.array - foot, axis=1).max()) + 4.0
     found: list[Standing] = []
@@ -96,7 +101,7 @@ def stand_on(
         around, called = points[near], [other for other, kept in zip(names, near, strict=True) if kept]
         least = np.array([limits[other] for other in called]).T
         within = np.array([bound[other] for other in called])
-        turned = [_upright(unit.array - foot, axis=axis, normal=normal, turn=turn) for turn in range(_TURNS)]
+        turned = [_upright(unit.array - foot, axis=axis, normal=normal, turn=turn) for turn in range(turns)]
         for step, offsets in itertools.product(_STEPS, turned):
             placed = base + step * normal + offsets
             distance = np.linalg.norm(placed[:, None] - around[None], axis=2)

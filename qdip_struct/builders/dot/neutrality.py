@@ -236,6 +236,8 @@ class UnbalancedError(UsageError):
 
 MOST_REPLACED = 0.2
 """Share of a dot's ions that neutrality may replace."""
+SHOWN = " (--neutral report shows the changes)"
+"""End of a refusal, for those who have that option."""
 BOND = 1.3
 """Metal neighbours of an anion are those within this factor of the border's shortest metal–anion distance."""
 
@@ -325,7 +327,7 @@ def neutralise(
             if in_dot and len(swaps) > MOST_REPLACED * len(border.here):
                 raise UnbalancedError(
                     f"neutrality would replace {len(swaps)} of the {len(border.here)} ions of the dot, more than "
-                    f"{MOST_REPLACED:.0%}: what is left would be another dot (--neutral report shows the changes)"
+                    f"{MOST_REPLACED:.0%}: what is left would be another dot{SHOWN}"
                 )
             if rest:
                 settled = np.array([*swapped, *doomed], dtype=int)

@@ -49,7 +49,6 @@ FEWEST = 2
 """An ion with fewer bonds than this is loose and leaves."""
 LOOSE = 0.25
 """So is one that is held by less than this share of its charge."""
-_APART = 5.5
 _FAR = 8.0
 
 
@@ -445,28 +444,14 @@ def _with_ligands(
                 "ligand, the stoichiometric surface or another shape"
             )
         return _stood(dot, name=ligand, standing=standing)
-    if counter_ion in MOLECULES and counter_ion not in IONIC_RADII_ANGSTROM:
-        return _with_pairs(dot, halide=ligand, cation=str(counter_ion), places=places, outward=outward, ranks=ranks,
-                           rng=rng)  # fmt: skip
-    wanted, cations = excess, np.zeros((0, 3))
     if counter_ion is not None:
-        away = IONIC_RADII_ANGSTROM[ligand] + IONIC_RADII_ANGSTROM[counter_ion]
-        posts = _counter_places(dot, places=places, outward=outward, away=away)
-        wanted = min(len(places), excess + len(posts))
-        if wanted < max(excess, 0) or wanted - excess > len(posts):
-            raise UsageError(
-                f"the dot has {excess:+d} e and too few places for {counter_ion}; leave the counter-ion out"
-            )
-        order = pick(posts, ranks=np.zeros(len(posts)), facets=dot.shape.facets, count=wanted - excess, rng=rng)
-        cations = posts[order]
-    if wanted > len(places):
+        return _with_pairs(dot, halide=ligand, cation=counter_ion, places=places, outward=outward, ranks=ranks, rng=rng)
+    if excess > len(places):
         raise UsageError(
             f"the dot has {excess:+d} e but only {len(places)} empty anion places for {ligand} at its surface"
         )
-    chosen = pick(places, ranks=-ranks, facets=dot.shape.facets, count=wanted, rng=rng)
-    added = [(ligand, point) for point in places[chosen]] + [(str(counter_ion), point) for point in cations]
-    if not added:
-        return dot, []
+    chosen = pick(places, ranks=-ranks, facets=dot.shape.facets, count=excess, rng=rng)
+    added = [(ligand, point) for point in places[chosen]]
     return _appended(dot, added), [_addition(name, point) for name, point in added]
 
 
@@ -522,11 +507,13 @@ def _exchanged(
 
 
 def _stood(dot: DotSites, *, name: str, standing: Sequence[Standing]) -> tuple[DotSites, list[dict[str, Any]]]:
-    """The dot with molecules on it, and one change for each."""
+    """The dot with ions of one kind on it, and one change for each."""
     if not standing:
         return dot, []
     sites = dot.sites
     grown = _appended(dot, [(name, entry.centre) for entry in standing])
+    if name not in MOLECULES:
+        return grown, [_addition(name, entry.centre) for entry in standing]
     template = grown.sites.template.copy()
     template[len(sites) :] = len(sites.templates) + np.arange(len(standing))
     units = (*sites.templates, *(entry.unit for entry in standing))
@@ -574,7 +561,7 @@ def _away(dot: DotSites, points: Array) -> Array:
 
 
 def _with_cations(dot: DotSites, *, name: str, rng: np.random.Generator) -> tuple[DotSites, list[dict[str, Any]]]:
-    """Stand molecular cations on the surface anions of a negative dot until it is neutral."""
+    """Stand cations on the surface anions of a negative dot until it is neutral."""
     missing = -charge_of(dot)
     if missing < 0:
         raise UsageError(f"the dot has {-missing:+d} e: {name} is a cation; give a halide or a carboxylate as ligand")
@@ -595,7 +582,7 @@ def _with_cations(dot: DotSites, *, name: str, rng: np.random.Generator) -> tupl
 def _with_pairs(
     dot: DotSites, *, halide: str, cation: str, places: Array, outward: Array, ranks: Array, rng: np.random.Generator
 ) -> tuple[DotSites, list[dict[str, Any]]]:
-    """Halides in empty anion places with molecular cations on them, as many as fit and leave the dot neutral.
+    """Halides in empty anion places with cations on them, as many as fit and leave the dot neutral.
 
     A negative dot gets the cations that it lacks first, on its own anions.
     """
@@ -604,7 +591,7 @@ def _with_pairs(
     if excess < 0:
         dot, changes = _with_cations(dot, name=cation, rng=rng)
         atoms = dot_atoms(dot)
-        on = atoms.get_array("molecule") >= 0
+        on = atoms.get_array("region") == "ligand"
         limits = np.array([clearance(symbol, halide) for symbol in np.array(atoms.get_chemical_symbols())[on]])
         apart = np.linalg.norm(places[:, None] - atoms.positions[on][None], axis=2)
         free = (apart >= limits).all(axis=1)
@@ -665,7 +652,10 @@ def _empty_places(dot: DotSites, *, ligand: str) -> tuple[Array, Array, Array]:
 
 
 def _radius(name: str) -> float:
-    return IONIC_RADII_ANGSTROM[name] if name in IONIC_RADII_ANGSTROM else CONTACT_RADII_ANGSTROM[name]
+    radius = IONIC_RADII_ANGSTROM.get(name) or CONTACT_RADII_ANGSTROM.get(name)
+    if not radius:
+        raise UsageError(f"no radius is known for {name}, in whose place a ligand would stand; leave the ligand out")
+    return radius
 
 
 def _roomy(dot: DotSites, places: Array, *, ligand: str, order: Array) -> Array:
@@ -673,27 +663,14 @@ def _roomy(dot: DotSites, places: Array, *, ligand: str, order: Array) -> Array:
     free = np.ones(len(places), dtype=bool)
     for name in np.unique(dot.sites.species):
         others = dot.sites.positions[dot.sites.species == name]
-        limit = contact_limit(ligand, name) if name not in MOLECULES else 3.0
+        whole = bool(dot.sites.molecular[dot.sites.species == name].any())
+        limit = 3.0 if whole else contact_limit(ligand, name)
         free &= cKDTree(others).query(places)[0] >= limit - 1e-6
     near = cKDTree(places).query_ball_point(places, contact_limit(ligand, ligand) - 1e-6)
     chosen = np.zeros(len(places), dtype=bool)
     for index in order[free[order]]:
         chosen[index] = not chosen[near[index]].any()
     return np.flatnonzero(chosen)
-
-
-def _counter_places(dot: DotSites, *, places: Array, outward: Array, away: float) -> Array:
-    """Places for counter-ions above the ligands, at least 5.5 Å from each other and ``away`` from ligands, (n, 3)."""
-    posts = places + outward * away
-    near, _ = cKDTree(np.concatenate([dot.sites.positions, places])).query(posts)
-    posts = posts[near > away - 0.05]
-    free = np.ones(len(posts), dtype=bool)
-    chosen = []
-    for index in range(len(posts)):
-        if free[index]:
-            chosen.append(index)
-            free &= np.linalg.norm(posts - posts[index], axis=1) > _APART
-    return posts[chosen]
 
 
 def _appended(dot: DotSites, added: list[tuple[str, Array]]) -> DotSites:
