@@ -57,7 +57,9 @@ def test_ligands_make_neutral_or_are_refused(
     assert set(dot.region) <= {"dot", "ligand"}
     atoms = dot_atoms(dot)
     assert int(atoms.get_array("formal_charge").sum()) == 0
-    assert minimum_distance(atoms) > 2.2
+    # Hydrogens of neighbouring molecules may come as near as twice 1.0 Å; everything else stays farther apart.
+    assert minimum_distance(atoms[atoms.numbers != 1]) > 2.2
+    assert minimum_distance(atoms) > (2.0 if counter == "MA" else 2.2)
 
 
 def test_metal_rich_surfaces_hold_no_anion_with_a_missing_metal() -> None:

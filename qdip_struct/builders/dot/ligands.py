@@ -45,10 +45,8 @@ def clearance(one: str, other: str) -> float:
     """Smallest distance of two atoms of different molecules or ions, Å: 0.95 of their radii, 0.85 with hydrogen.
 
     Radii of ions as in :data:`qdip_struct.materials.ions.IONIC_RADII_ANGSTROM`, of H, C, N and O 1.0, 1.55, 1.5 and
-    1.45 Å, so that Pb-O is 2.51, N-I 3.52 and H-I 2.72 Å; two H keep 2.21 Å.
+    1.45 Å, so that Pb-O is 2.51, N-I 3.52, H-I 2.72 and H-H 2.0 Å.
     """
-    if one == other == "H":
-        return 2.21
     own = {"H": 1.0, "C": 1.55, "N": 1.5, "O": 1.45}
     total = sum(own.get(name, TOUCHING_RADII_ANGSTROM.get(name, 2.0)) for name in (one, other))
     return max(2.0, (0.85 if "H" in (one, other) else 0.95) * total)
