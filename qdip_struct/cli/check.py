@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 def add_check_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``qdip check``."""
-    parser.add_argument("input", nargs="+", type=Path, metavar="INPUT", help="CP2K input files or run folders")
+    parser.add_argument(
+        "input", nargs="+", type=Path, metavar="INPUT", help="CP2K input files, run folders, or folders of these"
+    )
     parser.add_argument("--cp2k-version", metavar="VERSION", help="version the inputs are for (default: the installed)")
 
 
@@ -37,8 +39,7 @@ def check_command(args: argparse.Namespace) -> int:
     libraries = [folder for folder in [find_data_directory()] if folder is not None]
     document: list[dict[str, Any]] = []
     lines = []
-    for path in args.input:
-        file = path / "run.inp" if path.is_dir() else path
+    for file in (file for path in args.input for file in _inputs_at(path)):
         items, left = _checked(file, schema=schema, own_data=own_data, libraries=libraries)
         levels = {item["level"] for item in items}
         verdict = "error" if "error" in levels else "warning" if levels else "ok"
@@ -48,6 +49,16 @@ def check_command(args: argparse.Namespace) -> int:
         lines += [f"  not examined: {what}" for what in left]
     answer(args, {"cp2k_version": version, "inputs": document}, text="\n".join(lines))
     return int(any(entry["verdict"] == "error" for entry in document))
+
+
+def _inputs_at(path: Path) -> list[Path]:
+    """An input, that of a run folder, or those of the run folders below a folder."""
+    from qdip_struct.runs.rundir import INPUT
+
+    if not path.is_dir():
+        return [path]
+    own = path / INPUT
+    return [own] if own.exists() else sorted(path.rglob(INPUT)) or [own]
 
 
 def _checked(

@@ -1,5 +1,6 @@
 """Planted faults are found with their line, good inputs are left alone, and CP2K's own check agrees where it can."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -243,3 +244,15 @@ def test_an_input_without_a_calculation_is_an_error() -> None:
     for text in ("", "&GLOBAL\nRUN_TYPE ENERGY\n&END\n"):
         assert [f.level for f in findings(text)] == ["error"]
     assert not findings("&GLOBAL\nPROGRAM_NAME ATOM\n&END\n&ATOM\nELEMENT H\n&END\n")
+
+
+def test_a_folder_of_run_folders_is_checked_as_a_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, text in (("a", text_for()), ("b", text_for().replace("GTH-PBE-q4", "GTH-PBE-q5"))):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "run.inp").write_text(text)
+    (tmp_path / "empty").mkdir()
+    assert main(["check", str(tmp_path / "runs"), str(tmp_path / "empty"), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["inputs"]
+    places = [tmp_path / "runs" / "a" / "run.inp", tmp_path / "runs" / "b" / "run.inp", tmp_path / "empty" / "run.inp"]
+    assert [entry["path"] for entry in found] == [str(place) for place in places]
+    assert found[2]["verdict"] == "error" and "No such file" in found[2]["findings"][0]["message"]

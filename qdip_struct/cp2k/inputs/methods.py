@@ -1,6 +1,7 @@
 """Combinations of methods that CP2K stops at after the job has started, and those that end in a wrong answer.
 
-``cp2k --check`` sees none of them. Each rule was tried: planted in a small input and run by CP2K 2023.1 and 2026.2.
+``cp2k --check`` sees none of them. What is called an abort was planted in a small input and run by CP2K 2023.1 and
+2026.2; siblings of what was tried (NPT_F beside NPT_I) are taken to go the same way.
 """
 
 import difflib
